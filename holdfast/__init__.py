@@ -1,0 +1,68 @@
+"""Durable agent conversations.
+
+The public API, for services (`HoldfastClient`) and for agent builders (the rest). Names are loaded
+when they are first used: workflows import `holdfast.domain` inside Temporal's sandbox, where asyncpg
+and langgraph must not come along.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from holdfast.client import HoldfastClient as HoldfastClient
+    from holdfast.domain.outcomes import ActionResult as ActionResult
+    from holdfast.domain.outcomes import Citation as Citation
+    from holdfast.domain.outcomes import Escalation as Escalation
+    from holdfast.domain.outcomes import Handoff as Handoff
+    from holdfast.domain.outcomes import ProposedAction as ProposedAction
+    from holdfast.domain.outcomes import Reply as Reply
+    from holdfast.llm.chat import ChatModel as ChatModel
+    from holdfast.llm.chat import Tool as Tool
+    from holdfast.llm.chat import ToolCall as ToolCall
+    from holdfast.llm.hints import Hints as Hints
+    from holdfast.llm.hints import ToolHint as ToolHint
+    from holdfast.store.pool import Connection as Connection
+    from holdfast.subgraphs.action import Action as Action
+    from holdfast.subgraphs.action import ActionContext as ActionContext
+    from holdfast.subgraphs.action import ActionRefused as ActionRefused
+    from holdfast.subgraphs.contract import Reads as Reads
+    from holdfast.subgraphs.contract import Subgraph as Subgraph
+    from holdfast.subgraphs.contract import TranscriptMessage as TranscriptMessage
+    from holdfast.subgraphs.contract import TurnContext as TurnContext
+    from holdfast.subgraphs.contract import TurnState as TurnState
+    from holdfast.subgraphs.contract import propose as propose
+    from holdfast.subgraphs.package import Package as Package
+
+_HOMES = {
+    "holdfast.client": ("HoldfastClient",),
+    "holdfast.domain.outcomes": (
+        "ActionResult",
+        "Citation",
+        "Escalation",
+        "Handoff",
+        "ProposedAction",
+        "Reply",
+    ),
+    "holdfast.llm.chat": ("ChatModel", "Tool", "ToolCall"),
+    "holdfast.llm.hints": ("Hints", "ToolHint"),
+    "holdfast.store.pool": ("Connection",),
+    "holdfast.subgraphs.action": ("Action", "ActionContext", "ActionRefused"),
+    "holdfast.subgraphs.contract": (
+        "Reads",
+        "Subgraph",
+        "TranscriptMessage",
+        "TurnContext",
+        "TurnState",
+        "propose",
+    ),
+    "holdfast.subgraphs.package": ("Package",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'holdfast' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)

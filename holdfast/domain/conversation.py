@@ -1,0 +1,130 @@
+"""A conversation: what comes in, what goes out, and the state its workflow carries."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from holdfast.domain.approval import Approval
+from holdfast.domain.ids import Id
+from holdfast.domain.limits import Limits
+from holdfast.domain.model import Frozen, Strict
+from holdfast.domain.outcomes import Citation, PriorityName
+
+OnBusy = Literal["queue", "reject", "interrupt"]
+TurnStatus = Literal["answered", "awaiting_approval", "awaiting_human", "cancelled", "failed"]
+ConversationPhase = Literal["open", "awaiting_approval", "awaiting_human", "closed"]
+
+
+class CustomerMessage(Strict):
+    """A customer's message. The same `message_id` gets the same answer, however often it is sent.
+
+    `on_busy` says what to do while a turn is running: wait for it, refuse with `ConversationBusy`,
+    or cancel it and go first.
+    """
+
+    message_id: Id
+    customer: Id
+    text: Annotated[str, Field(min_length=1)]
+    on_busy: OnBusy = "queue"
+
+
+class TurnResult(Frozen):
+    """The answer to a message. `reply` is None where nobody answered, or where the text is longer
+    than fits into Temporal's history: then `reply_seq` names the message in Postgres."""
+
+    turn: int
+    status: TurnStatus
+    reply: str | None = None
+    reply_seq: int | None = None
+    citations: tuple[Citation, ...] = ()
+    approvals: tuple[str, ...] = ()
+    degraded: bool = False
+
+
+class QueuedMessage(Frozen):
+    """A message that has been accepted and given its turn number."""
+
+    turn: int
+    message: CustomerMessage
+
+
+class ParkedTurn(Frozen):
+    """A turn that waits for a decision: where it goes on once there is one."""
+
+    turn: int
+    step: int
+    handoffs: int
+    agent: str
+    actions: int
+    """How many actions the proposal has."""
+    approval: Approval
+
+
+class Remembered(Frozen):
+    """What the workflow keeps of a message id, to recognise its repetition."""
+
+    turn: int
+    digest: str
+
+
+class Takeover(Frozen):
+    """A person has, or should take, the conversation. `reviewer` is None until somebody does."""
+
+    reason: str
+    since: datetime
+    reviewer: str | None = None
+
+
+class ConversationState(Frozen):
+    """Everything that a run of the workflow hands to its successor."""
+
+    turns: int = 0
+    asked_back: int = 0
+    """Clarifying questions that triage asked in a row."""
+    agent: str | None = None
+    priority: PriorityName = "normal"
+    parked: tuple[ParkedTurn, ...] = ()
+    decided: tuple[str, ...] = ()
+    """Ids of approvals whose parked turn still has to go on."""
+    remembered: dict[str, Remembered] = Field(default_factory=dict)
+    takeover: Takeover | None = None
+    last_activity: datetime | None = None
+
+
+class ConversationStart(Frozen):
+    """The input of a conversation's workflow; `state` is set when a run continues another."""
+
+    tenant: Id
+    conversation: Id
+    customer: Id
+    limits: Limits = Limits()
+    task_queue: str = "holdfast"
+    state: ConversationState | None = None
+
+
+class PendingApproval(Frozen):
+    """An approval in a status: enough to find and to decide it."""
+
+    id: str
+    turn: int
+    role: str
+    expires_at: datetime
+    digest: str
+
+
+class ConversationStatus(Frozen):
+    """The answer to the `status` query: small, from the workflow's memory alone."""
+
+    tenant: str
+    conversation: str
+    customer: str
+    phase: ConversationPhase
+    turns: int
+    running_turn: int | None
+    queued_turns: tuple[int, ...]
+    parked_turns: tuple[int, ...]
+    pending_approvals: tuple[PendingApproval, ...]
+    agent: str | None
+    held_by: str | None
+    draining: bool

@@ -1,0 +1,161 @@
+"""What can be refused or can go wrong, each with the name that crosses the wire.
+
+A workflow refuses with `ApplicationError(type=<code>)`; the client turns the code back into the
+exception of that code. `ERRORS_BY_CODE` is that mapping.
+"""
+
+from typing import ClassVar
+
+
+class HoldfastError(Exception):
+    """Anything this library raises on purpose. `code` is its stable name on the wire."""
+
+    code: ClassVar[str] = "HoldfastError"
+
+
+class Refused(HoldfastError):
+    """The request was understood and refused; nothing was changed."""
+
+    code = "Refused"
+
+
+class InvalidRequest(Refused):
+    """The request itself is wrong: an id that may not be used, an empty text, a missing field."""
+
+    code = "InvalidRequest"
+
+
+class MessageTooLong(Refused):
+    """The message has more characters than `Limits.message_characters`."""
+
+    code = "MessageTooLong"
+
+
+class MessageConflict(Refused):
+    """This `message_id` was already used with another text or by another customer."""
+
+    code = "MessageConflict"
+
+
+class ConversationBusy(Refused):
+    """A turn is running and the caller asked not to wait, or the queue is full. Send again later."""
+
+    code = "ConversationBusy"
+
+
+class ConversationMoved(Refused):
+    """The run is handing over to its successor. Retry under the same message id; clients do so."""
+
+    code = "ConversationMoved"
+
+
+class ConversationNotFound(Refused):
+    """No conversation of this id exists in the tenant."""
+
+    code = "ConversationNotFound"
+
+
+class ConversationExists(Refused):
+    """A fork was asked to create a conversation whose id is taken."""
+
+    code = "ConversationExists"
+
+
+class ConversationClosed(Refused):
+    """The conversation is closed. A new message reopens it; other requests are refused."""
+
+    code = "ConversationClosed"
+
+
+class WrongCustomer(Refused):
+    """The conversation belongs to another customer."""
+
+    code = "WrongCustomer"
+
+
+class TurnNotFound(Refused):
+    """The conversation has no such turn, or not one in a state where the request makes sense."""
+
+    code = "TurnNotFound"
+
+
+class NotHeld(Refused):
+    """Only the person who has taken the conversation over may do this."""
+
+    code = "NotHeld"
+
+
+class ApprovalNotFound(Refused):
+    """No approval of this id waits in this conversation."""
+
+    code = "ApprovalNotFound"
+
+
+class AlreadyDecided(Refused):
+    """The approval was decided before; the first decision stands."""
+
+    code = "AlreadyDecided"
+
+
+class ApprovalExpired(Refused):
+    """The deadline of the approval has passed."""
+
+    code = "ApprovalExpired"
+
+
+class NotAllowed(Refused):
+    """The reviewer lacks a role that the approval asks for."""
+
+    code = "NotAllowed"
+
+
+class DigestMismatch(Refused):
+    """The decision quotes other arguments than those waiting: what the reviewer saw is out of date."""
+
+    code = "DigestMismatch"
+
+
+class InvalidEdit(Refused):
+    """The edited arguments do not fit the action's schema, or policy does not let them through."""
+
+    code = "InvalidEdit"
+
+
+class ConfigurationError(HoldfastError):
+    """Settings, a policy file or a brought package are wrong; the message says which and how."""
+
+    code = "ConfigurationError"
+
+
+class PolicyError(ConfigurationError):
+    """A policy file cannot be used; the message names file, line where known, and reason."""
+
+    code = "PolicyError"
+
+
+class Unavailable(HoldfastError):
+    """A server that is needed cannot be reached; the message names it and says what to do."""
+
+    code = "Unavailable"
+
+
+class StaleAttempt(HoldfastError):
+    """A newer attempt of the same step has taken over; this one's work is discarded."""
+
+    code = "StaleAttempt"
+
+
+class SubgraphFailed(HoldfastError):
+    """A subgraph raised on every attempt it was given."""
+
+    code = "SubgraphFailed"
+
+
+def _all_errors(of: type[HoldfastError]) -> dict[str, type[HoldfastError]]:
+    found = {of.code: of}
+    for child in of.__subclasses__():
+        found |= _all_errors(child)
+    return found
+
+
+ERRORS_BY_CODE: dict[str, type[HoldfastError]] = _all_errors(HoldfastError)

@@ -1,0 +1,33 @@
+"""The bounds of a conversation, each a named setting, fixed when its workflow starts."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from holdfast.domain.model import Strict
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Limits(Strict):
+    """Bounds of one conversation. Durations are in seconds."""
+
+    message_characters: Positive = 16_000
+    queued_messages: Positive = 5
+    parked_turns: Positive = 5
+    remembered_messages: Positive = 100
+    """Message ids that the workflow remembers; older ones are found in Postgres."""
+    steps_per_turn: Positive = 8
+    handoffs_per_turn: Positive = 3
+    turns_per_run: Positive = 200
+    """Turns after which the workflow continues as new, if Temporal has not suggested it before."""
+    idle_seconds: Positive = 30 * 24 * 3600
+    """A conversation without a message for this long, and with nothing parked, closes itself."""
+    step_seconds: Positive = 300
+    """Longest run of one attempt of a subgraph step (Temporal's start-to-close timeout)."""
+    action_seconds: Positive = 60
+    """Longest run of one attempt of an action."""
+    heartbeat_seconds: Annotated[float, Field(gt=0)] = 3.0
+    """A worker that is silent for this long is taken for dead."""
+    attempts: Positive = 3
+    """Attempts that a subgraph gets when its own code raises; infrastructure is retried for ever."""

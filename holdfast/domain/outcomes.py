@@ -1,0 +1,113 @@
+"""How a step of a turn ends: what a subgraph may answer, and what becomes of what it proposes."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from holdfast.domain.model import Frozen, Strict
+
+PRIORITY_LEVELS: dict[str, int] = {"urgent": 1, "high": 2, "normal": 3, "low": 4}
+"""Temporal's priority keys: a lower number is served first, 3 is its default."""
+
+PriorityName = Literal["urgent", "high", "normal", "low"]
+
+
+class Citation(Frozen):
+    """Where a statement of an answer comes from."""
+
+    id: str
+    title: str
+    quote: str = ""
+
+
+class Route(Frozen):
+    """Triage: which agent gets the message. `confidence` is between 0 and 1."""
+
+    kind: Literal["route"] = "route"
+    agent: str
+    intent: str
+    confidence: Annotated[float, Field(ge=0, le=1)]
+    priority: PriorityName = "normal"
+    language: str = "en"
+
+
+class Reply(Frozen):
+    """The turn is answered. `asks_back` marks a question that triage asks since it was not sure."""
+
+    kind: Literal["reply"] = "reply"
+    text: Annotated[str, Field(min_length=1)]
+    citations: tuple[Citation, ...] = ()
+    asks_back: bool = False
+
+
+class Handoff(Frozen):
+    """Another agent should go on with this turn; `note` tells it why."""
+
+    kind: Literal["handoff"] = "handoff"
+    to: str
+    note: str = ""
+
+
+class Escalation(Frozen):
+    """A person should go on with this conversation. `text` is what the customer is told."""
+
+    kind: Literal["escalation"] = "escalation"
+    reason: str
+    text: str = "I am handing you over to a colleague, who will answer you here."
+
+
+class ProposedAction(Strict):
+    """A change of the world that a subgraph asks for: the action's name and its arguments."""
+
+    name: str
+    arguments: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Proposal(Strict):
+    """What `propose` hands over: actions in the order in which they should run.
+
+    `reason` and `evidence` are for the reviewer; `holding_message` is for the customer and is sent
+    only when a person has to decide first.
+    """
+
+    kind: Literal["proposal"] = "proposal"
+    actions: Annotated[tuple[ProposedAction, ...], Field(min_length=1, max_length=10)]
+    reason: str
+    evidence: tuple[str, ...] = ()
+    holding_message: str = "I have asked a colleague to confirm this and will come back to you here as soon as they do."
+
+
+Outcome = Annotated[Route | Reply | Handoff | Escalation | Proposal, Field(discriminator="kind")]
+"""Everything a run of a subgraph may end in. A proposal ends it through an interrupt."""
+
+ActionState = Literal[
+    "executed",  # the effect happened
+    "refused",  # the action itself refused, by a typed error of its own
+    "failed",  # the action's code or its remote system failed for good
+    "denied",  # policy does not allow it
+    "rejected",  # a reviewer rejected it
+    "expired",  # nobody decided in time
+    "withdrawn",  # the turn was cancelled while it waited
+    "responded",  # a reviewer answered instead of deciding
+    "not_attempted",  # an earlier action of the same proposal did not succeed
+    "compensated",  # executed, then undone since a later action did not succeed
+]
+
+
+class ActionResult(Frozen):
+    """What became of one proposed action; `propose` returns one for each, in order."""
+
+    id: str
+    name: str
+    arguments: dict[str, JsonValue]
+    state: ActionState
+    result: JsonValue = None
+    """What the action returned, where it was executed."""
+    error: str | None = None
+    """Why it was not executed, in words: the refusal, the policy's or the reviewer's reason."""
+    reviewer: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the effect happened and stands."""
+        return self.state == "executed"

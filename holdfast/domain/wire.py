@@ -1,0 +1,55 @@
+"""Names that cross the wire: workflow, updates, signals, queries, activities, queues, attributes.
+
+Recorded histories contain them; renaming one breaks replay.
+"""
+
+CONVERSATION_WORKFLOW = "ConversationWorkflow"
+
+SEND_MESSAGE = "send_message"
+DECIDE = "decide"
+TAKE_OVER = "take_over"
+REPLY_AS_HUMAN = "reply_as_human"
+HAND_BACK = "hand_back"
+CANCEL_TURN = "cancel_turn"
+APPROVAL_DECISION = "approval_decision"
+CLOSE = "close"
+STATUS = "status"
+
+OPEN_CONVERSATION = "open_conversation"
+RUN_SUBGRAPH = "run_subgraph"
+EXECUTE_ACTION = "execute_action"
+COMPENSATE_ACTION = "compensate_action"
+RECORD_DECISION = "record_decision"
+REVIEW_EDIT = "review_edit"
+RECALL_TURN = "recall_turn"
+END_TURN = "end_turn"
+RECORD_HUMAN_TURN = "record_human_turn"
+RECORD_TAKEOVER = "record_takeover"
+CLOSE_CONVERSATION = "close_conversation"
+
+TRIAGE = "triage"
+"""The subgraph that gets each message first."""
+
+
+def workflows_queue(task_queue: str) -> str:
+    """Where workflow tasks go."""
+    return f"{task_queue}-workflows"
+
+
+def subgraphs_queue(task_queue: str) -> str:
+    """Where subgraph steps go, and what records conversations."""
+    return f"{task_queue}-subgraphs"
+
+
+def actions_queue(task_queue: str) -> str:
+    """Where actions are executed."""
+    return f"{task_queue}-actions"
+
+
+SEARCH_ATTRIBUTES: dict[str, str] = {
+    "HoldfastTenant": "Keyword",
+    "HoldfastStatus": "Keyword",
+    "HoldfastAgent": "Keyword",
+    "HoldfastPriority": "Keyword",
+}
+"""The search attributes that every namespace needs, with their Temporal types."""

@@ -1,0 +1,85 @@
+"""Pools of Postgres connections, and what a connection is called in this project."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from holdfast.domain.errors import Unavailable
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+    Pool = asyncpg.Pool
+
+CONNECT_TIMEOUT_SECONDS = 5.0
+
+IDLE_IN_TRANSACTION_MS = 5_000
+"""Postgres ends a transaction whose client is silent for this long: a frozen worker must not hold
+the locks that its successor waits for."""
+
+TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+)
+"""Failures of the infrastructure, which a later try of the same work survives."""
+
+
+async def open_pool(
+    url: str, *, read_only: bool = False, min_size: int = 1, max_size: int = 10
+) -> Pool:
+    """A pool whose connections speak JSON; Postgres refuses writes on read-only ones.
+
+    Raises:
+        Unavailable: the server does not answer, or refuses the user or the database.
+    """
+    settings = {
+        "application_name": "holdfast",
+        "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
+        "jit": "off",
+    }
+    if read_only:
+        settings["default_transaction_read_only"] = "on"
+    try:
+        pool: Pool = await asyncpg.create_pool(
+            url,
+            min_size=min_size,
+            max_size=max_size,
+            timeout=CONNECT_TIMEOUT_SECONDS,
+            server_settings=settings,
+            init=_speak_json,
+            reset=_no_reset,
+        )
+    except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+        raise Unavailable(
+            f"cannot reach Postgres: {error or type(error).__name__}. Is it running, and is "
+            "HOLDFAST_DATABASE_URL right? `make up` starts an embedded one"
+        ) from error
+    return pool
+
+
+async def _speak_json(connection: Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=_dump, decoder=json.loads, format="text"
+    )
+
+
+async def _no_reset(connection: Connection) -> None:
+    """Nothing here changes a session's state, so giving a connection back costs no round trip."""
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,37 @@
+"""What an agent builder brings: subgraphs, actions, policy, tables, articles, under one name."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from holdfast.llm.hints import Hints
+from holdfast.store.pool import Connection
+from holdfast.subgraphs.action import AnyAction
+from holdfast.subgraphs.contract import Subgraph
+
+Seed = Callable[[Connection, str], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """Everything one business brings.
+
+    Args:
+        name: also the Postgres schema of its tables.
+        subgraphs: its agents.
+        actions: what they may propose.
+        policy: a YAML file, used for tenants that have no policy file of their own.
+        migrations: a folder of Alembic revisions for its own schema.
+        articles: a folder of Markdown help-centre articles for the knowledge agent.
+        hints: help for the offline model.
+        seed: fills a tenant with demonstration data; called again, it changes nothing.
+    """
+
+    name: str
+    subgraphs: tuple[Subgraph, ...] = ()
+    actions: tuple[AnyAction, ...] = ()
+    policy: Path | None = None
+    migrations: Path | None = None
+    articles: Path | None = None
+    hints: Hints = Hints()
+    seed: Seed | None = None
