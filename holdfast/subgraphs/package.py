@@ -1,7 +1,7 @@
 """What an agent builder brings: subgraphs, actions, policy, tables, articles, under one name."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from holdfast.llm.hints import Hints
@@ -33,5 +33,5 @@ class Package:
     policy: Path | None = None
     migrations: Path | None = None
     articles: Path | None = None
-    hints: Hints = Hints()
+    hints: Hints = field(default_factory=Hints)
     seed: Seed | None = None
