@@ -19,8 +19,13 @@ if TYPE_CHECKING:
     from holdfast.llm.chat import ChatModel as ChatModel
     from holdfast.llm.chat import Tool as Tool
     from holdfast.llm.chat import ToolCall as ToolCall
+    from holdfast.llm.hints import AnsweredCall as AnsweredCall
     from holdfast.llm.hints import Hints as Hints
+    from holdfast.llm.hints import Known as Known
+    from holdfast.llm.hints import Lookup as Lookup
+    from holdfast.llm.hints import Say as Say
     from holdfast.llm.hints import ToolHint as ToolHint
+    from holdfast.llm.hints import ToolUse as ToolUse
     from holdfast.store.pool import Connection as Connection
     from holdfast.subgraphs.action import Action as Action
     from holdfast.subgraphs.action import ActionContext as ActionContext
@@ -31,6 +36,10 @@ if TYPE_CHECKING:
     from holdfast.subgraphs.contract import TurnContext as TurnContext
     from holdfast.subgraphs.contract import TurnState as TurnState
     from holdfast.subgraphs.contract import propose as propose
+    from holdfast.subgraphs.dialogue import dialogue as dialogue
+    from holdfast.subgraphs.dialogue import handoff as handoff
+    from holdfast.subgraphs.dialogue import handover_note as handover_note
+    from holdfast.subgraphs.dialogue import handover_tool as handover_tool
     from holdfast.subgraphs.package import Package as Package
 
 _HOMES = {
@@ -44,7 +53,15 @@ _HOMES = {
         "Reply",
     ),
     "holdfast.llm.chat": ("ChatModel", "Tool", "ToolCall"),
-    "holdfast.llm.hints": ("Hints", "ToolHint"),
+    "holdfast.llm.hints": (
+        "AnsweredCall",
+        "Hints",
+        "Known",
+        "Lookup",
+        "Say",
+        "ToolHint",
+        "ToolUse",
+    ),
     "holdfast.store.pool": ("Connection",),
     "holdfast.subgraphs.action": ("Action", "ActionContext", "ActionRefused"),
     "holdfast.subgraphs.contract": (
@@ -54,6 +71,12 @@ _HOMES = {
         "TurnContext",
         "TurnState",
         "propose",
+    ),
+    "holdfast.subgraphs.dialogue": (
+        "dialogue",
+        "handoff",
+        "handover_note",
+        "handover_tool",
     ),
     "holdfast.subgraphs.package": ("Package",),
 }

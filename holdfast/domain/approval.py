@@ -62,8 +62,8 @@ class Approval(Frozen):
     turn: int
     step: int
     args_digest: str
-    role: str
-    """The role a reviewer needs."""
+    roles: tuple[str, ...]
+    """The roles a reviewer needs, all of them."""
     requested_at: datetime
     expires_at: datetime
     state: ApprovalState = "pending"
@@ -81,10 +81,10 @@ class Approval(Frozen):
             )
         if self.state != "pending":
             raise AlreadyDecided(f"approval {self.id} is already {self.state}")
-        if self.role not in decision.roles:
+        if missing := [role for role in self.roles if role not in decision.roles]:
             raise NotAllowed(
-                f"approval {self.id} needs the role {self.role!r}; {decision.reviewer} has "
-                f"{', '.join(decision.roles) or 'none'}"
+                f"approval {self.id} needs the role {' and '.join(missing)}; {decision.reviewer} "
+                f"has {', '.join(decision.roles) or 'none'}"
             )
         if decision.digest != self.args_digest:
             raise DigestMismatch(

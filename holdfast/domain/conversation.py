@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
-from holdfast.domain.approval import Approval
+from holdfast.domain.approval import Approval, ApprovalStatus
 from holdfast.domain.ids import Id
 from holdfast.domain.limits import Limits
 from holdfast.domain.model import Frozen, Strict
@@ -54,6 +54,7 @@ class ParkedTurn(Frozen):
 
     turn: int
     step: int
+    thread: int
     handoffs: int
     agent: str
     actions: int
@@ -76,30 +77,66 @@ class Takeover(Frozen):
     reviewer: str | None = None
 
 
-class ConversationState(Frozen):
-    """Everything that a run of the workflow hands to its successor."""
+class HumanReply(Strict):
+    """A person's message to the customer. Repeating it under its `id` changes nothing more."""
+
+    id: Id
+    reviewer: Id
+    text: Annotated[str, Field(min_length=1)]
+
+
+class TakeOver(Strict):
+    """A person takes the conversation; agents keep quiet until it is handed back."""
+
+    reviewer: Id
+
+
+class HandBack(Strict):
+    """The person who holds the conversation gives it back to the agents, who get to read `note`."""
+
+    reviewer: Id
+    note: Annotated[str, Field(max_length=2_000)] = ""
+
+
+class CancelTurn(Strict):
+    """Cancel a turn that is queued, running or parked. What was executed before stands."""
+
+    turn: Annotated[int, Field(ge=1)]
+    reason: Annotated[str, Field(max_length=2_000)] = "cancelled on request"
+
+
+class ConversationState(BaseModel):
+    """Everything that a run of the workflow works on and hands to its successor."""
 
     turns: int = 0
+    """Turn numbers given out so far."""
     asked_back: int = 0
     """Clarifying questions that triage asked in a row."""
     agent: str | None = None
     priority: PriorityName = "normal"
-    parked: tuple[ParkedTurn, ...] = ()
-    decided: tuple[str, ...] = ()
-    """Ids of approvals whose parked turn still has to go on."""
+    parked: dict[str, ParkedTurn] = Field(default_factory=dict)
+    """Turns with an approval, by its id; they stay until the agent has gone on with them."""
+    resuming: list[str] = Field(default_factory=list)
+    """Approvals that are decided and whose turn still has to go on, in order."""
+    decided: list[ApprovalStatus] = Field(default_factory=list)
+    """The latest approvals whose turn has gone on, to answer a decision that comes again."""
     remembered: dict[str, Remembered] = Field(default_factory=dict)
     takeover: Takeover | None = None
     last_activity: datetime | None = None
 
 
 class ConversationStart(Frozen):
-    """The input of a conversation's workflow; `state` is set when a run continues another."""
+    """The input of a conversation's workflow; `state` is set when a run continues another.
+
+    `message_id` is the message that starts the run, where one does.
+    """
 
     tenant: Id
     conversation: Id
     customer: Id
     limits: Limits = Limits()
     task_queue: str = "holdfast"
+    message_id: str | None = None
     state: ConversationState | None = None
 
 
@@ -108,7 +145,7 @@ class PendingApproval(Frozen):
 
     id: str
     turn: int
-    role: str
+    roles: tuple[str, ...]
     expires_at: datetime
     digest: str
 

@@ -151,6 +151,27 @@ class SubgraphFailed(HoldfastError):
     code = "SubgraphFailed"
 
 
+class ModelUnavailable(HoldfastError):
+    """No provider of the chain, the offline model included, could answer. The step is tried again."""
+
+    code = "ModelUnavailable"
+
+
+class InvalidModelRequest(HoldfastError):
+    """A provider refuses the request itself: too long, filtered, a schema or option it does not take.
+
+    The same request would be refused again; change the request or the provider's settings.
+    """
+
+    code = "InvalidModelRequest"
+
+
+class InvalidModelOutput(HoldfastError):
+    """A model's answer could not be used, and the one repair it was asked for could not either."""
+
+    code = "InvalidModelOutput"
+
+
 def _all_errors(of: type[HoldfastError]) -> dict[str, type[HoldfastError]]:
     found = {of.code: of}
     for child in of.__subclasses__():

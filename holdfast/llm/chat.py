@@ -39,7 +39,7 @@ class ToolCall(Frozen):
 class Completion(Frozen):
     """A model's answer: text, tool calls, or both. `price` is in US dollars.
 
-    `degraded` says that the offline model answered in place of a real one that could not.
+    `degraded` says that the offline model answered, since no real one could or none is configured.
     """
 
     text: str
@@ -79,9 +79,11 @@ class ChatModel(Protocol):
         tools: Sequence[Tool] = (),
         tool_choice: ToolChoice = "auto",
     ) -> Completion:
-        """One completion.
+        """One completion. Tool calls that cannot be read are repaired once.
 
         Raises:
+            InvalidModelOutput: the repaired answer has unreadable tool calls, too.
+            InvalidModelRequest: a provider refuses the request itself.
             ModelUnavailable: no provider of the chain could answer; the step is retried.
         """
         ...
@@ -93,6 +95,7 @@ class ChatModel(Protocol):
 
         Raises:
             InvalidModelOutput: the repaired answer did not fit either.
+            InvalidModelRequest: a provider refuses the request itself.
             ModelUnavailable: no provider of the chain could answer; the step is retried.
         """
         ...

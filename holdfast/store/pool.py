@@ -37,6 +37,9 @@ TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
 )
 """Failures of the infrastructure, which a later try of the same work survives."""
 
+UNREACHABLE_ERRORS: tuple[type[Exception], ...] = (*TRANSIENT_ERRORS, asyncpg.PostgresError)
+"""Ways in which opening a connection fails: the server is away, or refuses user or database."""
+
 
 async def open_pool(
     url: str, *, read_only: bool = False, min_size: int = 1, max_size: int = 10
@@ -63,7 +66,7 @@ async def open_pool(
             init=_speak_json,
             reset=_no_reset,
         )
-    except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+    except UNREACHABLE_ERRORS as error:
         raise Unavailable(
             f"cannot reach Postgres: {error or type(error).__name__}. Is it running, and is "
             "HOLDFAST_DATABASE_URL right? `make up` starts an embedded one"

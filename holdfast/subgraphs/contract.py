@@ -79,6 +79,8 @@ class TurnContext:
     reads: Reads
     agents: tuple[AgentCard, ...] = ()
     """The other agents that a `Handoff` may name."""
+    agent: str | None = None
+    """The agent that answered last, for triage: a short follow-up stays with it."""
     note: str = ""
     """Why another agent handed this turn over; empty otherwise."""
     language: str = "en"

@@ -1,0 +1,1 @@
+"""Temporal activities: the only callers of subgraphs and the only writers of conversation records."""

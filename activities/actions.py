@@ -1,0 +1,283 @@
+"""The activities that execute and undo actions: the effect and its records are one transaction."""
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, JsonValue
+from temporalio import activity
+
+from activities.attempts import PASSING_ERRORS, beating
+from activities.services import Services
+from holdfast.domain import wire
+from holdfast.domain.approval import args_digest
+from holdfast.domain.events import EventType, NewEvent
+from holdfast.domain.outcomes import ActionState, ProposedAction
+from holdfast.domain.steps import ActionReport, ActionRequest
+from holdfast.store.actions import (
+    ActionRecord,
+    begin_execution,
+    end_execution,
+    lock_action,
+    mark_compensated,
+    proposal_of,
+    set_open_actions,
+)
+from holdfast.store.audit import append_audit
+from holdfast.store.conversations import append_events
+from holdfast.store.faults import reach
+from holdfast.store.pool import Connection
+from holdfast.subgraphs.action import ActionContext, ActionRefused, AnyAction
+
+_NOT_ATTEMPTED = "An earlier action of the same proposal did not succeed."
+
+
+class _NotApproved(Exception):
+    """What should be executed is not what was approved."""
+
+
+class ActionActivities:
+    """Executes actions, each at most once."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    @activity.defn(name=wire.EXECUTE_ACTION)
+    async def execute_action(self, request: ActionRequest) -> ActionReport:
+        """Execute one action of a proposal, or say what became of it before."""
+        async with beating():
+            try:
+                return await self._execute(request)
+            except PASSING_ERRORS:
+                raise
+            except Exception as error:
+                if activity.info().attempt < request.attempts:
+                    raise
+                return await self._give_up(request, error)
+
+    @activity.defn(name=wire.COMPENSATE_ACTION)
+    async def compensate_action(self, request: ActionRequest) -> ActionReport:
+        """Undo an executed action where it says how; otherwise it stands."""
+        async with beating():
+            try:
+                return await self._compensate(request)
+            except PASSING_ERRORS:
+                raise
+            except Exception as error:
+                if activity.info().attempt < request.attempts:
+                    raise
+                async with self._services.pool.acquire() as connection, connection.transaction():
+                    record = await _locked(connection, request)
+                    note: dict[str, JsonValue] = {
+                        "problem": f"could not be undone: {type(error).__name__}: {error}"
+                    }
+                    await _announce(connection, request, record, "failed", note)
+                return ActionReport(state="executed")
+
+    async def _execute(self, request: ActionRequest) -> ActionReport:
+        async with self._services.pool.acquire() as connection:
+            async with connection.transaction():
+                record = await _locked(connection, request)
+                if record.state != "proposed":
+                    return _report(record)
+                action = self._action(record)
+                arguments = action.arguments.model_validate(record.arguments)
+                await _require_approval(connection, request, record)
+                await begin_execution(
+                    connection, request.tenant, record.id, idempotency_key=record.id
+                )
+                if not action.remote:
+                    context = _context(request, record, connection)
+                    report = await self._carry_out(
+                        connection, request, record, action, arguments, context
+                    )
+                    await reach("before_action_commit")
+            if action.remote:
+                report = await self._send(connection, request, record, action, arguments)
+        await reach("after_action_commit")
+        return report
+
+    async def _send(
+        self,
+        connection: Connection,
+        request: ActionRequest,
+        record: ActionRecord,
+        action: AnyAction,
+        arguments: BaseModel,
+    ) -> ActionReport:
+        """A remote action: the intention is committed, the call is made without a transaction and
+        with the same key on every try, and then its result is recorded."""
+        context = _context(request, record, None)
+        try:
+            result, error = await action.execute(context, arguments), None
+        except ActionRefused as refused:
+            result, error = None, str(refused)
+        await reach("before_action_commit")
+        async with connection.transaction():
+            record = await _locked(connection, request)
+            if record.state != "proposed":
+                return _report(record)
+            return await _finish(connection, request, record, result, error)
+
+    async def _carry_out(
+        self,
+        connection: Connection,
+        request: ActionRequest,
+        record: ActionRecord,
+        action: AnyAction,
+        arguments: BaseModel,
+        context: ActionContext,
+    ) -> ActionReport:
+        try:
+            async with connection.transaction():
+                result, error = await action.execute(context, arguments), None
+        except ActionRefused as refused:
+            result, error = None, str(refused)
+        return await _finish(connection, request, record, result, error)
+
+    async def _compensate(self, request: ActionRequest) -> ActionReport:
+        async with self._services.pool.acquire() as connection:
+            async with connection.transaction():
+                record = await _locked(connection, request)
+                action = self._action(record)
+                if record.state != "executed" or action.compensate is None:
+                    return _report(record)
+                arguments = action.arguments.model_validate(record.arguments)
+                if not action.remote:
+                    context = _context(request, record, connection)
+                    await action.compensate(context, arguments, record.result)
+                    return await _compensated(connection, request, record)
+            await action.compensate(_context(request, record, None), arguments, record.result)
+            async with connection.transaction():
+                record = await _locked(connection, request)
+                return await _compensated(connection, request, record)
+
+    async def _give_up(self, request: ActionRequest, error: Exception) -> ActionReport:
+        async with self._services.pool.acquire() as connection, connection.transaction():
+            record = await _locked(connection, request)
+            if record.state != "proposed":
+                return _report(record)
+            await begin_execution(connection, request.tenant, record.id, idempotency_key=record.id)
+            problem = f"{type(error).__name__}: {error}"
+            return await _finish(connection, request, record, None, problem, state="failed")
+
+    def _action(self, record: ActionRecord) -> AnyAction:
+        action = self._services.registry.action(record.name)
+        if action is None:
+            raise LookupError(f"this worker has no action {record.name!r}")
+        return action
+
+
+async def _locked(connection: Connection, request: ActionRequest) -> ActionRecord:
+    record = await lock_action(
+        connection,
+        request.tenant,
+        request.conversation,
+        request.turn,
+        request.step,
+        request.index,
+    )
+    if record is None:
+        raise LookupError(
+            f"step {request.turn}.{request.step} of {request.conversation} proposed no action "
+            f"{request.index}"
+        )
+    return record
+
+
+async def _require_approval(
+    connection: Connection, request: ActionRequest, record: ActionRecord
+) -> None:
+    """Check that an action that needs an approval has one, for exactly these arguments."""
+    if record.approval is None:
+        if record.verdict == "approve":
+            raise _NotApproved(f"action {record.id} needs an approval and has none")
+        return
+    proposal: Sequence[ProposedAction] = await proposal_of(
+        connection, request.tenant, request.conversation, request.turn, request.step
+    )
+    if record.approval_state != "accepted":
+        raise _NotApproved(f"approval {record.approval} is {record.approval_state}")
+    if record.approval_digest != args_digest(tuple(proposal)):
+        raise _NotApproved(f"approval {record.approval} was given for other arguments")
+
+
+def _context(
+    request: ActionRequest, record: ActionRecord, connection: Connection | None
+) -> ActionContext:
+    return ActionContext(
+        tenant=request.tenant,
+        conversation=request.conversation,
+        turn=request.turn,
+        customer=record.customer,
+        idempotency_key=record.id,
+        connection=connection,
+    )
+
+
+async def _finish(
+    connection: Connection,
+    request: ActionRequest,
+    record: ActionRecord,
+    result: JsonValue,
+    error: str | None,
+    *,
+    state: ActionState = "refused",
+) -> ActionReport:
+    """Record the end of an execution in the caller's transaction; `state` is the one with an error."""
+    ended: ActionState = "executed" if error is None else state
+    await end_execution(
+        connection, request.tenant, record.id, state=ended, result=result, error=error
+    )
+    if ended != "executed":
+        await set_open_actions(
+            connection,
+            request.tenant,
+            request.conversation,
+            request.turn,
+            request.step,
+            state="not_attempted",
+            error=_NOT_ATTEMPTED,
+        )
+    await _announce(connection, request, record, ended, {"error": error} if error else {})
+    return ActionReport(state=ended)
+
+
+async def _compensated(
+    connection: Connection, request: ActionRequest, record: ActionRecord
+) -> ActionReport:
+    if record.state == "executed":
+        await mark_compensated(connection, request.tenant, record.id)
+        await _announce(connection, request, record, "compensated", {})
+    return ActionReport(state="compensated")
+
+
+async def _announce(
+    connection: Connection,
+    request: ActionRequest,
+    record: ActionRecord,
+    state: ActionState,
+    more: dict[str, JsonValue],
+) -> None:
+    kinds: dict[ActionState, EventType] = {
+        "executed": "action_executed",
+        "compensated": "action_compensated",
+    }
+    data: dict[str, JsonValue] = {"action": record.id, "name": record.name, "state": state, **more}
+    event = NewEvent(type=kinds.get(state, "action_not_executed"), turn=request.turn, data=data)
+    await append_events(connection, request.tenant, request.conversation, [event])
+    await append_audit(
+        connection,
+        tenant=request.tenant,
+        kind=f"action_{state}",
+        conversation=request.conversation,
+        subject=record.id,
+        data={
+            "name": record.name,
+            "arguments": record.arguments,
+            "approval": record.approval,
+            **more,
+        },
+    )
+
+
+def _report(record: ActionRecord) -> ActionReport:
+    return ActionReport.model_validate({"state": record.state})

@@ -1,0 +1,66 @@
+"""Which failures of an activity are tried again, and how a long one shows that it is alive."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from holdfast.domain.errors import (
+    ConfigurationError,
+    ModelUnavailable,
+    StaleAttempt,
+    SubgraphFailed,
+    Unavailable,
+)
+from holdfast.store.pool import TRANSIENT_ERRORS
+from holdfast.subgraphs.runner import Progress
+
+BEAT_SECONDS = 0.5
+"""Time between heartbeats; the heartbeat timeout is a few times that."""
+
+PASSING_ERRORS: tuple[type[Exception], ...] = (
+    *TRANSIENT_ERRORS,
+    Unavailable,
+    ModelUnavailable,
+    StaleAttempt,
+)
+"""Failures that do not count against a subgraph or an action: they are tried again for ever."""
+
+
+@contextmanager
+def bounded_attempts(limit: int) -> Iterator[None]:
+    """Let passing failures be retried for ever, and others until attempt `limit`.
+
+    Raises:
+        ApplicationError: not retryable, once the last attempt has failed for other reasons.
+    """
+    try:
+        yield
+    except PASSING_ERRORS:
+        raise
+    except Exception as error:
+        if activity.info().attempt < limit and not isinstance(error, ConfigurationError):
+            raise
+        raise ApplicationError(
+            f"{type(error).__name__}: {error}", type=SubgraphFailed.code, non_retryable=True
+        ) from error
+
+
+@asynccontextmanager
+async def beating(progress: Progress | None = None) -> AsyncIterator[None]:
+    """Send heartbeats in the background, with the nodes that run and for how many seconds."""
+    beat = asyncio.create_task(_beat(progress or Progress()))
+    try:
+        yield
+    finally:
+        beat.cancel()
+
+
+async def _beat(progress: Progress) -> None:
+    while True:
+        seconds = round(time.monotonic() - progress.since, 1) if progress.nodes else 0.0
+        activity.heartbeat(", ".join(progress.nodes), seconds)
+        await asyncio.sleep(BEAT_SECONDS)

@@ -1,0 +1,125 @@
+"""The activities that record a conversation outside of its subgraphs' steps."""
+
+from pydantic import JsonValue
+from temporalio import activity
+
+from activities.services import Services
+from holdfast.domain import wire
+from holdfast.domain.conversation import TurnResult
+from holdfast.domain.errors import TurnNotFound
+from holdfast.domain.events import NewEvent
+from holdfast.domain.steps import (
+    CloseRequest,
+    EndTurnRequest,
+    HumanTurnRequest,
+    Opened,
+    OpenRequest,
+    RecallRequest,
+    RecordedTurn,
+    TakeoverRequest,
+)
+from holdfast.store import conversations
+from holdfast.store.steps import NewMessage
+
+
+class ConversationActivities:
+    """Writes conversation records."""
+
+    def __init__(self, services: Services) -> None:
+        self._pool = services.pool
+
+    @activity.defn(name=wire.OPEN_CONVERSATION)
+    async def open_conversation(self, request: OpenRequest) -> Opened:
+        """Create the conversation's records, or find and reopen them."""
+        async with self._pool.acquire() as connection:
+            return await conversations.open_conversation(
+                connection,
+                tenant=request.tenant,
+                conversation=request.conversation,
+                customer=request.customer,
+                message_id=request.message_id,
+            )
+
+    @activity.defn(name=wire.RECALL_TURN)
+    async def recall_turn(self, request: RecallRequest) -> RecordedTurn:
+        """Find what a message was answered."""
+        async with self._pool.acquire() as connection:
+            found = await conversations.find_turn(
+                connection, request.tenant, request.conversation, request.message_id
+            )
+        if found is None:
+            raise TurnNotFound(f"no turn has the message id {request.message_id!r}")
+        return found
+
+    @activity.defn(name=wire.END_TURN)
+    async def end_turn(self, request: EndTurnRequest) -> TurnResult:
+        """End a turn that no subgraph ended; one that has ended keeps its end."""
+        async with self._pool.acquire() as connection:
+            return await conversations.end_turn(
+                connection,
+                tenant=request.tenant,
+                conversation=request.conversation,
+                turn=request.turn,
+                status=request.status,
+                reason=request.reason,
+                text=request.text,
+                message=request.message,
+            )
+
+    @activity.defn(name=wire.RECORD_HUMAN_TURN)
+    async def record_human_turn(self, request: HumanTurnRequest) -> int:
+        """Append a person's message, once for each id; its number."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            return await conversations.append_message(
+                connection,
+                request.tenant,
+                request.conversation,
+                request.turn,
+                NewMessage(role="human", author=request.reviewer, text=request.text),
+                request_id=request.id,
+            )
+
+    @activity.defn(name=wire.RECORD_TAKEOVER)
+    async def record_takeover(self, request: TakeoverRequest) -> None:
+        """Record that a person holds the conversation, or that the agents have it again."""
+        held = request.reviewer is not None
+        phase = "awaiting_human" if held else "open"
+        async with self._pool.acquire() as connection, connection.transaction():
+            changed = await conversations.set_phase(
+                connection, request.tenant, request.conversation, phase, request.reviewer
+            )
+            if not changed:
+                return
+            data: dict[str, JsonValue] = {"reviewer": request.reviewer} if held else {}
+            if request.note:
+                data["note"] = request.note
+                await conversations.append_message(
+                    connection,
+                    request.tenant,
+                    request.conversation,
+                    request.turn,
+                    NewMessage(role="note", text=request.note),
+                )
+            event = NewEvent(type="taken_over" if held else "handed_back", data=data)
+            await conversations.append_events(
+                connection, request.tenant, request.conversation, [event]
+            )
+
+    @activity.defn(name=wire.CLOSE_CONVERSATION)
+    async def close_conversation(self, request: CloseRequest) -> None:
+        """Close the records, with a farewell to the customer where there is one."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            changed = await conversations.set_phase(
+                connection, request.tenant, request.conversation, "closed"
+            )
+            if not changed:
+                return
+            data: dict[str, JsonValue] = {"reason": request.reason}
+            if request.farewell:
+                data["farewell"] = request.farewell
+            await conversations.append_events(
+                connection,
+                request.tenant,
+                request.conversation,
+                [NewEvent(type="conversation_closed", data=data)],
+            )

@@ -1,0 +1,37 @@
+"""What activities work with, made once for each worker process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from holdfast.llm.client import ModelClient
+from holdfast.store.pool import Connection, Pool
+from holdfast.subgraphs.registry import Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """The worker's connections and registry.
+
+    `reads` is a pool on which Postgres refuses writes; `keep_requests` keeps whole model requests
+    in the ledger.
+    """
+
+    pool: Pool
+    reads: Pool
+    models: ModelClient
+    registry: Registry
+    keep_requests: bool = False
+
+
+class PooledReads:
+    """The read-only pool, as a subgraph sees it (`holdfast.subgraphs.contract.Reads`)."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A read-only connection, for as long as the context lasts."""
+        async with self._pool.acquire() as connection:
+            yield connection

@@ -1,0 +1,329 @@
+"""The activity that runs a subgraph for one step of a turn."""
+
+from datetime import UTC, datetime
+from typing import assert_never
+
+from pydantic import JsonValue, TypeAdapter
+from temporalio import activity
+
+from activities.attempts import beating, bounded_attempts
+from activities.proposals import Origin, ask_for_approval, judge, recorded_actions
+from activities.services import PooledReads, Services
+from holdfast.domain import wire
+from holdfast.domain.conversation import TurnResult
+from holdfast.domain.errors import StaleAttempt
+from holdfast.domain.events import NewEvent
+from holdfast.domain.outcomes import Citation, Escalation, Handoff, Proposal, Reply, Route
+from holdfast.domain.steps import (
+    Ended,
+    HandedOff,
+    Proposed,
+    Repeated,
+    Routed,
+    StepRequest,
+    StepResult,
+)
+from holdfast.llm.ledger import StepLedger
+from holdfast.llm.model import LedgeredModel
+from holdfast.store.faults import reach
+from holdfast.store.llm_calls import CallScope, recorded_call
+from holdfast.store.steps import (
+    BegunStep,
+    NewMessage,
+    StepCommit,
+    StepKey,
+    begin_step,
+    commit_step,
+    save_snapshot,
+)
+from holdfast.subgraphs.contract import TranscriptMessage, TurnContext
+from holdfast.subgraphs.runner import BrokenContract, Progress, StepEnd, StepStart
+
+INLINE_REPLY_CHARACTERS = 1_500
+"""A longer reply stays in Postgres, so that a turn's history stays small."""
+
+_QUOTE_CHARACTERS = 200
+_TOO_MANY_WAIT = (
+    "This needs a person's approval, and too many requests of this conversation wait for one."
+)
+
+_RESULT: TypeAdapter[Routed | HandedOff | Ended | Proposed | Repeated] = TypeAdapter(StepResult)
+
+
+class SubgraphActivities:
+    """Runs subgraphs."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    @activity.defn(name=wire.RUN_SUBGRAPH)
+    async def run_subgraph(self, request: StepRequest) -> StepResult:
+        """Run one step, and commit what it leaves behind in one transaction.
+
+        A step that was committed before gives its recorded result again.
+        """
+        with bounded_attempts(request.attempts):
+            return await self._run(request)
+
+    async def _run(self, request: StepRequest) -> StepResult:
+        info = activity.info()
+        key = StepKey(
+            tenant=request.tenant,
+            conversation=request.conversation,
+            turn=request.turn,
+            step=request.step,
+            thread=request.thread,
+            run=info.workflow_run_id or "",
+            attempt=info.attempt,
+        )
+        progress = Progress()
+        async with beating(progress):
+            begun = await begin_step(
+                self._services.pool, key, subgraph=request.subgraph, message=request.message
+            )
+            if begun.repeated is not None:
+                return Repeated(recorded=begun.repeated)
+            if begun.outcome is not None:
+                return _recorded(key, begun.outcome)
+            model = self._model(key, begun)
+            end = await self._run_graph(request, key, begun, model, progress)
+            commit = await self._commit(request, begun, end, degraded=model.usage.degraded)
+            await reach("before_commit")
+            outcome = await commit_step(self._services.pool, key, commit)
+            await reach("after_commit")
+        return _recorded(key, outcome)
+
+    def _model(self, key: StepKey, begun: BegunStep) -> LedgeredModel:
+        scope = CallScope.model_validate(key.model_dump(exclude={"run", "attempt"}))
+        ledger = StepLedger(
+            self._services.pool,
+            scope,
+            [recorded_call(row) for row in begun.calls],
+            keep_requests=self._services.keep_requests,
+        )
+        return LedgeredModel(self._services.models, ledger)
+
+    async def _run_graph(
+        self,
+        request: StepRequest,
+        key: StepKey,
+        begun: BegunStep,
+        model: LedgeredModel,
+        progress: Progress,
+    ) -> StepEnd:
+        registry = self._services.registry
+        agents = registry.agents()
+        context = TurnContext(
+            tenant=request.tenant,
+            conversation=request.conversation,
+            turn=request.turn,
+            customer=begun.customer,
+            model=model,
+            reads=PooledReads(self._services.reads),
+            agents=tuple(card for card in agents if card.name != request.subgraph),
+            agent=request.agent,
+            note=request.note,
+            language=begun.language,
+            asked_back=request.asked_back,
+        )
+        resumes = request.step != request.thread
+        start = StepStart(
+            transcript=[
+                TranscriptMessage.model_validate(message.model_dump())
+                for message in begun.transcript
+            ],
+            snapshot=begun.snapshot,
+            results=begun.results if resumes and not begun.own_snapshot else None,
+        )
+
+        async def save(snapshot: bytes) -> None:
+            if not await save_snapshot(self._services.pool, key, snapshot):
+                raise StaleAttempt(f"step {key.turn}.{key.step} has a newer attempt")
+
+        return await registry.runner(request.subgraph).run(
+            start, context, progress=progress, save_snapshot=save
+        )
+
+    async def _commit(
+        self, request: StepRequest, begun: BegunStep, end: StepEnd, *, degraded: bool
+    ) -> StepCommit:
+        outcome = end.outcome
+        match outcome:
+            case Route():
+                return self._route(request, outcome)
+            case Handoff():
+                return self._hand_off(request, outcome)
+            case Reply() | Escalation():
+                return _end(request, outcome, degraded=degraded)
+            case Proposal():
+                return await self._propose(request, begun, outcome, end.snapshot, degraded)
+            case _:
+                assert_never(outcome)
+
+    def _route(self, request: StepRequest, route: Route) -> StepCommit:
+        self._require_agent(request, route.agent)
+        data: dict[str, JsonValue] = route.model_dump(mode="json", exclude={"kind"})
+        return StepCommit(
+            outcome=Routed(agent=route.agent, priority=route.priority).model_dump(mode="json"),
+            agent=route.agent,
+            priority=route.priority,
+            language=route.language,
+            events=(NewEvent(type="turn_routed", turn=request.turn, data=data),),
+        )
+
+    def _hand_off(self, request: StepRequest, handoff: Handoff) -> StepCommit:
+        self._require_agent(request, handoff.to)
+        data: dict[str, JsonValue] = {
+            "from": request.subgraph,
+            "to": handoff.to,
+            "note": handoff.note,
+        }
+        return StepCommit(
+            outcome=HandedOff(to=handoff.to, note=handoff.note).model_dump(mode="json"),
+            agent=handoff.to,
+            events=(NewEvent(type="turn_handed_off", turn=request.turn, data=data),),
+        )
+
+    def _require_agent(self, request: StepRequest, agent: str) -> None:
+        known = [card.name for card in self._services.registry.agents()]
+        if agent not in known or agent == request.subgraph:
+            raise BrokenContract(
+                f"subgraph {request.subgraph!r} names the agent {agent!r}; it may name "
+                f"{', '.join(name for name in known if name != request.subgraph)}"
+            )
+
+    async def _propose(
+        self,
+        request: StepRequest,
+        begun: BegunStep,
+        proposal: Proposal,
+        snapshot: bytes | None,
+        degraded: bool,
+    ) -> StepCommit:
+        origin = Origin(
+            tenant=request.tenant,
+            conversation=request.conversation,
+            turn=request.turn,
+            step=request.step,
+            agent=request.subgraph,
+            customer=begun.customer,
+        )
+        judgement = await judge(self._services, origin, proposal.actions)
+        if judgement.asking and not judgement.blocked and not request.may_park:
+            judgement = judgement.block("denied", _TOO_MANY_WAIT)
+        proposed = Proposed(actions=len(judgement.actions), blocked=judgement.blocked)
+        if judgement.blocked or not judgement.asking:
+            actions = recorded_actions(origin, judgement, approval=None)
+            return StepCommit(
+                outcome=proposed.model_dump(mode="json"),
+                actions=actions,
+                events=tuple(
+                    NewEvent(
+                        type="action_not_executed",
+                        turn=request.turn,
+                        data={"action": action.id, "name": action.name, "state": action.state},
+                    )
+                    for action in actions
+                    if judgement.blocked
+                ),
+                snapshot=snapshot,
+            )
+        approval, record = ask_for_approval(
+            origin,
+            judgement,
+            reason=proposal.reason,
+            evidence=proposal.evidence,
+            now=datetime.now(UTC),
+        )
+        result = TurnResult(
+            turn=request.turn,
+            status="awaiting_approval",
+            reply=_inline(proposal.holding_message),
+            approvals=(approval.id,),
+            degraded=degraded,
+        )
+        asked: dict[str, JsonValue] = {
+            "approval": approval.id,
+            "roles": list(approval.roles),
+            "expires_at": approval.expires_at.isoformat(),
+            "actions": [action.proposed.name for action in judgement.actions],
+        }
+        return StepCommit(
+            outcome=proposed.model_copy(update={"approval": approval, "result": result}).model_dump(
+                mode="json"
+            ),
+            turn_status="awaiting_approval",
+            turn_result=result,
+            messages=(
+                NewMessage(
+                    role="assistant",
+                    author=request.subgraph,
+                    text=proposal.holding_message,
+                    degraded=degraded,
+                ),
+            ),
+            events=(
+                NewEvent(type="approval_requested", turn=request.turn, data=asked),
+                NewEvent(type="message_sent", turn=request.turn, data={"role": "assistant"}),
+            ),
+            actions=recorded_actions(origin, judgement, approval=approval.id),
+            approval=record,
+            snapshot=snapshot,
+        )
+
+
+def _end(request: StepRequest, outcome: Reply | Escalation, *, degraded: bool) -> StepCommit:
+    """The commit of a turn that is over."""
+    escalated = isinstance(outcome, Escalation)
+    citations: tuple[Citation, ...] = () if isinstance(outcome, Escalation) else outcome.citations
+    short = tuple(
+        citation.model_copy(update={"quote": citation.quote[:_QUOTE_CHARACTERS]})
+        for citation in citations
+    )
+    result = TurnResult(
+        turn=request.turn,
+        status="awaiting_human" if escalated else "answered",
+        reply=_inline(outcome.text),
+        citations=short,
+        degraded=degraded,
+    )
+    ended = Ended(
+        result=result,
+        asked_back=isinstance(outcome, Reply) and outcome.asks_back,
+        reason=outcome.reason if isinstance(outcome, Escalation) else None,
+    )
+    data: dict[str, JsonValue] = {"status": result.status}
+    if isinstance(outcome, Escalation):
+        data["reason"] = outcome.reason
+    return StepCommit(
+        outcome=ended.model_dump(mode="json"),
+        turn_status=result.status,
+        turn_result=result,
+        agent=None if request.subgraph == wire.TRIAGE else request.subgraph,
+        phase="awaiting_human" if escalated else None,
+        messages=(
+            NewMessage(
+                role="assistant",
+                author=request.subgraph,
+                text=outcome.text,
+                citations=[citation.model_dump(mode="json") for citation in citations],
+                degraded=degraded,
+            ),
+        ),
+        events=(
+            NewEvent(type="message_sent", turn=request.turn, data={"role": "assistant"}),
+            NewEvent(
+                type="awaiting_human" if escalated else "turn_ended", turn=request.turn, data=data
+            ),
+        ),
+    )
+
+
+def _inline(text: str) -> str | None:
+    return text if len(text) <= INLINE_REPLY_CHARACTERS else None
+
+
+def _recorded(key: StepKey, outcome: object) -> StepResult:
+    if isinstance(outcome, dict) and outcome.get("kind") == "discarded":
+        raise StaleAttempt(f"turn {key.turn} of {key.conversation} ended without this step")
+    return _RESULT.validate_python(outcome)

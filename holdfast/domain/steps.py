@@ -1,0 +1,203 @@
+"""What the workflow says to its activities, and what they answer: ids and small results only."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from holdfast.domain.approval import Approval, Decision
+from holdfast.domain.conversation import CustomerMessage, TurnResult, TurnStatus
+from holdfast.domain.model import Frozen
+from holdfast.domain.outcomes import ActionState, PriorityName
+
+
+class OpenRequest(Frozen):
+    """Create the conversation's records, or find those it had before it was closed.
+
+    `message_id` is the message that woke the conversation, where there is one.
+    """
+
+    tenant: str
+    conversation: str
+    customer: str
+    message_id: str | None = None
+
+
+class RecordedTurn(Frozen):
+    """A turn found by its message id: what it was answered, where it was, and to which text."""
+
+    turn: int
+    digest: str
+    result: TurnResult | None = None
+
+
+class Opened(Frozen):
+    """What the records know: the customer, the turns so far, the repeated message's turn.
+
+    `closed` says that the conversation stays closed, since the message that would have reopened it
+    was answered before or is somebody else's.
+    """
+
+    customer: str
+    closed: bool = False
+    turns: int = 0
+    agent: str | None = None
+    priority: PriorityName = "normal"
+    repeated: RecordedTurn | None = None
+
+
+class StepRequest(Frozen):
+    """Run a subgraph for one step of a turn.
+
+    `message` comes with a turn's first step and is recorded by it. `thread` is the first step of
+    the graph's run: a step that goes on after a proposal has an earlier one.
+    """
+
+    tenant: str
+    conversation: str
+    turn: int
+    step: int
+    thread: int
+    subgraph: str
+    attempts: int
+    message: CustomerMessage | None = None
+    note: str = ""
+    agent: str | None = None
+    asked_back: int = 0
+    may_park: bool = True
+    """False when as many turns wait for approval as may: one more is refused to the agent."""
+
+
+class Routed(Frozen):
+    """Triage chose an agent."""
+
+    kind: Literal["routed"] = "routed"
+    agent: str
+    priority: PriorityName
+
+
+class HandedOff(Frozen):
+    """The subgraph passed the turn on."""
+
+    kind: Literal["handed_off"] = "handed_off"
+    to: str
+    note: str
+
+
+class Ended(Frozen):
+    """The turn is over: answered, or waiting for a person (`reason` says why)."""
+
+    kind: Literal["ended"] = "ended"
+    result: TurnResult
+    asked_back: bool = False
+    reason: str | None = None
+
+
+class Proposed(Frozen):
+    """The subgraph proposed `actions` actions. With `approval`, the turn waits, answered for now by
+    `result`; with `blocked`, none of them may run and the subgraph goes on with the refusals."""
+
+    kind: Literal["proposed"] = "proposed"
+    actions: int
+    blocked: bool = False
+    approval: Approval | None = None
+    result: TurnResult | None = None
+
+
+class Repeated(Frozen):
+    """The message was answered before: in the turn that is named."""
+
+    kind: Literal["repeated"] = "repeated"
+    recorded: RecordedTurn
+
+
+StepResult = Annotated[
+    Routed | HandedOff | Ended | Proposed | Repeated, Field(discriminator="kind")
+]
+
+
+class ActionRequest(Frozen):
+    """Execute (or compensate) one action of a step's proposal, counted from 0."""
+
+    tenant: str
+    conversation: str
+    turn: int
+    step: int
+    index: int
+    attempts: int
+
+
+class ActionReport(Frozen):
+    """What became of the action."""
+
+    state: ActionState
+
+
+class DecisionRequest(Frozen):
+    """Record what became of an approval (with the decision, where a person took one), or a decision
+    that was refused (`refusal` is the error's code and text)."""
+
+    tenant: str
+    conversation: str
+    approval: Approval | None = None
+    decision: Decision | None = None
+    refusal: str | None = None
+
+
+class EditReview(Frozen):
+    """What an edit would need: refused with a reason, or fine under a new digest."""
+
+    digest: str | None = None
+    refusal: str | None = None
+
+
+class RecallRequest(Frozen):
+    """Find the turn of a message id."""
+
+    tenant: str
+    conversation: str
+    message_id: str
+
+
+class EndTurnRequest(Frozen):
+    """End a turn that no subgraph ended: cancelled, failed, or over a bound.
+
+    `message` is recorded first where the turn never started. `text` is what the customer is told.
+    """
+
+    tenant: str
+    conversation: str
+    turn: int
+    status: TurnStatus
+    reason: str
+    text: str | None = None
+    message: CustomerMessage | None = None
+
+
+class HumanTurnRequest(Frozen):
+    """Record a person's message to the customer."""
+
+    tenant: str
+    conversation: str
+    turn: int
+    reviewer: str
+    text: str
+    id: str
+
+
+class TakeoverRequest(Frozen):
+    """Record who has the conversation; `reviewer` None hands it back to the agents with `note`."""
+
+    tenant: str
+    conversation: str
+    turn: int
+    reviewer: str | None
+    note: str = ""
+
+
+class CloseRequest(Frozen):
+    """Close the conversation's records."""
+
+    tenant: str
+    conversation: str
+    reason: str
+    farewell: str | None = None

@@ -1,0 +1,69 @@
+"""Which of several options a message speaks for, and how clearly."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from holdfast.llm.hints import Hints
+from holdfast.llm.offline.request import ChatRequest
+from holdfast.llm.words import stems
+
+HINT_WEIGHT = 2.0
+"""A matching expression of a hint, against 1 for a word shared with the description of an option
+without hints, and `_DESCRIBED` for one of an option with hints."""
+_DESCRIBED = 0.25
+FADING = 0.6
+"""What an older message counts for, against the one after it."""
+_ENOUGH = 1.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The best option and how clear the win was, from 0 to 1."""
+
+    option: str
+    confidence: float
+
+
+def choose(request: ChatRequest, options: Sequence[str], hints: Hints) -> Choice:
+    """The option that the customer's message speaks for.
+
+    A message that says too little by itself is read together with what was said before.
+    """
+    scores = score(request.asked, options, request.options, hints)
+    weight = 1.0
+    for message in reversed(request.before):
+        if max(scores.values()) >= _ENOUGH:
+            break
+        weight *= FADING
+        for option, points in score(message.text, options, request.options, hints).items():
+            scores[option] += weight * points
+    return _clearest(scores)
+
+
+def score(
+    text: str, options: Sequence[str], descriptions: Mapping[str, str], hints: Hints
+) -> dict[str, float]:
+    """Points for each option."""
+    said = stems(text)
+    return {
+        option: HINT_WEIGHT * matches(hints.intents.get(option, ()), text)
+        + (_DESCRIBED if option in hints.intents else 1.0)
+        * len(said & stems(f"{option.replace('_', ' ')} {descriptions.get(option, '')}"))
+        for option in options
+    }
+
+
+def matches(expressions: Sequence[str], text: str) -> int:
+    """How many of the expressions occur in `text`."""
+    return sum(bool(re.search(expression, text, re.IGNORECASE)) for expression in expressions)
+
+
+def _clearest(scores: Mapping[str, float]) -> Choice:
+    ordered = sorted(scores, key=lambda option: -scores[option])
+    top = scores[ordered[0]]
+    if top <= 0:
+        return Choice(ordered[0], 0.3)
+    second = scores[ordered[1]] if len(ordered) > 1 else 0.0
+    clear = 0.5 + 0.45 * (top - second) / top
+    return Choice(ordered[0], round(min(clear, 0.4 + 0.4 * top), 2))

@@ -1,0 +1,164 @@
+"""The offline model behind an OpenAI-compatible endpoint without a socket.
+
+Give `OfflineTransport` to the HTTP client of the `openai` SDK; every request is answered by rules,
+the same request always by the same bytes. Sampling parameters mean nothing to rules.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import httpx2
+from pydantic import JsonValue, ValidationError
+
+from holdfast.llm.hints import Hints, Say, ToolUse
+from holdfast.llm.offline.answer import courtesy, from_calls, from_sources
+from holdfast.llm.offline.builtin import merged
+from holdfast.llm.offline.goals import HAND_OVER, goal_of, handover_of
+from holdfast.llm.offline.planning import Done, steps_for
+from holdfast.llm.offline.request import ChatRequest
+from holdfast.llm.offline.structured import fill
+
+MODEL = "holdfast-offline"
+FINGERPRINT = "fp_holdfast_offline_1"
+"""Announces that rules answered; the number grows when they answer differently."""
+
+_CREATED = 1_750_000_000
+"""A constant, so that equal requests get equal bytes."""
+_CHARACTERS_PER_TOKEN = 4
+
+
+class OfflineTransport(httpx2.AsyncBaseTransport):
+    """Answers `POST …/chat/completions` and `GET …/models` in OpenAI's forms.
+
+    Refuses in OpenAI's error form: 404 for any other path, 400 for what is no chat request, for
+    `stream`, for `n` above 1 and for an answer format other than text and a JSON schema.
+    """
+
+    def __init__(self, hints: Sequence[Hints] = ()) -> None:
+        self._hints = merged(hints)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        path = request.url.path.rstrip("/")
+        if request.method == "GET" and path.endswith("/models"):
+            model: JsonValue = {
+                "id": MODEL,
+                "object": "model",
+                "created": _CREATED,
+                "owned_by": "holdfast",
+            }
+            return _respond(200, {"object": "list", "data": [model]})
+        if request.method != "POST" or not path.endswith("/chat/completions"):
+            return _refuse(404, f"unknown request: {request.method} {path or '/'}")
+        body = await request.aread()
+        try:
+            asked = ChatRequest.model_validate_json(body)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            return _refuse(400, f"{where or 'body'}: {first['msg']}")
+        problem = _unsupported(asked)
+        if problem:
+            return _refuse(400, problem)
+        return _respond(200, _completion(asked, body, self._hints))
+
+
+def _unsupported(asked: ChatRequest) -> str | None:
+    if asked.stream:
+        return "the offline model does not stream; leave out `stream`"
+    if (asked.n or 1) > 1:
+        return "the offline model gives one answer; leave out `n`"
+    form = asked.response_format
+    if form and (form.type not in ("text", "json_schema")):
+        return f"response_format {form.type!r} is not supported; use json_schema"
+    if form and form.type == "json_schema" and form.json_schema is None:
+        return "response_format json_schema needs a schema"
+    return None
+
+
+def _completion(asked: ChatRequest, body: bytes, hints: Hints) -> JsonValue:
+    digest = hashlib.sha256(body).hexdigest()
+    text, calls = _answer(asked, hints)
+    message: dict[str, JsonValue] = {"role": "assistant", "content": text, "refusal": None}
+    if calls:
+        message["tool_calls"] = [
+            {
+                "id": f"call_{digest[:16]}_{position}",
+                "type": "function",
+                "function": {"name": call.name, "arguments": _dump(call.arguments)},
+            }
+            for position, call in enumerate(calls)
+        ]
+    prompt = _tokens(body.decode(errors="replace"))
+    answered = _tokens(_dump(message))
+    return {
+        "id": f"chatcmpl-{digest[:24]}",
+        "object": "chat.completion",
+        "created": _CREATED,
+        "model": MODEL,
+        "system_fingerprint": FINGERPRINT,
+        "choices": [
+            {
+                "index": 0,
+                "message": message,
+                "logprobs": None,
+                "finish_reason": "tool_calls" if calls else "stop",
+            }
+        ],
+        "usage": {
+            "prompt_tokens": prompt,
+            "completion_tokens": answered,
+            "total_tokens": prompt + answered,
+        },
+    }
+
+
+def _answer(asked: ChatRequest, hints: Hints) -> tuple[str | None, list[ToolUse]]:
+    form = asked.response_format
+    if form and form.json_schema:
+        return _dump(fill(asked, form.json_schema.schema_, hints)), []
+    if asked.functions and asked.tool_choice != "none":
+        found = _use_tools(asked, hints)
+        if found is not None:
+            return found
+    if asked.has_sources:
+        return from_sources(asked), []
+    return courtesy(asked, hints), []
+
+
+def _use_tools(asked: ChatRequest, hints: Hints) -> tuple[str | None, list[ToolUse]] | None:
+    goal = goal_of(asked, hints)
+    if goal is None:
+        agent = handover_of(asked, hints)
+        if agent is None:
+            return None
+        note = asked.asked.strip()[:200]
+        return None, [ToolUse(HAND_OVER, {"agent": agent, "note": f"The customer wrote: {note}"})]
+    steps = steps_for(goal, asked, hints)
+    calls = [step for step in steps if isinstance(step, ToolUse)]
+    if calls:
+        return None, calls
+    said = [step.text for step in steps if isinstance(step, Say)]
+    done = [(step.call, step.known) for step in steps if isinstance(step, Done)]
+    told = [from_calls(done, hints)] if done else []
+    return "\n\n".join([*told, *dict.fromkeys(said)]), []
+
+
+def _tokens(text: str) -> int:
+    return -(-len(text) // _CHARACTERS_PER_TOKEN)
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _respond(status: int, body: JsonValue) -> httpx2.Response:
+    return httpx2.Response(status, json=body)
+
+
+def _refuse(status: int, message: str) -> httpx2.Response:
+    kind = "not_found_error" if status == 404 else "invalid_request_error"
+    return _respond(
+        status, {"error": {"message": message, "type": kind, "param": None, "code": None}}
+    )

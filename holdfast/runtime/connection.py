@@ -1,0 +1,116 @@
+"""How every process reaches Temporal: one plugin for client, worker and replayer."""
+
+import asyncio
+
+from pydantic import SecretStr
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfigProfile
+from temporalio.plugin import SimplePlugin
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from holdfast.domain.errors import ConfigurationError, Unavailable
+from holdfast.domain.wire import SEARCH_ATTRIBUTES
+from holdfast.runtime.local.stack import find_running_stack
+from holdfast.runtime.settings import Settings
+
+PLUGIN = SimplePlugin(
+    "holdfast",
+    data_converter=pydantic_data_converter,
+    workflow_runner=SandboxedWorkflowRunner(
+        SandboxRestrictions.default.with_passthrough_modules("pydantic", "holdfast.domain")
+    ),
+)
+"""Payloads are pydantic's JSON; workflows run in the sandbox, which shares the domain's classes."""
+
+_CONNECT_SECONDS = 5.0
+
+
+async def resolve(settings: Settings) -> Settings:
+    """The settings with the addresses of the embedded stack, where they name none and it runs."""
+    if settings.temporal_address is not None and settings.database_url is not None:
+        return settings
+    stack = await find_running_stack(settings.data_dir)
+    if stack is None:
+        return settings
+    found = {
+        "temporal_address": settings.temporal_address or stack.temporal_address,
+        "temporal_namespace": (
+            settings.temporal_namespace if settings.temporal_address else stack.namespace
+        ),
+        "database_url": settings.database_url or SecretStr(stack.database_url),
+    }
+    return settings.model_copy(update=found)
+
+
+def require_database_url(settings: Settings) -> str:
+    """The address of Postgres.
+
+    Raises:
+        Unavailable: the settings name none, and no embedded one runs.
+    """
+    if settings.database_url is None:
+        raise Unavailable(
+            "no Postgres: set HOLDFAST_DATABASE_URL, or start the embedded one with `make up` "
+            f"(none runs in {settings.data_dir})"
+        )
+    return settings.database_url.get_secret_value()
+
+
+async def connect_temporal(settings: Settings) -> Client:
+    """A client that is connected.
+
+    Raises:
+        Unavailable: no server answers there.
+    """
+    profile = ClientConfigProfile.load().to_client_connect_config()
+    address = settings.temporal_address or profile.get("target_host")
+    if address is None:
+        raise Unavailable(
+            "no Temporal: set HOLDFAST_TEMPORAL_ADDRESS or a Temporal profile, or start the "
+            f"embedded one with `make up` (none runs in {settings.data_dir})"
+        )
+    if settings.temporal_address is None:
+        connecting = Client.connect(**profile, plugins=[PLUGIN])
+    else:
+        connecting = Client.connect(
+            address, namespace=settings.temporal_namespace, plugins=[PLUGIN]
+        )
+    try:
+        return await asyncio.wait_for(connecting, _CONNECT_SECONDS)
+    except (RuntimeError, RPCError, TimeoutError) as error:
+        raise Unavailable(
+            f"cannot reach Temporal at {address}: {str(error) or 'no answer'}. Is it running? "
+            "`make up` starts an embedded one"
+        ) from error
+
+
+async def require_search_attributes(client: Client) -> None:
+    """Check that the namespace has the search attributes that conversations set.
+
+    Raises:
+        ConfigurationError: some are missing; the message has the commands that add them.
+        Unavailable: Temporal does not answer.
+    """
+    try:
+        answer = await client.operator_service.list_search_attributes(
+            ListSearchAttributesRequest(namespace=client.namespace)
+        )
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            raise ConfigurationError(
+                f"Temporal has no namespace {client.namespace!r}; set HOLDFAST_TEMPORAL_NAMESPACE, "
+                f"or create it: temporal operator namespace create -n {client.namespace}"
+            ) from error
+        raise Unavailable(f"Temporal does not answer: {error}") from error
+    known = {*answer.custom_attributes, *answer.system_attributes}
+    missing = [name for name in SEARCH_ATTRIBUTES if name not in known]
+    if missing:
+        options = " ".join(f"--name {name} --type {SEARCH_ATTRIBUTES[name]}" for name in missing)
+        raise ConfigurationError(
+            f"the namespace {client.namespace!r} lacks the search attributes "
+            f"{', '.join(missing)}; add them: temporal operator search-attribute create "
+            f"-n {client.namespace} {options}"
+        )

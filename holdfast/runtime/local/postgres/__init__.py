@@ -1,0 +1,1 @@
+"""The embedded Postgres: where its binaries come from, its data, and how it runs."""

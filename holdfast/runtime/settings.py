@@ -1,0 +1,81 @@
+"""Settings, read from the environment: every name here, in capitals, after `HOLDFAST_`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from holdfast.domain.errors import ConfigurationError
+from holdfast.domain.limits import Limits
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Nested values are separated by two underscores:
+    `HOLDFAST_LIMITS__PARKED_TURNS=10`. Lists are JSON.
+
+    Without `temporal_address` and `database_url`, those of the embedded stack in `data_dir` are
+    used, where one runs.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="HOLDFAST_", env_nested_delimiter="__", frozen=True, extra="ignore"
+    )
+
+    temporal_address: str | None = None
+    """`host:port`. Without it, the profile that Temporal's own environment configuration names
+    (`TEMPORAL_PROFILE`, `TEMPORAL_ADDRESS`, …) where there is one."""
+    temporal_namespace: str = "default"
+    database_url: SecretStr | None = None
+    """`postgresql://user:password@host:port/database`."""
+    data_dir: Path = Path(".holdfast")
+    """Where the embedded Temporal and Postgres keep their data."""
+    temporal_binary: Path | None = None
+    """The `temporal` executable for the embedded server."""
+
+    task_queue: str = "holdfast"
+    """The first part of the names of the three task queues."""
+    packages: list[str] = Field(default_factory=list)
+    """Packages as `module:attribute` or entry point; without any, every installed entry point."""
+    policy_dir: Path | None = None
+    """A folder of `{tenant}.yaml`; a tenant without a file has the policy of the packages."""
+    limits: Limits = Limits()
+    """Bounds of the conversations that this client starts."""
+
+    models: list[dict[str, Any]] = Field(default_factory=list)
+    """The chain of model providers, in order; see `holdfast.llm.providers.Provider`."""
+    model: str | None = None
+    """The model, where one provider is enough and `OPENAI_API_KEY` or `model_base_url` is set."""
+    model_base_url: str | None = None
+    openai_api_key: Annotated[SecretStr | None, Field(validation_alias="OPENAI_API_KEY")] = None
+    keep_model_requests: bool = False
+    """Keep whole model requests in the ledger, compressed, besides their digests."""
+
+    concurrent_subgraphs: Annotated[int, Field(ge=1)] = 50
+    concurrent_actions: Annotated[int, Field(ge=1)] = 50
+    max_cached_workflows: Annotated[int, Field(ge=0)] = 1_000
+    database_connections: Annotated[int, Field(ge=1)] = 20
+    """The most connections of a worker's pool; the read-only pool has as many again."""
+    shutdown_seconds: Annotated[float, Field(ge=0)] = 10.0
+    """How long activities may go on after SIGTERM before they are cancelled and tried elsewhere."""
+    health_host: str = "127.0.0.1"
+    health_port: Port = 8088
+    """Where the worker answers `/health` and `/ready`; 0 for nowhere."""
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """The settings of this environment.
+
+    Raises:
+        ConfigurationError: a value cannot be used; the message names the variable.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"HOLDFAST_{'__'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+            for problem in error.errors()
+        )
+        raise ConfigurationError(f"settings are wrong: {problems}") from error

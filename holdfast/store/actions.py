@@ -1,0 +1,216 @@
+"""Actions: what was proposed, and the record of each execution."""
+
+from typing import Any
+
+from pydantic import JsonValue
+
+from holdfast.domain.model import Frozen
+from holdfast.domain.outcomes import ProposedAction
+from holdfast.store.pool import Connection
+
+
+class ActionRecord(Frozen):
+    """A proposed action, with the approval it needs and how often it was executed (0 or 1)."""
+
+    id: str
+    conversation: str
+    customer: str
+    turn: int
+    step: int
+    index: int
+    name: str
+    arguments: dict[str, JsonValue]
+    state: str
+    verdict: str
+    approval: str | None
+    approval_state: str | None
+    approval_digest: str | None
+    result: JsonValue
+    error: str | None
+    executions: int
+
+
+_SELECT = """
+select action.*, conversation.customer, approval.state as approval_state,
+       approval.args_digest as approval_digest,
+       (select count(*) from holdfast.executions as execution
+         where execution.tenant = action.tenant and execution.action = action.id
+           and execution.state in ('executed', 'compensated')) as executions
+  from holdfast.actions as action
+  join holdfast.conversations as conversation
+    on conversation.tenant = action.tenant and conversation.id = action.conversation
+  left join holdfast.approvals as approval
+    on approval.tenant = action.tenant and approval.id = action.approval
+"""
+
+
+async def read_actions(
+    connection: Connection, tenant: str, conversation: str
+) -> list[ActionRecord]:
+    """All actions that a conversation's agents proposed, in order."""
+    rows = await connection.fetch(
+        _SELECT
+        + """
+        where action.tenant = $1 and action.conversation = $2
+        order by action.turn, action.step, action.index
+        """,
+        tenant,
+        conversation,
+    )
+    return [ActionRecord.model_validate(dict(row)) for row in rows]
+
+
+async def lock_action(
+    connection: Connection, tenant: str, conversation: str, turn: int, step: int, index: int
+) -> ActionRecord | None:
+    """One action of a step's proposal, locked until the transaction ends."""
+    row = await connection.fetchrow(
+        _SELECT
+        + """
+        where action.tenant = $1 and action.conversation = $2 and action.turn = $3
+          and action.step = $4 and action.index = $5
+          for update of action
+        """,
+        tenant,
+        conversation,
+        turn,
+        step,
+        index,
+    )
+    return ActionRecord.model_validate(dict(row)) if row else None
+
+
+async def proposal_of(
+    connection: Connection, tenant: str, conversation: str, turn: int, step: int
+) -> list[ProposedAction]:
+    """The names and arguments of a step's proposal, in order."""
+    rows = await connection.fetch(
+        """
+        select name, arguments from holdfast.actions
+         where tenant = $1 and conversation = $2 and turn = $3 and step = $4 order by index
+        """,
+        tenant,
+        conversation,
+        turn,
+        step,
+    )
+    return [ProposedAction(name=row["name"], arguments=row["arguments"]) for row in rows]
+
+
+async def begin_execution(
+    connection: Connection, tenant: str, action: str, *, idempotency_key: str
+) -> dict[str, Any]:
+    """The execution's row, made if it is not there: its state is `sending` until it has ended."""
+    row = await connection.fetchrow(
+        """
+        insert into holdfast.executions as execution (tenant, action, idempotency_key, state)
+        values ($1, $2, $3, 'sending')
+        on conflict (tenant, action) do update set state = execution.state
+        returning state, result, error
+        """,
+        tenant,
+        action,
+        idempotency_key,
+    )
+    assert row is not None
+    return dict(row)
+
+
+async def end_execution(
+    connection: Connection,
+    tenant: str,
+    action: str,
+    *,
+    state: str,
+    result: JsonValue,
+    error: str | None,
+) -> None:
+    """Record how the execution and its action ended, and consume the approval where there is one."""
+    await connection.execute(
+        """
+        with ended as (
+            update holdfast.executions
+               set state = $3, result = $4, error = $5, ended_at = now()
+             where tenant = $1 and action = $2
+        ), updated as (
+            update holdfast.actions
+               set state = $3, result = $4, error = $5, updated_at = now()
+             where tenant = $1 and id = $2
+            returning approval
+        )
+        update holdfast.approvals set consumed_at = coalesce(consumed_at, now())
+         where tenant = $1 and id = (select approval from updated)
+        """,
+        tenant,
+        action,
+        state,
+        result,
+        error,
+    )
+
+
+async def mark_compensated(connection: Connection, tenant: str, action: str) -> None:
+    """Record that the action's effect was undone."""
+    await connection.execute(
+        """
+        with execution as (
+            update holdfast.executions set state = 'compensated', compensated_at = now()
+             where tenant = $1 and action = $2
+        )
+        update holdfast.actions set state = 'compensated', updated_at = now()
+         where tenant = $1 and id = $2
+        """,
+        tenant,
+        action,
+    )
+
+
+async def set_open_actions(
+    connection: Connection,
+    tenant: str,
+    conversation: str,
+    turn: int,
+    step: int,
+    *,
+    state: str,
+    error: str,
+    reviewer: str | None = None,
+) -> None:
+    """Give every action of the proposal that has not ended yet the same end."""
+    await connection.execute(
+        """
+        update holdfast.actions
+           set state = $5, error = $6, reviewer = $7, updated_at = now()
+         where tenant = $1 and conversation = $2 and turn = $3 and step = $4 and state = 'proposed'
+        """,
+        tenant,
+        conversation,
+        turn,
+        step,
+        state,
+        error,
+        reviewer,
+    )
+
+
+async def replace_arguments(
+    connection: Connection,
+    tenant: str,
+    approval: str,
+    index: int,
+    *,
+    arguments: dict[str, JsonValue],
+    facts: dict[str, JsonValue],
+) -> None:
+    """Put a reviewer's edit in the place of what was proposed."""
+    await connection.execute(
+        """
+        update holdfast.actions set arguments = $4, facts = $5, updated_at = now()
+         where tenant = $1 and approval = $2 and index = $3 and state = 'proposed'
+        """,
+        tenant,
+        approval,
+        index,
+        arguments,
+        facts,
+    )

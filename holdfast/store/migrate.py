@@ -1,0 +1,87 @@
+"""Migrations: the core's own and those of brought packages, each in its schema, through Alembic."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection as SqlConnection
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from holdfast.domain.errors import ConfigurationError, Unavailable
+from holdfast.store.pool import TRANSIENT_ERRORS, Connection
+
+CONNECTION = "connection"
+SCHEMA = "schema"
+
+CORE_SCHEMA = "holdfast"
+_FOLDER = Path(__file__).parent / "migrations"
+_LOCK = 0x486F6C64
+"""Advisory lock: two processes that migrate at once do so one after the other."""
+
+
+async def migrate(url: str, packages: Mapping[str, Path] | None = None) -> None:
+    """Bring the core's schema and those of `packages` (schema to folder of revisions) up to date.
+
+    Raises:
+        Unavailable: Postgres cannot be reached.
+    """
+    engine = create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"))
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            for schema, versions in _locations(packages).items():
+                await connection.execute(text(f'create schema if not exists "{schema}"'))
+                await connection.run_sync(_upgrade, schema, versions)
+    except TRANSIENT_ERRORS as error:
+        raise Unavailable(f"cannot reach Postgres to migrate it: {error}") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise Unavailable(f"lost Postgres while migrating it: {error}") from error
+        raise
+    finally:
+        await engine.dispose()
+
+
+async def require_migrated(
+    connection: Connection, packages: Mapping[str, Path] | None = None
+) -> None:
+    """Check that every schema is at its newest revision.
+
+    Raises:
+        ConfigurationError: one is behind (or ahead: a newer version has migrated it).
+    """
+    for schema, versions in _locations(packages).items():
+        wanted = ScriptDirectory.from_config(_config(schema, versions)).get_current_head()
+        known = await connection.fetchval("select to_regclass($1)", f'"{schema}".schema_version')
+        found = known and await connection.fetchval(
+            f'select version_num from "{schema}".schema_version'
+        )
+        if found != wanted:
+            raise ConfigurationError(
+                f"the database schema {schema!r} is at revision {found or 'none'}, this version "
+                f"needs {wanted}; run `python worker.py --migrate` (or `make migrate`)"
+            )
+
+
+def _locations(packages: Mapping[str, Path] | None) -> dict[str, Path]:
+    return {CORE_SCHEMA: _FOLDER / "versions", **(packages or {})}
+
+
+def _config(schema: str, versions: Path) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", str(versions).replace("%", "%%"))
+    config.attributes[SCHEMA] = schema
+    return config
+
+
+def _upgrade(connection: SqlConnection, schema: str, versions: Path) -> None:
+    config = _config(schema, versions)
+    config.attributes[CONNECTION] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,395 @@
+"""Steps of a turn: one statement that begins one, one that commits one. Each is a round trip.
+
+A step row carries the fence: the workflow run and attempt that own it. A commit counts only for the
+owner, and only once, so that the late result of a worker that was thought dead changes nothing.
+"""
+
+from typing import Any
+
+from pydantic import Field, JsonValue
+
+from holdfast.domain.conversation import CustomerMessage, TurnResult
+from holdfast.domain.errors import StaleAttempt
+from holdfast.domain.events import NewEvent
+from holdfast.domain.ids import text_digest
+from holdfast.domain.model import Frozen
+from holdfast.domain.outcomes import ActionResult
+from holdfast.domain.steps import RecordedTurn
+from holdfast.store.pool import Pool
+
+TRANSCRIPT_WINDOW = 30
+"""Messages that a subgraph sees, the newest."""
+
+
+class StepKey(Frozen):
+    """A step and who runs it: `run` is the workflow's run id, `attempt` counts from 1."""
+
+    tenant: str
+    conversation: str
+    turn: int
+    step: int
+    thread: int
+    run: str
+    attempt: int
+
+
+class StoredMessage(Frozen):
+    """A message of the transcript as it lies in Postgres."""
+
+    seq: int
+    turn: int
+    role: str
+    text: str
+
+
+class BegunStep(Frozen):
+    """Everything a step needs to know, read in the statement that began it.
+
+    `outcome` is set when the step was committed before. `snapshot` is the graph's checkpoint: of
+    this step, or of the one it resumes. `calls` are the recorded model calls of the graph's run.
+    """
+
+    customer: str
+    language: str
+    outcome: dict[str, Any] | None
+    repeated: RecordedTurn | None
+    transcript: tuple[StoredMessage, ...]
+    snapshot: bytes | None
+    own_snapshot: bool
+    calls: tuple[dict[str, Any], ...]
+    results: tuple[ActionResult, ...]
+
+
+class NewMessage(Frozen):
+    """A message to append to the transcript."""
+
+    role: str
+    text: str
+    author: str | None = None
+    citations: list[JsonValue] = Field(default_factory=list)
+    degraded: bool = False
+
+
+class NewAction(Frozen):
+    """A proposed action as it is recorded."""
+
+    id: str
+    index: int
+    name: str
+    arguments: dict[str, JsonValue]
+    facts: dict[str, JsonValue]
+    verdict: str
+    state: str
+    approval: str | None = None
+    error: str | None = None
+
+
+class NewApproval(Frozen):
+    """An approval as it is recorded when it is asked for. Times are ISO 8601."""
+
+    id: str
+    roles: list[JsonValue]
+    agent: str
+    requester: str
+    reason: str
+    evidence: list[JsonValue]
+    args_digest: str
+    policy_name: str
+    policy_version: int
+    policy_reason: str | None
+    requested_at: str
+    expires_at: str
+
+
+class StepCommit(Frozen):
+    """What a step leaves behind, all of it or nothing.
+
+    `outcome` is the activity's result. `turn_result` is set when the turn is answered for now; its
+    `reply_seq` is the number of the last message, filled in by the statement. `snapshot` keeps the
+    graph for a later step; without one, the turn's checkpoints are deleted.
+    """
+
+    outcome: dict[str, JsonValue]
+    turn_status: str | None = None
+    turn_result: TurnResult | None = None
+    agent: str | None = None
+    phase: str | None = None
+    priority: str | None = None
+    language: str | None = None
+    messages: tuple[NewMessage, ...] = ()
+    events: tuple[NewEvent, ...] = ()
+    actions: tuple[NewAction, ...] = ()
+    approval: NewApproval | None = None
+    snapshot: bytes | None = None
+
+
+_BEGIN_TURN = """
+new_turn as (
+    insert into holdfast.turns (tenant, conversation, turn, message_id, message_digest)
+    values ($1, $2, $3, $8, $9)
+    on conflict do nothing
+    returning turn
+), numbers as (
+    update holdfast.conversations
+       set last_message = last_message + 1, last_event = last_event + 1, updated_at = now(),
+           turns = greatest(turns, $3)
+     where tenant = $1 and id = $2 and exists (select from new_turn)
+    returning last_message, last_event
+), received as (
+    insert into holdfast.messages (tenant, conversation, seq, turn, role, author, text)
+    select $1, $2, last_message, $3, 'customer', $11, $10 from numbers
+), announced as (
+    insert into holdfast.events (tenant, conversation, seq, type, turn, data)
+    select $1, $2, last_event, 'message_received', $3,
+           jsonb_build_object('message_id', $8::text, 'message', last_message)
+      from numbers
+),
+"""
+
+_BEGIN = """
+claimed as (
+    insert into holdfast.steps as step
+        (tenant, conversation, turn, step, thread, run, attempt, subgraph)
+    select $1, $2, $3, $4, $5, $6, $7, {subgraph}
+     where {not_repeated}
+    on conflict (tenant, conversation, turn, step) do update
+       set run = excluded.run, attempt = excluded.attempt, started_at = now()
+     where step.outcome is null and (step.run <> excluded.run or step.attempt <= excluded.attempt)
+    returning 1
+)
+select conversation.customer, conversation.language,
+       exists (select from claimed) as claimed,
+       (select outcome from holdfast.steps
+         where tenant = $1 and conversation = $2 and turn = $3 and step = $4) as outcome,
+       {repeated} as repeated,
+       (select jsonb_agg(line order by (line ->> 'seq')::int) from (
+            select jsonb_build_object('seq', seq, 'turn', turn, 'role', role, 'text', text) as line
+              from holdfast.messages
+             where tenant = $1 and conversation = $2
+             order by seq desc limit {window}) as lines) as transcript,
+       (select jsonb_agg(to_jsonb(call) - 'request') from holdfast.llm_calls as call
+         where tenant = $1 and conversation = $2 and turn = $3 and thread = $5) as calls,
+       kept.snapshot, kept.step = $4 as own_snapshot,
+       (select jsonb_agg(jsonb_build_object(
+                'id', id, 'name', name, 'arguments', arguments, 'state', state,
+                'result', result, 'error', error, 'reviewer', reviewer) order by index)
+          from holdfast.actions
+         where tenant = $1 and conversation = $2 and turn = $3 and step = $4 - 1) as results
+  from holdfast.conversations as conversation
+  left join lateral (
+        select snapshot, step from holdfast.graph_checkpoints
+         where tenant = $1 and conversation = $2 and turn = $3 and step between $5 and $4
+         order by step desc limit 1) as kept on true
+ where conversation.tenant = $1 and conversation.id = $2
+"""
+
+_FIRST_TURN_OF_MESSAGE = """
+(select jsonb_build_object(
+            'turn', turn, 'digest', message_digest,
+            'result', result || jsonb_build_object('reply_seq', reply_seq))
+   from holdfast.turns
+  where tenant = $1 and conversation = $2 and message_id = $8 and turn <> $3)
+"""
+
+
+def _begin_statement(*, first: bool) -> str:
+    return (
+        "with "
+        + (_BEGIN_TURN if first else "")
+        + _BEGIN.format(
+            subgraph="$12" if first else "$8",
+            not_repeated=f"{_FIRST_TURN_OF_MESSAGE} is null" if first else "true",
+            repeated=_FIRST_TURN_OF_MESSAGE if first else "null::jsonb",
+            window=TRANSCRIPT_WINDOW,
+        )
+    )
+
+
+_BEGIN_FIRST_STEP = _begin_statement(first=True)
+_BEGIN_LATER_STEP = _begin_statement(first=False)
+
+
+async def begin_step(
+    pool: Pool, key: StepKey, *, subgraph: str, message: CustomerMessage | None
+) -> BegunStep:
+    """Claim the step for this attempt and read what it needs; with `message`, begin the turn.
+
+    Raises:
+        StaleAttempt: a newer attempt owns the step.
+        LookupError: the conversation has no records.
+    """
+    arguments: list[object] = [
+        key.tenant, key.conversation, key.turn, key.step, key.thread, key.run, key.attempt,
+    ]  # fmt: skip
+    if message is None:
+        row = await pool.fetchrow(_BEGIN_LATER_STEP, *arguments, subgraph)
+    else:
+        digest = text_digest(message.text)
+        row = await pool.fetchrow(
+            _BEGIN_FIRST_STEP, *arguments, message.message_id, digest, message.text,
+            message.customer, subgraph,
+        )  # fmt: skip
+    if row is None:
+        raise LookupError(f"conversation {key.tenant}/{key.conversation} has no records")
+    repeated = row["repeated"] and RecordedTurn.model_validate(row["repeated"])
+    if not row["claimed"] and row["outcome"] is None and not repeated:
+        raise StaleAttempt(
+            f"attempt {key.attempt} of step {key.turn}.{key.step} of {key.conversation} is stale"
+        )
+    transcript = [StoredMessage.model_validate(line) for line in row["transcript"] or ()]
+    if message is not None and not any(line.turn == key.turn for line in transcript):
+        last = transcript[-1].seq if transcript else 0
+        transcript.append(
+            StoredMessage(seq=last + 1, turn=key.turn, role="customer", text=message.text)
+        )
+    return BegunStep(
+        customer=row["customer"],
+        language=row["language"],
+        outcome=row["outcome"],
+        repeated=repeated,
+        transcript=tuple(transcript[-TRANSCRIPT_WINDOW:]),
+        snapshot=row["snapshot"],
+        own_snapshot=bool(row["own_snapshot"]),
+        calls=tuple(row["calls"] or ()),
+        results=tuple(ActionResult.model_validate(result) for result in row["results"] or ()),
+    )
+
+
+_COMMIT = """
+with fence as (
+    select 1 from holdfast.steps
+     where tenant = $1 and conversation = $2 and turn = $3 and step = $4
+       and run = $5 and attempt = $6 and outcome is null
+       for update
+), numbers as (
+    update holdfast.conversations
+       set last_message = last_message + jsonb_array_length($8),
+           last_event = last_event + jsonb_array_length($9),
+           status = coalesce($10, status), agent = coalesce($11, agent),
+           priority = coalesce($12, priority), language = coalesce($13, language),
+           updated_at = now()
+     where tenant = $1 and id = $2 and exists (select from fence)
+    returning last_message, last_message - jsonb_array_length($8) as message_before,
+              last_event - jsonb_array_length($9) as event_before
+), committed as (
+    update holdfast.steps
+       set committed_at = now(),
+           outcome = case when $7::jsonb ? 'result' and jsonb_array_length($8) > 0
+                          then jsonb_set($7, '{result,reply_seq}', to_jsonb(numbers.last_message))
+                          else $7 end
+      from numbers
+     where tenant = $1 and conversation = $2 and turn = $3 and step = $4
+    returning outcome
+), said as (
+    insert into holdfast.messages
+        (tenant, conversation, seq, turn, role, author, text, citations, degraded)
+    select $1, $2, message_before + ordinal, $3, line ->> 'role', line ->> 'author',
+           line ->> 'text', line -> 'citations', (line ->> 'degraded')::boolean
+      from numbers, jsonb_array_elements($8) with ordinality as new (line, ordinal)
+), announced as (
+    insert into holdfast.events (tenant, conversation, seq, type, turn, data)
+    select $1, $2, event_before + ordinal, event ->> 'type', (event ->> 'turn')::int,
+           case when event ->> 'type' = 'message_sent'
+                then event -> 'data' || jsonb_build_object('message', last_message)
+                else event -> 'data' end
+      from numbers, jsonb_array_elements($9) with ordinality as new (event, ordinal)
+), turn as (
+    update holdfast.turns
+       set status = coalesce($14, status), agent = coalesce($11, agent),
+           result = coalesce(result, $15),
+           reply_seq = coalesce(reply_seq,
+                case when $15::jsonb is not null and jsonb_array_length($8) > 0
+                     then numbers.last_message end),
+           ended_at = case when $14 in ('answered', 'awaiting_human') then now() end
+      from numbers
+     where tenant = $1 and conversation = $2 and turn = $3
+), proposed as (
+    insert into holdfast.actions
+        (tenant, conversation, turn, step, id, index, name, arguments, facts, verdict, state,
+         approval, error)
+    select $1, $2, $3, $4, action ->> 'id', (action ->> 'index')::int, action ->> 'name',
+           action -> 'arguments', action -> 'facts', action ->> 'verdict', action ->> 'state',
+           action ->> 'approval', action ->> 'error'
+      from numbers, jsonb_array_elements($16) as action
+), asked as (
+    insert into holdfast.approvals
+        (tenant, conversation, turn, step, id, roles, agent, requester, reason, evidence,
+         args_digest, policy_name, policy_version, policy_reason, requested_at, expires_at)
+    select $1, $2, $3, $4, asked ->> 'id', asked -> 'roles', asked ->> 'agent',
+           asked ->> 'requester', asked ->> 'reason', asked -> 'evidence', asked ->> 'args_digest',
+           asked ->> 'policy_name', (asked ->> 'policy_version')::int, asked ->> 'policy_reason',
+           (asked ->> 'requested_at')::timestamptz, (asked ->> 'expires_at')::timestamptz
+      from numbers, jsonb_array_elements($17) as asked
+), forgotten as (
+    delete from holdfast.graph_checkpoints
+     where tenant = $1 and conversation = $2 and turn = $3
+       and (step <> $4 or $18::bytea is null) and exists (select from numbers)
+), kept as (
+    insert into holdfast.graph_checkpoints as checkpoint
+        (tenant, conversation, turn, step, snapshot)
+    select $1, $2, $3, $4, $18 from numbers where $18::bytea is not null
+    on conflict (tenant, conversation, turn, step) do update
+       set snapshot = excluded.snapshot, updated_at = now()
+)
+select outcome from committed
+"""
+
+
+async def commit_step(pool: Pool, key: StepKey, commit: StepCommit) -> dict[str, Any]:
+    """Commit everything that the step leaves behind, and give back the outcome as recorded.
+
+    Raises:
+        StaleAttempt: this attempt no longer owns the step; nothing was changed.
+    """
+    outcome = await pool.fetchval(
+        _COMMIT,
+        key.tenant,
+        key.conversation,
+        key.turn,
+        key.step,
+        key.run,
+        key.attempt,
+        commit.outcome,
+        [message.model_dump(mode="json") for message in commit.messages],
+        [event.model_dump(mode="json") for event in commit.events],
+        commit.phase,
+        commit.agent,
+        commit.priority,
+        commit.language,
+        commit.turn_status,
+        commit.turn_result and commit.turn_result.model_dump(mode="json"),
+        [action.model_dump(mode="json") for action in commit.actions],
+        [commit.approval.model_dump(mode="json")] if commit.approval else [],
+        commit.snapshot,
+    )
+    if outcome is None:
+        raise StaleAttempt(
+            f"attempt {key.attempt} of step {key.turn}.{key.step} of {key.conversation} is stale: "
+            "a newer attempt owns the step; this one's work is discarded"
+        )
+    return outcome  # type: ignore[no-any-return]
+
+
+async def save_snapshot(pool: Pool, key: StepKey, snapshot: bytes) -> bool:
+    """Keep the graph's checkpoint while the step runs; False when the step has another owner."""
+    saved = await pool.fetchval(
+        """
+        insert into holdfast.graph_checkpoints as checkpoint
+            (tenant, conversation, turn, step, snapshot)
+        select $1, $2, $3, $4, $7 from holdfast.steps
+         where tenant = $1 and conversation = $2 and turn = $3 and step = $4
+           and run = $5 and attempt = $6 and outcome is null
+           for update
+        on conflict (tenant, conversation, turn, step) do update
+           set snapshot = excluded.snapshot, updated_at = now()
+        returning true
+        """,
+        key.tenant,
+        key.conversation,
+        key.turn,
+        key.step,
+        key.run,
+        key.attempt,
+        snapshot,
+    )
+    return bool(saved)

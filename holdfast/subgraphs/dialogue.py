@@ -1,0 +1,88 @@
+"""What a node tells a model about the conversation, and the tool that passes a turn on."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from openai.types.chat import ChatCompletionMessageParam
+from pydantic import Field, ValidationError
+
+from holdfast.domain.model import Strict
+from holdfast.domain.outcomes import Handoff
+from holdfast.llm.chat import Tool, ToolCall
+from holdfast.subgraphs.contract import AgentCard, TranscriptMessage
+
+HAND_OVER_TO = "hand_over_to"
+
+
+def dialogue(
+    transcript: Sequence[TranscriptMessage], *, latest: int | None = None
+) -> list[ChatCompletionMessageParam]:
+    """The `latest` messages of a transcript (all, without it) as messages to a model, oldest first.
+
+    A person of the staff speaks as the assistant does; a note of the staff comes as a system message.
+    """
+    messages: list[ChatCompletionMessageParam] = []
+    for message in transcript if latest is None else transcript[-latest:]:
+        match message.role:
+            case "customer":
+                messages.append({"role": "user", "content": message.text})
+            case "assistant" | "human":
+                messages.append({"role": "assistant", "content": message.text})
+            case "note":
+                messages.append(
+                    {"role": "system", "content": f"Note from the staff: {message.text}"}
+                )
+    return messages
+
+
+def last_words(transcript: Sequence[TranscriptMessage]) -> str:
+    """The customer's latest message, or "" where there is none."""
+    return next((m.text for m in reversed(transcript) if m.role == "customer"), "")
+
+
+def agent_list(agents: Sequence[AgentCard]) -> str:
+    """Agents for a prompt, a line "- name: description" each."""
+    return "\n".join(f"- {agent.name}: {agent.description}" for agent in agents)
+
+
+def handover_note(note: str) -> str:
+    """The line of a prompt that says why another agent passed this turn on; empty without a note."""
+    return f"Another agent handed this message over to you: {note}" if note else ""
+
+
+def handover_tool(agents: Sequence[AgentCard]) -> Tool:
+    """The tool by which a model passes the turn to one of `agents`."""
+    names = [agent.name for agent in agents]
+    return Tool(
+        name=HAND_OVER_TO,
+        description="Pass this message to another agent, when it is clearly theirs to answer:\n"
+        + agent_list(agents),
+        parameters={
+            "type": "object",
+            "properties": {
+                "agent": {"type": "string", "enum": names, "description": "Who goes on."},
+                "note": {
+                    "type": "string",
+                    "description": "What the other agent should know, in a sentence.",
+                },
+            },
+            "required": ["agent", "note"],
+            "additionalProperties": False,
+        },
+    )
+
+
+class _Handover(Strict):
+    agent: str
+    note: Annotated[str, Field(max_length=2_000)] = ""
+
+
+def handoff(call: ToolCall, agents: Sequence[AgentCard]) -> Handoff | None:
+    """The outcome that a call of the handover tool asks for; None if it names nobody who is there."""
+    try:
+        asked = _Handover.model_validate(call.arguments)
+    except ValidationError:
+        return None
+    if asked.agent not in {agent.name for agent in agents}:
+        return None
+    return Handoff(to=asked.agent, note=asked.note)

@@ -1,0 +1,153 @@
+"""One stack for each data folder: found again, shared, and gone with its owner."""
+
+import asyncio
+import json
+import os
+import sys
+import textwrap
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypedDict
+
+import asyncpg
+import psutil
+import pytest
+from temporalio.client import Client
+
+from holdfast.runtime.local.errors import DataInUse, LocalStackError
+from holdfast.runtime.local.stack import delete_local_data, find_running_stack, local_stack
+
+STARTER = """
+    import asyncio, json, sys
+    from pathlib import Path
+    from holdfast.runtime.local.stack import local_stack
+
+    async def main():
+        async with local_stack(Path(sys.argv[1]), search_attributes={}) as stack:
+            print(json.dumps({
+                "address": stack.temporal_address, "url": stack.database_url, "owned": stack.owned
+            }), flush=True)
+            await asyncio.to_thread(sys.stdin.readline)
+
+    asyncio.run(main())
+"""
+
+
+class Started(TypedDict):
+    address: str
+    url: str
+    owned: bool
+
+
+@asynccontextmanager
+async def starter(data_dir: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Another process that has the stack until it reads a line."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", textwrap.dedent(STARTER), str(data_dir)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def answer(process: asyncio.subprocess.Process) -> Started:
+    assert process.stdout is not None
+    started: Started = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
+    return started
+
+
+async def all_gone(processes: Sequence[psutil.Process]) -> bool:
+    async with asyncio.timeout(10):
+        while any(each.is_running() for each in processes):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    return True
+
+
+async def test_it_is_found_while_it_runs_and_gone_after_its_context(data_dir: Path) -> None:
+    assert await find_running_stack(data_dir) is None
+    async with local_stack(data_dir, search_attributes={"First": "Keyword"}) as stack:
+        assert stack.owned
+        found = await find_running_stack(data_dir)
+        assert found is not None
+        assert (found.temporal_address, found.database_url, found.owned) == (
+            *(stack.temporal_address, stack.database_url),
+            False,
+        )
+        assert stack.temporal is not None
+        assert stack.postgres is not None
+        pids = [stack.temporal.pid, stack.postgres.pid]
+        with pytest.raises(DataInUse, match=str(os.getpid())):
+            await delete_local_data(data_dir)
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert await find_running_stack(data_dir) is None
+
+
+async def test_a_second_user_shares_it_and_brings_search_attributes(data_dir: Path) -> None:
+    async with local_stack(data_dir, search_attributes={"First": "Keyword"}) as stack:
+        async with local_stack(data_dir, search_attributes={"Second": "Keyword"}) as shared:
+            assert not shared.owned
+        client = await Client.connect(stack.temporal_address)
+        await client.list_workflows("First = 'x' AND Second = 'x'").fetch_next_page()
+        connection = await asyncpg.connect(stack.database_url)
+        assert await connection.fetchval("SELECT 1") == 1
+        await connection.close()
+
+
+async def test_two_processes_that_start_at_once_share_one(data_dir: Path) -> None:
+    async with starter(data_dir) as one, starter(data_dir) as other:
+        first, second = await asyncio.gather(answer(one), answer(other))
+        assert {first["owned"], second["owned"]} == {True, False}
+        assert (first["address"], first["url"]) == (second["address"], second["url"])
+
+
+async def test_nothing_outlives_a_killed_owner_and_the_next_start_has_its_data(
+    data_dir: Path,
+) -> None:
+    async with starter(data_dir) as owner:
+        before = await answer(owner)
+        connection = await asyncpg.connect(before["url"])
+        await connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+        await connection.close()
+        client = await Client.connect(before["address"])
+        await client.start_workflow("Nobody", id="kept", task_queue="nobody")
+        processes = psutil.Process(owner.pid).children(recursive=True)
+        assert {"temporal", "postgres"} <= {each.name().partition("-")[0] for each in processes}
+        owner.kill()
+        # At once, while the old servers are still stopping.
+        async with local_stack(data_dir, search_attributes={}) as stack:
+            assert stack.owned
+            assert (stack.temporal_address, stack.database_url) == (
+                before["address"],
+                before["url"],
+            )
+            assert await all_gone(processes)
+            connection = await asyncpg.connect(stack.database_url)
+            assert await connection.fetchval("SELECT answer FROM kept") == 42
+            await connection.close()
+            client = await Client.connect(stack.temporal_address)
+            assert (await client.get_workflow_handle("kept").describe()).id == "kept"
+
+
+async def test_when_one_server_cannot_start_the_other_is_stopped(
+    data_dir: Path, scratch: Path
+) -> None:
+    broken = scratch / "temporal"
+    broken.write_text("#!/bin/sh\nsleep 0.3\nexit 3\n")
+    broken.chmod(0o755)
+    with pytest.raises(LocalStackError, match="exited while starting"):
+        async with local_stack(data_dir, search_attributes={}, temporal_binary=broken):
+            pass
+    assert not [
+        each
+        for each in psutil.process_iter(["cmdline"])
+        if str(data_dir) in " ".join(each.info["cmdline"] or [])
+    ]
+    async with local_stack(data_dir, search_attributes={}) as stack:
+        assert stack.owned

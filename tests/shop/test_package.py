@@ -1,0 +1,58 @@
+"""What the shop hands to the platform: policy, articles, migrations."""
+
+from pathlib import Path
+
+import pytest
+
+from holdfast.domain.policy import load_policy
+from shop import package
+
+assert package.policy and package.articles and package.migrations
+POLICY = load_policy(package.policy.read_text(encoding="utf-8"), source="policy.yaml")
+ARTICLES = sorted(package.articles.glob("*.md"))
+MIGRATIONS = sorted(package.migrations.glob("*.py"))
+
+
+def test_the_policy_speaks_of_every_action_and_of_no_other() -> None:
+    assert set(POLICY.actions) == {action.name for action in package.actions}
+
+
+@pytest.mark.parametrize(
+    ("action", "facts", "kind", "role"),
+    [
+        ("cancel_pending_order", {"refund_amount": 100.0, "paid_amount": 100.0}, "allow", None),
+        (
+            "cancel_pending_order",
+            {"refund_amount": 100.01, "paid_amount": 100.01},
+            "approve",
+            "refunds",
+        ),
+        ("cancel_pending_order", {"refund_amount": 90.0, "paid_amount": 30.0}, "deny", None),
+        ("modify_pending_order_items", {"price_difference": -100.0}, "allow", None),
+        ("modify_pending_order_items", {"price_difference": -100.01}, "approve", "refunds"),
+        ("exchange_delivered_order_items", {"price_difference": 500.0}, "allow", None),
+        ("return_delivered_order_items", {"refund_amount": 5.0}, "approve", "returns"),
+        ("modify_pending_order_address", {}, "allow", None),
+        ("modify_pending_order_payment", {}, "allow", None),
+        ("modify_user_address", {}, "allow", None),
+        ("something_new", {}, "approve", "support"),
+    ],
+)
+def test_the_policy_asks_people_about_returns_and_large_refunds(
+    action: str, facts: dict[str, float], kind: str, role: str | None
+) -> None:
+    verdict = POLICY.verdict(action, arguments={}, facts=facts, customer="c", tenant="t")
+    assert (verdict.kind, verdict.role) == (kind, role)
+
+
+@pytest.mark.parametrize("article", ARTICLES, ids=lambda path: path.stem)
+def test_an_article_has_one_title_and_sections(article: Path) -> None:
+    lines = article.read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("# ")
+    assert sum(line.startswith("# ") for line in lines) == 1
+    assert sum(line.startswith("## ") for line in lines) >= 2
+
+
+def test_there_are_articles_and_migrations() -> None:
+    assert len(ARTICLES) >= 10
+    assert MIGRATIONS

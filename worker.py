@@ -1,0 +1,286 @@
+"""Runs workers: `python worker.py --role all|workflows|subgraphs|actions`."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import asyncpg
+import typer
+from pydantic import ValidationError
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.actions import ActionActivities
+from activities.approvals import ApprovalActivities
+from activities.conversations import ConversationActivities
+from activities.services import Services
+from activities.subgraphs import SubgraphActivities
+from holdfast.domain import wire
+from holdfast.domain.errors import ConfigurationError, HoldfastError, Unavailable
+from holdfast.llm.client import ModelClient
+from holdfast.llm.offline.transport import OfflineTransport
+from holdfast.llm.providers import Chain, default_chain
+from holdfast.runtime.connection import (
+    connect_temporal,
+    require_database_url,
+    require_search_attributes,
+    resolve,
+)
+from holdfast.runtime.process import HealthServer, leave
+from holdfast.runtime.settings import Settings, read_settings
+from holdfast.store.knowledge import load_articles
+from holdfast.store.migrate import migrate, require_migrated
+from holdfast.store.pool import open_pool
+from holdfast.subgraphs.general import general
+from holdfast.subgraphs.knowledge import knowledge
+from holdfast.subgraphs.package import Package
+from holdfast.subgraphs.registry import Registry, load_packages, load_policies
+from holdfast.subgraphs.triage import triage
+from workflows.conversation import ConversationWorkflow
+
+_logger = logging.getLogger("holdfast.worker")
+
+_STICKY_TIMEOUT = timedelta(seconds=1)
+"""How long a task waits for the worker that has the workflow in its cache: not long, it may be dead."""
+
+_HEARTBEAT_THROTTLE = timedelta(milliseconds=500)
+
+
+class Role(StrEnum):
+    """What a worker process does."""
+
+    ALL = "all"
+    WORKFLOWS = "workflows"
+    SUBGRAPHS = "subgraphs"
+    ACTIONS = "actions"
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, packages: Sequence[Package]) -> AsyncIterator[Services]:
+    """Everything that activities work with, checked and connected.
+
+    Raises:
+        ConfigurationError: packages, policies, models or migrations are not in order.
+        Unavailable: Postgres cannot be reached.
+    """
+    registry = Registry(
+        builtin=(triage, knowledge, general),
+        packages=packages,
+        policies=load_policies(settings.policy_dir),
+    )
+    url = require_database_url(settings)
+    size = settings.database_connections
+    async with contextlib.AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(await open_pool(url, max_size=size))
+        async with pool.acquire() as connection:
+            await require_migrated(connection, _schemas(packages))
+        reads = await stack.enter_async_context(await open_pool(url, read_only=True, max_size=size))
+        models = ModelClient(
+            _chain(settings),
+            offline_transport=OfflineTransport([package.hints for package in packages]),
+        )
+        stack.push_async_callback(models.aclose)
+        yield Services(
+            pool=pool,
+            reads=reads,
+            models=models,
+            registry=registry,
+            keep_requests=settings.keep_model_requests,
+        )
+
+
+def build_workers(
+    client: Client, services: Services, settings: Settings, role: Role = Role.ALL
+) -> list[Worker]:
+    """The Temporal workers of a role, not running yet."""
+    queue = settings.task_queue
+    grace = timedelta(seconds=settings.shutdown_seconds)
+    steps = SubgraphActivities(services)
+    records = ConversationActivities(services)
+    approvals = ApprovalActivities(services)
+    actions = ActionActivities(services)
+    workers: list[Worker] = []
+    if role in (Role.ALL, Role.WORKFLOWS):
+        workers.append(
+            Worker(
+                client,
+                task_queue=wire.workflows_queue(queue),
+                workflows=[ConversationWorkflow],
+                max_cached_workflows=settings.max_cached_workflows,
+                sticky_queue_schedule_to_start_timeout=_STICKY_TIMEOUT,
+            )
+        )
+    if role in (Role.ALL, Role.SUBGRAPHS):
+        workers.append(
+            Worker(
+                client,
+                task_queue=wire.subgraphs_queue(queue),
+                activities=[
+                    steps.run_subgraph,
+                    records.open_conversation,
+                    records.recall_turn,
+                    records.end_turn,
+                    records.record_human_turn,
+                    records.record_takeover,
+                    records.close_conversation,
+                    approvals.record_decision,
+                    approvals.review_edit,
+                ],
+                max_concurrent_activities=settings.concurrent_subgraphs,
+                max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
+                default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
+                graceful_shutdown_timeout=grace,
+            )
+        )
+    if role in (Role.ALL, Role.ACTIONS):
+        workers.append(
+            Worker(
+                client,
+                task_queue=wire.actions_queue(queue),
+                activities=[actions.execute_action, actions.compensate_action],
+                max_concurrent_activities=settings.concurrent_actions,
+                max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
+                default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
+                graceful_shutdown_timeout=grace,
+            )
+        )
+    return workers
+
+
+async def prepare(settings: Settings, packages: Sequence[Package], tenant: str | None) -> None:
+    """Migrate the database; with a tenant, load its articles and demonstration data as well."""
+    url = require_database_url(settings)
+    await migrate(url, _schemas(packages))
+    if tenant is None:
+        return
+    async with await open_pool(url, max_size=1) as pool, pool.acquire() as connection:
+        for package in packages:
+            if package.articles is not None:
+                await load_articles(connection, tenant, package.articles)
+            if package.seed is not None:
+                await package.seed(connection, tenant)
+
+
+async def run(settings: Settings, role: Role) -> None:
+    """Run workers until SIGTERM or SIGINT, then let what is under way end.
+
+    Raises:
+        ConfigurationError, Unavailable: they cannot start; the message says what to do.
+    """
+    packages = load_packages(settings.packages)
+    client = await connect_temporal(settings)
+    await require_search_attributes(client)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stopping.set)
+    async with open_services(settings, packages) as services:
+        workers = build_workers(client, services, settings, role)
+        async with contextlib.AsyncExitStack() as stack:
+            for worker in workers:
+                await stack.enter_async_context(worker)
+            if settings.health_port:
+                await stack.enter_async_context(_health(settings, client, services, workers))
+            agents = ", ".join(card.name for card in services.registry.agents())
+            _logger.info("worker %s is ready; agents: %s", role.value, agents)
+            await stopping.wait()
+            _logger.info("stopping: activities have %s s to end", settings.shutdown_seconds)
+    _logger.info("stopped")
+
+
+@asynccontextmanager
+async def _health(
+    settings: Settings, client: Client, services: Services, workers: Sequence[Worker]
+) -> AsyncIterator[None]:
+    async def check() -> list[str]:
+        problems = [
+            f"worker {one.task_queue} is not running" for one in workers if not one.is_running
+        ]
+        try:
+            await services.pool.fetchval("select 1", timeout=2.0)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            problems.append(f"Postgres: {error or type(error).__name__}")
+        try:
+            healthy = await client.service_client.check_health(timeout=timedelta(seconds=2))
+        except Exception as error:
+            healthy = False
+            _logger.debug("Temporal health check: %s", error)
+        if not healthy:
+            problems.append("Temporal does not answer")
+        return problems
+
+    server = HealthServer(settings.health_host, settings.health_port, check)
+    serving = asyncio.create_task(server.serve())
+    await asyncio.wait((serving,), timeout=0.1)
+    if serving.done():
+        serving.result()
+    try:
+        yield
+    finally:
+        server.stop()
+        await serving
+
+
+def _schemas(packages: Sequence[Package]) -> dict[str, Path]:
+    return {package.name: package.migrations for package in packages if package.migrations}
+
+
+def _chain(settings: Settings) -> Chain:
+    try:
+        if settings.models:
+            return Chain.model_validate({"providers": settings.models})
+        return default_chain(
+            api_key=settings.openai_api_key,
+            base_url=settings.model_base_url,
+            model=settings.model,
+        )
+    except ValidationError as error:
+        raise ConfigurationError(f"HOLDFAST_MODELS: {error}") from error
+
+
+async def _main(role: Role, migrating: bool, seeding: str | None) -> None:
+    settings = await resolve(read_settings())
+    if migrating or seeding is not None:
+        await prepare(settings, load_packages(settings.packages), seeding)
+    else:
+        await run(settings, role)
+
+
+def main(
+    role: Annotated[Role, typer.Option(help="Which task queues this process serves.")] = Role.ALL,
+    migrate: Annotated[
+        bool, typer.Option("--migrate", help="Bring the database up to date, then exit.")
+    ] = False,
+    seed: Annotated[
+        str | None,
+        typer.Option(metavar="TENANT", help="Migrate, load a tenant's demonstration data, exit."),
+    ] = None,
+    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+) -> None:
+    """Run Holdfast workers until SIGTERM."""
+    logging.basicConfig(
+        level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        asyncio.run(_main(role, migrate, seed))
+    except Unavailable as error:
+        _logger.error("%s", error)
+        leave(4)
+    except HoldfastError as error:
+        _logger.error("%s", error)
+        leave(2)
+    leave(0)
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(main)
+    except SystemExit as exit:
+        leave(exit.code if isinstance(exit.code, int) else 1)

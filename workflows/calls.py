@@ -1,0 +1,143 @@
+"""The activities as a conversation calls them: queue, timeouts, retries, and a summary for people."""
+
+from datetime import timedelta
+from typing import Any, TypeVar, cast
+
+from temporalio import workflow
+from temporalio.common import Priority, RetryPolicy
+from temporalio.workflow import ActivityCancellationType, ActivityHandle
+
+with workflow.unsafe.imports_passed_through():
+    from pydantic import BaseModel
+
+    from holdfast.domain import wire
+    from holdfast.domain.conversation import ConversationStart, TurnResult
+    from holdfast.domain.outcomes import PRIORITY_LEVELS, PriorityName
+    from holdfast.domain.steps import (
+        ActionReport,
+        ActionRequest,
+        CloseRequest,
+        DecisionRequest,
+        EditReview,
+        EndTurnRequest,
+        HumanTurnRequest,
+        Opened,
+        OpenRequest,
+        RecallRequest,
+        RecordedTurn,
+        StepRequest,
+        StepResult,
+        TakeoverRequest,
+    )
+
+ResultT = TypeVar("ResultT")
+
+_RETRY = RetryPolicy(
+    initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=10)
+)
+_RECORD_TIMEOUT = timedelta(seconds=30)
+
+
+class Calls:
+    """Calls activities for one conversation."""
+
+    def __init__(self, start: ConversationStart) -> None:
+        self._limits = start.limits
+        self._subgraphs = wire.subgraphs_queue(start.task_queue)
+        self._actions = wire.actions_queue(start.task_queue)
+        self._tenant = start.tenant
+        self.priority: PriorityName = "normal"
+
+    def step(self, request: StepRequest) -> ActivityHandle[Any]:
+        """Start a step of a turn; the handle's result is a `StepResult`."""
+        resumed = " goes on" if request.step != request.thread else ""
+        return workflow.start_activity(
+            wire.RUN_SUBGRAPH,
+            request,
+            result_type=cast(type, StepResult),
+            task_queue=self._subgraphs,
+            start_to_close_timeout=timedelta(seconds=self._limits.step_seconds),
+            heartbeat_timeout=timedelta(seconds=self._limits.heartbeat_seconds),
+            cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            retry_policy=_RETRY,
+            summary=f"Turn {request.turn}: {request.subgraph}{resumed}",
+            priority=self._priority(),
+        )
+
+    async def execute(self, request: ActionRequest) -> ActionReport:
+        """Execute one action of a proposal."""
+        return await self._act(wire.EXECUTE_ACTION, request, "execute")
+
+    async def compensate(self, request: ActionRequest) -> ActionReport:
+        """Undo one action of a proposal, where it says how."""
+        return await self._act(wire.COMPENSATE_ACTION, request, "undo")
+
+    async def open(self, request: OpenRequest) -> Opened:
+        """Create or find the conversation's records."""
+        return await self._record(wire.OPEN_CONVERSATION, request, Opened, "Open the conversation")
+
+    async def record_decision(self, request: DecisionRequest) -> None:
+        """Record what became of an approval, or a decision that was refused."""
+        state = request.approval.state if request.approval else "unchanged, decision refused"
+        await self._record(wire.RECORD_DECISION, request, type(None), f"Approval {state}")
+
+    async def review_edit(self, request: DecisionRequest) -> EditReview:
+        """Check a reviewer's edit against schema and policy."""
+        return await self._record(wire.REVIEW_EDIT, request, EditReview, "Check a reviewer's edit")
+
+    async def recall(self, request: RecallRequest) -> RecordedTurn:
+        """Find the answer of a message that was sent before."""
+        return await self._record(
+            wire.RECALL_TURN, request, RecordedTurn, "Find an earlier turn's answer"
+        )
+
+    async def end_turn(self, request: EndTurnRequest) -> TurnResult:
+        """End a turn that no subgraph ended."""
+        return await self._record(
+            wire.END_TURN, request, TurnResult, f"Turn {request.turn}: {request.status}"
+        )
+
+    async def record_human_turn(self, request: HumanTurnRequest) -> int:
+        """Record a person's message to the customer; its number."""
+        return await self._record(wire.RECORD_HUMAN_TURN, request, int, "A person answers")
+
+    async def record_takeover(self, request: TakeoverRequest) -> None:
+        """Record who has the conversation."""
+        what = "A person takes over" if request.reviewer else "Back to the agents"
+        await self._record(wire.RECORD_TAKEOVER, request, type(None), what)
+
+    async def close(self, request: CloseRequest) -> None:
+        """Close the conversation's records."""
+        await self._record(wire.CLOSE_CONVERSATION, request, type(None), "Close the conversation")
+
+    async def _act(self, name: str, request: ActionRequest, verb: str) -> ActionReport:
+        report: ActionReport = await workflow.execute_activity(
+            name,
+            request,
+            result_type=ActionReport,
+            task_queue=self._actions,
+            start_to_close_timeout=timedelta(seconds=self._limits.action_seconds),
+            heartbeat_timeout=timedelta(seconds=self._limits.heartbeat_seconds),
+            retry_policy=_RETRY,
+            summary=f"Turn {request.turn}: {verb} action {request.index + 1}",
+            priority=self._priority(),
+        )
+        return report
+
+    async def _record(
+        self, name: str, request: BaseModel, result: type[ResultT], summary: str
+    ) -> ResultT:
+        recorded: ResultT = await workflow.execute_activity(
+            name,
+            request,
+            result_type=result,
+            task_queue=self._subgraphs,
+            start_to_close_timeout=_RECORD_TIMEOUT,
+            retry_policy=_RETRY,
+            summary=summary,
+            priority=self._priority(),
+        )
+        return recorded
+
+    def _priority(self) -> Priority:
+        return Priority(priority_key=PRIORITY_LEVELS[self.priority], fairness_key=self._tenant)

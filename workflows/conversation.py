@@ -1,0 +1,508 @@
+"""One conversation: its queue of work, its handlers, its deadlines, its handover to the next run."""
+
+import asyncio
+from collections import deque
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from workflows.approvals import ApprovalDesk
+from workflows.calls import Calls
+from workflows.turns import TurnRunner
+
+with workflow.unsafe.imports_passed_through():
+    from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
+
+    from holdfast.domain import wire
+    from holdfast.domain.approval import ApprovalStatus, Decision
+    from holdfast.domain.conversation import (
+        CancelTurn,
+        ConversationPhase,
+        ConversationStart,
+        ConversationState,
+        ConversationStatus,
+        CustomerMessage,
+        HandBack,
+        HumanReply,
+        ParkedTurn,
+        PendingApproval,
+        QueuedMessage,
+        Remembered,
+        TakeOver,
+        Takeover,
+        TurnResult,
+    )
+    from holdfast.domain.errors import (
+        ConversationBusy,
+        ConversationMoved,
+        MessageConflict,
+        MessageTooLong,
+        NotHeld,
+        Refused,
+        TurnNotFound,
+        WrongCustomer,
+    )
+    from holdfast.domain.ids import text_digest
+    from holdfast.domain.steps import (
+        CloseRequest,
+        EndTurnRequest,
+        HumanTurnRequest,
+        OpenRequest,
+        RecallRequest,
+        RecordedTurn,
+        TakeoverRequest,
+    )
+
+_STATUS = SearchAttributeKey.for_keyword("HoldfastStatus")
+_AGENT = SearchAttributeKey.for_keyword("HoldfastAgent")
+_PRIORITY = SearchAttributeKey.for_keyword("HoldfastPriority")
+
+_IDLE = "idle"
+_FAREWELL = "This conversation was closed since nobody wrote for a while. Write here to reopen it."
+
+
+def _published_before() -> dict[str, str]:
+    """The search attributes that the run was started with, or inherited from the one before."""
+    known = workflow.info().typed_search_attributes
+    values = {key.name: known.get(key) for key in (_STATUS, _AGENT, _PRIORITY)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _refusal(refused: Refused) -> ApplicationError:
+    return ApplicationError(str(refused), type=refused.code, non_retryable=True)
+
+
+@workflow.defn(name=wire.CONVERSATION_WORKFLOW)
+class ConversationWorkflow:
+    """A conversation, for as long as it lives. See `ConversationStart` for its input."""
+
+    @workflow.init
+    def __init__(self, start: ConversationStart) -> None:
+        self._start = start
+        self._limits = start.limits
+        self._state = start.state.model_copy(deep=True) if start.state else ConversationState()
+        self._calls = Calls(start)
+        self._calls.priority = self._state.priority
+        self._turns = TurnRunner(start, self._state, self._calls)
+        self._desk = ApprovalDesk(start, self._state, self._calls)
+        self._opened = start.state is not None
+        self._customer = start.customer
+        self._repeated: dict[str, RecordedTurn] = {}
+        self._queue: deque[QueuedMessage] = deque()
+        self._results: dict[int, TurnResult] = {}
+        self._held_back: set[str] = set()
+        self._turns_in_run = 0
+        self._draining = False
+        self._leaving = False
+        self._close_reason: str | None = None
+        self._published: dict[str, str] = _published_before()
+
+    @workflow.run
+    async def run(self, start: ConversationStart) -> None:
+        if not self._opened and not await self._open():
+            await workflow.wait_condition(workflow.all_handlers_finished)
+            return
+        self._desk.watch_deadlines()
+        idle = asyncio.create_task(self._watch_idleness())
+        try:
+            while True:
+                self._publish()
+                await workflow.wait_condition(self._has_something_to_do)
+                if self._has_work():
+                    await self._work()
+                elif self._close_reason is not None:
+                    await self._close(self._close_reason)
+                    return
+                elif workflow.all_handlers_finished():
+                    workflow.continue_as_new(start.model_copy(update={"state": self._state}))
+        finally:
+            idle.cancel()
+            self._desk.stop_watching()
+
+    # What services, reviewers and operators may ask for.
+
+    @workflow.update(name=wire.SEND_MESSAGE)
+    async def send_message(self, message: CustomerMessage) -> TurnResult:
+        """Answer a customer's message; returns when the turn is answered or parked."""
+        await workflow.wait_condition(lambda: self._opened)
+        try:
+            self._check_message(message)
+        except Refused as refused:
+            raise _refusal(refused) from None
+        repeated = self._repeated.get(message.message_id)
+        if repeated is not None and repeated.result is not None:
+            return repeated.result
+        known = self._state.remembered.get(message.message_id)
+        if known is None:
+            known = self._accept(message, turn=repeated.turn if repeated else None)
+        turn = known.turn
+        if not self._is_under_way(turn) and turn not in self._results:
+            return await self._recall(message.message_id, turn)
+        await workflow.wait_condition(lambda: turn in self._results)
+        return self._results[turn]
+
+    @send_message.validator
+    def _validate_message(self, message: CustomerMessage) -> None:
+        try:
+            if len(message.text) > self._limits.message_characters:
+                raise MessageTooLong(
+                    f"the message has {len(message.text)} characters, the limit is "
+                    f"{self._limits.message_characters}"
+                )
+            self._check_message(message)
+            self._check_capacity(message)
+        except Refused as refused:
+            raise _refusal(refused) from None
+
+    @workflow.update(name=wire.DECIDE)
+    async def decide(self, decision: Decision) -> ApprovalStatus:
+        """Take a reviewer's decision; returns when it is recorded."""
+        try:
+            return await self._desk.decide(decision)
+        except Refused as refused:
+            raise _refusal(refused) from None
+
+    @decide.validator
+    def _validate_decision(self, decision: Decision) -> None:
+        try:
+            self._check_open()
+            self._desk.check(decision)
+        except Refused as refused:
+            raise _refusal(refused) from None
+
+    @workflow.signal(name=wire.APPROVAL_DECISION)
+    async def approval_decision(self, decision: Decision) -> None:
+        """The same as `decide` for those who can only signal; a refusal is recorded as an event."""
+        try:
+            await self._desk.decide(decision)
+        except Refused as refused:
+            await self._desk.record_refusal(decision, refused)
+
+    @workflow.update(name=wire.TAKE_OVER)
+    async def take_over(self, request: TakeOver) -> None:
+        """A person takes the conversation; a running turn ends without an agent's answer."""
+        self._state.takeover = Takeover(
+            reason="taken over", since=workflow.now(), reviewer=request.reviewer
+        )
+        self._turns.stop("awaiting_human", f"{request.reviewer} took the conversation over")
+        await self._calls.record_takeover(self._takeover_request(request.reviewer))
+        self._publish()
+
+    @take_over.validator
+    def _validate_take_over(self, request: TakeOver) -> None:
+        held_by = self._state.takeover.reviewer if self._state.takeover else None
+        try:
+            self._check_open()
+            if held_by not in (None, request.reviewer):
+                raise NotHeld(f"{held_by} holds the conversation")
+        except Refused as refused:
+            raise _refusal(refused) from None
+
+    @workflow.update(name=wire.REPLY_AS_HUMAN)
+    async def reply_as_human(self, reply: HumanReply) -> int:
+        """Send a person's message to the customer; returns its number in the conversation."""
+        return await self._calls.record_human_turn(
+            HumanTurnRequest(
+                tenant=self._start.tenant,
+                conversation=self._start.conversation,
+                turn=self._state.turns,
+                reviewer=reply.reviewer,
+                text=reply.text,
+                id=reply.id,
+            )
+        )
+
+    @reply_as_human.validator
+    def _validate_human_reply(self, reply: HumanReply) -> None:
+        self._require_holder(reply.reviewer)
+
+    @workflow.update(name=wire.HAND_BACK)
+    async def hand_back(self, request: HandBack) -> None:
+        """Give the conversation back to the agents."""
+        self._state.takeover = None
+        self._held_back.clear()
+        await self._calls.record_takeover(self._takeover_request(None, request.note))
+        self._publish()
+
+    @hand_back.validator
+    def _validate_hand_back(self, request: HandBack) -> None:
+        self._require_holder(request.reviewer)
+
+    @workflow.update(name=wire.CANCEL_TURN)
+    async def cancel_turn(self, request: CancelTurn) -> None:
+        """Cancel a turn; returns when it is cancelled, or has ended otherwise meanwhile."""
+        if self._turns.running == request.turn:
+            self._turns.stop("cancelled", request.reason)
+            await workflow.wait_condition(lambda: self._turns.running != request.turn)
+            return
+        for parked in self._desk.waiting():
+            if parked.turn == request.turn:
+                await self._cancel_parked(parked, request.reason)
+                self._publish()
+                return
+        for queued in self._queue:
+            if queued.turn == request.turn:
+                self._queue.remove(queued)
+                self._results[queued.turn] = await self._end_turn(request, queued.message)
+                return
+
+    @cancel_turn.validator
+    def _validate_cancel(self, request: CancelTurn) -> None:
+        turns = [queued.turn for queued in self._queue]
+        turns += [parked.turn for parked in self._desk.waiting()]
+        if request.turn != self._turns.running and request.turn not in turns:
+            raise _refusal(
+                TurnNotFound(f"turn {request.turn} is not queued, running or waiting for approval")
+            )
+
+    @workflow.signal(name=wire.CLOSE)
+    def close(self, reason: str) -> None:
+        """Close the conversation once the messages that were accepted are answered."""
+        if self._close_reason is None:
+            self._close_reason = reason
+
+    @workflow.query(name=wire.STATUS)
+    def status(self) -> ConversationStatus:
+        """What goes on, and what waits for whom."""
+        state = self._state
+        waiting = self._desk.waiting()
+        return ConversationStatus(
+            tenant=self._start.tenant,
+            conversation=self._start.conversation,
+            customer=self._customer,
+            phase=self._phase(),
+            turns=state.turns,
+            running_turn=self._turns.running,
+            queued_turns=tuple(queued.turn for queued in self._queue),
+            parked_turns=tuple(parked.turn for parked in waiting),
+            pending_approvals=tuple(
+                PendingApproval(
+                    id=parked.approval.id,
+                    turn=parked.turn,
+                    roles=parked.approval.roles,
+                    expires_at=parked.approval.expires_at,
+                    digest=parked.approval.args_digest,
+                )
+                for parked in waiting
+            ),
+            agent=state.agent,
+            held_by=state.takeover.reviewer if state.takeover else None,
+            draining=self._draining,
+        )
+
+    # Messages.
+
+    async def _open(self) -> bool:
+        """Create or find the records; False when the conversation is to stay closed."""
+        opened = await self._calls.open(
+            OpenRequest(
+                tenant=self._start.tenant,
+                conversation=self._start.conversation,
+                customer=self._start.customer,
+                message_id=self._start.message_id,
+            )
+        )
+        self._customer = opened.customer
+        self._state.turns = opened.turns
+        self._state.agent = opened.agent
+        if opened.repeated is not None and self._start.message_id is not None:
+            self._repeated[self._start.message_id] = opened.repeated
+        self._leaving = opened.closed
+        self._opened = True
+        self._state.last_activity = workflow.now()
+        return not opened.closed
+
+    def _check_open(self) -> None:
+        if self._draining or self._leaving or self._close_reason is not None:
+            raise ConversationMoved("the conversation is handing over; send the request again")
+
+    def _check_message(self, message: CustomerMessage) -> None:
+        if self._opened and message.customer != self._customer:
+            raise WrongCustomer(
+                f"conversation {self._start.conversation!r} belongs to another customer"
+            )
+        known = self._state.remembered.get(message.message_id)
+        repeated = self._repeated.get(message.message_id)
+        digest = known.digest if known else repeated.digest if repeated else None
+        if digest is not None and digest != text_digest(message.text):
+            raise MessageConflict(
+                f"message id {message.message_id!r} was used before with another text"
+            )
+        if known is None and repeated is None:
+            self._check_open()
+
+    def _check_capacity(self, message: CustomerMessage) -> None:
+        if message.message_id in self._state.remembered:
+            return
+        if message.on_busy == "reject" and (self._turns.running is not None or self._queue):
+            raise ConversationBusy("a turn is running; send the message again later")
+        if len(self._queue) >= self._limits.queued_messages:
+            raise ConversationBusy(
+                f"{len(self._queue)} messages are waiting already; send this one again later"
+            )
+
+    def _accept(self, message: CustomerMessage, *, turn: int | None) -> Remembered:
+        """Put the message into the queue. `turn` is the one it had before the workflow was lost."""
+        if turn is None:
+            self._state.turns += 1
+            turn = self._state.turns
+        remembered = self._state.remembered
+        known = remembered[message.message_id] = Remembered(
+            turn=turn, digest=text_digest(message.text)
+        )
+        while len(remembered) > self._limits.remembered_messages:
+            del remembered[next(iter(remembered))]
+        queued = QueuedMessage(turn=turn, message=message)
+        if message.on_busy == "interrupt":
+            self._queue.appendleft(queued)
+            self._turns.stop("cancelled", f"interrupted by message {message.message_id}")
+        else:
+            self._queue.append(queued)
+        return known
+
+    def _is_under_way(self, turn: int) -> bool:
+        return turn == self._turns.running or any(queued.turn == turn for queued in self._queue)
+
+    async def _recall(self, message_id: str, turn: int) -> TurnResult:
+        recorded = await self._calls.recall(
+            RecallRequest(
+                tenant=self._start.tenant,
+                conversation=self._start.conversation,
+                message_id=message_id,
+            )
+        )
+        return recorded.result or TurnResult(turn=turn, status="failed")
+
+    # Work.
+
+    def _has_work(self) -> bool:
+        return bool(self._queue) or self._next_to_resume() is not None
+
+    def _has_something_to_do(self) -> bool:
+        if self._has_work() or self._close_reason is not None:
+            return True
+        return self._draining and workflow.all_handlers_finished()
+
+    def _next_to_resume(self) -> str | None:
+        waiting = (one for one in self._state.resuming if one not in self._held_back)
+        return next(waiting, None)
+
+    async def _work(self) -> None:
+        approval_id = self._next_to_resume()
+        if approval_id is not None:
+            if await self._turns.go_on(self._state.parked[approval_id]):
+                self._desk.forget(approval_id)
+            else:
+                self._held_back.add(approval_id)
+        else:
+            queued = self._queue.popleft()
+            self._results[queued.turn] = await self._turns.answer(queued)
+            self._turns_in_run += 1
+        self._desk.watch_deadlines()
+        self._state.last_activity = workflow.now()
+        full = self._turns_in_run >= self._limits.turns_per_run
+        if full or workflow.info().is_continue_as_new_suggested():
+            self._draining = True
+
+    async def _close(self, reason: str) -> None:
+        self._leaving = True
+        for parked in self._desk.waiting():
+            await self._cancel_parked(parked, reason)
+        await self._calls.close(
+            CloseRequest(
+                tenant=self._start.tenant,
+                conversation=self._start.conversation,
+                reason=reason,
+                farewell=_FAREWELL if reason == _IDLE else None,
+            )
+        )
+        self._publish(closed=True)
+        await workflow.wait_condition(workflow.all_handlers_finished)
+
+    async def _cancel_parked(self, parked: ParkedTurn, reason: str) -> None:
+        await self._desk.withdraw(parked)
+        await self._end_turn(CancelTurn(turn=parked.turn, reason=reason), None)
+
+    async def _end_turn(self, request: CancelTurn, message: CustomerMessage | None) -> TurnResult:
+        return await self._calls.end_turn(
+            EndTurnRequest(
+                tenant=self._start.tenant,
+                conversation=self._start.conversation,
+                turn=request.turn,
+                status="cancelled",
+                reason=request.reason,
+                message=message,
+            )
+        )
+
+    async def _watch_idleness(self) -> None:
+        """Close the conversation after a long silence; one timer, looked at again when it fires."""
+        limit = timedelta(seconds=self._limits.idle_seconds)
+        while True:
+            silent_since = self._state.last_activity or workflow.now()
+            remaining = silent_since + limit - workflow.now()
+            if remaining > timedelta(0):
+                await workflow.sleep(remaining, summary="Closes when nobody writes until then")
+            elif self._state.parked or self._state.takeover or self._has_work():
+                await workflow.sleep(limit, summary="Idle, but somebody is waited for")
+            else:
+                self._close_reason = self._close_reason or _IDLE
+                return
+
+    # People.
+
+    def _require_holder(self, reviewer: str) -> None:
+        held_by = self._state.takeover.reviewer if self._state.takeover else None
+        try:
+            self._check_open()
+            if held_by != reviewer:
+                raise NotHeld(f"{held_by or 'nobody'} holds the conversation; take it over first")
+        except Refused as refused:
+            raise _refusal(refused) from None
+
+    def _takeover_request(self, reviewer: str | None, note: str = "") -> TakeoverRequest:
+        return TakeoverRequest(
+            tenant=self._start.tenant,
+            conversation=self._start.conversation,
+            turn=self._state.turns,
+            reviewer=reviewer,
+            note=note,
+        )
+
+    # What operators see.
+
+    def _phase(self) -> ConversationPhase:
+        if self._state.takeover is not None:
+            return "awaiting_human"
+        return "awaiting_approval" if self._desk.waiting() else "open"
+
+    def _publish(self, *, closed: bool = False) -> None:
+        """Bring search attributes and the details in the UI up to date, where they have changed."""
+        state = self._state
+        values = {
+            _STATUS: "closed" if closed else self._phase(),
+            _AGENT: state.agent or "",
+            _PRIORITY: state.priority,
+        }
+        changed: list[SearchAttributeUpdate[str]] = [
+            key.value_set(value)
+            for key, value in values.items()
+            if value and self._published.get(key.name) != value
+        ]
+        if changed:
+            workflow.upsert_search_attributes(changed)
+            self._published.update({key.name: value for key, value in values.items()})
+        lines = [f"**{values[_STATUS]}** after {state.turns} turns, agent: {state.agent or 'none'}"]
+        lines += [
+            f"- turn {parked.turn} waits for approval `{parked.approval.id}` by "
+            f"{' and '.join(parked.approval.roles)} since {parked.approval.requested_at:%Y-%m-%d %H:%M} UTC, "
+            f"until {parked.approval.expires_at:%Y-%m-%d %H:%M} UTC"
+            for parked in self._desk.waiting()
+        ]
+        if state.takeover is not None:
+            lines.append(
+                f"- waits for {state.takeover.reviewer or 'a person'} since "
+                f"{state.takeover.since:%Y-%m-%d %H:%M} UTC: {state.takeover.reason}"
+            )
+        workflow.set_current_details("\n".join(lines))

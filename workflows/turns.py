@@ -1,0 +1,281 @@
+"""How a turn runs: triage, the agent's steps, proposals, approvals, handoffs."""
+
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from workflows.calls import Calls
+
+with workflow.unsafe.imports_passed_through():
+    from typing import assert_never
+
+    from holdfast.domain import wire
+    from holdfast.domain.approval import Approval
+    from holdfast.domain.conversation import (
+        ConversationStart,
+        ConversationState,
+        ParkedTurn,
+        QueuedMessage,
+        Takeover,
+        TurnResult,
+        TurnStatus,
+    )
+    from holdfast.domain.steps import (
+        ActionRequest,
+        DecisionRequest,
+        Ended,
+        EndTurnRequest,
+        HandedOff,
+        Proposed,
+        Repeated,
+        Routed,
+        StepRequest,
+        StepResult,
+    )
+
+_APOLOGY = (
+    "I am sorry, something went wrong on our side and I could not finish this. Please try again."
+)
+_OVER_BOUND = "I am handing you over to a colleague, who will answer you here."
+
+
+@dataclass
+class _Cursor:
+    """Where a turn is. `thread` is the step that started the agent's graph."""
+
+    turn: int
+    step: int
+    thread: int
+    agent: str
+    handoffs: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class _Stop:
+    """Somebody wants the running turn to end, as `status` and for `reason`."""
+
+    status: TurnStatus
+    reason: str
+
+
+class _Stopped(Exception):
+    """The running turn has reached a point where it can end."""
+
+
+class TurnRunner:
+    """Runs one turn at a time; the conversation's workflow owns it and its state."""
+
+    def __init__(self, start: ConversationStart, state: ConversationState, calls: Calls) -> None:
+        self._start = start
+        self._state = state
+        self._calls = calls
+        self._stop: _Stop | None = None
+        self._step_under_way: workflow.ActivityHandle[StepResult] | None = None
+        self.running: int | None = None
+        """The turn that is running."""
+
+    def stop(self, status: TurnStatus, reason: str) -> None:
+        """End the running turn as soon as nothing is half done; a finished answer still counts."""
+        if self._stop is None:
+            self._stop = _Stop(status, reason)
+            if self._step_under_way is not None:
+                self._step_under_way.cancel()
+
+    async def answer(self, queued: QueuedMessage) -> TurnResult:
+        """Run the turn of a message until it is answered, parked, or ended otherwise."""
+        self.running, self._stop = queued.turn, None
+        try:
+            if self._state.takeover is not None:
+                return await self._end(
+                    queued.turn, _Stop("awaiting_human", "a person has the conversation"), queued
+                )
+            return await self._guarded(self._triage(queued), queued.turn, queued)
+        finally:
+            self.running = None
+
+    async def go_on(self, parked: ParkedTurn) -> bool:
+        """Go on with a parked turn whose approval is decided; False while it has to wait, since a
+        person holds the conversation and agents keep quiet."""
+        self.running, self._stop = parked.turn, None
+        try:
+            if parked.approval.state == "accepted":
+                await self._execute(parked.turn, parked.step, parked.actions)
+            if self._state.takeover is not None:
+                return False
+            cursor = _Cursor(
+                turn=parked.turn,
+                step=parked.step + 1,
+                thread=parked.thread,
+                agent=parked.agent,
+                handoffs=parked.handoffs,
+            )
+            await self._guarded(self._agent(cursor), parked.turn, None)
+            return True
+        finally:
+            self.running = None
+
+    async def _guarded(
+        self,
+        work: Coroutine[Any, Any, TurnResult],
+        turn: int,
+        queued: QueuedMessage | None,
+    ) -> TurnResult:
+        try:
+            return await work
+        except _Stopped:
+            assert self._stop is not None
+            return await self._end(turn, self._stop, queued)
+        except ActivityError as error:
+            workflow.logger.error("turn %s failed: %s", turn, error.cause)
+            cause = str(error.cause or error)
+            return await self._end(turn, _Stop("failed", cause), queued, text=_APOLOGY)
+
+    async def _triage(self, queued: QueuedMessage) -> TurnResult:
+        request = self._request(queued.turn, 1, 1, wire.TRIAGE).model_copy(
+            update={
+                "message": queued.message,
+                "agent": self._state.agent,
+                "asked_back": self._state.asked_back,
+            }
+        )
+        result = await self._step(request)
+        if isinstance(result, Repeated):
+            recorded = result.recorded
+            return recorded.result or TurnResult(turn=recorded.turn, status="failed")
+        if isinstance(result, Ended):
+            self._state.asked_back = self._state.asked_back + 1 if result.asked_back else 0
+            return self._ended(result)
+        if not isinstance(result, Routed):
+            raise AssertionError(f"triage ended in {result.kind}")
+        self._state.asked_back = 0
+        self._state.agent = result.agent
+        self._state.priority = self._calls.priority = result.priority
+        return await self._agent(_Cursor(turn=queued.turn, step=2, thread=2, agent=result.agent))
+
+    async def _agent(self, cursor: _Cursor) -> TurnResult:
+        limits = self._start.limits
+        while cursor.step <= limits.steps_per_turn:
+            request = self._request(cursor.turn, cursor.step, cursor.thread, cursor.agent)
+            result = await self._step(request.model_copy(update={"note": cursor.note}))
+            match result:
+                case Ended():
+                    return self._ended(result)
+                case HandedOff():
+                    cursor.handoffs += 1
+                    if cursor.handoffs > limits.handoffs_per_turn:
+                        break
+                    cursor.agent, cursor.note = result.to, result.note
+                    cursor.thread = cursor.step + 1
+                    self._state.agent = result.to
+                case Proposed(approval=None):
+                    if not result.blocked:
+                        await self._execute(cursor.turn, cursor.step, result.actions)
+                case Proposed():
+                    return await self._park(cursor, result)
+                case Routed() | Repeated():
+                    raise AssertionError(f"{cursor.agent} ended in {result.kind}")
+                case _:
+                    assert_never(result)
+            cursor.step += 1
+        self._state.takeover = Takeover(reason="the agents did not finish", since=workflow.now())
+        stop = _Stop("awaiting_human", f"turn {cursor.turn} reached its bound of steps or handoffs")
+        return await self._end(cursor.turn, stop, None, text=_OVER_BOUND)
+
+    async def _step(self, request: StepRequest) -> StepResult:
+        if self._stop is not None:
+            raise _Stopped
+        handle = self._step_under_way = self._calls.step(request)
+        try:
+            result: StepResult = await handle
+        except ActivityError as error:
+            if self._stop is not None and is_cancelled_exception(error):
+                raise _Stopped from None
+            raise
+        finally:
+            self._step_under_way = None
+        if self._stop is not None and not isinstance(result, Ended | Repeated):
+            if isinstance(result, Proposed) and result.approval is not None:
+                await self._withdraw(result.approval)
+            raise _Stopped
+        return result
+
+    def _ended(self, ended: Ended) -> TurnResult:
+        if ended.result.status == "awaiting_human":
+            self._state.takeover = Takeover(
+                reason=ended.reason or "an agent asked for a person", since=workflow.now()
+            )
+        return ended.result
+
+    async def _park(self, cursor: _Cursor, proposed: Proposed) -> TurnResult:
+        assert proposed.approval is not None
+        assert proposed.result is not None
+        self._state.parked[proposed.approval.id] = ParkedTurn(
+            turn=cursor.turn,
+            step=cursor.step,
+            thread=cursor.thread,
+            handoffs=cursor.handoffs,
+            agent=cursor.agent,
+            actions=proposed.actions,
+            approval=proposed.approval,
+        )
+        return proposed.result
+
+    async def _execute(self, turn: int, step: int, actions: int) -> None:
+        """Execute the actions in order; when one does not succeed, undo those before it."""
+        for index in range(actions):
+            report = await self._calls.execute(self._action(turn, step, index))
+            if report.state != "executed":
+                for earlier in reversed(range(index)):
+                    await self._calls.compensate(self._action(turn, step, earlier))
+                return
+
+    def _action(self, turn: int, step: int, index: int) -> ActionRequest:
+        return ActionRequest(
+            tenant=self._start.tenant,
+            conversation=self._start.conversation,
+            turn=turn,
+            step=step,
+            index=index,
+            attempts=self._start.limits.attempts,
+        )
+
+    async def _withdraw(self, approval: Approval) -> None:
+        """Take back an approval that was asked for while the turn was being stopped."""
+        await self._calls.record_decision(
+            DecisionRequest(
+                tenant=self._start.tenant,
+                conversation=self._start.conversation,
+                approval=approval.withdraw(),
+            )
+        )
+
+    async def _end(
+        self, turn: int, stop: _Stop, queued: QueuedMessage | None, text: str | None = None
+    ) -> TurnResult:
+        return await self._calls.end_turn(
+            EndTurnRequest(
+                tenant=self._start.tenant,
+                conversation=self._start.conversation,
+                turn=turn,
+                status=stop.status,
+                reason=stop.reason,
+                text=text,
+                message=queued.message if queued else None,
+            )
+        )
+
+    def _request(self, turn: int, step: int, thread: int, subgraph: str) -> StepRequest:
+        return StepRequest(
+            tenant=self._start.tenant,
+            conversation=self._start.conversation,
+            turn=turn,
+            step=step,
+            thread=thread,
+            subgraph=subgraph,
+            attempts=self._start.limits.attempts,
+            may_park=len(self._state.parked) < self._start.limits.parked_turns,
+        )
