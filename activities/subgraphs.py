@@ -42,7 +42,6 @@ from holdfast.subgraphs.runner import BrokenContract, Progress, StepEnd, StepSta
 INLINE_REPLY_CHARACTERS = 1_500
 """A longer reply stays in Postgres, so that a turn's history stays small."""
 
-_QUOTE_CHARACTERS = 200
 _TOO_MANY_WAIT = (
     "This needs a person's approval, and too many requests of this conversation wait for one."
 )
@@ -276,15 +275,12 @@ def _end(request: StepRequest, outcome: Reply | Escalation, *, degraded: bool) -
     """The commit of a turn that is over."""
     escalated = isinstance(outcome, Escalation)
     citations: tuple[Citation, ...] = () if isinstance(outcome, Escalation) else outcome.citations
-    short = tuple(
-        citation.model_copy(update={"quote": citation.quote[:_QUOTE_CHARACTERS]})
-        for citation in citations
-    )
+    named = tuple(citation.model_copy(update={"quote": ""}) for citation in citations)
     result = TurnResult(
         turn=request.turn,
         status="awaiting_human" if escalated else "answered",
         reply=_inline(outcome.text),
-        citations=short,
+        citations=named,
         degraded=degraded,
     )
     ended = Ended(

@@ -31,7 +31,8 @@ class CustomerMessage(Strict):
 
 class TurnResult(Frozen):
     """The answer to a message. `reply` is None where nobody answered, or where the text is longer
-    than fits into Temporal's history: then `reply_seq` names the message in Postgres."""
+    than fits into Temporal's history: then `reply_seq` names the message in Postgres. Citations come
+    without their quotes, which are with the message, too."""
 
     turn: int
     status: TurnStatus

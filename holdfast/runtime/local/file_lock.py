@@ -8,11 +8,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from holdfast.runtime.local.errors import DataUnusable
+
 _RETRY_SECONDS = 0.1
 
 
 class FileLock:
-    """An exclusive `flock`, also between two users in one process. The file holds the holder's pid."""
+    """An exclusive `flock`, also between two users in one process. The file holds the holder's pid.
+
+    Each method raises `DataUnusable` when the file belongs to another user.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -20,7 +25,7 @@ class FileLock:
 
     def try_acquire(self) -> int | None:
         """The locked file descriptor, `None` if somebody else holds the lock."""
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        fd = self._open(os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -42,7 +47,7 @@ class FileLock:
         if self._fd is not None:
             return True
         try:
-            fd = os.open(self._path, os.O_RDWR)
+            fd = self._open(os.O_RDWR)
         except FileNotFoundError:
             return False
         try:
@@ -60,6 +65,15 @@ class FileLock:
             return self._path.read_text() or "unknown"
         except OSError:
             return "unknown"
+
+    def _open(self, flags: int) -> int:
+        try:
+            return os.open(self._path, flags, 0o600)
+        except PermissionError:
+            raise DataUnusable(
+                f"{self._path.parent} belongs to another user. "
+                "Start as that user, or use another data folder."
+            ) from None
 
     @asynccontextmanager
     async def held(self, timeout_seconds: float) -> AsyncIterator[None]:

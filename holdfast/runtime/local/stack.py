@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 from temporalio.service import ConnectConfig, ServiceClient
 
-from holdfast.runtime.local.errors import DataInUse, DataUnusable
+from holdfast.runtime.local.errors import DataInUse
 from holdfast.runtime.local.file_lock import FileLock
 from holdfast.runtime.local.postgres import server as postgres
 from holdfast.runtime.local.postgres.cluster import delete_cluster
@@ -203,13 +203,8 @@ def _write_state(data_dir: Path, stack: LocalStack) -> None:
 
 def _read_state(data_dir: Path) -> _State | None:
     """The state of a stack that has an owner."""
-    try:
-        if not FileLock(data_dir / "stack.lock").is_held():
-            return None
-    except PermissionError:
-        raise DataUnusable(
-            f"{data_dir} belongs to another user. Start as that user, or use another data folder."
-        ) from None
+    if not FileLock(data_dir / "stack.lock").is_held():
+        return None
     try:
         return _State.model_validate_json((data_dir / _STATE_FILE).read_text())
     except (OSError, ValidationError):

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from temporalio.client import Client
 
-from holdfast.runtime.local.errors import DataInUse, LocalStackError
+from holdfast.runtime.local.errors import DataInUse, DataUnusable, LocalStackError
 from holdfast.runtime.local.stack import delete_local_data, find_running_stack, local_stack
 
 STARTER = """
@@ -151,3 +151,13 @@ async def test_when_one_server_cannot_start_the_other_is_stopped(
     ]
     async with local_stack(data_dir, search_attributes={}) as stack:
         assert stack.owned
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")
+async def test_a_folder_of_another_user_is_named_as_such(data_dir: Path) -> None:
+    data_dir.mkdir()
+    (data_dir / "stack.lock").touch(mode=0o000)
+    with pytest.raises(DataUnusable, match="belongs to another user"):
+        async with local_stack(data_dir, search_attributes={}):
+            pass
+    (data_dir / "stack.lock").unlink()

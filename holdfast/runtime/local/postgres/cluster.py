@@ -37,7 +37,14 @@ async def open_cluster(
     """
     password = _password(home)
     data = _data_directory(home, account)
-    if not (data / "PG_VERSION").exists():
+    try:
+        exists = (data / "PG_VERSION").exists()
+    except PermissionError:
+        raise DataUnusable(
+            f"The data of {home} is in {data}, which belongs to another user. Start as that user "
+            "or as root, or use another data folder."
+        ) from None
+    if not exists:
         await _create(home, data, binaries, password, account, sync=sync)
     _check_version(data)
     _remove_stale_pid_file(data)
@@ -122,7 +129,9 @@ async def _create(
             await process.stop()
         if code != 0:
             raise DataUnusable(
-                f"Postgres could not create its data in {data.parent}:\n{await process.log_tail()}"
+                f"Postgres could not create its data in {data.parent}. It needs some 50 MB there, "
+                "and the user that runs it needs an entry in /etc/passwd.\n"
+                + await process.log_tail()
             )
         draft.rename(data)
     finally:

@@ -1,0 +1,56 @@
+# The front door. A fresh machine needs Python 3.11 or newer, and Go or a `temporal` binary;
+# everything else is installed into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+TENANT ?= demo
+
+.PHONY: demo up test check format bench tau2 soak requirements migrate clean
+
+demo: .venv/installed ## Play the demonstration: five conversations, a kill, an approval
+	@$(BIN)/python -m holdfast.runtime.local -- $(BIN)/python -m shop.demo
+
+up: .venv/installed ## Keep Temporal, Postgres and a worker running until Ctrl-C
+	@$(BIN)/python -m holdfast.runtime.local -- sh -c \
+	  '$(BIN)/python worker.py --seed $(TENANT) && exec $(BIN)/python worker.py'
+
+test: .venv/installed ## The whole suite
+	$(BIN)/pytest -n $(JOBS) --dist worksteal
+
+check: .venv/installed ## Format, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/installed ## Bring the format in order
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+tau2: .venv/installed ## All retail tasks through the whole platform, in both forms
+	$(BIN)/python -m bench.tau2
+
+soak: .venv/installed ## 1,000 turns in one conversation, with duplicates across the seams
+	$(BIN)/pytest -m soak -o addopts="" --import-mode=importlib
+
+migrate: .venv/installed ## Bring the database that the settings name up to date
+	$(BIN)/python worker.py --migrate
+
+requirements: ## Pin what pyproject.toml asks for
+	uv export --quiet --no-header --no-emit-project --all-extras --all-groups \
+	  --no-annotate --output-file requirements.txt
+	rm -f uv.lock
+
+.venv/installed: requirements.txt pyproject.toml
+	@echo "installing into .venv …"
+	@command -v uv >/dev/null || test -x .venv-uv/bin/uv \
+	  || { $(PYTHON) -m venv .venv-uv && .venv-uv/bin/pip install --quiet uv; }
+	@PATH="$$PWD/.venv-uv/bin:$$PATH"; \
+	  test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) .venv; \
+	  uv pip install --python $(BIN)/python --require-hashes -r requirements.txt && \
+	  uv pip install --python $(BIN)/python --quiet --no-deps -e .
+	@touch $@
+
+clean: ## Remove the installed environment and the embedded servers' data
+	rm -rf .venv .venv-uv .holdfast

@@ -1,0 +1,187 @@
+"""A brought package for tests: an agent that adds to counters, with one row for every effect.
+
+The model says what happens: tool calls of the agent become proposals (several in one completion are
+one proposal), `think` is a read, `hand_over` and `escalate` end the turn accordingly, text ends it.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx2
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+from pydantic import BaseModel, Field, JsonValue
+
+from holdfast import (
+    Action,
+    ActionContext,
+    ActionRefused,
+    Escalation,
+    Handoff,
+    Package,
+    ProposedAction,
+    Reply,
+    Subgraph,
+    Tool,
+    TurnContext,
+    TurnState,
+    propose,
+)
+
+
+class Add(BaseModel):
+    """Add to a counter."""
+
+    counter: str
+    amount: Annotated[int, Field(le=1_000)]
+
+
+class Send(BaseModel):
+    """Call another system."""
+
+    url: str
+
+
+class Handover(BaseModel):
+    """Pass the turn on."""
+
+    agent: str
+
+
+class Nothing(BaseModel):
+    """No arguments."""
+
+
+async def _add(context: ActionContext, add: Add) -> JsonValue:
+    if add.amount == 13:
+        raise ActionRefused("13 is not added here")
+    if add.amount == 500:
+        raise RuntimeError("this action is broken")
+    effect: int = await context.transaction.fetchval(
+        "insert into counter.effects (tenant, counter, amount) values ($1, $2, $3) returning id",
+        context.tenant,
+        add.counter,
+        add.amount,
+    )
+    return {"effect": effect}
+
+
+async def _take_back(context: ActionContext, add: Add, result: JsonValue) -> None:
+    assert isinstance(result, dict)
+    await context.transaction.execute(
+        "delete from counter.effects where tenant = $1 and id = $2",
+        context.tenant,
+        result["effect"],
+    )
+
+
+async def _facts(context: ActionContext, add: Add) -> dict[str, JsonValue]:
+    if add.amount == 7:
+        raise ActionRefused("7 can never be added")
+    return {"amount": add.amount}
+
+
+async def _send(context: ActionContext, send: Send) -> JsonValue:
+    async with httpx2.AsyncClient() as client:
+        response = await client.post(
+            send.url, headers={"Idempotency-Key": context.idempotency_key}, timeout=10
+        )
+    if response.status_code == 409:
+        raise ActionRefused("the other system refused")
+    response.raise_for_status()
+    answer: JsonValue = response.json()
+    return answer
+
+
+ACTIONS = (
+    Action(
+        name="add",
+        description="Add to a counter.",
+        arguments=Add,
+        execute=_add,
+        facts=_facts,
+        compensate=_take_back,
+    ),
+    Action(
+        name="add_for_good",
+        description="Add to a counter, without a way back.",
+        arguments=Add,
+        execute=_add,
+    ),
+    Action(name="send", description="Call a URL.", arguments=Send, execute=_send, remote=True),
+)
+
+TOOLS = (
+    *(
+        Tool.of(action.arguments, name=action.name, description=action.description)
+        for action in ACTIONS
+    ),
+    Tool.of(Handover, name="hand_over", description="Pass the turn on."),
+    Tool.of(Nothing, name="escalate", description="Ask for a person."),
+    Tool.of(Nothing, name="think", description="Go on."),
+    Tool.of(Nothing, name="fail", description="Raise an error."),
+)
+
+
+class State(TurnState):
+    """The dialogue with the model, and its latest answer."""
+
+    dialogue: list[Any]
+    calls: list[Any]
+
+
+async def _ask(state: State, runtime: Runtime[TurnContext]) -> dict[str, Any]:
+    said = [{"role": "user", "content": message.text} for message in state["transcript"][-1:]]
+    dialogue = state.get("dialogue") or [{"role": "system", "content": "You count."}, *said]
+    completion = await runtime.context.model.chat(dialogue, tools=TOOLS)
+    dialogue = [*dialogue, completion.as_message()]
+    calls = [call.model_dump(mode="json") for call in completion.tool_calls]
+    if calls:
+        return {"dialogue": dialogue, "calls": calls}
+    return {"dialogue": dialogue, "calls": [], "outcome": Reply(text=completion.text)}
+
+
+async def _act(state: State) -> dict[str, Any]:
+    calls = state["calls"]
+    name = calls[0]["name"]
+    if name == "hand_over":
+        return {"outcome": Handoff(to=calls[0]["arguments"]["agent"], note="passed on")}
+    if name == "escalate":
+        return {"outcome": Escalation(reason="the model asked for a person")}
+    if name == "fail":
+        raise ValueError("this node is broken")
+    if name == "think":
+        answers = [{"ok": True} for _ in calls]
+    else:
+        proposed = [ProposedAction(name=c["name"], arguments=c["arguments"]) for c in calls]
+        results = propose(proposed, reason="The customer wants it.", evidence=["They said so."])
+        answers = [result.model_dump(mode="json") for result in results]
+    said = [
+        {"role": "tool", "tool_call_id": call["id"], "content": str(answer)}
+        for call, answer in zip(calls, answers, strict=True)
+    ]
+    return {"dialogue": [*state["dialogue"], *said], "calls": []}
+
+
+def _graph() -> StateGraph[Any, TurnContext, Any, Any]:
+    graph: StateGraph[Any, TurnContext, Any, Any] = StateGraph(State, context_schema=TurnContext)
+    graph.add_node("ask", _ask)
+    graph.add_node("act", _act)
+    graph.add_edge(START, "ask")
+    graph.add_conditional_edges("ask", lambda state: "act" if state["calls"] else END)
+    graph.add_conditional_edges("act", lambda state: END if state.get("outcome") else "ask")
+    return graph
+
+
+_HOME = Path(__file__).parent
+
+package = Package(
+    name="counter",
+    subgraphs=(
+        Subgraph(name="counter", description="Adds to counters.", graph=_graph),
+        Subgraph(name="other", description="Also adds to counters.", graph=_graph),
+    ),
+    actions=ACTIONS,
+    policy=_HOME / "policy.yaml",
+    migrations=_HOME / "migrations",
+)

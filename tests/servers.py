@@ -1,0 +1,42 @@
+"""Keeps the embedded stack of a test run up until its standard input ends: `python -m tests.servers DIR`."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from holdfast.domain.wire import SEARCH_ATTRIBUTES
+from holdfast.runtime.local.stack import local_stack
+from holdfast.runtime.process import leave
+from holdfast.runtime.settings import Settings
+from holdfast.subgraphs.registry import load_packages
+from worker import prepare
+
+
+async def _keep(folder: Path) -> None:
+    async with local_stack(
+        folder / "stack",
+        search_attributes=SEARCH_ATTRIBUTES,
+        temporal_ui=False,
+        postgres_options={"fsync": "off", "synchronous_commit": "off", "max_connections": "400"},
+        progress=print,
+    ) as stack:
+        settings = Settings.model_validate(
+            {
+                "temporal_address": stack.temporal_address,
+                "database_url": stack.database_url,
+                "health_port": 0,
+            }
+        )
+        await prepare(settings, load_packages(["shop:package"]), None)
+        plain = settings.model_dump(mode="json") | {"database_url": stack.database_url}
+        written = folder / "ready.tmp"
+        written.write_text(Settings.model_validate(plain).model_dump_json())
+        import json
+
+        written.write_text(json.dumps(plain))
+        written.rename(folder / "ready.json")
+        await asyncio.to_thread(sys.stdin.read)
+
+
+asyncio.run(_keep(Path(sys.argv[1])))
+leave(0)
