@@ -1,12 +1,426 @@
 """The typed async client of services: conversations, approvals, takeovers, events."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
-from typing import TypeVar, cast
+from typing import Self
 from uuid import uuid4
 
-from pydantic import BaseModel, JsonValue, ValidationError
-from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle
-from temporalio.client import WorkflowQueryRejectedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from pydantic import JsonValue
+from temporalio.client import Client
+
+from holdfast.checking import checking, require_id
+from holdfast.deciding import decided_before, decision_on
+from holdfast.delivery import deliver
+from holdfast.domain import wire
+from holdfast.domain.approval import ApprovalState, ApprovalStatus, DecisionKind
+from holdfast.domain.conversation import (
+    CancelTurn,
+    ConversationPhase,
+    ConversationStart,
+    ConversationStatus,
+    CustomerMessage,
+    HandBack,
+    HumanReply,
+    OnBusy,
+    TakeOver,
+)
+from holdfast.domain.errors import (
+    ConversationClosed,
+    MessageTooLong,
+    TurnNotFound,
+    Unavailable,
+)
+from holdfast.domain.events import Event
+from holdfast.domain.limits import Limits
+from holdfast.listing import list_conversations
+from holdfast.records import Records
+from holdfast.requests import Requests
+from holdfast.runtime.connection import connect_temporal, require_database_url, resolve
+from holdfast.runtime.settings import Settings, read_settings
+from holdfast.sending import send_message
+from holdfast.store import approvals, conversations
+from holdfast.store.approvals import ApprovalRecord
+from holdfast.store.conversations import ConversationRecord, MessageRecord
+from holdfast.store.pool import Pool, open_pool
+from holdfast.views import ConversationView, ListedConversation, SentMessage
+
+_ANSWER_SECONDS = 300.0
+_REQUEST_SECONDS = 30.0
+
+
+class HoldfastClient:
+    """The conversations of one tenant. Open one with `connect`; tasks may share it.
+
+    Every method raises `Unavailable` when Temporal, Postgres or the workers do not answer, and the
+    `Refused` that tells the reason when the request is refused. `timeout` is in seconds; None waits
+    for ever. A request that timed out may still be carried out.
+    """
+
+    def __init__(
+        self,
+        temporal: Client,
+        pool: Pool,
+        *,
+        tenant: str,
+        task_queue: str = "holdfast",
+        limits: Limits | None = None,
+    ) -> None:
+        require_id(tenant, "tenant")
+        self.tenant = tenant
+        self._temporal = temporal
+        self._pool = pool
+        self._task_queue = task_queue
+        self._limits = limits or Limits()
+        self._records = Records(pool, tenant)
+        self._requests = Requests(temporal, self._records)
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, settings: Settings | None = None, *, tenant: str) -> AsyncIterator[Self]:
+        """A client for as long as the context lasts; without `settings`, those of the environment.
+
+        Raises:
+            Unavailable: Temporal or Postgres does not answer within some 5 seconds.
+            ConfigurationError: the settings cannot be used.
+        """
+        require_id(tenant, "tenant")
+        settings = await resolve(settings or read_settings())
+        temporal = await connect_temporal(settings)
+        async with await open_pool(require_database_url(settings)) as pool:
+            yield cls(
+                temporal,
+                pool,
+                tenant=tenant,
+                task_queue=settings.task_queue,
+                limits=settings.limits,
+            )
+
+    def for_tenant(self, tenant: str) -> "HoldfastClient":
+        """A client for another tenant, over the same connections."""
+        return HoldfastClient(
+            self._temporal,
+            self._pool,
+            tenant=tenant,
+            task_queue=self._task_queue,
+            limits=self._limits,
+        )
+
+    # Messages and what is recorded of them.
+
+    async def send(
+        self,
+        conversation: str,
+        text: str,
+        *,
+        customer: str,
+        message_id: str | None = None,
+        on_busy: OnBusy = "queue",
+        wait: bool = True,
+        timeout: float | None = _ANSWER_SECONDS,
+    ) -> SentMessage:
+        """Send a customer's message; starts or reopens the conversation where needed.
+
+        The same `message_id` (a new one unless given) gets the same answer, however often it is
+        sent. Without `wait`, returns once the message is accepted.
+
+        Raises:
+            MessageTooLong, MessageConflict, ConversationBusy, WrongCustomer, InvalidRequest.
+        """
+        with checking():
+            message = CustomerMessage(
+                message_id=message_id or uuid4().hex, customer=customer, text=text, on_busy=on_busy
+            )
+            start = ConversationStart(
+                tenant=self.tenant,
+                conversation=conversation,
+                customer=customer,
+                limits=self._limits,
+                task_queue=self._task_queue,
+                message_id=message.message_id,
+            )
+        # The workflow checks this too, but a refused message must not start one.
+        if len(text) > self._limits.message_characters:
+            raise MessageTooLong(
+                f"the message has {len(text)} characters, the limit is "
+                f"{self._limits.message_characters}"
+            )
+        result = await deliver(
+            partial(send_message, self._temporal, start, message, wait=wait),
+            what=f"message {message.message_id} to conversation {conversation}",
+            timeout=timeout,
+        )
+        if result is None:
+            return SentMessage(
+                conversation=conversation, message_id=message.message_id, status="accepted"
+            )
+        reply = result.reply
+        if reply is None and result.reply_seq is not None:
+            reply = (await self._records.message(conversation, result.reply_seq)).text
+        return SentMessage(
+            conversation=conversation,
+            turn=result.turn,
+            message_id=message.message_id,
+            status=result.status,
+            reply=reply,
+            citations=result.citations,
+            approvals=result.approvals,
+            degraded=result.degraded,
+        )
+
+    async def show(self, conversation: str) -> ConversationView:
+        """Everything about a conversation: what was said, proposed, decided, done and paid.
+
+        Raises:
+            ConversationNotFound.
+        """
+        history = await self._requests.history(conversation, timeout=_REQUEST_SECONDS)
+        return await self._records.view(conversation, history)
+
+    async def messages(self, conversation: str, *, after: int = 0) -> list[MessageRecord]:
+        """The messages numbered above `after`, oldest first; none where nothing is recorded."""
+        async with self._records.connection() as connection:
+            return await conversations.read_messages(
+                connection, self.tenant, conversation, after=after
+            )
+
+    def events(
+        self, conversation: str, *, after: int = 0, follow: bool = False
+    ) -> AsyncIterator[Event]:
+        """The events numbered above `after`, in order; with `follow`, also those to come, which
+        arrive within 0.2 seconds. A reader that starts again after the last number that it has
+        dealt with misses none.
+
+        Raises:
+            ConversationNotFound.
+        """
+        return self._records.events(conversation, after=after, follow=follow)
+
+    async def list_conversations(
+        self,
+        *,
+        status: ConversationPhase | None = None,
+        query: str | None = None,
+        limit: int = 100,
+    ) -> list[ListedConversation]:
+        """At most `limit` conversations from Temporal's visibility, running ones first.
+
+        `query` is a Temporal list filter, such as `HoldfastPriority = 'urgent'`.
+
+        Raises:
+            InvalidRequest: Temporal does not understand the query.
+        """
+        return await list_conversations(
+            self._temporal, self.tenant, status=status, query=query, limit=limit
+        )
+
+    async def status(
+        self, conversation: str, *, timeout: float | None = _REQUEST_SECONDS
+    ) -> ConversationStatus:
+        """What goes on in a conversation at this moment, from its workflow's memory.
+
+        Raises:
+            ConversationNotFound, ConversationClosed.
+        """
+        return await self._requests.status(conversation, timeout=timeout)
+
+    async def fork(self, conversation: str, *, turn: int, target: str) -> ConversationRecord:
+        """Create the conversation `target` from what was said up to the end of `turn`.
+
+        It is recorded as closed until its first message opens it.
+
+        Raises:
+            ConversationNotFound, ConversationExists, TurnNotFound, InvalidRequest.
+        """
+        require_id(target, "conversation")
+        async with self._records.connection() as connection:
+            return await conversations.fork_conversation(
+                connection, tenant=self.tenant, source=conversation, turn=turn, target=target
+            )
+
+    # Approvals.
+
+    async def approvals(
+        self, *, state: ApprovalState | None = "pending", conversation: str | None = None
+    ) -> list[ApprovalRecord]:
+        """Approvals in `state` (None: in any), the nearest deadline first."""
+        async with self._records.connection() as connection:
+            return await approvals.list_approvals(
+                connection, self.tenant, state=state, conversation=conversation
+            )
+
+    async def approval(self, approval: str) -> ApprovalRecord:
+        """One approval, with what is asked for and what was decided.
+
+        Raises:
+            ApprovalNotFound.
+        """
+        async with self._records.connection() as connection:
+            return await approvals.read_approval(connection, self.tenant, approval)
+
+    async def decide(
+        self,
+        approval: str,
+        kind: DecisionKind,
+        *,
+        reviewer: str,
+        roles: Sequence[str] = (),
+        text: str = "",
+        arguments: Sequence[dict[str, JsonValue]] = (),
+        digest: str | None = None,
+        decision_id: str | None = None,
+        timeout: float | None = _REQUEST_SECONDS,
+    ) -> ApprovalStatus:
+        """Accept, edit, reject or respond to what an agent has proposed.
+
+        `text` is the reason of a rejection or the response; `arguments` are an edit's, for each
+        action in order. `digest` is the `args_digest` that the reviewer saw, without which the
+        decision is about what waits now. The same `decision_id` decides once.
+
+        Raises:
+            ApprovalNotFound, AlreadyDecided, ApprovalExpired, NotAllowed, DigestMismatch,
+            InvalidEdit, InvalidRequest, ConversationClosed.
+        """
+        record = await self.approval(approval)
+        decision = decision_on(
+            record,
+            kind,
+            reviewer=reviewer,
+            roles=roles,
+            text=text,
+            arguments=arguments,
+            digest=digest,
+            decision_id=decision_id,
+        )
+        if (status := decided_before(record, decision)) is not None:
+            return status
+        return await self._requests.update(
+            record.conversation,
+            wire.DECIDE,
+            decision,
+            ApprovalStatus,
+            id=decision.id,
+            timeout=timeout,
+        )
+
+    # People, and the end of things.
+
+    async def take_over(
+        self, conversation: str, *, reviewer: str, timeout: float | None = _REQUEST_SECONDS
+    ) -> ConversationRecord:
+        """Give the conversation to a person; agents keep quiet until it is handed back.
+
+        Raises:
+            ConversationNotFound, ConversationClosed, NotHeld: somebody else holds it.
+        """
+        with checking():
+            request = TakeOver(reviewer=reviewer)
+        await self._requests.update(
+            conversation, wire.TAKE_OVER, request, type(None), timeout=timeout
+        )
+        return await self._records.conversation(conversation)
+
+    async def reply_as_human(
+        self,
+        conversation: str,
+        text: str,
+        *,
+        reviewer: str,
+        reply_id: str | None = None,
+        timeout: float | None = _REQUEST_SECONDS,
+    ) -> MessageRecord:
+        """Send the message of the person who holds the conversation, once for each `reply_id`.
+
+        Raises:
+            ConversationNotFound, ConversationClosed, NotHeld, InvalidRequest.
+        """
+        with checking():
+            reply = HumanReply(id=reply_id or uuid4().hex, reviewer=reviewer, text=text)
+        seq = await self._requests.update(
+            conversation, wire.REPLY_AS_HUMAN, reply, int, id=reply.id, timeout=timeout
+        )
+        return await self._records.message(conversation, seq)
+
+    async def hand_back(
+        self,
+        conversation: str,
+        *,
+        reviewer: str,
+        note: str = "",
+        timeout: float | None = _REQUEST_SECONDS,
+    ) -> ConversationRecord:
+        """Give the conversation back to the agents, who get to read `note`.
+
+        Raises:
+            ConversationNotFound, ConversationClosed, NotHeld, InvalidRequest.
+        """
+        with checking():
+            request = HandBack(reviewer=reviewer, note=note)
+        await self._requests.update(
+            conversation, wire.HAND_BACK, request, type(None), timeout=timeout
+        )
+        return await self._records.conversation(conversation)
+
+    async def cancel_turn(
+        self,
+        conversation: str,
+        turn: int | None = None,
+        *,
+        reason: str = "cancelled on request",
+        timeout: float | None = _REQUEST_SECONDS,
+    ) -> int:
+        """Cancel a turn that is queued, running or parked, by default the running one.
+
+        Returns the turn's number. A turn that was about to end may have ended instead.
+
+        Raises:
+            ConversationNotFound, ConversationClosed, TurnNotFound.
+        """
+        if turn is None:
+            status = await self.status(conversation, timeout=timeout)
+            if status.running_turn is None:
+                parked = ", ".join(str(one) for one in status.parked_turns) or "none"
+                raise TurnNotFound(f"no turn is running (waiting for approval: {parked})")
+            turn = status.running_turn
+        with checking():
+            request = CancelTurn(turn=turn, reason=reason)
+        await self._requests.update(
+            conversation, wire.CANCEL_TURN, request, type(None), timeout=timeout
+        )
+        return turn
+
+    async def close(
+        self,
+        conversation: str,
+        *,
+        reason: str = "closed on request",
+        timeout: float | None = _REQUEST_SECONDS,
+    ) -> ConversationRecord:
+        """Close the conversation, once the messages that it has accepted are answered.
+
+        A closed one stays closed.
+
+        Raises:
+            ConversationNotFound.
+            ConversationClosed: its workflow is gone without having closed it.
+        """
+        record = await self._records.conversation(conversation)
+        if record.closed_at is not None:
+            return record
+        try:
+            await self._requests.signal_close(conversation, reason, timeout=timeout)
+        except ConversationClosed:
+            if (await self._records.conversation(conversation)).closed_at is None:
+                raise
+        try:
+            async with asyncio.timeout(timeout):
+                async for event in self.events(conversation, after=record.last_event, follow=True):
+                    if event.type == "conversation_closed":
+                        break
+        except TimeoutError:
+            raise Unavailable(
+                f"conversation {conversation} was not closed within {timeout:g} s; it closes once "
+                "the messages that it has accepted are answered. Is a worker running?"
+            ) from None
+        return await self._records.conversation(conversation)

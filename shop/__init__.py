@@ -9,16 +9,18 @@ from pathlib import Path
 from holdfast import Package
 from shop.actions import ACTIONS
 from shop.generate import seed
-from shop.orders import orders
+from shop.hints import hints as offline_hints
+from shop.orders import orders as orders_agent
 
 _HOME = Path(__file__).parent
 
 package = Package(
     name="shop",
-    subgraphs=(orders,),
+    subgraphs=(orders_agent,),
     actions=ACTIONS,
     policy=_HOME / "policy.yaml",
     migrations=_HOME / "migrations",
     articles=_HOME / "articles",
+    hints=offline_hints,
     seed=seed,
 )

@@ -7,13 +7,11 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from holdfast.client import HoldfastClient
 from holdfast.runtime.settings import Settings
 from tests.platform import Platform, open_platform
 
@@ -59,7 +57,7 @@ def stack_settings() -> Settings:
 async def _wait_for_servers(folder: Path) -> Settings:
     ready = folder / "ready.json"
     async with asyncio.timeout(600):
-        while not ready.exists():
+        while not ready.exists():  # noqa: ASYNC110 another process writes it
             await asyncio.sleep(0.05)
     return Settings.model_validate_json(ready.read_text())
 

@@ -1,6 +1,7 @@
 """Keeps the embedded stack of a test run up until its standard input ends: `python -m tests.servers DIR`."""
 
 import asyncio
+import json
 import sys
 from pathlib import Path
 
@@ -27,12 +28,9 @@ async def _keep(folder: Path) -> None:
                 "health_port": 0,
             }
         )
-        await prepare(settings, load_packages(["shop:package"]), None)
+        await prepare(settings, load_packages(["shop:package", "tests.counter:package"]), None)
         plain = settings.model_dump(mode="json") | {"database_url": stack.database_url}
         written = folder / "ready.tmp"
-        written.write_text(Settings.model_validate(plain).model_dump_json())
-        import json
-
         written.write_text(json.dumps(plain))
         written.rename(folder / "ready.json")
         await asyncio.to_thread(sys.stdin.read)

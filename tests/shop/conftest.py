@@ -1,9 +1,7 @@
 """A database with the shop's tables, the tau2 data where it is there, and the demonstration's data."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
@@ -11,7 +9,7 @@ import pytest
 from pytest_asyncio import fixture as async_fixture
 
 from holdfast import Connection
-from holdfast.runtime.local.postgres.server import PostgresServer
+from holdfast.runtime.settings import Settings
 from holdfast.store.migrate import migrate
 from holdfast.store.pool import open_pool
 from shop.dataset import load_dataset
@@ -21,33 +19,15 @@ from tests.shop.acting import DEMO, MIGRATIONS, TAU2
 
 
 @pytest.fixture(scope="session")
-def shop_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A database of this test process's own.
-
-    In the server that HOLDFAST_TEST_DATABASE_URL names (it may create databases there), else in an
-    embedded one.
-    """
-    given = os.environ.get("HOLDFAST_TEST_DATABASE_URL")
-    with asyncio.Runner() as runner:
-        if given:
-            name = f"shop_{uuid4().hex}"
-            runner.run(_administer(given, f"create database {name}"))
-            url = f"{given.rpartition('/')[0]}/{name}"
-            runner.run(_fill(url))
-            yield url
-            runner.run(_administer(given, f"drop database {name} with (force)"))
-        else:
-            yield from _embedded(runner, tmp_path_factory.mktemp("postgres"))
-
-
-def _embedded(runner: asyncio.Runner, folder: Path) -> Iterator[str]:
-    server = PostgresServer(folder, options={"fsync": "off"})
-    runner.run(server.start())
-    try:
-        runner.run(_fill(server.database_url))
-        yield server.database_url
-    finally:
-        runner.run(server.stop())
+def shop_url(stack_settings: Settings) -> Iterator[str]:
+    """A database of this test process's own, in the shared server."""
+    server = stack_settings.database_url.get_secret_value()
+    name = f"shop_{uuid4().hex}"
+    url = f"{server.rpartition('/')[0]}/{name}"
+    asyncio.run(_administer(server, f"create database {name}"))
+    asyncio.run(_fill(url))
+    yield url
+    asyncio.run(_administer(server, f"drop database {name} with (force)"))
 
 
 async def _administer(url: str, statement: str) -> None:

@@ -6,8 +6,11 @@ import pytest
 
 from holdfast.domain.policy import load_policy
 from shop import package
+from shop.reads import READS
 
-assert package.policy and package.articles and package.migrations
+assert package.policy
+assert package.articles
+assert package.migrations
 POLICY = load_policy(package.policy.read_text(encoding="utf-8"), source="policy.yaml")
 ARTICLES = sorted(package.articles.glob("*.md"))
 MIGRATIONS = sorted(package.migrations.glob("*.py"))
@@ -51,6 +54,11 @@ def test_an_article_has_one_title_and_sections(article: Path) -> None:
     assert lines[0].startswith("# ")
     assert sum(line.startswith("# ") for line in lines) == 1
     assert sum(line.startswith("## ") for line in lines) >= 2
+
+
+def test_hints_name_only_tools_that_exist() -> None:
+    tools = {read.name for read in READS} | {action.name for action in package.actions}
+    assert package.hints.tools.keys() <= tools
 
 
 def test_there_are_articles_and_migrations() -> None:

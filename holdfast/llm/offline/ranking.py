@@ -28,11 +28,13 @@ class Choice:
 def choose(request: ChatRequest, options: Sequence[str], hints: Hints) -> Choice:
     """The option that the customer's message speaks for.
 
-    A message that says too little by itself is read together with what was said before.
+    One that says too little by itself is read together with the customer's messages before it.
     """
     scores = score(request.asked, options, request.options, hints)
     weight = 1.0
     for message in reversed(request.before):
+        if message.role != "user":
+            continue
         if max(scores.values()) >= _ENOUGH:
             break
         weight *= FADING

@@ -47,7 +47,10 @@ async def starter(data_dir: Path) -> AsyncIterator[asyncio.subprocess.Process]:
         *(sys.executable, "-c", textwrap.dedent(STARTER), str(data_dir)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[3]), *sys.path]),
+        },
     )
     try:
         yield process
@@ -155,9 +158,9 @@ async def test_when_one_server_cannot_start_the_other_is_stopped(
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")
 async def test_a_folder_of_another_user_is_named_as_such(data_dir: Path) -> None:
-    data_dir.mkdir()
-    (data_dir / "stack.lock").touch(mode=0o000)
+    async with local_stack(data_dir, search_attributes={}):
+        pass
+    os.chmod(data_dir / "stack.lock", 0o000)
     with pytest.raises(DataUnusable, match="belongs to another user"):
-        async with local_stack(data_dir, search_attributes={}):
-            pass
-    (data_dir / "stack.lock").unlink()
+        await find_running_stack(data_dir)
+    os.chmod(data_dir / "stack.lock", 0o600)

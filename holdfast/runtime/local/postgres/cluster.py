@@ -76,7 +76,7 @@ def _data_directory(home: Path, account: Account | None) -> Path:
     if location.exists():
         return Path(location.read_text())
     data = home / "data"
-    if account is None or account.can_reach(home):
+    if account is None or data.exists() or account.can_reach(home):
         return data
     # A new name each time: with `home` deleted, the data is meant to be gone as well.
     outside = shared_home() / f"postgres-{secrets.token_hex(6)}"

@@ -1,0 +1,70 @@
+"""A reviewer's decision, made from the record that the reviewer looked at."""
+
+from collections.abc import Sequence
+from uuid import uuid4
+
+from pydantic import JsonValue
+
+from holdfast.checking import checking
+from holdfast.domain.approval import ApprovalStatus, Decision, DecisionKind
+from holdfast.domain.errors import AlreadyDecided, ApprovalExpired, InvalidRequest
+from holdfast.domain.outcomes import ProposedAction
+from holdfast.store.approvals import ApprovalRecord
+
+
+def decision_on(
+    record: ApprovalRecord,
+    kind: DecisionKind,
+    *,
+    reviewer: str,
+    roles: Sequence[str],
+    text: str,
+    arguments: Sequence[dict[str, JsonValue]],
+    digest: str | None,
+    decision_id: str | None,
+) -> Decision:
+    """The decision as the workflow takes it; without `digest`, about what the record says.
+
+    Raises:
+        InvalidRequest: it lacks something, or an edit does not have arguments for each action.
+    """
+    if arguments and len(arguments) != len(record.actions):
+        raise InvalidRequest(
+            f"approval {record.id} has {len(record.actions)} actions, the edit has arguments for "
+            f"{len(arguments)}"
+        )
+    with checking():
+        return Decision(
+            id=decision_id or uuid4().hex,
+            approval=record.id,
+            kind=kind,
+            reviewer=reviewer,
+            roles=tuple(roles),
+            digest=digest or record.args_digest,
+            text=text,
+            actions=tuple(
+                ProposedAction(name=action["name"], arguments=edited)
+                for action, edited in zip(record.actions, arguments, strict=False)
+            ),
+        )
+
+
+def decided_before(record: ApprovalRecord, decision: Decision) -> ApprovalStatus | None:
+    """What came of this very decision before; None when the approval still waits.
+
+    Raises:
+        AlreadyDecided, ApprovalExpired: it does not wait any more.
+    """
+    if record.state == "pending":
+        return None
+    taken = next((one for one in record.decisions if one["refusal"] is None), None)
+    if taken is not None and taken["id"] == decision.id:
+        return ApprovalStatus.model_validate(
+            {"approval": record.id, "state": record.state, "decision_id": decision.id}
+        )
+    if record.state == "expired":
+        raise ApprovalExpired(
+            f"approval {record.id} expired at {record.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+        )
+    by = f" by {taken['reviewer']}" if taken else ""
+    raise AlreadyDecided(f"approval {record.id} is already {record.state}{by}")

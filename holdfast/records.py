@@ -1,0 +1,133 @@
+"""A tenant's records in Postgres, as its clients read them."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from holdfast.domain.errors import ConfigurationError, Unavailable
+from holdfast.domain.events import Event
+from holdfast.store.actions import read_actions
+from holdfast.store.approvals import list_approvals
+from holdfast.store.conversations import (
+    ConversationRecord,
+    MessageRecord,
+    read_conversation,
+    read_events,
+    read_message,
+    read_messages,
+)
+from holdfast.store.llm_calls import count_calls
+from holdfast.store.pool import CONNECT_TIMEOUT_SECONDS, TRANSIENT_ERRORS, Connection, Pool
+from holdfast.views import ConversationView, History
+
+_POLL_SECONDS = 0.2
+_PATIENCE_SECONDS = 60.0
+"""How long a follower waits for a Postgres that went away."""
+
+_EVENTS_AT_ONCE = 1_000
+
+
+class Records:
+    """The records of one tenant. Every method raises `Unavailable` when Postgres is away."""
+
+    def __init__(self, pool: Pool, tenant: str) -> None:
+        self._pool = pool
+        self.tenant = tenant
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection, for statements only: what goes wrong in the context is Postgres' fault.
+
+        Raises:
+            Unavailable: Postgres is away.
+            ConfigurationError: its tables are not those of this version.
+        """
+        try:
+            async with self._pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS) as connection:
+                yield connection
+        except TRANSIENT_ERRORS as error:
+            raise Unavailable(
+                f"cannot reach Postgres: {error or type(error).__name__}. Is it running?"
+            ) from error
+        except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
+            raise ConfigurationError(
+                f"the database is not that of this version ({error}); run `python worker.py "
+                "--migrate` (or `make migrate`)"
+            ) from error
+
+    async def conversation(self, conversation: str) -> ConversationRecord:
+        """The conversation's row.
+
+        Raises:
+            ConversationNotFound: there is none.
+        """
+        async with self.connection() as connection:
+            return await read_conversation(connection, self.tenant, conversation)
+
+    async def message(self, conversation: str, seq: int) -> MessageRecord:
+        """A message that is known to be there."""
+        async with self.connection() as connection:
+            found = await read_message(connection, self.tenant, conversation, seq)
+        if found is None:
+            raise LookupError(f"conversation {conversation!r} has no message {seq}")
+        return found
+
+    async def view(self, conversation: str, history: History | None) -> ConversationView:
+        """The whole conversation; raises `ConversationNotFound`."""
+        async with self.connection() as connection:
+            key = (connection, self.tenant, conversation)
+            record = await read_conversation(*key)
+            messages = await read_messages(*key)
+            actions = await read_actions(*key)
+            model_calls = await count_calls(*key)
+            pending = await list_approvals(
+                connection, self.tenant, state="pending", conversation=conversation
+            )
+        return ConversationView(
+            conversation=conversation,
+            customer=record.customer,
+            status=record.status,
+            agent=record.agent,
+            held_by=record.held_by,
+            forked_from=record.forked_from,
+            turns=record.turns,
+            messages=tuple(messages),
+            pending_approvals=tuple(pending),
+            actions=tuple(actions),
+            model_calls=model_calls,
+            history=history,
+        )
+
+    async def events(
+        self, conversation: str, *, after: int = 0, follow: bool = False
+    ) -> AsyncIterator[Event]:
+        """The conversation's events numbered above `after`; with `follow`, also those to come.
+
+        Raises:
+            ConversationNotFound: there is no such conversation.
+            Unavailable: Postgres is away, where following for longer than a minute.
+        """
+        await self.conversation(conversation)
+        answered = time.monotonic()
+        while True:
+            try:
+                async with self.connection() as connection:
+                    found = await read_events(
+                        connection, self.tenant, conversation, after=after, limit=_EVENTS_AT_ONCE
+                    )
+                answered = time.monotonic()
+            except Unavailable:
+                if not follow or time.monotonic() - answered > _PATIENCE_SECONDS:
+                    raise
+                found = []
+            for event in found:
+                after = event.seq
+                yield event
+            if len(found) == _EVENTS_AT_ONCE:
+                continue
+            if not follow:
+                return
+            await asyncio.sleep(_POLL_SECONDS)

@@ -1,0 +1,89 @@
+"""One attempt to hand a message to its conversation, which is started where it does not run."""
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowUpdateHandle,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+    WorkflowUpdateStage,
+)
+from temporalio.common import (
+    Priority,
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from holdfast.domain import wire
+from holdfast.domain.conversation import ConversationStart, CustomerMessage, TurnResult
+from holdfast.domain.ids import text_digest, workflow_id
+
+_TENANT = SearchAttributeKey.for_keyword("HoldfastTenant")
+_STATUS = SearchAttributeKey.for_keyword("HoldfastStatus")
+
+_LOOK_BRIEFLY = timedelta(milliseconds=1)
+
+
+async def send_message(
+    temporal: Client, start: ConversationStart, message: CustomerMessage, *, wait: bool
+) -> TurnResult | None:
+    """The answer to the message, or None where only its acceptance was waited for.
+
+    A repetition may join the attempt before, whose id it shares. Another text under the same
+    `message_id` has another id, so that the workflow sees and refuses it.
+
+    Raises what the SDK raises: `RPCError`, `WorkflowUpdateFailedError` and their kin.
+    """
+    starting = _starting(start)
+    try:
+        handle: WorkflowUpdateHandle[TurnResult] = await temporal.start_update_with_start_workflow(
+            wire.SEND_MESSAGE,
+            message,
+            start_workflow_operation=starting,
+            wait_for_stage=WorkflowUpdateStage.COMPLETED if wait else WorkflowUpdateStage.ACCEPTED,
+            id=f"{message.message_id}:{text_digest(message.text)}",
+            result_type=TurnResult,
+        )
+    except (RPCError, WorkflowAlreadyStartedError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        # The operation has the same error, and asyncio complains of errors that nobody looks at.
+        with suppress(Exception, asyncio.CancelledError):
+            await starting.workflow_handle()
+        raise
+    if wait:
+        return await handle.result()
+    await _raise_refusal(handle)
+    return None
+
+
+async def _raise_refusal(handle: WorkflowUpdateHandle[TurnResult]) -> None:
+    """Raise the refusal that came in the place of an acceptance; the handle knows it already."""
+    try:
+        await handle.result(rpc_timeout=_LOOK_BRIEFLY)
+    except WorkflowUpdateRPCTimeoutOrCancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+
+
+def _starting(start: ConversationStart) -> WithStartWorkflowOperation[object, None]:
+    return WithStartWorkflowOperation(
+        wire.CONVERSATION_WORKFLOW,
+        start,
+        id=workflow_id(start.tenant, start.conversation),
+        task_queue=wire.workflows_queue(start.task_queue),
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        search_attributes=TypedSearchAttributes(
+            [SearchAttributePair(_TENANT, start.tenant), SearchAttributePair(_STATUS, "open")]
+        ),
+        static_summary=f"Conversation {start.conversation} of {start.tenant}",
+        priority=Priority(fairness_key=start.tenant),
+    )

@@ -1,0 +1,172 @@
+"""Tool calls of the offline model, with a package's hints and without any."""
+
+import json
+from typing import Any
+
+from openai.types.chat import ChatCompletionMessage
+
+from holdfast.llm.hints import Hints, ToolHint
+from holdfast.llm.offline import MODEL
+from tests.llm.offline.conftest import Connect
+
+
+def tool(name: str, description: str, **properties: dict[str, Any]) -> dict[str, Any]:
+    parameters = {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+    }
+    return {
+        "type": "function",
+        "function": {"name": name, "description": description, "parameters": parameters},
+    }
+
+
+WEATHER = tool("get_weather", "The weather of a city.", city={"type": "string"})
+LIST_BOOKINGS = tool("list_bookings", "The customer's own bookings with their ids.")
+CANCEL = tool(
+    "cancel_booking",
+    "Cancel a booking.",
+    booking_id={"type": "string", "pattern": r"^B-\d+$"},
+)
+
+
+async def say(
+    connect: Connect, messages: list[Any], *tools: dict[str, Any], hints: Hints | None = None
+) -> ChatCompletionMessage:
+    answer = await connect(hints or Hints()).chat.completions.create(
+        model=MODEL,
+        messages=messages,
+        tools=tools,  # type: ignore[arg-type]
+    )
+    return answer.choices[0].message
+
+
+def user(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
+
+
+def answered(name: str, arguments: dict[str, Any], result: Any) -> list[dict[str, Any]]:
+    call = {
+        "id": "call_1",
+        "type": "function",
+        "function": {"name": name, "arguments": json.dumps(arguments)},
+    }
+    return [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": json.dumps(result)},
+    ]
+
+
+def called(message: ChatCompletionMessage) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (call.function.name, json.loads(call.function.arguments))
+        for call in message.tool_calls or ()
+        if call.type == "function"
+    ]
+
+
+async def test_a_tool_is_called_with_arguments_from_the_words(connect: Connect) -> None:
+    message = await say(connect, [user("What is the weather in Lisbon?")], WEATHER, CANCEL)
+
+    assert called(message) == [("get_weather", {"city": "Lisbon"})]
+
+
+async def test_a_result_is_told_in_prose_and_the_call_not_repeated(connect: Connect) -> None:
+    messages = [
+        user("What is the weather in Lisbon?"),
+        *answered("get_weather", {"city": "Lisbon"}, {"sky": "clear", "degrees": 21}),
+    ]
+
+    message = await say(connect, messages, WEATHER)
+
+    assert called(message) == []
+    assert "sky: clear" in (message.content or "")
+    assert "{" not in (message.content or "")
+
+
+async def test_a_missing_argument_is_looked_up_by_a_read_that_may_have_it(connect: Connect) -> None:
+    asked = [user("Please cancel my booking")]
+    looked_up = [*asked, *answered("list_bookings", {}, [{"booking_id": "B-1", "room": "Sea"}])]
+
+    assert called(await say(connect, asked, CANCEL, LIST_BOOKINGS)) == [("list_bookings", {})]
+    assert called(await say(connect, looked_up, CANCEL, LIST_BOOKINGS)) == [
+        ("cancel_booking", {"booking_id": "B-1"})
+    ]
+
+
+async def test_a_choice_between_several_values_is_left_to_the_customer(connect: Connect) -> None:
+    bookings = [{"booking_id": "B-1", "room": "Sea"}, {"booking_id": "B-2", "room": "Garden"}]
+    looked_up = [user("Please cancel my booking"), *answered("list_bookings", {}, bookings)]
+
+    message = await say(connect, looked_up, CANCEL, LIST_BOOKINGS)
+
+    assert called(message) == []
+    assert "B-1 or B-2" in (message.content or "")
+
+
+async def test_a_required_argument_is_never_invented(connect: Connect) -> None:
+    message = await say(connect, [user("Please cancel my booking")], CANCEL)
+
+    assert called(message) == []
+    assert "booking number" in (message.content or "")
+
+
+async def test_the_answer_to_its_question_goes_on_with_the_request(connect: Connect) -> None:
+    messages = [
+        user("Please cancel my booking"),
+        {"role": "assistant", "content": "Could you please tell me the booking number?"},
+        user("B-77"),
+    ]
+
+    assert called(await say(connect, messages, CANCEL)) == [
+        ("cancel_booking", {"booking_id": "B-77"})
+    ]
+
+
+async def test_several_matches_of_a_pattern_make_several_calls(connect: Connect) -> None:
+    hints = Hints(
+        tools={
+            "cancel_booking": ToolHint(
+                phrases=(r"\bcancel",),
+                patterns={"booking_id": r"\bb-?(\d+)\b"},
+                forms={"booking_id": "B-{}"},
+            )
+        }
+    )
+
+    message = await say(connect, [user("cancel b1 and b-2")], CANCEL, hints=hints)
+
+    assert [arguments["booking_id"] for _, arguments in called(message)] == ["B-1", "B-2"]
+
+
+async def test_a_rejection_is_explained_with_its_reason(connect: Connect) -> None:
+    hints = Hints(
+        tools={
+            "cancel_booking": ToolHint(
+                phrases=(r"\bcancel",),
+                doing="cancel booking {booking_id}",
+                patterns={"booking_id": r"\b(B-\d+)\b"},
+            )
+        }
+    )
+    rejected = {"error": "The guest has arrived", "state": "rejected"}
+    messages = [user("Cancel B-1"), *answered("cancel_booking", {"booking_id": "B-1"}, rejected)]
+
+    message = await say(connect, messages, CANCEL, hints=hints)
+
+    assert "colleague" in (message.content or "")
+    assert "could not cancel booking B-1: The guest has arrived." in (message.content or "")
+
+
+async def test_an_answer_from_numbered_sources_cites_them(connect: Connect) -> None:
+    system = (
+        "Answer from these sources.\n\n[1] Breakfast\nBreakfast is served from 7 to 10.\n\n"
+        "[2] Parking\nParking costs 12 USD a day. The garage closes at midnight."
+    )
+
+    message = await say(
+        connect, [{"role": "system", "content": system}, user("How much is parking?")]
+    )
+
+    assert message.content == "Parking costs 12 USD a day. [2]"

@@ -1,0 +1,131 @@
+"""The knowledge agent over the offline model and articles in Postgres."""
+
+from pathlib import Path
+
+import pytest
+from pytest_asyncio import fixture as async_fixture
+
+from holdfast.domain.errors import ConfigurationError
+from holdfast.domain.outcomes import Reply
+from holdfast.store.knowledge import load_articles, search
+from holdfast.store.pool import Pool
+from holdfast.subgraphs.knowledge import knowledge
+from tests.subgraphs.asking import Asker
+
+RETURNS = """# Returns
+
+## How long you have
+
+You can return items within 30 days of delivery. Keep the packaging.
+
+## Who pays
+
+The return label is free.
+"""
+SHIPPING = """# Shipping
+
+Standard shipping takes 3 days.
+
+## Abroad
+
+We ship to Canada for 20 USD.
+"""
+
+
+@pytest.fixture
+def articles(tmp_path: Path) -> Path:
+    (tmp_path / "returns.md").write_text(RETURNS)
+    (tmp_path / "delivery").mkdir()
+    (tmp_path / "delivery" / "shipping.md").write_text(SHIPPING)
+    return tmp_path
+
+
+@async_fixture
+async def loaded(pool: Pool, tenant: str, articles: Path) -> str:
+    async with pool.acquire() as connection:
+        assert await load_articles(connection, tenant, articles) == 2
+    return tenant
+
+
+async def found(pool: Pool, tenant: str, query: str) -> list[str]:
+    async with pool.acquire() as connection:
+        return [passage.document for passage in await search(connection, tenant, query)]
+
+
+async def test_loading_again_changes_only_what_changed(
+    pool: Pool, loaded: str, articles: Path
+) -> None:
+    async with pool.acquire() as connection:
+        assert await load_articles(connection, loaded, articles) == 0
+        (articles / "returns.md").write_text(RETURNS.replace("30 days", "60 days"))
+        assert await load_articles(connection, loaded, articles) == 1
+        passages = await search(connection, loaded, "How long can I return?")
+
+    assert "60 days" in passages[0].body
+
+
+async def test_a_document_whose_file_is_gone_is_removed(
+    pool: Pool, loaded: str, articles: Path
+) -> None:
+    (articles / "delivery" / "shipping.md").unlink()
+    async with pool.acquire() as connection:
+        await load_articles(connection, loaded, articles)
+
+    assert await found(pool, loaded, "shipping to Canada") == []
+
+
+async def test_an_article_without_text_is_refused_by_name(
+    pool: Pool, tenant: str, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.md").write_text("# Only a title\n")
+
+    async with pool.acquire() as connection:
+        with pytest.raises(ConfigurationError, match="empty"):
+            await load_articles(connection, tenant, tmp_path)
+
+
+async def test_a_tenant_finds_only_its_own_articles(pool: Pool, loaded: str) -> None:
+    assert await found(pool, loaded, "shipping") == ["delivery/shipping"] * 2
+    assert await found(pool, "somebody-else", "shipping") == []
+
+
+async def test_the_passage_with_more_of_the_words_comes_first(pool: Pool, loaded: str) -> None:
+    async with pool.acquire() as connection:
+        passages = await search(connection, loaded, "do you have shipping to Canada, please")
+
+    assert passages[0].heading == "Shipping: Abroad"
+    assert all(0 < passage.rank <= 1 for passage in passages)
+    assert await found(pool, loaded, "the and ?") == []
+
+
+async def test_an_answer_cites_the_article_that_it_comes_from(informed: Asker, loaded: str) -> None:
+    reply = await informed.ask(knowledge, "How long do I have to return something?", tenant=loaded)
+
+    assert isinstance(reply, Reply)
+    assert "30 days" in reply.text
+    assert "[1]" in reply.text
+    assert [(one.id, one.title) for one in reply.citations] == [("returns", "Returns")]
+    assert "30 days" in reply.citations[0].quote
+
+
+async def test_a_short_follow_up_is_searched_for_with_the_question_before(
+    informed: Asker, loaded: str
+) -> None:
+    reply = await informed.ask(
+        knowledge,
+        "How much is shipping abroad?",
+        "20 USD to Canada. [1]",
+        "And Canada?",
+        tenant=loaded,
+    )
+
+    assert isinstance(reply, Reply)
+    assert [one.id for one in reply.citations] == ["delivery/shipping"]
+
+
+async def test_without_evidence_there_is_no_answer(informed: Asker, loaded: str) -> None:
+    reply = await informed.ask(knowledge, "Who won the chess championship?", tenant=loaded)
+
+    assert isinstance(reply, Reply)
+    assert reply.citations == ()
+    assert "found nothing" in reply.text
