@@ -33,7 +33,8 @@ from holdfast.runtime.connection import (
     require_search_attributes,
     resolve,
 )
-from holdfast.runtime.process import HealthServer, leave
+from holdfast.runtime.health import HealthServer
+from holdfast.runtime.process import leave
 from holdfast.runtime.settings import Settings, read_settings
 from holdfast.store.knowledge import load_articles
 from holdfast.store.migrate import migrate, require_migrated

@@ -24,7 +24,7 @@ from holdfast.runtime.settings import Settings
 from holdfast.store.pool import open_pool
 from holdfast.subgraphs.registry import load_packages
 from holdfast.views import SentMessage
-from tests.scripted_model import Answer, Reply, ScriptedModel, structured, text
+from tests.scripted_model import Answer, Reply, ScriptedModel, structured, text, tool_calls
 from workflows.conversation import ConversationWorkflow
 
 ROOT = Path(__file__).parent.parent
@@ -53,6 +53,16 @@ def route(agent: str, *, confidence: float = 0.95, priority: str = "normal") -> 
 def routed_to(agent: str, answer: Callable[[dict[str, Any]], Reply | Awaitable[Reply]]) -> Answer:
     """A script that routes every message to `agent`, and asks `answer` for the rest."""
     return lambda request: route(agent) if is_triage(request) else answer(request)
+
+
+def counting(*steps: Sequence[tuple[str, dict[str, Any]]], then: str = "Done.") -> Answer:
+    """An agent that calls these tools, one list for each completion, and then says something."""
+
+    def answer(request: dict[str, Any]) -> Reply:
+        said = sum(message["role"] == "assistant" for message in request["messages"])
+        return tool_calls(*steps[said]) if said < len(steps) else text(then)
+
+    return answer
 
 
 @dataclass

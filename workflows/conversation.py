@@ -90,7 +90,7 @@ class ConversationWorkflow:
         self._customer = start.customer
         self._repeated: dict[str, RecordedTurn] = {}
         self._queue: deque[QueuedMessage] = deque()
-        self._results: dict[int, TurnResult] = {}
+        self._results: dict[int, TurnResult | Refused] = {}
         self._held_back: set[str] = set()
         self._turns_in_run = 0
         self._draining = False
@@ -140,7 +140,10 @@ class ConversationWorkflow:
         if not self._is_under_way(turn) and turn not in self._results:
             return await self._recall(message.message_id, turn)
         await workflow.wait_condition(lambda: turn in self._results)
-        return self._results[turn]
+        result = self._results[turn]
+        if isinstance(result, Refused):
+            raise _refusal(result)
+        return result
 
     @send_message.validator
     def _validate_message(self, message: CustomerMessage) -> None:
@@ -397,7 +400,10 @@ class ConversationWorkflow:
                 self._held_back.add(approval_id)
         else:
             queued = self._queue.popleft()
-            self._results[queued.turn] = await self._turns.answer(queued)
+            try:
+                self._results[queued.turn] = await self._turns.answer(queued)
+            except Refused as refused:
+                self._results[queued.turn] = refused
             self._turns_in_run += 1
         self._desk.watch_deadlines()
         self._state.last_activity = workflow.now()

@@ -23,6 +23,8 @@ with workflow.unsafe.imports_passed_through():
         TurnResult,
         TurnStatus,
     )
+    from holdfast.domain.errors import MessageConflict
+    from holdfast.domain.ids import text_digest
     from holdfast.domain.steps import (
         ActionRequest,
         DecisionRequest,
@@ -86,7 +88,11 @@ class TurnRunner:
                 self._step_under_way.cancel()
 
     async def answer(self, queued: QueuedMessage) -> TurnResult:
-        """Run the turn of a message until it is answered, parked, or ended otherwise."""
+        """Run the turn of a message until it is answered, parked, or ended otherwise.
+
+        Raises:
+            MessageConflict: its id is an old one, with another text.
+        """
         self.running, self._stop = queued.turn, None
         try:
             if self._state.takeover is not None:
@@ -145,6 +151,10 @@ class TurnRunner:
         result = await self._step(request)
         if isinstance(result, Repeated):
             recorded = result.recorded
+            if recorded.digest != text_digest(queued.message.text):
+                raise MessageConflict(
+                    f"message id {queued.message.message_id!r} was used before with another text"
+                )
             return recorded.result or TurnResult(turn=recorded.turn, status="failed")
         if isinstance(result, Ended):
             self._state.asked_back = self._state.asked_back + 1 if result.asked_back else 0

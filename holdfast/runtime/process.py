@@ -1,17 +1,7 @@
-"""How processes of this project end and report health."""
+"""How processes of this project end."""
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-
-import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
-
-from holdfast.domain.errors import ConfigurationError
 
 
 def leave(code: int) -> None:
@@ -26,54 +16,3 @@ def leave(code: int) -> None:
         except OSError:
             continue
     os._exit(code)
-
-
-class HealthServer:
-    """Answers `/health` while the process lives, and `/ready` while it can work.
-
-    `check` gives a line for each thing that is out of order; without any, `/ready` answers 200.
-    """
-
-    def __init__(self, host: str, port: int, check: Callable[[], Awaitable[list[str]]]) -> None:
-        async def health(request: Request) -> JSONResponse:
-            return JSONResponse({"status": "ok"})
-
-        async def ready(request: Request) -> JSONResponse:
-            problems = await check()
-            body = {"status": "unready" if problems else "ok", "problems": problems}
-            return JSONResponse(body, status_code=503 if problems else 200)
-
-        routes = [Route("/health", health), Route("/ready", ready)]
-        self._address = f"{host}:{port}"
-        self._server = _QuietServer(
-            uvicorn.Config(
-                Starlette(routes=routes), host=host, port=port, log_level="error", lifespan="off"
-            )
-        )
-
-    async def serve(self) -> None:
-        """Serve until `stop`.
-
-        Raises:
-            ConfigurationError: the port is taken.
-        """
-        try:
-            await self._server.serve()
-        except SystemExit:
-            raise ConfigurationError(
-                f"cannot serve health on {self._address}; is another worker there? Set "
-                "HOLDFAST_HEALTH_PORT to a free port, or to 0 for none"
-            ) from None
-
-    def stop(self) -> None:
-        """End `serve`."""
-        self._server.should_exit = True
-
-
-class _QuietServer(uvicorn.Server):
-    """Leaves signals to the process it is part of."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Handlers stay as they are."""
-        yield

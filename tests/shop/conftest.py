@@ -21,6 +21,7 @@ from tests.shop.acting import DEMO, MIGRATIONS, TAU2
 @pytest.fixture(scope="session")
 def shop_url(stack_settings: Settings) -> Iterator[str]:
     """A database of this test process's own, in the shared server."""
+    assert stack_settings.database_url
     server = stack_settings.database_url.get_secret_value()
     name = f"shop_{uuid4().hex}"
     url = f"{server.rpartition('/')[0]}/{name}"

@@ -12,18 +12,8 @@ from holdfast.domain.errors import (
     TurnNotFound,
     WrongCustomer,
 )
-from tests.platform import Platform, is_triage, route, routed_to
+from tests.platform import Platform, counting, is_triage, route, routed_to
 from tests.scripted_model import Hold, Reply, last_message, text, tool_calls
-
-
-def counting(*steps: list[tuple[str, dict[str, Any]]], then: str = "Done.") -> Any:
-    """An agent that calls these tools, completion by completion, and then says something."""
-
-    def answer(request: dict[str, Any]) -> Reply:
-        said = sum(message["role"] == "assistant" for message in request["messages"])
-        return tool_calls(*steps[said]) if said < len(steps) else text(then)
-
-    return answer
 
 
 async def test_a_message_is_answered_by_the_agent_that_triage_chose(platform: Platform) -> None:
@@ -157,10 +147,6 @@ async def test_a_turn_can_be_cancelled_while_it_runs_and_while_it_waits(platform
 async def test_agents_hand_a_turn_over_and_a_loop_of_handoffs_ends_with_a_person(
     platform: Platform,
 ) -> None:
-    def once(request: dict[str, Any]) -> Reply:
-        handed = sum("hand_over" in str(seen) for seen in platform.model.requests)
-        return text("Taken.") if handed > 20 else tool_calls(("hand_over", {"agent": "other"}))
-
     calls = {"n": 0}
 
     def alternate(request: dict[str, Any]) -> Reply:
@@ -170,9 +156,6 @@ async def test_agents_hand_a_turn_over_and_a_loop_of_handoffs_ends_with_a_person
     platform.script = routed_to("counter", alternate)
     answer = await platform.send("loop", "go")
     assert answer.status == "awaiting_human"
-    platform.script = routed_to(
-        "counter", lambda _: tool_calls(("hand_over", {"agent": "general"}))
-    )
     calls["n"] = 0
 
     def single(request: dict[str, Any]) -> Reply:

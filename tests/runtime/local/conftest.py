@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from holdfast.runtime.local.postgres.server import PostgresServer
 from holdfast.runtime.local.stack import delete_local_data
@@ -31,6 +32,13 @@ def scratch() -> Iterator[Path]:
 @pytest.fixture
 async def temporal() -> AsyncIterator[TemporalServer]:
     async with temporary_temporal(search_attributes={"First": "Keyword"}) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_postgres() -> AsyncIterator[PostgresServer]:
+    """For tests that leave it as it was; each of them has an event loop of its own."""
+    async with temporary_postgres() as server:
         yield server
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import socket
 from contextlib import suppress
 from pathlib import Path
@@ -54,13 +55,15 @@ async def test_a_kill_and_a_start_keep_committed_data(postgres: PostgresServer) 
     assert await remembers(postgres)
 
 
-async def test_a_paused_server_answers_nobody_until_it_is_resumed(postgres: PostgresServer) -> None:
-    connection = await asyncpg.connect(postgres.database_url)
-    postgres.pause()
+async def test_a_paused_server_answers_nobody_until_it_is_resumed(
+    shared_postgres: PostgresServer,
+) -> None:
+    connection = await asyncpg.connect(shared_postgres.database_url)
+    shared_postgres.pause()
     query = asyncio.create_task(connection.fetchval("SELECT 1"))
     done, _ = await asyncio.wait({query}, timeout=0.2)
     assert not done
-    postgres.resume()
+    shared_postgres.resume()
     assert await asyncio.wait_for(query, 5) == 1
     await connection.close()
 
@@ -89,27 +92,31 @@ async def test_a_pid_file_naming_another_live_process_does_not_stop_it(
     assert await rows(postgres, "SELECT 1")
 
 
-async def test_databases_come_from_a_template_and_know_vectors(postgres: PostgresServer) -> None:
-    template = await asyncpg.connect(await postgres.create_database("migrated"))
+async def test_databases_come_from_a_template_and_know_vectors(
+    shared_postgres: PostgresServer,
+) -> None:
+    template = await asyncpg.connect(await shared_postgres.create_database("migrated"))
     await template.execute("CREATE EXTENSION vector; CREATE TABLE t (v vector(3))")
     await template.close()
-    fresh = await asyncpg.connect(await postgres.create_database("fresh", template="migrated"))
+    fresh = await asyncpg.connect(
+        await shared_postgres.create_database("fresh", template="migrated")
+    )
     await fresh.execute("INSERT INTO t VALUES ('[1,2,3]')")
     assert await fresh.fetchval("SELECT v <-> '[1,2,4]' FROM t") == 1
-    await postgres.drop_database("fresh")
+    await shared_postgres.drop_database("fresh")
     with pytest.raises(asyncpg.InvalidCatalogNameError):
-        await asyncpg.connect(postgres.url("fresh"))
+        await asyncpg.connect(shared_postgres.url("fresh"))
 
 
 async def test_it_asks_for_the_password_and_listens_on_loopback_only(
-    postgres: PostgresServer,
+    shared_postgres: PostgresServer,
 ) -> None:
-    wrong = postgres.database_url.replace("holdfast:", "holdfast:x")
+    wrong = shared_postgres.database_url.replace("holdfast:", "holdfast:x")
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(wrong)
     listening = [
         connection.laddr.ip
-        for connection in psutil.Process(postgres.pid).net_connections("all")
+        for connection in psutil.Process(shared_postgres.pid).net_connections("all")
         if connection.status == psutil.CONN_LISTEN or isinstance(connection.laddr, str)
     ]
     assert listening == ["127.0.0.1"]
@@ -152,9 +159,12 @@ async def test_an_operation_on_a_stopped_server_says_to_start_it(data_dir: Path)
 
 
 @as_root
-async def test_root_runs_it_as_nobody(postgres: PostgresServer) -> None:
+async def test_root_runs_it_as_nobody(shared_postgres: PostgresServer) -> None:
     users = set()
-    for process in [psutil.Process(postgres.pid), *psutil.Process(postgres.pid).children()]:
+    for process in [
+        psutil.Process(shared_postgres.pid),
+        *psutil.Process(shared_postgres.pid).children(),
+    ]:
         with suppress(psutil.NoSuchProcess):  # some live for a moment only
             users.add(process.username())
     assert users == {"nobody"}
@@ -175,6 +185,23 @@ async def test_root_runs_it_from_a_private_home_without_opening_that(scratch: Pa
     delete_cluster(scratch / "postgres")
     with pytest.raises(FileNotFoundError):
         os.stat(outside)
+
+
+@as_root
+async def test_root_clears_away_what_vanished_temporary_folders_have_left(scratch: Path) -> None:
+    async def start_and_stop(home: Path) -> Path:
+        server = PostgresServer(home, options={"fsync": "off"})
+        await server.start()
+        outside = Path((await rows(server, "SHOW data_directory"))[0][0])
+        await server.kill()
+        return outside
+
+    left_over = await start_and_stop(scratch / "first")
+    shutil.rmtree(scratch / "first")
+    await start_and_stop(scratch / "second")
+    delete_cluster(scratch / "second")
+    with pytest.raises(FileNotFoundError):
+        os.stat(left_over)
 
 
 @as_root

@@ -18,6 +18,8 @@ from temporalio.client import Client
 from holdfast.runtime.local.errors import DataInUse, DataUnusable, LocalStackError
 from holdfast.runtime.local.stack import delete_local_data, find_running_stack, local_stack
 
+FAST = {"fsync": "off"}
+
 STARTER = """
     import asyncio, json, sys
     from pathlib import Path
@@ -75,7 +77,9 @@ async def all_gone(processes: Sequence[psutil.Process]) -> bool:
 
 async def test_it_is_found_while_it_runs_and_gone_after_its_context(data_dir: Path) -> None:
     assert await find_running_stack(data_dir) is None
-    async with local_stack(data_dir, search_attributes={"First": "Keyword"}) as stack:
+    async with local_stack(
+        data_dir, search_attributes={"First": "Keyword"}, postgres_options=FAST
+    ) as stack:
         assert stack.owned
         found = await find_running_stack(data_dir)
         assert found is not None
@@ -93,7 +97,9 @@ async def test_it_is_found_while_it_runs_and_gone_after_its_context(data_dir: Pa
 
 
 async def test_a_second_user_shares_it_and_brings_search_attributes(data_dir: Path) -> None:
-    async with local_stack(data_dir, search_attributes={"First": "Keyword"}) as stack:
+    async with local_stack(
+        data_dir, search_attributes={"First": "Keyword"}, postgres_options=FAST
+    ) as stack:
         async with local_stack(data_dir, search_attributes={"Second": "Keyword"}) as shared:
             assert not shared.owned
         client = await Client.connect(stack.temporal_address)
@@ -123,8 +129,9 @@ async def test_nothing_outlives_a_killed_owner_and_the_next_start_has_its_data(
         processes = psutil.Process(owner.pid).children(recursive=True)
         assert {"temporal", "postgres"} <= {each.name().partition("-")[0] for each in processes}
         owner.kill()
+        await owner.wait()
         # At once, while the old servers are still stopping.
-        async with local_stack(data_dir, search_attributes={}) as stack:
+        async with local_stack(data_dir, search_attributes={}, postgres_options=FAST) as stack:
             assert stack.owned
             assert (stack.temporal_address, stack.database_url) == (
                 before["address"],
@@ -152,13 +159,13 @@ async def test_when_one_server_cannot_start_the_other_is_stopped(
         for each in psutil.process_iter(["cmdline"])
         if str(data_dir) in " ".join(each.info["cmdline"] or [])
     ]
-    async with local_stack(data_dir, search_attributes={}) as stack:
+    async with local_stack(data_dir, search_attributes={}, postgres_options=FAST) as stack:
         assert stack.owned
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")
 async def test_a_folder_of_another_user_is_named_as_such(data_dir: Path) -> None:
-    async with local_stack(data_dir, search_attributes={}):
+    async with local_stack(data_dir, search_attributes={}, postgres_options=FAST):
         pass
     os.chmod(data_dir / "stack.lock", 0o000)
     with pytest.raises(DataUnusable, match="belongs to another user"):

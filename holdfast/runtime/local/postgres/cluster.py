@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from holdfast.runtime.local.postgres.binaries import MAJOR_VERSION, PostgresBina
 from holdfast.runtime.local.process import Command, GuardedProcess, server_environment
 
 SUPERUSER = "holdfast"
+
+_OUTSIDE = "postgres-data-"
+_BELONGS_TO = "belongs-to"
 
 
 @dataclass(frozen=True)
@@ -78,12 +82,26 @@ def _data_directory(home: Path, account: Account | None) -> Path:
     data = home / "data"
     if account is None or data.exists() or account.can_reach(home):
         return data
+    shared = shared_home()
+    _sweep(shared)
     # A new name each time: with `home` deleted, the data is meant to be gone as well.
-    outside = shared_home() / f"postgres-{secrets.token_hex(6)}"
+    outside = shared / f"{_OUTSIDE}{secrets.token_hex(6)}"
     outside.mkdir(mode=0o755)
-    (outside / "belongs-to").write_text(f"{home}\n")
+    (outside / _BELONGS_TO).write_text(f"{home.absolute()}\n")
     location.write_text(str(outside / "data"))
     return outside / "data"
+
+
+def _sweep(shared: Path) -> None:
+    """Deletes the data of homes that have vanished from the system's temporary folder.
+
+    Only of those: a home elsewhere may be on a disk that is not mounted at the moment.
+    """
+    for note in shared.glob(f"{_OUTSIDE}*/{_BELONGS_TO}"):
+        home = Path(note.read_text().strip())
+        vanished = home.is_relative_to(tempfile.gettempdir()) and not home.exists()
+        if vanished and not _server_pid(note.with_name("data")):
+            shutil.rmtree(note.parent, ignore_errors=True)
 
 
 async def _create(
@@ -155,10 +173,14 @@ def _remove_stale_pid_file(data: Path) -> None:
     Postgres would take that process for the server and refuse to start; in containers, where pids
     are few, that happens at every second start.
     """
-    file = data / "postmaster.pid"
+    if _server_pid(data) is None:
+        (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _server_pid(data: Path) -> int | None:
+    """The pid of the server that runs on `data`."""
     try:
-        pid = file.read_text().partition("\n")[0].strip()
+        pid = (data / "postmaster.pid").read_text().partition("\n")[0].strip()
     except FileNotFoundError:
-        return
-    if not pid.isdigit() or str(data) not in command_line(int(pid)):
-        file.unlink(missing_ok=True)
+        return None
+    return int(pid) if pid.isdigit() and str(data) in command_line(int(pid)) else None

@@ -1,0 +1,1 @@
+"""What the command line shows to people: answers, conversations, approvals, an interactive chat."""

@@ -1,0 +1,128 @@
+"""An interactive conversation: lines go out as messages; answers and follow-ups come in by themselves."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from holdfast.client import HoldfastClient
+from holdfast.domain.errors import ConversationNotFound, Refused
+from holdfast.domain.events import Event
+from holdfast.store.conversations import MessageRecord
+
+_SHOWN_ROLES = ("assistant", "human")
+
+
+class Chat:
+    """A chat of one customer in one conversation.
+
+    `show` gets each new message to the customer, once and in order; `notice` gets refusals and what
+    else happens, in words.
+    """
+
+    def __init__(
+        self,
+        client: HoldfastClient,
+        conversation: str,
+        customer: str,
+        *,
+        show: Callable[[MessageRecord], None],
+        notice: Callable[[str], None],
+    ) -> None:
+        self._client = client
+        self._conversation = conversation
+        self._customer = customer
+        self._show = show
+        self._notice = notice
+        self._event = 0
+        self._message = 0
+        self._taking = asyncio.Lock()
+        self._exists = asyncio.Event()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Follow the conversation from its present end on, for as long as the context lasts."""
+        with suppress(ConversationNotFound):
+            async for event in self._client.events(self._conversation):
+                self._event = event.seq
+            for message in await self._client.messages(self._conversation):
+                self._message = message.seq
+            self._exists.set()
+        following = asyncio.create_task(self._follow())
+        try:
+            yield
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    async def say(self, text: str) -> None:
+        """Send a line; returns when its answer has been shown, or why there is none."""
+        try:
+            await self._client.send(self._conversation, text, customer=self._customer, timeout=None)
+        except Refused as refused:
+            self._notice(f"{refused.code}: {refused}")
+            return
+        self._exists.set()
+        async for event in self._client.events(self._conversation, after=self._event):
+            await self._take(event)
+
+    async def _follow(self) -> None:
+        await self._exists.wait()
+        async for event in self._client.events(self._conversation, after=self._event, follow=True):
+            await self._take(event)
+
+    async def _take(self, event: Event) -> None:
+        async with self._taking:
+            if event.seq <= self._event:
+                return
+            self._event = event.seq
+            if event.type == "message_sent":
+                for message in await self._client.messages(self._conversation, after=self._message):
+                    self._message = message.seq
+                    if message.role in _SHOWN_ROLES:
+                        self._show(message)
+            elif (text := _in_words(event)) is not None:
+                self._notice(text)
+
+
+async def chat_by_lines(chat: Chat) -> None:
+    """Send the lines of the standard input, each when the one before is answered."""
+    async with chat.open():
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            if text := line.strip():
+                await chat.say(text)
+
+
+async def chat_on_terminal(chat: Chat) -> None:
+    """Prompt for lines until Ctrl-D; what comes in meanwhile appears above the prompt."""
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.patch_stdout import patch_stdout
+
+    session: PromptSession[str] = PromptSession("> ")
+    async with chat.open(), asyncio.TaskGroup() as saying:
+        with patch_stdout(raw=True), suppress(EOFError):
+            while True:
+                if text := (await session.prompt_async()).strip():
+                    saying.create_task(chat.say(text))
+
+
+def _in_words(event: Event) -> str | None:
+    """What the customer's side should know of an event that is not a message."""
+    data = event.data
+    match event.type:
+        case "approval_requested":
+            return f"turn {event.turn} waits for approval {data['approval']}"
+        case "approval_decided":
+            return f"approval {data['approval']} is {data['state']}"
+        case "awaiting_human":
+            return "waits for a person"
+        case "taken_over":
+            return f"{data['reviewer']} has taken over"
+        case "handed_back":
+            return "the agents have it again"
+        case "turn_ended" if data["status"] in ("cancelled", "failed"):
+            return f"turn {event.turn} {data['status']}: {data.get('reason', '')}"
+        case "conversation_closed":
+            return str(data.get("farewell", "the conversation is closed"))
+        case _:
+            return None

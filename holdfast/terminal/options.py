@@ -1,0 +1,27 @@
+"""Options and arguments that several commands share."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+Tenant = Annotated[str, typer.Option(help="Whose conversations.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Conversation = Annotated[str, typer.Argument(help="The conversation's id.")]
+Customer = Annotated[str, typer.Option(help="The customer's id.")]
+Approval = Annotated[str, typer.Argument(help="The approval's id.")]
+Reviewer = Annotated[str, typer.Option("--as", metavar="NAME", help="Who you are.")]
+Roles = Annotated[list[str], typer.Option("--role", help="A role that you have; repeatable.")]
+Digest = Annotated[str | None, typer.Option(help="The args_digest that you have seen.")]
+DecisionId = Annotated[str | None, typer.Option(help="Under the same id it is taken once.")]
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """An option's value that is a JSON object; anything else is wrong usage."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise typer.BadParameter("not a JSON object")
+    return value

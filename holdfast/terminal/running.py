@@ -1,0 +1,76 @@
+"""Runs a command's operation with a client, prints its result, and says how the process ends."""
+
+import asyncio
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from holdfast.domain.errors import ConfigurationError, HoldfastError, Refused, Unavailable
+
+if TYPE_CHECKING:
+    # Imported where they are used: they bring the Temporal SDK, which `--help` can do without.
+    from holdfast.client import HoldfastClient
+    from holdfast.terminal.rendering import Shown
+
+WRONG_USAGE = 2
+REFUSED = 3
+UNREACHABLE = 4
+_UNEXPECTED = 1
+
+
+def call(
+    tenant: str, as_json: bool, operation: Callable[["HoldfastClient"], Awaitable["Shown"]]
+) -> None:
+    """Print what `operation` returns."""
+
+    async def print_result(client: "HoldfastClient") -> None:
+        print_document(await operation(client), as_json)
+
+    with_client(tenant, print_result)
+
+
+def with_client(tenant: str, operation: Callable[["HoldfastClient"], Awaitable[None]]) -> None:
+    """Run `operation` with a client of this environment's settings."""
+    from holdfast.client import HoldfastClient
+
+    async def run() -> None:
+        async with HoldfastClient.connect(tenant=tenant) as client:
+            await operation(client)
+
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    asyncio.run(run())
+
+
+def print_document(shown: "Shown", as_json: bool) -> None:
+    """Print a result: as one line of JSON, or for people."""
+    if as_json:
+        from pydantic_core import to_json
+
+        print(to_json(shown).decode(), flush=True)
+    else:
+        from rich.console import Console
+
+        from holdfast.terminal.rendering import render
+
+        render(Console(), shown)
+
+
+def exit_code(error: Exception) -> int:
+    """How a process ends that ran into `error`; says on stderr, as JSON, what went wrong."""
+    match error:
+        case Refused():
+            code = REFUSED
+        case Unavailable():
+            code = UNREACHABLE
+        case ConfigurationError():
+            code = WRONG_USAGE
+        case _:
+            code = _UNEXPECTED
+    if not isinstance(error, HoldfastError):
+        traceback.print_exception(error)
+    name = error.code if isinstance(error, HoldfastError) else type(error).__name__
+    print(json.dumps({"error": name, "message": str(error)}, ensure_ascii=False), file=sys.stderr)
+    return code

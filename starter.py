@@ -1,0 +1,38 @@
+"""The command line of a client: `python starter.py --help`."""
+
+import typer
+
+from holdfast.runtime.process import leave
+from holdfast.terminal import conversing, reviewing
+from holdfast.terminal.running import exit_code
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Talk to Holdfast: send messages, decide on approvals, take conversations over.",
+    epilog="Exit codes: 0 done, 2 wrong usage or settings, 3 refused, 4 a server is out of reach.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(conversing.app)
+app.add_typer(reviewing.app)
+
+
+def main() -> None:
+    """Run the command that the process was started with, and end the process."""
+    code: int | str | None
+    try:
+        app(prog_name="starter.py")
+        code = 0
+    except SystemExit as exit:
+        code = exit.code
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except Exception as error:
+        code = exit_code(error)
+    leave(code if isinstance(code, int) else int(code is not None))
+
+
+if __name__ == "__main__":
+    main()
