@@ -40,7 +40,8 @@ class Settings(BaseSettings):
     packages: list[str] = Field(default_factory=list)
     """Packages as `module:attribute` or entry point; without any, every installed entry point."""
     policy_dir: Path | None = None
-    """A folder of `{tenant}.yaml`; a tenant without a file has the policy of the packages."""
+    """A folder of `{tenant}.yaml`; a tenant without a file has the policy in `default.yaml`, and
+    without that the policies of the packages."""
     limits: Limits = Limits()
     """Bounds of the conversations that this client starts."""
 

@@ -1,4 +1,9 @@
-"""Everything that brought packages add up to: agents by name, actions by name, policies by tenant."""
+"""Everything that brought packages add up to: agents by name, actions by name, policies by tenant.
+
+The policies of tenants are files in one folder, which `HOLDFAST_POLICY_DIR` names: `{tenant}.yaml`
+is that tenant's, and `default.yaml` that of every tenant without a file. What neither covers is
+decided by the policies that the packages bring.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
@@ -17,6 +22,9 @@ from holdfast.subgraphs.runner import SubgraphRunner
 ENTRY_POINTS = "holdfast.packages"
 """The entry point group in which an installed distribution names its package."""
 
+EVERY_OTHER_TENANT = "default"
+"""The name of the policy of tenants that have none of their own."""
+
 _CAUTIOUS = Policy(name="none", version=1)
 """For actions of packages that bring no policy: every one needs an approval."""
 
@@ -27,7 +35,8 @@ class Registry:
     Args:
         builtin: the subgraphs that every installation has, triage among them.
         packages: what was brought.
-        policies: a tenant's own policy, in the place of those that packages bring.
+        policies: a tenant's own policy, in the place of those that packages bring; the one named
+            "default" is that of every tenant that has none.
 
     Raises:
         ConfigurationError: a name is used twice or may not be used, or a policy names an action
@@ -90,7 +99,8 @@ class Registry:
 
     def policy(self, tenant: str, action: str) -> Policy:
         """The policy that decides about this action for this tenant."""
-        return self._policies.get(tenant) or self._package_policies.get(action, _CAUTIOUS)
+        own = self._policies.get(tenant) or self._policies.get(EVERY_OTHER_TENANT)
+        return own or self._package_policies.get(action, _CAUTIOUS)
 
 
 def load_packages(names: Iterable[str]) -> list[Package]:
@@ -106,7 +116,7 @@ def load_packages(names: Iterable[str]) -> list[Package]:
 
 
 def load_policies(folder: Path | None) -> dict[str, Policy]:
-    """The policies in a folder, by tenant: `{tenant}.yaml`.
+    """The policies in a folder, by tenant: `{tenant}.yaml`, or `default.yaml`.
 
     Raises:
         ConfigurationError: the folder or a file in it cannot be used.

@@ -21,6 +21,8 @@ from typing import NoReturn, TypedDict
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _OWNER_CHECK_SECONDS = 0.5
+_STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+_IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
 
 
 class GuardOrder(TypedDict):
@@ -104,12 +106,13 @@ class _Guard:
         self.server = 0
         self.exit_code: int | None = None
         self.asked_to_stop = False
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the owner's thread may block some
         self.wake, wake_write = os.pipe()
         os.set_blocking(self.wake, False)
         os.set_blocking(wake_write, False)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in _STOP_SIGNALS:
             signal.signal(number, self._on_stop_signal)
 
     def run(self) -> int:
@@ -156,7 +159,7 @@ class _Guard:
     def _become_server(self, guard: int) -> NoReturn:
         order = self.order
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in _STOP_SIGNALS | _IGNORED_BY_PYTHON | {signal.SIGCHLD}:
             signal.signal(number, signal.SIG_DFL)
         os.setsid()
         os.umask(0o077)

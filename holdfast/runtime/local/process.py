@@ -125,7 +125,8 @@ class GuardedProcess:
 
     async def kill(self) -> None:
         """SIGKILL to it and its children; returns when they are gone."""
-        await asyncio.to_thread(guard.signal_tree, self.pid, signal.SIGKILL)
+        if self.running:
+            await asyncio.to_thread(guard.signal_tree, self.pid, signal.SIGKILL)
         await self.stop()
 
     def pause(self) -> None:

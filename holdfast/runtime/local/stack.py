@@ -76,6 +76,7 @@ async def local_stack(
     data_dir = await asyncio.to_thread(_made, data_dir)
     lock = FileLock(data_dir / "stack.lock")
     binary: Path | None = None
+    waiting = False
     deadline = time.monotonic() + _WAIT_FOR_OTHER_SECONDS
     while True:
         running = await find_running_stack(data_dir)
@@ -90,6 +91,9 @@ async def local_stack(
             # What a killed owner has left must not be taken for ours.
             (data_dir / _STATE_FILE).unlink(missing_ok=True)
             break
+        if not waiting:
+            progress(f"waiting for process {lock.holder()}, which starts or stops this stack")
+            waiting = True
         if time.monotonic() > deadline:
             raise DataInUse(
                 f"Process {lock.holder()} runs the servers of {data_dir}, and they do not answer. "

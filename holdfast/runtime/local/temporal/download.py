@@ -60,6 +60,7 @@ async def download_temporal(
         whole = [file for file in folder.iterdir() if os.access(file, os.X_OK)]
         if len(whole) != 1 or whole[0].suffix == ".downloading":
             raise LocalStackError(tail or f"nothing came for {stall_seconds:.0f} s")
+        whole[0].chmod(0o755)  # a cache may be shared; the guard's umask is private
         whole[0].replace(target)
 
 

@@ -167,6 +167,7 @@ class TemporalServer:
 
     async def _until_ready(self, process: GuardedProcess) -> None:
         deadline = time.monotonic() + _START_TIMEOUT_SECONDS
+        refusal = ""
         while process.running and time.monotonic() < deadline:
             with suppress(OSError):
                 _, writer = await asyncio.open_connection(HOST, self._ports["grpc"])
@@ -181,9 +182,10 @@ class TemporalServer:
                         client, self.namespace, self._search_attributes
                     )
                     return
-            except (RuntimeError, RPCError):  # the first when the connection is refused
+            except (RuntimeError, RPCError) as error:  # the first when the connection is refused
+                refusal = f" ({error})"
                 await asyncio.sleep(_POLL_SECONDS)
-        what = "did not answer in time" if process.running else "exited while starting"
+        what = f"did not get ready{refusal}" if process.running else "exited while starting"
         raise ServerStartFailed(
             f"The Temporal dev server {what}. If the log below does not tell why, look into "
             f"{process.command.log}, or move {self._dir} away to start with an empty one.\n"

@@ -1,0 +1,80 @@
+"""The command line where Temporal or Postgres is out of reach, or settings are wrong."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from holdfast.runtime.settings import Settings
+from tests.cli.command import EVERY_COMMAND, starter
+
+NOWHERE = {
+    "HOLDFAST_TEMPORAL_ADDRESS": "127.0.0.1:1",
+    "HOLDFAST_DATABASE_URL": "postgresql://nobody:secret@127.0.0.1:1/nothing",
+}
+
+
+@pytest.fixture
+def temporal(stack_settings: Settings) -> dict[str, str]:
+    """An environment in which Temporal is there."""
+    assert stack_settings.temporal_address is not None
+    return {**NOWHERE, "HOLDFAST_TEMPORAL_ADDRESS": stack_settings.temporal_address}
+
+
+async def test_every_command_says_that_temporal_is_away_and_exits_with_4() -> None:
+    for name, arguments in EVERY_COMMAND.items():
+        ended = await starter(NOWHERE, name, *arguments, "--json")
+        assert (name, ended.code) == (name, 4)
+        assert ended.error["error"] == "Unavailable"
+        assert "cannot reach Temporal at 127.0.0.1:1" in ended.error["message"]
+        assert "make up" in ended.error["message"]
+
+
+async def test_without_settings_and_without_an_embedded_stack_it_says_how_to_start_one(
+    tmp_path: Path,
+) -> None:
+    ended = await starter({"HOLDFAST_DATA_DIR": str(tmp_path / "data")}, "approvals")
+    assert ended.code == 4
+    assert "no Temporal" in ended.error["message"]
+    assert "make up" in ended.error["message"]
+
+
+async def test_a_server_that_stays_silent_is_given_up_after_some_seconds() -> None:
+    silent = await asyncio.start_server(lambda *_: asyncio.sleep(60), "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    try:
+        async with asyncio.timeout(20):
+            away = {**NOWHERE, "HOLDFAST_TEMPORAL_ADDRESS": f"127.0.0.1:{port}"}
+            ended = await starter(away, "show", "c1")
+    finally:
+        silent.close()
+    assert ended.code == 4
+    assert "cannot reach Temporal" in ended.error["message"]
+
+
+async def test_without_postgres_a_command_says_so_and_exits_with_4(
+    temporal: dict[str, str],
+) -> None:
+    ended = await starter(temporal, "send", "c1", "hello", "--customer", "ann", "--json")
+    assert ended.code == 4
+    assert "cannot reach Postgres" in ended.error["message"]
+    assert "HOLDFAST_DATABASE_URL" in ended.error["message"]
+    assert "secret" not in ended.err
+
+
+async def test_a_wrong_password_of_postgres_is_out_of_reach_too(
+    temporal: dict[str, str], stack_settings: Settings
+) -> None:
+    assert stack_settings.database_url is not None
+    there = stack_settings.database_url.get_secret_value().rpartition("@")[2]
+    url = f"postgresql://postgres:wrong@{there}"
+    ended = await starter({**temporal, "HOLDFAST_DATABASE_URL": url}, "approvals")
+    assert ended.code == 4
+    assert "cannot reach Postgres" in ended.error["message"]
+
+
+async def test_a_wrong_setting_is_named() -> None:
+    ended = await starter({**NOWHERE, "HOLDFAST_LIMITS__PARKED_TURNS": "none"}, "approvals")
+    assert ended.code == 2
+    assert ended.error["error"] == "ConfigurationError"
+    assert "HOLDFAST_LIMITS__PARKED_TURNS" in ended.error["message"]

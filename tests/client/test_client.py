@@ -1,0 +1,218 @@
+"""The client on real servers: what it hides (races, restarts, long texts) and what it must not."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus
+
+from holdfast.domain.approval import Decision
+from holdfast.domain.errors import (
+    ConversationClosed,
+    ConversationNotFound,
+    HoldfastError,
+    InvalidRequest,
+    TurnNotFound,
+    Unavailable,
+    WrongCustomer,
+)
+from holdfast.runtime.settings import Settings
+from tests.platform import Platform, eventually, open_platform, routed_to
+from tests.scripted_model import Hold, text, tool_calls
+
+
+def adding(amount: int) -> Any:
+    """An agent that wants to add to a counter."""
+    add = tool_calls(("add", {"counter": "c", "amount": amount}))
+    return routed_to("counter", lambda _: add)
+
+
+async def test_a_reply_too_long_for_the_history_comes_whole(platform: Platform) -> None:
+    said = "long " * 4_000
+    platform.script = routed_to("general", lambda _: text(said))
+    sent = await platform.send("c1", "tell me all", message_id="m1")
+    assert sent.reply == said.strip() or sent.reply == said
+    assert await platform.send("c1", "tell me all", message_id="m1") == sent
+
+
+async def test_without_a_worker_a_request_times_out_and_is_answered_when_repeated(
+    stack_settings: Settings, tenant: str
+) -> None:
+    async with open_platform(stack_settings, tenant, in_process=False) as platform:
+        with pytest.raises(Unavailable, match="is a worker running"):
+            await platform.send("c1", "hello", message_id="m1", timeout=0.5)
+        with pytest.raises(Unavailable, match="is a worker running"):
+            await platform.send("c1", "hello", message_id="m1", wait=False, timeout=0.5)
+        await platform.start_worker()
+        assert (await platform.send("c1", "hello", message_id="m1")).turn == 1
+        assert len(await platform.client.messages("c1")) == 2
+
+
+async def test_a_send_that_is_cancelled_ends_at_once_and_its_message_is_answered(
+    platform: Platform,
+) -> None:
+    hold = Hold()
+    platform.script = routed_to("general", lambda _: text("Late.").held(hold))
+    sending = asyncio.create_task(platform.send("c1", "hello", message_id="m1"))
+    await hold.arrived.wait()
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(sending, 5)
+    hold.release()
+    assert (await platform.send("c1", "hello", message_id="m1")).reply == "Late."
+
+
+async def test_a_terminated_conversation_refuses_people_and_goes_on_with_a_message(
+    platform: Platform,
+) -> None:
+    await platform.send("c1", "hello")
+    await platform.handle("c1").terminate("a test")
+    for request in (
+        platform.client.take_over("c1", reviewer="bob"),
+        platform.client.close("c1"),
+        platform.client.cancel_turn("c1", 1),
+    ):
+        with pytest.raises(ConversationClosed, match="no running workflow"):
+            await request
+    sent = await platform.send("c1", "again")
+    assert (sent.turn, sent.status) == (2, "answered")
+
+
+async def test_a_turn_whose_workflow_is_terminated_is_answered_by_the_next_run(
+    platform: Platform,
+) -> None:
+    hold = Hold()
+    platform.script = routed_to("general", lambda _: text("At last.").held(hold))
+    sending = asyncio.create_task(platform.send("c1", "hello", message_id="m1"))
+    await hold.arrived.wait()
+    platform.script = routed_to("general", lambda _: text("At last."))
+    await platform.handle("c1").terminate("a test")
+    hold.release()
+    sent = await sending
+    assert (sent.turn, sent.reply) == (1, "At last.")
+    assert len(await platform.client.messages("c1")) == 2
+
+
+async def test_status_tells_what_runs_and_what_waits_and_ends_with_the_conversation(
+    platform: Platform,
+) -> None:
+    platform.script = adding(100)
+    parked = await platform.send("c1", "a hundred")
+    status = await platform.client.status("c1")
+    assert (status.phase, status.parked_turns) == ("awaiting_approval", (1,))
+    assert [one.id for one in status.pending_approvals] == list(parked.approvals)
+    with pytest.raises(TurnNotFound, match="waiting for approval: 1"):
+        await platform.client.cancel_turn("c1")
+    await platform.client.close("c1")
+    with pytest.raises(ConversationClosed):
+        await platform.client.status("c1")
+    with pytest.raises(ConversationNotFound):
+        await platform.client.status("c2")
+
+
+async def test_the_running_turn_is_cancelled_by_default(platform: Platform) -> None:
+    hold = Hold()
+    platform.script = routed_to("general", lambda _: text("Too late.").held(hold))
+    sending = asyncio.create_task(platform.send("c1", "hello"))
+    await hold.arrived.wait()
+    assert await platform.client.cancel_turn("c1") == 1
+    assert (await sending).status == "cancelled"
+    hold.release()
+
+
+async def test_a_decision_that_comes_as_a_signal_is_seen_by_the_client(platform: Platform) -> None:
+    platform.script = adding(100)
+    await platform.send("c1", "a hundred")
+    (waiting,) = await platform.client.approvals(conversation="c1")
+    decision = Decision(
+        id="d1", approval=waiting.id, kind="reject", reviewer="bob", roles=("counters",),
+        digest=waiting.args_digest, text="no",
+    )  # fmt: skip
+    await platform.handle("c1").signal("approval_decision", decision)
+
+    async def decided() -> bool:
+        return (await platform.client.approval(waiting.id)).state == "rejected"
+
+    await eventually(decided)
+    repeated = await platform.client.decide(
+        waiting.id, "reject", reviewer="bob", roles=["counters"], text="no", decision_id="d1"
+    )
+    assert (repeated.state, repeated.decision_id) == ("rejected", "d1")
+
+
+async def test_tenants_see_nothing_of_each_other(platform: Platform) -> None:
+    await platform.send("c1", "hello")
+    other = platform.client.for_tenant(f"{platform.tenant}-2")
+    with pytest.raises(ConversationNotFound):
+        await other.show("c1")
+    with pytest.raises(ConversationNotFound):
+        await other.take_over("c1", reviewer="bob")
+    assert await other.messages("c1") == []
+    widened = f"HoldfastStatus = 'none') OR (HoldfastTenant = '{platform.tenant}'"
+
+    async def listed() -> bool:
+        return len(await platform.client.list_conversations()) == 1
+
+    await eventually(listed)
+    assert await other.list_conversations(query=widened) == []
+    with pytest.raises(InvalidRequest):
+        platform.client.for_tenant("a/b")
+
+
+async def test_a_conversation_that_was_reopened_is_listed_once_as_it_is_now(
+    platform: Platform,
+) -> None:
+    await platform.send("c1", "one")
+    await platform.client.close("c1")
+    await platform.send("c1", "two")
+
+    async def both_runs_are_visible() -> bool:
+        query = f"HoldfastTenant = '{platform.tenant}'"
+        runs = [run.status async for run in platform.temporal.list_workflows(query)]
+        return sorted(runs, key=str) == sorted(
+            [WorkflowExecutionStatus.COMPLETED, WorkflowExecutionStatus.RUNNING], key=str
+        )
+
+    await eventually(both_runs_are_visible)
+    (line,) = await platform.client.list_conversations()
+    assert (line.conversation, line.status, line.running) == ("c1", "open", True)
+    assert await platform.client.list_conversations(status="closed") == []
+
+
+async def test_a_fork_goes_on_for_its_customer_only_and_leaves_the_original_alone(
+    platform: Platform,
+) -> None:
+    await platform.send("c1", "one")
+    await platform.send("c1", "two")
+    await platform.client.fork("c1", turn=1, target="c2")
+    with pytest.raises(WrongCustomer):
+        await platform.send("c2", "mine now", customer="somebody-else")
+    assert (await platform.send("c2", "another two")).turn == 2
+    said = [one.text for one in await platform.client.messages("c2") if one.role == "customer"]
+    assert said == ["one", "another two"]
+    assert len(await platform.client.messages("c1")) == 4
+
+
+async def test_a_follower_that_starts_again_misses_no_event(platform: Platform) -> None:
+    await platform.send("c1", "one")
+    seen: list[int] = []
+    async for event in platform.client.events("c1", follow=True):
+        seen.append(event.seq)
+        if len(seen) == 2:
+            break
+    await platform.send("c1", "two")
+    recorded = [event.seq async for event in platform.client.events("c1")]
+    async for event in platform.client.events("c1", after=seen[-1], follow=True):
+        seen.append(event.seq)
+        if event.seq == recorded[-1]:
+            break
+    assert seen == recorded == list(range(1, len(recorded) + 1))
+
+
+async def test_a_namespace_or_a_schema_that_is_not_there_is_named(
+    stack_settings: Settings, tenant: str
+) -> None:
+    elsewhere = stack_settings.model_copy(update={"temporal_namespace": "nowhere"})
+    async with open_platform(elsewhere, tenant, in_process=False) as platform:
+        with pytest.raises(HoldfastError, match="nowhere"):
+            await platform.send("c1", "hello", timeout=10)
