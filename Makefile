@@ -48,7 +48,7 @@ requirements: ## Pin what pyproject.toml asks for
 	  || { $(PYTHON) -m venv .venv-uv && .venv-uv/bin/pip install --quiet uv; }
 	@PATH="$$PWD/.venv-uv/bin:$$PATH"; \
 	  test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) .venv; \
-	  uv pip install --python $(BIN)/python --require-hashes -r requirements.txt && \
+	  uv pip install --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.txt && \
 	  uv pip install --python $(BIN)/python --quiet --no-deps -e .
 	@touch $@
 

@@ -15,7 +15,7 @@ import asyncpg
 import typer
 from pydantic import ValidationError
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
 from activities.actions import ActionActivities
 from activities.approvals import ApprovalActivities
@@ -52,6 +52,9 @@ _STICKY_TIMEOUT = timedelta(seconds=1)
 """How long a task waits for the worker that has the workflow in its cache: not long, it may be dead."""
 
 _HEARTBEAT_THROTTLE = timedelta(milliseconds=500)
+
+_POLLERS = PollerBehaviorAutoscaling(minimum=1, maximum=20, initial=2)
+"""Few while there is little to do: each open poll of a frozen process swallows one task."""
 
 
 class Role(StrEnum):
@@ -116,6 +119,7 @@ def build_workers(
                 workflows=[ConversationWorkflow],
                 max_cached_workflows=settings.max_cached_workflows,
                 sticky_queue_schedule_to_start_timeout=_STICKY_TIMEOUT,
+                workflow_task_poller_behavior=_POLLERS,
             )
         )
     if role in (Role.ALL, Role.SUBGRAPHS):
@@ -138,6 +142,7 @@ def build_workers(
                 max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
                 default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
                 graceful_shutdown_timeout=grace,
+                activity_task_poller_behavior=_POLLERS,
             )
         )
     if role in (Role.ALL, Role.ACTIONS):
@@ -150,6 +155,7 @@ def build_workers(
                 max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
                 default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
                 graceful_shutdown_timeout=grace,
+                activity_task_poller_behavior=_POLLERS,
             )
         )
     return workers

@@ -72,7 +72,7 @@ class SubgraphActivities:
             turn=request.turn,
             step=request.step,
             thread=request.thread,
-            run=info.workflow_run_id or "",
+            run=f"{info.workflow_run_id}:{info.activity_id}",
             attempt=info.attempt,
         )
         progress = Progress()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from holdfast.client import HoldfastClient as HoldfastClient
+    from holdfast.domain.errors import HoldfastError as HoldfastError
     from holdfast.domain.outcomes import ActionResult as ActionResult
     from holdfast.domain.outcomes import Citation as Citation
     from holdfast.domain.outcomes import Escalation as Escalation
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from holdfast.llm.hints import Say as Say
     from holdfast.llm.hints import ToolHint as ToolHint
     from holdfast.llm.hints import ToolUse as ToolUse
+    from holdfast.runtime.settings import Settings as Settings
+    from holdfast.runtime.settings import read_settings as read_settings
+    from holdfast.store.approvals import ApprovalRecord as ApprovalRecord
     from holdfast.store.pool import Connection as Connection
     from holdfast.subgraphs.action import Action as Action
     from holdfast.subgraphs.action import ActionContext as ActionContext
@@ -41,9 +45,12 @@ if TYPE_CHECKING:
     from holdfast.subgraphs.dialogue import handover_note as handover_note
     from holdfast.subgraphs.dialogue import handover_tool as handover_tool
     from holdfast.subgraphs.package import Package as Package
+    from holdfast.views import ConversationView as ConversationView
+    from holdfast.views import SentMessage as SentMessage
 
 _HOMES = {
     "holdfast.client": ("HoldfastClient",),
+    "holdfast.domain.errors": ("HoldfastError",),
     "holdfast.domain.outcomes": (
         "ActionResult",
         "Citation",
@@ -62,6 +69,8 @@ _HOMES = {
         "ToolHint",
         "ToolUse",
     ),
+    "holdfast.runtime.settings": ("Settings", "read_settings"),
+    "holdfast.store.approvals": ("ApprovalRecord",),
     "holdfast.store.pool": ("Connection",),
     "holdfast.subgraphs.action": ("Action", "ActionContext", "ActionRefused"),
     "holdfast.subgraphs.contract": (
@@ -79,6 +88,7 @@ _HOMES = {
         "handover_tool",
     ),
     "holdfast.subgraphs.package": ("Package",),
+    "holdfast.views": ("ConversationView", "SentMessage"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -421,6 +421,6 @@ class HoldfastClient:
         except TimeoutError:
             raise Unavailable(
                 f"conversation {conversation} was not closed within {timeout:g} s; it closes once "
-                "the messages that it has accepted are answered. Is a worker running?"
+                "the messages that it has accepted are answered; does a worker run?"
             ) from None
         return await self._records.conversation(conversation)

@@ -83,10 +83,9 @@ async def deliver(
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
     except TimeoutError:
-        # A server that restarts is met as an obstacle; a worker that does not run never is.
         cause = f" ({obstacle})" if obstacle is not None and str(obstacle) else ""
         raise Unavailable(
-            f"{what} was not answered within {timeout:g} s{cause}; is a worker running?"
+            f"{what} was not answered within {timeout:g} s{cause}; do Temporal and a worker run?"
         ) from obstacle
 
 

@@ -29,6 +29,10 @@ from holdfast.domain.ids import text_digest, workflow_id
 _TENANT = SearchAttributeKey.for_keyword("HoldfastTenant")
 _STATUS = SearchAttributeKey.for_keyword("HoldfastStatus")
 
+_WORKFLOW_TASK_TIMEOUT = timedelta(seconds=4)
+"""How long a workflow task that went to a dead or frozen worker is waited for; Temporal's default, 10
+seconds, is most of the time that a recovery takes."""
+
 _LOOK_BRIEFLY = timedelta(milliseconds=1)
 
 
@@ -86,4 +90,5 @@ def _starting(start: ConversationStart) -> WithStartWorkflowOperation[object, No
         ),
         static_summary=f"Conversation {start.conversation} of {start.tenant}",
         priority=Priority(fairness_key=start.tenant),
+        task_timeout=_WORKFLOW_TASK_TIMEOUT,
     )

@@ -24,6 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if _SHARED in os.environ or config.option.collectonly:
         return
     folder = Path(tempfile.mkdtemp(prefix="holdfast-tests-"))
+    folder.chmod(0o711)  # Postgres runs as another user where the tests run as root
     os.environ[_SHARED] = str(folder)
     keeper = subprocess.Popen(
         [sys.executable, "-m", "tests.servers", str(folder)],

@@ -18,7 +18,7 @@ async def _keep(folder: Path) -> None:
         folder / "stack",
         search_attributes=SEARCH_ATTRIBUTES,
         temporal_ui=False,
-        postgres_options={"fsync": "off", "synchronous_commit": "off", "max_connections": "400"},
+        postgres_options={"fsync": "off", "max_connections": "400"},
         progress=print,
     ) as stack:
         settings = Settings.model_validate(

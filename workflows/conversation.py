@@ -1,7 +1,6 @@
 """One conversation: its queue of work, its handlers, its deadlines, its handover to the next run."""
 
 import asyncio
-from collections import deque
 from datetime import timedelta
 
 from temporalio import workflow
@@ -9,16 +8,15 @@ from temporalio.exceptions import ApplicationError
 
 from workflows.approvals import ApprovalDesk
 from workflows.calls import Calls
+from workflows.intake import Intake
+from workflows.overview import Overview
 from workflows.turns import TurnRunner
 
 with workflow.unsafe.imports_passed_through():
-    from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
-
     from holdfast.domain import wire
     from holdfast.domain.approval import ApprovalStatus, Decision
     from holdfast.domain.conversation import (
         CancelTurn,
-        ConversationPhase,
         ConversationStart,
         ConversationState,
         ConversationStatus,
@@ -26,47 +24,27 @@ with workflow.unsafe.imports_passed_through():
         HandBack,
         HumanReply,
         ParkedTurn,
-        PendingApproval,
-        QueuedMessage,
-        Remembered,
         TakeOver,
         Takeover,
         TurnResult,
     )
     from holdfast.domain.errors import (
-        ConversationBusy,
         ConversationMoved,
-        MessageConflict,
-        MessageTooLong,
         NotHeld,
         Refused,
         TurnNotFound,
-        WrongCustomer,
     )
-    from holdfast.domain.ids import text_digest
     from holdfast.domain.steps import (
         CloseRequest,
         EndTurnRequest,
         HumanTurnRequest,
         OpenRequest,
         RecallRequest,
-        RecordedTurn,
         TakeoverRequest,
     )
 
-_STATUS = SearchAttributeKey.for_keyword("HoldfastStatus")
-_AGENT = SearchAttributeKey.for_keyword("HoldfastAgent")
-_PRIORITY = SearchAttributeKey.for_keyword("HoldfastPriority")
-
 _IDLE = "idle"
 _FAREWELL = "This conversation was closed since nobody wrote for a while. Write here to reopen it."
-
-
-def _published_before() -> dict[str, str]:
-    """The search attributes that the run was started with, or inherited from the one before."""
-    known = workflow.info().typed_search_attributes
-    values = {key.name: known.get(key) for key in (_STATUS, _AGENT, _PRIORITY)}
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _refusal(refused: Refused) -> ApplicationError:
@@ -86,17 +64,14 @@ class ConversationWorkflow:
         self._calls.priority = self._state.priority
         self._turns = TurnRunner(start, self._state, self._calls)
         self._desk = ApprovalDesk(start, self._state, self._calls)
+        self._intake = Intake(start, self._state, self._turns)
+        self._overview = Overview(self._state, self._desk)
         self._opened = start.state is not None
-        self._customer = start.customer
-        self._repeated: dict[str, RecordedTurn] = {}
-        self._queue: deque[QueuedMessage] = deque()
-        self._results: dict[int, TurnResult | Refused] = {}
         self._held_back: set[str] = set()
         self._turns_in_run = 0
         self._draining = False
         self._leaving = False
         self._close_reason: str | None = None
-        self._published: dict[str, str] = _published_before()
 
     @workflow.run
     async def run(self, start: ConversationStart) -> None:
@@ -107,7 +82,7 @@ class ConversationWorkflow:
         idle = asyncio.create_task(self._watch_idleness())
         try:
             while True:
-                self._publish()
+                self._overview.publish()
                 await workflow.wait_condition(self._has_something_to_do)
                 if self._has_work():
                     await self._work()
@@ -130,17 +105,13 @@ class ConversationWorkflow:
             self._check_message(message)
         except Refused as refused:
             raise _refusal(refused) from None
-        repeated = self._repeated.get(message.message_id)
-        if repeated is not None and repeated.result is not None:
-            return repeated.result
-        known = self._state.remembered.get(message.message_id)
-        if known is None:
-            known = self._accept(message, turn=repeated.turn if repeated else None)
-        turn = known.turn
-        if not self._is_under_way(turn) and turn not in self._results:
+        if (answer := self._intake.recorded_answer(message)) is not None:
+            return answer
+        turn = self._intake.accept(message)
+        if not self._intake.is_under_way(turn):
             return await self._recall(message.message_id, turn)
-        await workflow.wait_condition(lambda: turn in self._results)
-        result = self._results[turn]
+        await workflow.wait_condition(lambda: turn in self._intake.results)
+        result = self._intake.results[turn]
         if isinstance(result, Refused):
             raise _refusal(result)
         return result
@@ -148,13 +119,9 @@ class ConversationWorkflow:
     @send_message.validator
     def _validate_message(self, message: CustomerMessage) -> None:
         try:
-            if len(message.text) > self._limits.message_characters:
-                raise MessageTooLong(
-                    f"the message has {len(message.text)} characters, the limit is "
-                    f"{self._limits.message_characters}"
-                )
             self._check_message(message)
-            self._check_capacity(message)
+            if not self._intake.knows(message):
+                self._intake.check_capacity(message)
         except Refused as refused:
             raise _refusal(refused) from None
 
@@ -190,7 +157,7 @@ class ConversationWorkflow:
         )
         self._turns.stop("awaiting_human", f"{request.reviewer} took the conversation over")
         await self._calls.record_takeover(self._takeover_request(request.reviewer))
-        self._publish()
+        self._overview.publish()
 
     @take_over.validator
     def _validate_take_over(self, request: TakeOver) -> None:
@@ -226,7 +193,7 @@ class ConversationWorkflow:
         self._state.takeover = None
         self._held_back.clear()
         await self._calls.record_takeover(self._takeover_request(None, request.note))
-        self._publish()
+        self._overview.publish()
 
     @hand_back.validator
     def _validate_hand_back(self, request: HandBack) -> None:
@@ -242,17 +209,17 @@ class ConversationWorkflow:
         for parked in self._desk.waiting():
             if parked.turn == request.turn:
                 await self._cancel_parked(parked, request.reason)
-                self._publish()
+                self._overview.publish()
                 return
-        for queued in self._queue:
+        for queued in self._intake.queue:
             if queued.turn == request.turn:
-                self._queue.remove(queued)
-                self._results[queued.turn] = await self._end_turn(request, queued.message)
+                self._intake.queue.remove(queued)
+                self._intake.results[queued.turn] = await self._end_turn(request, queued.message)
                 return
 
     @cancel_turn.validator
     def _validate_cancel(self, request: CancelTurn) -> None:
-        turns = [queued.turn for queued in self._queue]
+        turns = [queued.turn for queued in self._intake.queue]
         turns += [parked.turn for parked in self._desk.waiting()]
         if request.turn != self._turns.running and request.turn not in turns:
             raise _refusal(
@@ -269,26 +236,16 @@ class ConversationWorkflow:
     def status(self) -> ConversationStatus:
         """What goes on, and what waits for whom."""
         state = self._state
-        waiting = self._desk.waiting()
         return ConversationStatus(
             tenant=self._start.tenant,
             conversation=self._start.conversation,
-            customer=self._customer,
-            phase=self._phase(),
+            customer=self._intake.customer,
+            phase=self._overview.phase(),
             turns=state.turns,
             running_turn=self._turns.running,
-            queued_turns=tuple(queued.turn for queued in self._queue),
-            parked_turns=tuple(parked.turn for parked in waiting),
-            pending_approvals=tuple(
-                PendingApproval(
-                    id=parked.approval.id,
-                    turn=parked.turn,
-                    roles=parked.approval.roles,
-                    expires_at=parked.approval.expires_at,
-                    digest=parked.approval.args_digest,
-                )
-                for parked in waiting
-            ),
+            queued_turns=tuple(queued.turn for queued in self._intake.queue),
+            parked_turns=tuple(parked.turn for parked in self._desk.waiting()),
+            pending_approvals=self._overview.pending_approvals(),
             agent=state.agent,
             held_by=state.takeover.reviewer if state.takeover else None,
             draining=self._draining,
@@ -306,11 +263,11 @@ class ConversationWorkflow:
                 message_id=self._start.message_id,
             )
         )
-        self._customer = opened.customer
+        self._intake.customer = opened.customer
         self._state.turns = opened.turns
         self._state.agent = opened.agent
         if opened.repeated is not None and self._start.message_id is not None:
-            self._repeated[self._start.message_id] = opened.repeated
+            self._intake.found(self._start.message_id, opened.repeated)
         self._leaving = opened.closed
         self._opened = True
         self._state.last_activity = workflow.now()
@@ -321,51 +278,9 @@ class ConversationWorkflow:
             raise ConversationMoved("the conversation is handing over; send the request again")
 
     def _check_message(self, message: CustomerMessage) -> None:
-        if self._opened and message.customer != self._customer:
-            raise WrongCustomer(
-                f"conversation {self._start.conversation!r} belongs to another customer"
-            )
-        known = self._state.remembered.get(message.message_id)
-        repeated = self._repeated.get(message.message_id)
-        digest = known.digest if known else repeated.digest if repeated else None
-        if digest is not None and digest != text_digest(message.text):
-            raise MessageConflict(
-                f"message id {message.message_id!r} was used before with another text"
-            )
-        if known is None and repeated is None:
+        self._intake.check(message)
+        if not self._intake.knows(message):
             self._check_open()
-
-    def _check_capacity(self, message: CustomerMessage) -> None:
-        if message.message_id in self._state.remembered:
-            return
-        if message.on_busy == "reject" and (self._turns.running is not None or self._queue):
-            raise ConversationBusy("a turn is running; send the message again later")
-        if len(self._queue) >= self._limits.queued_messages:
-            raise ConversationBusy(
-                f"{len(self._queue)} messages are waiting already; send this one again later"
-            )
-
-    def _accept(self, message: CustomerMessage, *, turn: int | None) -> Remembered:
-        """Put the message into the queue. `turn` is the one it had before the workflow was lost."""
-        if turn is None:
-            self._state.turns += 1
-            turn = self._state.turns
-        remembered = self._state.remembered
-        known = remembered[message.message_id] = Remembered(
-            turn=turn, digest=text_digest(message.text)
-        )
-        while len(remembered) > self._limits.remembered_messages:
-            del remembered[next(iter(remembered))]
-        queued = QueuedMessage(turn=turn, message=message)
-        if message.on_busy == "interrupt":
-            self._queue.appendleft(queued)
-            self._turns.stop("cancelled", f"interrupted by message {message.message_id}")
-        else:
-            self._queue.append(queued)
-        return known
-
-    def _is_under_way(self, turn: int) -> bool:
-        return turn == self._turns.running or any(queued.turn == turn for queued in self._queue)
 
     async def _recall(self, message_id: str, turn: int) -> TurnResult:
         recorded = await self._calls.recall(
@@ -380,7 +295,7 @@ class ConversationWorkflow:
     # Work.
 
     def _has_work(self) -> bool:
-        return bool(self._queue) or self._next_to_resume() is not None
+        return bool(self._intake.queue) or self._next_to_resume() is not None
 
     def _has_something_to_do(self) -> bool:
         if self._has_work() or self._close_reason is not None:
@@ -399,11 +314,11 @@ class ConversationWorkflow:
             else:
                 self._held_back.add(approval_id)
         else:
-            queued = self._queue.popleft()
+            queued = self._intake.queue.popleft()
             try:
-                self._results[queued.turn] = await self._turns.answer(queued)
+                self._intake.results[queued.turn] = await self._turns.answer(queued)
             except Refused as refused:
-                self._results[queued.turn] = refused
+                self._intake.results[queued.turn] = refused
             self._turns_in_run += 1
         self._desk.watch_deadlines()
         self._state.last_activity = workflow.now()
@@ -423,7 +338,7 @@ class ConversationWorkflow:
                 farewell=_FAREWELL if reason == _IDLE else None,
             )
         )
-        self._publish(closed=True)
+        self._overview.publish(closed=True)
         await workflow.wait_condition(workflow.all_handlers_finished)
 
     async def _cancel_parked(self, parked: ParkedTurn, reason: str) -> None:
@@ -475,40 +390,3 @@ class ConversationWorkflow:
             reviewer=reviewer,
             note=note,
         )
-
-    # What operators see.
-
-    def _phase(self) -> ConversationPhase:
-        if self._state.takeover is not None:
-            return "awaiting_human"
-        return "awaiting_approval" if self._desk.waiting() else "open"
-
-    def _publish(self, *, closed: bool = False) -> None:
-        """Bring search attributes and the details in the UI up to date, where they have changed."""
-        state = self._state
-        values = {
-            _STATUS: "closed" if closed else self._phase(),
-            _AGENT: state.agent or "",
-            _PRIORITY: state.priority,
-        }
-        changed: list[SearchAttributeUpdate[str]] = [
-            key.value_set(value)
-            for key, value in values.items()
-            if value and self._published.get(key.name) != value
-        ]
-        if changed:
-            workflow.upsert_search_attributes(changed)
-            self._published.update({key.name: value for key, value in values.items()})
-        lines = [f"**{values[_STATUS]}** after {state.turns} turns, agent: {state.agent or 'none'}"]
-        lines += [
-            f"- turn {parked.turn} waits for approval `{parked.approval.id}` by "
-            f"{' and '.join(parked.approval.roles)} since {parked.approval.requested_at:%Y-%m-%d %H:%M} UTC, "
-            f"until {parked.approval.expires_at:%Y-%m-%d %H:%M} UTC"
-            for parked in self._desk.waiting()
-        ]
-        if state.takeover is not None:
-            lines.append(
-                f"- waits for {state.takeover.reviewer or 'a person'} since "
-                f"{state.takeover.since:%Y-%m-%d %H:%M} UTC: {state.takeover.reason}"
-            )
-        workflow.set_current_details("\n".join(lines))

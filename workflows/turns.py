@@ -68,6 +68,10 @@ class _Stopped(Exception):
     """The running turn has reached a point where it can end."""
 
 
+class _TakenOver(Exception):
+    """A person took the conversation while a turn went on after a decision; it goes on later."""
+
+
 class TurnRunner:
     """Runs one turn at a time; the conversation's workflow owns it and its state."""
 
@@ -77,6 +81,7 @@ class TurnRunner:
         self._calls = calls
         self._stop: _Stop | None = None
         self._step_under_way: workflow.ActivityHandle[StepResult] | None = None
+        self._going_on = False
         self.running: int | None = None
         """The turn that is running."""
 
@@ -86,6 +91,12 @@ class TurnRunner:
             self._stop = _Stop(status, reason)
             if self._step_under_way is not None:
                 self._step_under_way.cancel()
+
+    def interrupt(self, reason: str) -> None:
+        """End the running turn for a message that does not want to wait. A turn that goes on after a
+        decision is left alone: the customer has to hear what became of the action."""
+        if self.running is not None and not self._going_on:
+            self.stop("cancelled", reason)
 
     async def answer(self, queued: QueuedMessage) -> TurnResult:
         """Run the turn of a message until it is answered, parked, or ended otherwise.
@@ -106,7 +117,7 @@ class TurnRunner:
     async def go_on(self, parked: ParkedTurn) -> bool:
         """Go on with a parked turn whose approval is decided; False while it has to wait, since a
         person holds the conversation and agents keep quiet."""
-        self.running, self._stop = parked.turn, None
+        self.running, self._stop, self._going_on = parked.turn, None, True
         try:
             if parked.approval.state == "accepted":
                 await self._execute(parked.turn, parked.step, parked.actions)
@@ -121,8 +132,10 @@ class TurnRunner:
             )
             await self._guarded(self._agent(cursor), parked.turn, None)
             return True
+        except _TakenOver:
+            return False
         finally:
-            self.running = None
+            self.running, self._going_on = None, False
 
     async def _guarded(
         self,
@@ -134,6 +147,8 @@ class TurnRunner:
             return await work
         except _Stopped:
             assert self._stop is not None
+            if self._going_on and self._state.takeover is not None:
+                raise _TakenOver from None
             return await self._end(turn, self._stop, queued)
         except ActivityError as error:
             workflow.logger.error("turn %s failed: %s", turn, error.cause)

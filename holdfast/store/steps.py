@@ -1,6 +1,6 @@
 """Steps of a turn: one statement that begins one, one that commits one. Each is a round trip.
 
-A step row carries the fence: the workflow run and attempt that own it. A commit counts only for the
+A step row carries the fence: the activity and attempt that own it. A commit counts only for the
 owner, and only once, so that the late result of a worker that was thought dead changes nothing.
 """
 
@@ -22,7 +22,8 @@ TRANSCRIPT_WINDOW = 30
 
 
 class StepKey(Frozen):
-    """A step and who runs it: `run` is the workflow's run id, `attempt` counts from 1."""
+    """A step and who runs it: `run` names the activity, in its workflow run; `attempt` counts its
+    attempts from 1."""
 
     tenant: str
     conversation: str

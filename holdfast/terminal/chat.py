@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from holdfast.client import HoldfastClient
-from holdfast.domain.errors import ConversationNotFound, Refused
+from holdfast.domain.errors import ConversationNotFound, HoldfastError
 from holdfast.domain.events import Event
 from holdfast.store.conversations import MessageRecord
 
@@ -59,17 +59,21 @@ class Chat:
         """Send a line; returns when its answer has been shown, or why there is none."""
         try:
             await self._client.send(self._conversation, text, customer=self._customer, timeout=None)
-        except Refused as refused:
-            self._notice(f"{refused.code}: {refused}")
-            return
-        self._exists.set()
-        async for event in self._client.events(self._conversation, after=self._event):
-            await self._take(event)
+            self._exists.set()
+            async for event in self._client.events(self._conversation, after=self._event):
+                await self._take(event)
+        except HoldfastError as error:
+            self._notice(f"{error.code}: {error}")
 
     async def _follow(self) -> None:
         await self._exists.wait()
-        async for event in self._client.events(self._conversation, after=self._event, follow=True):
-            await self._take(event)
+        try:
+            async for event in self._client.events(
+                self._conversation, after=self._event, follow=True
+            ):
+                await self._take(event)
+        except HoldfastError as error:
+            self._notice(f"follow-ups are not shown any more: {error}")
 
     async def _take(self, event: Event) -> None:
         async with self._taking:

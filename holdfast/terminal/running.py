@@ -40,8 +40,27 @@ def with_client(tenant: str, operation: Callable[["HoldfastClient"], Awaitable[N
         async with HoldfastClient.connect(tenant=tenant) as client:
             await operation(client)
 
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    _log_to_stderr()
     asyncio.run(run())
+
+
+def _log_to_stderr() -> None:
+    """Send all logs to stderr. By default the SDK's core writes its own to stdout, where only the
+    result belongs."""
+    from temporalio.runtime import (
+        LogForwardingConfig,
+        LoggingConfig,
+        Runtime,
+        TelemetryConfig,
+        TelemetryFilter,
+    )
+
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    forwarding = LogForwardingConfig(logger=logging.getLogger("temporalio.core"))
+    warnings = TelemetryFilter(core_level="WARN", other_level="ERROR")
+    Runtime.set_default(
+        Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(warnings, forwarding=forwarding)))
+    )
 
 
 def print_document(shown: "Shown", as_json: bool) -> None:

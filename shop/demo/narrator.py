@@ -45,7 +45,9 @@ class Narrator:
     def notes(self, text: str, seconds: float | None = None) -> None:
         """Something that happened, with the seconds that it took."""
         took = "" if seconds is None else f"  [cyan]{_duration(seconds)}"
-        self._indented(f"[dim]·[/dim] {escape(text)}{took}")
+        line = Table.grid(padding=(0, 1))
+        line.add_row("[dim]·", f"{escape(text)}{took}")
+        self._indented(line)
 
     @contextmanager
     def timing(self, text: str) -> Iterator[None]:
@@ -65,16 +67,17 @@ class Narrator:
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Part of the summary."""
-        table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         for column in columns:
-            table.add_column(column)
+            table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*(escape(cell) for cell in row))
         self._indented(table)
 
     def link(self, text: str, url: str) -> None:
-        """A line with an address that a terminal can open: it is never broken."""
-        self._console.print(f"{' ' * _INDENT}{escape(text)}  {escape(url)}", soft_wrap=True)
+        """An address that a terminal can open, on a line of its own that is never broken."""
+        self._console.print(f"{' ' * _INDENT}{escape(text)}", style="dim")
+        self._console.print(f"{' ' * _INDENT}{escape(url)}", soft_wrap=True)
 
     def heading(self, text: str) -> None:
         """The head of a part of the summary."""

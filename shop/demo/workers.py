@@ -79,21 +79,21 @@ class WorkerProcess:
 
     async def wait_ended(self) -> int:
         """Until it has ended and its log is read; its exit code, negative for a signal."""
-        await self._reading
+        await asyncio.wait((self._reading,))
         return await self._process.wait()
 
     async def stop(self) -> None:
         """SIGTERM, and SIGKILL should it not end within 20 seconds."""
         self._send(signal.SIGTERM)
         try:
-            await asyncio.wait_for(asyncio.shield(self.wait_ended()), _STOP_SECONDS)
+            await asyncio.wait_for(self.wait_ended(), _STOP_SECONDS)
         except TimeoutError:
-            await self.kill()
+            self.kill()
+            await self.wait_ended()
 
-    async def kill(self) -> None:
-        """SIGKILL, at once; nothing where it has ended."""
+    def kill(self) -> None:
+        """SIGKILL; nothing where it has ended."""
         self._send(signal.SIGKILL)
-        await self.wait_ended()
 
     def _send(self, number: signal.Signals) -> None:
         if self._process.returncode is None:
@@ -133,7 +133,10 @@ class Workers:
         try:
             yield workers
         finally:
-            await asyncio.gather(*(worker.kill() for worker in workers._started))
+            for worker in workers._started:
+                worker.kill()
+            for worker in workers._started:
+                await worker.wait_ended()
 
     @property
     def model_calls(self) -> int:

@@ -68,8 +68,10 @@ class Command:
         self.process = process
 
     @classmethod
-    async def start(cls, environment: Mapping[str, str], *arguments: str) -> "Command":
-        """Start it; settings come from `environment` alone."""
+    async def start(
+        cls, environment: Mapping[str, str], *arguments: str, stream: int = asyncio.subprocess.PIPE
+    ) -> "Command":
+        """Start it on pipes, or on a terminal; settings come from `environment` alone."""
         inherited = {
             name: value
             for name, value in os.environ.items()
@@ -82,9 +84,9 @@ class Command:
                 *arguments,
                 env={**inherited, **environment},
                 cwd=ROOT,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
+                stdin=stream,
+                stdout=stream,
+                stderr=stream,
             )
         )
 

@@ -1,6 +1,9 @@
 """A conversation from the command line: customers, reviewers and operators at work."""
 
+import asyncio
 import json
+import os
+import pty
 from typing import Any
 
 from tests.cli.command import Command, starter
@@ -191,3 +194,27 @@ async def test_a_chat_shows_a_follow_up_by_itself(platform: Platform) -> None:
     await platform.client.decide(waiting.id, "accept", reviewer="bob", roles=["counters"])
     assert "executed" in json.loads(await chat.read_line())["text"]
     assert (await chat.end()).code == 0
+
+
+async def test_a_chat_on_a_terminal_prompts_answers_and_ends_with_ctrl_d(
+    platform: Platform,
+) -> None:
+    terminal, theirs = pty.openpty()
+    chat = await Command.start(
+        platform.environment, "chat", "c1", "--customer", "ann", "--tenant", platform.tenant,
+        stream=theirs,
+    )  # fmt: skip
+    os.close(theirs)
+
+    async def read_until(text: str) -> None:
+        shown = ""
+        async with asyncio.timeout(30):
+            while text not in shown:
+                shown += (await asyncio.to_thread(os.read, terminal, 65_536)).decode()
+
+    await read_until("> ")
+    os.write(terminal, b"hello\r")
+    await read_until("Hello.")
+    os.write(terminal, b"\x04")
+    assert await chat.process.wait() == 0
+    os.close(terminal)

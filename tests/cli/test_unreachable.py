@@ -1,12 +1,14 @@
 """The command line where Temporal or Postgres is out of reach, or settings are wrong."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
 
 from holdfast.runtime.settings import Settings
-from tests.cli.command import EVERY_COMMAND, starter
+from tests.cli.command import EVERY_COMMAND, Command, starter
+from tests.cli.relay import Relay
 
 NOWHERE = {
     "HOLDFAST_TEMPORAL_ADDRESS": "127.0.0.1:1",
@@ -50,6 +52,29 @@ async def test_a_server_that_stays_silent_is_given_up_after_some_seconds() -> No
         silent.close()
     assert ended.code == 4
     assert "cannot reach Temporal" in ended.error["message"]
+
+
+async def test_temporal_going_away_meanwhile_leaves_stdout_to_the_result(
+    stack_settings: Settings, tenant: str
+) -> None:
+    assert stack_settings.temporal_address is not None
+    assert stack_settings.database_url is not None
+    host, _, port = stack_settings.temporal_address.rpartition(":")
+    async with Relay.open(host, int(port)) as relay:
+        environment = {
+            "HOLDFAST_TEMPORAL_ADDRESS": relay.address,
+            "HOLDFAST_DATABASE_URL": stack_settings.database_url.get_secret_value(),
+            "HOLDFAST_TASK_QUEUE": f"q-{tenant}",
+        }
+        send = ("send", "c1", "hello", "--customer", "ann", "--timeout", "8", "--tenant", tenant)
+        sending = await Command.start(environment, *send)
+        await relay.used.wait()
+        await relay.close()
+        ended = await sending.end()
+    assert (ended.code, ended.out) == (4, "")
+    *logs, error = ended.err.splitlines()
+    assert "retried" in "".join(logs)
+    assert "was not answered within 8 s" in json.loads(error)["message"]
 
 
 async def test_without_postgres_a_command_says_so_and_exits_with_4(

@@ -121,7 +121,7 @@ class Retail:
             ),
             *_differences(
                 "approvals",
-                [(one.actions[0]["name"], one.state) for one in reversed(approvals)],
+                [(one.actions[0]["name"], one.state) for one in approvals],
                 [(call.name, "accepted") for call in done if self._form == "approve"],
             ),
             *_differences("last message", view.messages[-1].text, _FAREWELL),
@@ -172,8 +172,10 @@ async def _new_database(settings: Settings) -> AsyncIterator[Settings]:
     try:
         await administrator.execute(f"create database {name}")
         url = SecretStr(f"{server.rpartition('/')[0]}/{name}")
-        yield settings.model_copy(update={"database_url": url})
-        await administrator.execute(f"drop database {name} with (force)")
+        try:
+            yield settings.model_copy(update={"database_url": url})
+        finally:
+            await administrator.execute(f"drop database {name} with (force)")
     finally:
         await administrator.close()
 
@@ -186,7 +188,7 @@ async def _approve(client: HoldfastClient) -> bool:
     """
     status = await client.status(_CONVERSATION)
     for waiting in status.pending_approvals:
-        await client.decide(waiting.id, "accept", reviewer="rita", roles=waiting.roles)
+        await client.decide(waiting.id, "accept", reviewer="rita", roles=["retail"])
     return not status.parked_turns and status.running_turn is None
 
 

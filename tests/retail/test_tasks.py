@@ -17,7 +17,7 @@ from tests.retail.play import FORMS, Form, Retail, open_retail
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-_SEED = 0
+_SEED = 17
 _THIRD = Random(_SEED).sample(tau2.tasks(), len(tau2.tasks()) // 3)
 TASKS = [pytest.param(task, id=f"task-{task.id}") for task in _THIRD] or [
     pytest.param(None, marks=pytest.mark.skip(reason=tau2.MISSING))
@@ -25,9 +25,7 @@ TASKS = [pytest.param(task, id=f"task-{task.id}") for task in _THIRD] or [
 
 
 @async_fixture(scope="module", loop_scope="module", params=FORMS)
-async def retail(
-    request: pytest.FixtureRequest, stack_settings: Settings
-) -> AsyncIterator[Retail]:
+async def retail(request: pytest.FixtureRequest, stack_settings: Settings) -> AsyncIterator[Retail]:
     """A shop on the platform, with a policy that allows or one that asks."""
     async with open_retail(stack_settings, cast(Form, request.param)) as opened:
         yield opened
@@ -38,4 +36,4 @@ async def test_a_task_ends_as_the_reference_with_each_write_executed_once(
     retail: Retail, task: tau2.Task
 ) -> None:
     played = await retail.play(task)
-    assert played.problems == ()
+    assert not played.problems, "\n".join(played.problems)

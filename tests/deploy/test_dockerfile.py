@@ -1,0 +1,89 @@
+"""The image is built by the steps of the README's set-up, from files that the project has."""
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.docs.blocks import ROOT, all_blocks, blocks
+
+LINES = [line for line in (ROOT / "Dockerfile").read_text().splitlines() if line and line[0] != "#"]
+INSTALLING = [
+    "pip install --require-hashes -r requirements.txt",
+    "pip install --no-deps -e .",
+]
+
+
+def instructions(name: str) -> list[str]:
+    """What follows an instruction, for each time that it is given."""
+    return [line.removeprefix(f"{name} ") for line in LINES if line.startswith(f"{name} ")]
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_its_steps_are_those_of_the_readme_and_of_make() -> None:
+    assert [step for step in instructions("RUN") if "pip" in step] == INSTALLING
+    by_hand = [
+        line.removeprefix(".venv/bin/")
+        for block in blocks(ROOT / "README.md", "bash")
+        for line in block.text.splitlines()
+        if "pip install" in line
+    ]
+    assert by_hand == INSTALLING
+    makefile = (ROOT / "Makefile").read_text().replace("--python $(BIN)/python ", "")
+    by_make = re.findall(r"uv (pip install .*?)(?: && \\|$)", makefile, re.M)
+    assert [step.replace("--quiet ", "") for step in by_make] == INSTALLING
+
+
+def test_it_has_the_python_that_the_tests_run_on(project: dict[str, Any]) -> None:
+    [base] = instructions("FROM")
+    match = re.fullmatch(r"python:(\d+)\.(\d+)\.\d+-slim-\w+", base)
+    assert match is not None
+    assert (int(match[1]), int(match[2])) == sys.version_info[:2]
+    assert project["project"]["requires-python"] == f">={match[1]}.{match[2]}"
+
+
+def test_it_gets_every_file_that_the_project_is_built_from(project: dict[str, Any]) -> None:
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    sent = {line.removeprefix("!") for line in ignored if line.startswith("!")}
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {*wheel["packages"], *wheel["include"], "pyproject.toml", "requirements.txt"}
+    assert needed | {project["project"]["readme"]} <= sent
+    assert ignored[ignored.index("*") - 1].startswith("#")
+    assert [path for path in sent if not (ROOT / path).exists()] == []
+    assert instructions("COPY") == ["requirements.txt ./", ". ."]
+
+
+def test_it_runs_as_somebody_without_rights_and_serves_health(project: dict[str, Any]) -> None:
+    [user] = instructions("USER")
+    assert user == "holdfast"
+    assert any(step.startswith("useradd --system") and user in step for step in instructions("RUN"))
+    assert instructions("EXPOSE") == ["8088"]
+    assert instructions("CMD") == ['["python", "worker.py"]']
+
+
+def test_it_compiles_nothing_and_names_no_registry() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    assert "PIP_ONLY_BINARY=:all:" in text
+    for word in ("apt-get", "gcc", "build-essential", "http", "index-url"):
+        assert word not in text
+
+
+def test_the_image_of_a_brought_package_stands_on_the_one_that_compose_builds(
+    project: dict[str, Any],
+) -> None:
+    tag = f"holdfast:{project['project']['version']}"
+    compose = (ROOT / "docker-compose.yml").read_text()
+    assert f"image: {tag}\n" in compose
+    shown = all_blocks("dockerfile")
+    assert shown
+    assert all(block.text.startswith(f"FROM {tag}\n") for block in shown)
+    workdir = Path(instructions("WORKDIR")[0])
+    copied = [re.search(r"^COPY \w+ (\S+)$", block.text, re.M) for block in shown]
+    assert all(match is not None and Path(match[1]).parent == workdir for match in copied)

@@ -1,0 +1,156 @@
+"""README and docs say what is true: links, commands, settings, policies, names, queries."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from holdfast.domain import wire
+from holdfast.domain.limits import Limits
+from holdfast.domain.policy import load_policy
+from holdfast.llm.providers import Chain
+from holdfast.runtime.settings import Settings
+from tests.docs.blocks import PAGES, ROOT, Block, all_blocks
+from tests.docs.commands import (
+    STARTER,
+    WORKER,
+    block_lines,
+    inline_code,
+    program_and_arguments,
+)
+
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.M)
+_SETTING = re.compile(r"\b(?:HOLDFAST_[A-Z_]*[A-Z]|OPENAI_API_KEY)\b")
+_ROW = re.compile(r"^\| `(\w+)` \| (?:`(.*?)`)? ?\|", re.M)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_file_or_heading_leads_somewhere(page: Path) -> None:
+    for link in _LINK.findall(page.read_text()):
+        if link.startswith("https://"):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), link
+        if anchor:
+            headings = [heading.lower().replace(" ", "-") for heading in _headings(target)]
+            assert anchor in headings, link
+
+
+def test_every_make_target_exists() -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M))
+    commands = [*block_lines(), *inline_code()]
+    named = [(where, text.split()[1]) for where, text in commands if text.startswith("make ")]
+    assert named
+    assert not [(where, target) for where, target in named if target not in targets]
+
+
+def test_every_command_line_of_a_block_parses() -> None:
+    parsed = 0
+    for where, line in block_lines():
+        if (found := program_and_arguments(line)) is None:
+            continue
+        program, arguments = found
+        if program == "worker":
+            WORKER.make_context("worker", arguments)
+        else:
+            name, *rest = arguments
+            assert name in STARTER, f"{where}: {line}"
+            STARTER[name].make_context(name, rest)
+        parsed += 1
+    assert parsed > 20
+
+
+def test_every_command_in_the_prose_exists() -> None:
+    for where, text in inline_code():
+        if (found := program_and_arguments(text)) is None:
+            continue
+        program, arguments = found
+        command: Any = WORKER
+        if program == "starter" and arguments and not arguments[0].startswith("-"):
+            assert arguments[0] in STARTER, f"{where}: {text}"
+            command = STARTER[arguments[0]]
+        options = {option for parameter in command.params for option in parameter.opts}
+        named = {word for word in arguments if word.startswith("--")}
+        assert named <= options | {"--help"}, f"{where}: {text}"
+
+
+def test_the_settings_tables_are_those_of_the_code() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    documented = {name: default for name, default in _ROW.findall(page) if _SETTING.fullmatch(name)}
+    expected = {
+        str(field.validation_alias or f"HOLDFAST_{name.upper()}"): field.get_default(
+            call_default_factory=True
+        )
+        for name, field in Settings.model_fields.items()
+    } | {
+        f"HOLDFAST_LIMITS__{name.upper()}": field.default
+        for name, field in Limits.model_fields.items()
+    }
+    shown = {
+        name: "" if value is None or name == "HOLDFAST_LIMITS" else _plain(value)
+        for name, value in expected.items()
+    }
+    assert documented == shown
+
+
+def test_every_setting_that_is_named_exists() -> None:
+    known = {"OPENAI_API_KEY"}
+    known |= {f"HOLDFAST_{name.upper()}" for name in Settings.model_fields}
+    known |= {f"HOLDFAST_LIMITS__{name.upper()}" for name in Limits.model_fields}
+    files = [*PAGES, ROOT / "docker-compose.yml", ROOT / "Dockerfile"]
+    for file in files:
+        assert set(_SETTING.findall(file.read_text())) <= known, file.name
+
+
+def test_policies_and_provider_chains_load() -> None:
+    policies = all_blocks("yaml")
+    assert policies
+    for block in policies:
+        load_policy(block.text, source=str(block))
+    chains = [block for block in all_blocks("json") if block.title == "HOLDFAST_MODELS"]
+    assert chains
+    for block in chains:
+        Chain.model_validate({"providers": json.loads(block.text)})
+
+
+@pytest.mark.parametrize("block", all_blocks("sql"), ids=str)
+async def test_queries_run(block: Block, stack_settings: Settings) -> None:
+    assert stack_settings.database_url is not None
+    connection = await asyncpg.connect(stack_settings.database_url.get_secret_value())
+    try:
+        for query in block.text.split(";"):
+            if query.strip():
+                await connection.fetch(query)
+    finally:
+        await connection.close()
+
+
+async def test_the_architecture_page_names_every_table_and_every_handler(
+    stack_settings: Settings,
+) -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    assert stack_settings.database_url is not None
+    connection = await asyncpg.connect(stack_settings.database_url.get_secret_value())
+    try:
+        tables = await connection.fetch(
+            "select tablename from pg_tables where schemaname = 'holdfast'"
+        )
+    finally:
+        await connection.close()
+    names = {str(row["tablename"]) for row in tables} - {"schema_version"}
+    names |= {wire.SEND_MESSAGE, wire.DECIDE, wire.APPROVAL_DECISION, wire.TAKE_OVER, wire.CLOSE}
+    names |= {wire.REPLY_AS_HUMAN, wire.HAND_BACK, wire.CANCEL_TURN, wire.STATUS}
+    assert {name for name in names if f"`{name}`" not in page} == set()
+
+
+def _headings(page: Path) -> list[str]:
+    return _HEADING.findall(page.read_text())
+
+
+def _plain(value: object) -> str:
+    return json.dumps(value) if isinstance(value, bool | int | float | list) else str(value)

@@ -1,0 +1,126 @@
+"""The messages of one conversation: what may come in, what waits, what was answered."""
+
+from collections import deque
+
+from temporalio import workflow
+
+from workflows.turns import TurnRunner
+
+with workflow.unsafe.imports_passed_through():
+    from holdfast.domain.conversation import (
+        ConversationStart,
+        ConversationState,
+        CustomerMessage,
+        QueuedMessage,
+        Remembered,
+        TurnResult,
+    )
+    from holdfast.domain.errors import (
+        ConversationBusy,
+        MessageConflict,
+        MessageTooLong,
+        Refused,
+        WrongCustomer,
+    )
+    from holdfast.domain.ids import text_digest
+    from holdfast.domain.steps import RecordedTurn
+
+
+class Intake:
+    """The queue of messages, and what is remembered to answer a repeated one."""
+
+    def __init__(
+        self, start: ConversationStart, state: ConversationState, turns: TurnRunner
+    ) -> None:
+        self._conversation = start.conversation
+        self._limits = start.limits
+        self._state = state
+        self._turns = turns
+        self._repeated: dict[str, RecordedTurn] = {}
+        self.customer = start.customer
+        """Whose conversation it is; what the records say counts."""
+        self.queue: deque[QueuedMessage] = deque()
+        self.results: dict[int, TurnResult | Refused] = {}
+        """How the turns of this run ended."""
+
+    def found(self, message_id: str, recorded: RecordedTurn) -> None:
+        """Note that the records know a message from before this run."""
+        self._repeated[message_id] = recorded
+
+    def check(self, message: CustomerMessage) -> None:
+        """Refuse a message that is too long, somebody else's, or used before with another text.
+
+        Raises:
+            MessageTooLong, WrongCustomer, MessageConflict.
+        """
+        if len(message.text) > self._limits.message_characters:
+            raise MessageTooLong(
+                f"the message has {len(message.text)} characters, the limit is "
+                f"{self._limits.message_characters}"
+            )
+        if message.customer != self.customer:
+            raise WrongCustomer(f"conversation {self._conversation!r} belongs to another customer")
+        known = self._state.remembered.get(message.message_id)
+        repeated = self._repeated.get(message.message_id)
+        digest = known.digest if known else repeated.digest if repeated else None
+        if digest is not None and digest != text_digest(message.text):
+            raise MessageConflict(
+                f"message id {message.message_id!r} was used before with another text"
+            )
+
+    def check_capacity(self, message: CustomerMessage) -> None:
+        """Refuse a new message that there is no room or no time for.
+
+        Raises:
+            ConversationBusy.
+        """
+        if message.on_busy == "reject" and (self._turns.running is not None or self.queue):
+            raise ConversationBusy("a turn is running; send the message again later")
+        if len(self.queue) >= self._limits.queued_messages:
+            raise ConversationBusy(
+                f"{len(self.queue)} messages are waiting already; send this one again later"
+            )
+
+    def knows(self, message: CustomerMessage) -> bool:
+        """Whether the message came before."""
+        id_ = message.message_id
+        return id_ in self._state.remembered or id_ in self._repeated
+
+    def recorded_answer(self, message: CustomerMessage) -> TurnResult | None:
+        """The answer that the records had for the message when this run began."""
+        repeated = self._repeated.get(message.message_id)
+        return repeated.result if repeated else None
+
+    def accept(self, message: CustomerMessage) -> int:
+        """The turn of the message, which joins the queue if it is new.
+
+        One that was accepted by a run that was lost before answering keeps the turn it had.
+        """
+        known = self._state.remembered.get(message.message_id)
+        if known is not None:
+            return known.turn
+        repeated = self._repeated.get(message.message_id)
+        if repeated is not None:
+            turn = repeated.turn
+        else:
+            self._state.turns += 1
+            turn = self._state.turns
+        self._remember(message, turn)
+        queued = QueuedMessage(turn=turn, message=message)
+        if message.on_busy == "interrupt":
+            self.queue.appendleft(queued)
+            self._turns.interrupt(f"interrupted by message {message.message_id}")
+        else:
+            self.queue.append(queued)
+        return turn
+
+    def is_under_way(self, turn: int) -> bool:
+        """Whether the turn runs, waits in the queue, or has ended in this run."""
+        queued = any(one.turn == turn for one in self.queue)
+        return queued or turn == self._turns.running or turn in self.results
+
+    def _remember(self, message: CustomerMessage, turn: int) -> None:
+        remembered = self._state.remembered
+        remembered[message.message_id] = Remembered(turn=turn, digest=text_digest(message.text))
+        while len(remembered) > self._limits.remembered_messages:
+            del remembered[next(iter(remembered))]

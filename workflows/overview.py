@@ -1,0 +1,73 @@
+"""What operators and clients see of a conversation: search attributes, details, status."""
+
+from temporalio import workflow
+
+from workflows.approvals import ApprovalDesk
+
+with workflow.unsafe.imports_passed_through():
+    from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
+
+    from holdfast.domain.conversation import ConversationPhase, ConversationState, PendingApproval
+
+_STATUS = SearchAttributeKey.for_keyword("HoldfastStatus")
+_AGENT = SearchAttributeKey.for_keyword("HoldfastAgent")
+_PRIORITY = SearchAttributeKey.for_keyword("HoldfastPriority")
+
+
+class Overview:
+    """Keeps search attributes and the details in the Temporal UI up to date."""
+
+    def __init__(self, state: ConversationState, desk: ApprovalDesk) -> None:
+        self._state = state
+        self._desk = desk
+        known = workflow.info().typed_search_attributes
+        self._published = {key.name: known.get(key) for key in (_STATUS, _AGENT, _PRIORITY)}
+
+    def phase(self) -> ConversationPhase:
+        """What the conversation waits for, while it is not closed."""
+        if self._state.takeover is not None:
+            return "awaiting_human"
+        return "awaiting_approval" if self._desk.waiting() else "open"
+
+    def pending_approvals(self) -> tuple[PendingApproval, ...]:
+        """The approvals that wait."""
+        return tuple(
+            PendingApproval(
+                id=parked.approval.id,
+                turn=parked.turn,
+                roles=parked.approval.roles,
+                expires_at=parked.approval.expires_at,
+                digest=parked.approval.args_digest,
+            )
+            for parked in self._desk.waiting()
+        )
+
+    def publish(self, *, closed: bool = False) -> None:
+        """Set what has changed; an attribute that is as it was costs nothing."""
+        phase: ConversationPhase = "closed" if closed else self.phase()
+        values = {_STATUS: phase, _AGENT: self._state.agent, _PRIORITY: self._state.priority}
+        changes: list[SearchAttributeUpdate[str]] = []
+        for key, value in values.items():
+            if value is not None and self._published[key.name] != value:
+                changes.append(key.value_set(value))
+                self._published[key.name] = value
+        if changes:
+            workflow.upsert_search_attributes(changes)
+        workflow.set_current_details(self._details(phase))
+
+    def _details(self, phase: ConversationPhase) -> str:
+        state = self._state
+        lines = [f"**{phase}** after {state.turns} turns, agent: {state.agent or 'none'}"]
+        lines += [
+            f"- turn {parked.turn} waits for approval `{parked.approval.id}` by "
+            f"{' and '.join(parked.approval.roles)} since "
+            f"{parked.approval.requested_at:%Y-%m-%d %H:%M} UTC, "
+            f"until {parked.approval.expires_at:%Y-%m-%d %H:%M} UTC"
+            for parked in self._desk.waiting()
+        ]
+        if state.takeover is not None:
+            lines.append(
+                f"- waits for {state.takeover.reviewer or 'a person'} since "
+                f"{state.takeover.since:%Y-%m-%d %H:%M} UTC: {state.takeover.reason}"
+            )
+        return "\n".join(lines)
