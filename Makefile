@@ -17,6 +17,7 @@ up: .venv/installed ## Keep Temporal, Postgres and a worker running until Ctrl-C
 
 test: .venv/installed ## The whole suite
 	$(BIN)/pytest -n $(JOBS) --dist worksteal
+	HOLDFAST_MAX_CACHED_WORKFLOWS=0 $(BIN)/pytest -n $(JOBS) --dist worksteal tests/workflows
 
 check: .venv/installed ## Format, lint, types, import rules
 	$(BIN)/ruff format --check .
@@ -32,7 +33,7 @@ tau2: .venv/installed ## All retail tasks through the whole platform, in both fo
 	$(BIN)/python -m bench.tau2
 
 soak: .venv/installed ## 1,000 turns in one conversation, with duplicates across the seams
-	$(BIN)/pytest -m soak -o addopts="" --import-mode=importlib
+	$(BIN)/pytest -m soak
 
 migrate: .venv/installed ## Bring the database that the settings name up to date
 	$(BIN)/python worker.py --migrate

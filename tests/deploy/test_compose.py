@@ -172,6 +172,7 @@ async def test_the_namespace_script_works_and_can_be_repeated(
     (tmp_path / "temporal").symlink_to(await find_temporal(progress=print))
     environment = {
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
         "TEMPORAL_ADDRESS": str(stack_settings.temporal_address),
         "TEMPORAL_NAMESPACE": tenant,
     }

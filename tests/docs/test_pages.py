@@ -41,6 +41,13 @@ def test_every_link_to_a_file_or_heading_leads_somewhere(page: Path) -> None:
             assert anchor in headings, link
 
 
+def test_every_test_that_is_linked_exists() -> None:
+    named = re.findall(r"\[`(test_\w+)`\]\(([^)]+)\)", (ROOT / "README.md").read_text())
+    assert len(named) >= 7
+    for test, file in named:
+        assert f"def {test}(" in (ROOT / file).read_text(), test
+
+
 def test_every_make_target_exists() -> None:
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M))
     commands = [*block_lines(), *inline_code()]

@@ -69,7 +69,9 @@ async def test_a_broken_promise_is_named_and_ends_with_exit_code_1(
         told, _ = await demo.communicate()
         assert demo.returncode == 1
         said = " ".join(told.decode().split())
-        assert "expected that turn 1 of 'where-is-my-order' is answered; found: failed" in said
+        assert (
+            "expected that turn 1 of 'where-is-my-order' is answered; found: awaiting_human" in said
+        )
         assert _marked(mark) == []
 
 
