@@ -93,10 +93,16 @@ async def test_a_program_that_does_not_exist_leaves_the_reason_in_the_log(scratc
     assert "No such file" in await process.log_tail()
 
 
+def kill_parent(pid: int) -> None:
+    parent = psutil.Process(pid).parent()
+    assert parent is not None
+    parent.kill()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs the parent-death signal of Linux")
 async def test_it_ends_when_its_guard_is_killed(scratch: Path) -> None:
     process = await GuardedProcess.start(python(scratch, SLEEP))
-    psutil.Process(process.pid).parent().kill()
+    kill_parent(process.pid)
     assert await gone(process.pid)
 
 
@@ -114,7 +120,7 @@ async def test_one_whose_guard_was_killed_makes_room_for_the_next(scratch: Path)
     async with data_lock(scratch / "lock", grace_seconds=0) as lock:
         orphan = await GuardedProcess.start(python(scratch, DEAF), lock=lock)
     await until_deaf(orphan)
-    psutil.Process(orphan.pid).parent().kill()
+    kill_parent(orphan.pid)
     async with data_lock(scratch / "lock", grace_seconds=5):
         assert await gone(orphan.pid)
 
