@@ -22,7 +22,7 @@ from holdfast.store.actions import (
     set_open_actions,
 )
 from holdfast.store.audit import append_audit
-from holdfast.store.conversations import append_events
+from holdfast.store.events import append_events
 from holdfast.store.faults import reach
 from holdfast.store.pool import Connection
 from holdfast.subgraphs.action import ActionContext, ActionRefused, AnyAction

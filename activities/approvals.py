@@ -21,7 +21,7 @@ from holdfast.store.approvals import (
     set_approval_state,
 )
 from holdfast.store.audit import append_audit
-from holdfast.store.conversations import append_events
+from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
 
 

@@ -18,7 +18,7 @@ from holdfast.domain.steps import (
     RecordedTurn,
     TakeoverRequest,
 )
-from holdfast.store import conversations
+from holdfast.store import conversations, events, transcript, turns
 from holdfast.store.steps import NewMessage
 
 
@@ -44,7 +44,7 @@ class ConversationActivities:
     async def recall_turn(self, request: RecallRequest) -> RecordedTurn:
         """Find what a message was answered."""
         async with self._pool.acquire() as connection:
-            found = await conversations.find_turn(
+            found = await turns.find_turn(
                 connection, request.tenant, request.conversation, request.message_id
             )
         if found is None:
@@ -55,7 +55,7 @@ class ConversationActivities:
     async def end_turn(self, request: EndTurnRequest) -> TurnResult:
         """End a turn that no subgraph ended; one that has ended keeps its end."""
         async with self._pool.acquire() as connection:
-            return await conversations.end_turn(
+            return await turns.end_turn(
                 connection,
                 tenant=request.tenant,
                 conversation=request.conversation,
@@ -70,7 +70,7 @@ class ConversationActivities:
     async def record_human_turn(self, request: HumanTurnRequest) -> int:
         """Append a person's message, once for each id; its number."""
         async with self._pool.acquire() as connection, connection.transaction():
-            return await conversations.append_message(
+            return await transcript.append_message(
                 connection,
                 request.tenant,
                 request.conversation,
@@ -93,7 +93,7 @@ class ConversationActivities:
             data: dict[str, JsonValue] = {"reviewer": request.reviewer} if held else {}
             if request.note:
                 data["note"] = request.note
-                await conversations.append_message(
+                await transcript.append_message(
                     connection,
                     request.tenant,
                     request.conversation,
@@ -101,9 +101,7 @@ class ConversationActivities:
                     NewMessage(role="note", text=request.note),
                 )
             event = NewEvent(type="taken_over" if held else "handed_back", data=data)
-            await conversations.append_events(
-                connection, request.tenant, request.conversation, [event]
-            )
+            await events.append_events(connection, request.tenant, request.conversation, [event])
 
     @activity.defn(name=wire.CLOSE_CONVERSATION)
     async def close_conversation(self, request: CloseRequest) -> None:
@@ -117,7 +115,7 @@ class ConversationActivities:
             data: dict[str, JsonValue] = {"reason": request.reason}
             if request.farewell:
                 data["farewell"] = request.farewell
-            await conversations.append_events(
+            await events.append_events(
                 connection,
                 request.tenant,
                 request.conversation,

@@ -42,8 +42,9 @@ from holdfast.runtime.settings import Settings, read_settings
 from holdfast.sending import send_message
 from holdfast.store import approvals, conversations
 from holdfast.store.approvals import ApprovalRecord
-from holdfast.store.conversations import ConversationRecord, MessageRecord
+from holdfast.store.conversations import ConversationRecord
 from holdfast.store.pool import Pool, open_pool
+from holdfast.store.transcript import MessageRecord
 from holdfast.views import ConversationView, ListedConversation, SentMessage
 
 _ANSWER_SECONDS = 300.0
@@ -181,7 +182,7 @@ class HoldfastClient:
     async def messages(self, conversation: str, *, after: int = 0) -> list[MessageRecord]:
         """The messages numbered above `after`, oldest first; none where nothing is recorded."""
         async with self._records.connection() as connection:
-            return await conversations.read_messages(
+            return await transcript.read_messages(
                 connection, self.tenant, conversation, after=after
             )
 

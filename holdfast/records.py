@@ -11,16 +11,11 @@ from holdfast.domain.errors import ConfigurationError, Unavailable
 from holdfast.domain.events import Event
 from holdfast.store.actions import read_actions
 from holdfast.store.approvals import list_approvals
-from holdfast.store.conversations import (
-    ConversationRecord,
-    MessageRecord,
-    read_conversation,
-    read_events,
-    read_message,
-    read_messages,
-)
+from holdfast.store.conversations import ConversationRecord, read_conversation
+from holdfast.store.events import read_events
 from holdfast.store.llm_calls import count_calls
 from holdfast.store.pool import CONNECT_TIMEOUT_SECONDS, TRANSIENT_ERRORS, Connection, Pool
+from holdfast.store.transcript import MessageRecord, read_message, read_messages
 from holdfast.views import ConversationView, History
 
 _POLL_SECONDS = 0.2

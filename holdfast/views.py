@@ -8,7 +8,7 @@ from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import Citation
 from holdfast.store.actions import ActionRecord
 from holdfast.store.approvals import ApprovalRecord
-from holdfast.store.conversations import MessageRecord
+from holdfast.store.transcript import MessageRecord
 
 
 class SentMessage(Frozen):

@@ -1,17 +1,14 @@
-"""Conversations, their turns, messages and events: what is recorded outside of a subgraph's step."""
+"""Conversations: opened, forked, and what they wait for."""
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from holdfast.domain.conversation import CustomerMessage, TurnResult
 from holdfast.domain.errors import ConversationExists, ConversationNotFound, TurnNotFound
-from holdfast.domain.events import Event, NewEvent
-from holdfast.domain.ids import text_digest
+from holdfast.domain.events import NewEvent
 from holdfast.domain.model import Frozen
-from holdfast.domain.steps import Opened, RecordedTurn
+from holdfast.domain.steps import Opened
+from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
-from holdfast.store.steps import NewMessage
+from holdfast.store.turns import find_turn
 
 
 class ConversationRecord(Frozen):
@@ -31,19 +28,6 @@ class ConversationRecord(Frozen):
     created_at: datetime
     updated_at: datetime
     closed_at: datetime | None
-
-
-class MessageRecord(Frozen):
-    """A message as people read it."""
-
-    seq: int
-    turn: int
-    role: str
-    author: str | None
-    text: str
-    citations: tuple[dict[str, Any], ...]
-    degraded: bool
-    at: datetime
 
 
 async def open_conversation(
@@ -91,231 +75,6 @@ async def open_conversation(
     )
 
 
-async def find_turn(
-    connection: Connection, tenant: str, conversation: str, message_id: str
-) -> RecordedTurn | None:
-    """The turn that a message id started, with the answer it got first."""
-    row = await connection.fetchrow(
-        "select turn, message_digest, result, reply_seq from holdfast.turns "
-        "where tenant = $1 and conversation = $2 and message_id = $3",
-        tenant,
-        conversation,
-        message_id,
-    )
-    if row is None:
-        return None
-    result = row["result"] and TurnResult.model_validate(
-        {**row["result"], "reply_seq": row["reply_seq"]}
-    )
-    return RecordedTurn(turn=row["turn"], digest=row["message_digest"], result=result)
-
-
-async def append_events(
-    connection: Connection, tenant: str, conversation: str, events: Sequence[NewEvent]
-) -> int:
-    """Number and record events; the last one's number. Part of the caller's transaction."""
-    last = await connection.fetchval(
-        """
-        with numbers as (
-            update holdfast.conversations
-               set last_event = last_event + jsonb_array_length($3), updated_at = now()
-             where tenant = $1 and id = $2
-            returning last_event - jsonb_array_length($3) as before, last_event
-        ), announced as (
-            insert into holdfast.events (tenant, conversation, seq, type, turn, data)
-            select $1, $2, before + ordinal, event ->> 'type', (event ->> 'turn')::int,
-                   event -> 'data'
-              from numbers, jsonb_array_elements($3) with ordinality as new (event, ordinal)
-        )
-        select last_event from numbers
-        """,
-        tenant,
-        conversation,
-        [event.model_dump(mode="json") for event in events],
-    )
-    if last is None:
-        raise ConversationNotFound(f"conversation {tenant}/{conversation} has no records")
-    return int(last)
-
-
-async def append_message(
-    connection: Connection,
-    tenant: str,
-    conversation: str,
-    turn: int,
-    message: NewMessage,
-    *,
-    request_id: str | None = None,
-) -> int:
-    """Number and record a message and the event that announces it; the message's number.
-
-    A message that was recorded under the same `request_id` before keeps its number.
-    """
-    if request_id is not None:
-        await connection.execute(
-            "select from holdfast.conversations where tenant = $1 and id = $2 for update",
-            tenant,
-            conversation,
-        )
-        known = await connection.fetchval(
-            "select seq from holdfast.messages "
-            "where tenant = $1 and conversation = $2 and request_id = $3",
-            tenant,
-            conversation,
-            request_id,
-        )
-        if known is not None:
-            return int(known)
-    kind = "message_received" if message.role == "customer" else "message_sent"
-    seq = await connection.fetchval(
-        """
-        with numbers as (
-            update holdfast.conversations
-               set last_message = last_message + 1, last_event = last_event + 1, updated_at = now()
-             where tenant = $1 and id = $2
-            returning last_message, last_event
-        ), said as (
-            insert into holdfast.messages
-                (tenant, conversation, seq, turn, role, author, text, citations, degraded,
-                 request_id)
-            select $1, $2, last_message, $3, $4, $5, $6, $7, $8, $10 from numbers
-        ), announced as (
-            insert into holdfast.events (tenant, conversation, seq, type, turn, data)
-            select $1, $2, last_event, $9, $3,
-                   jsonb_build_object('message', last_message, 'role', $4::text)
-              from numbers
-        )
-        select last_message from numbers
-        """,
-        tenant,
-        conversation,
-        turn,
-        message.role,
-        message.author,
-        message.text,
-        message.citations,
-        message.degraded,
-        kind,
-        request_id,
-    )
-    return int(seq)
-
-
-async def end_turn(
-    connection: Connection,
-    *,
-    tenant: str,
-    conversation: str,
-    turn: int,
-    status: str,
-    reason: str,
-    text: str | None,
-    message: CustomerMessage | None,
-) -> TurnResult:
-    """End a turn that no subgraph ended; a turn that had ended before keeps its end.
-
-    The steps that were still running are closed, so that a late commit of theirs is refused.
-    """
-    async with connection.transaction():
-        if message is not None and await _begin_turn(
-            connection, tenant, conversation, turn, message
-        ):
-            await append_message(
-                connection,
-                tenant,
-                conversation,
-                turn,
-                NewMessage(role="customer", author=message.customer, text=message.text),
-            )
-        row = await connection.fetchrow(
-            "select status, result, reply_seq, ended_at from holdfast.turns "
-            "where tenant = $1 and conversation = $2 and turn = $3 for update",
-            tenant,
-            conversation,
-            turn,
-        )
-        if row is None:
-            raise TurnNotFound(f"conversation {tenant}/{conversation} has no turn {turn}")
-        if row["ended_at"] is not None:
-            return TurnResult.model_validate({**row["result"], "reply_seq": row["reply_seq"]})
-        seq = text and await append_message(
-            connection, tenant, conversation, turn, NewMessage(role="assistant", text=text)
-        )
-        result = TurnResult.model_validate(
-            {"turn": turn, "status": status, "reply": text, "reply_seq": seq or None}
-        )
-        await connection.execute(
-            """
-            update holdfast.turns
-               set status = $4, error = $5, ended_at = now(),
-                   result = coalesce(result, $6), reply_seq = coalesce(reply_seq, $7)
-             where tenant = $1 and conversation = $2 and turn = $3
-            """,
-            tenant,
-            conversation,
-            turn,
-            status,
-            reason,
-            result.model_dump(mode="json"),
-            seq or None,
-        )
-        await connection.execute(
-            """
-            update holdfast.steps set run = 'ended', attempt = 0, outcome = '{"kind": "discarded"}'
-             where tenant = $1 and conversation = $2 and turn = $3 and outcome is null
-            """,
-            tenant,
-            conversation,
-            turn,
-        )
-        await connection.execute(
-            "delete from holdfast.graph_checkpoints "
-            "where tenant = $1 and conversation = $2 and turn = $3",
-            tenant,
-            conversation,
-            turn,
-        )
-        if status == "awaiting_human":
-            await connection.execute(
-                "update holdfast.conversations set status = 'awaiting_human' "
-                "where tenant = $1 and id = $2",
-                tenant,
-                conversation,
-            )
-        await append_events(
-            connection,
-            tenant,
-            conversation,
-            [NewEvent(type="turn_ended", turn=turn, data={"status": status, "reason": reason})],
-        )
-    return result
-
-
-async def _begin_turn(
-    connection: Connection, tenant: str, conversation: str, turn: int, message: CustomerMessage
-) -> bool:
-    inserted = await connection.fetchval(
-        """
-        insert into holdfast.turns (tenant, conversation, turn, message_id, message_digest)
-        values ($1, $2, $3, $4, $5) on conflict do nothing returning true
-        """,
-        tenant,
-        conversation,
-        turn,
-        message.message_id,
-        text_digest(message.text),
-    )
-    if inserted:
-        await connection.execute(
-            "update holdfast.conversations set turns = greatest(turns, $3) "
-            "where tenant = $1 and id = $2",
-            tenant,
-            conversation,
-            turn,
-        )
-    return bool(inserted)
-
-
 async def set_phase(
     connection: Connection, tenant: str, conversation: str, phase: str, held_by: str | None = None
 ) -> bool:
@@ -360,56 +119,6 @@ async def read_conversation(
     if row is None:
         raise ConversationNotFound(f"tenant {tenant!r} has no conversation {conversation!r}")
     return ConversationRecord.model_validate(dict(row))
-
-
-async def read_messages(
-    connection: Connection, tenant: str, conversation: str, *, after: int = 0
-) -> list[MessageRecord]:
-    """The messages numbered above `after`, oldest first."""
-    rows = await connection.fetch(
-        """
-        select seq, turn, role, author, text, citations, degraded, created_at as at
-          from holdfast.messages
-         where tenant = $1 and conversation = $2 and seq > $3 order by seq
-        """,
-        tenant,
-        conversation,
-        after,
-    )
-    return [MessageRecord.model_validate(dict(row)) for row in rows]
-
-
-async def read_message(
-    connection: Connection, tenant: str, conversation: str, seq: int
-) -> MessageRecord | None:
-    """One message by its number."""
-    found = await connection.fetchrow(
-        """
-        select seq, turn, role, author, text, citations, degraded, created_at as at
-          from holdfast.messages where tenant = $1 and conversation = $2 and seq = $3
-        """,
-        tenant,
-        conversation,
-        seq,
-    )
-    return MessageRecord.model_validate(dict(found)) if found else None
-
-
-async def read_events(
-    connection: Connection, tenant: str, conversation: str, *, after: int = 0, limit: int = 1_000
-) -> list[Event]:
-    """At most `limit` events numbered above `after`, oldest first."""
-    rows = await connection.fetch(
-        """
-        select seq, type, turn, data, created_at as at from holdfast.events
-         where tenant = $1 and conversation = $2 and seq > $3 order by seq limit $4
-        """,
-        tenant,
-        conversation,
-        after,
-        limit,
-    )
-    return [Event.model_validate(dict(row)) for row in rows]
 
 
 async def fork_conversation(

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from holdfast.client import HoldfastClient
 from holdfast.domain.errors import ConversationNotFound, HoldfastError
 from holdfast.domain.events import Event
-from holdfast.store.conversations import MessageRecord
+from holdfast.store.transcript import MessageRecord
 
 _SHOWN_ROLES = ("assistant", "human")
 

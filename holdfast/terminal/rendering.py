@@ -13,7 +13,8 @@ from holdfast.domain.approval import ApprovalStatus
 from holdfast.domain.events import Event
 from holdfast.domain.outcomes import Citation
 from holdfast.store.approvals import ApprovalRecord
-from holdfast.store.conversations import ConversationRecord, MessageRecord
+from holdfast.store.conversations import ConversationRecord
+from holdfast.store.transcript import MessageRecord
 from holdfast.views import ConversationView, ListedConversation, SentMessage
 
 _WHO = {"customer": "green", "assistant": "cyan", "human": "magenta", "note": "yellow"}

@@ -51,8 +51,12 @@ class Story:
         await self._rejected_return()
         conversations = (WHERE_IS_IT, POLICY, ADDRESS, CANCELLATION, RETURN)
         with self._narrator.timing("the conversations are closed; a message would reopen them"):
-            for conversation in conversations:
-                await self._client.close(conversation, reason="the demonstration is over")
+            await asyncio.gather(
+                *(
+                    self._client.close(conversation, reason="the demonstration is over")
+                    for conversation in conversations
+                )
+            )
         return await summarise(
             self._client,
             self._settings,
@@ -219,5 +223,5 @@ class Story:
         times = 1 if state == "executed" else 0
         promise = f"{name} is the one action, {state}, by the policy's {verdict}, {times} times"
         expect(found == [(name, state, verdict, times)], promise, found)
-        how_often = "once" if times else "never"
-        self._narrator.notes(f"{name} is {state}: it was carried out {how_often}")
+        done = "carried out once" if times else "never carried out"
+        self._narrator.notes(f"{name} is {state}: it was {done}")

@@ -9,7 +9,8 @@ from holdfast.domain.errors import StaleAttempt
 from holdfast.domain.events import NewEvent
 from holdfast.domain.steps import Ended
 from holdfast.runtime.settings import Settings
-from holdfast.store.conversations import end_turn, open_conversation, read_events, read_messages
+from holdfast.store.conversations import open_conversation
+from holdfast.store.events import read_events
 from holdfast.store.pool import Pool, open_pool
 from holdfast.store.steps import (
     NewMessage,
@@ -19,6 +20,8 @@ from holdfast.store.steps import (
     commit_step,
     save_snapshot,
 )
+from holdfast.store.transcript import read_messages
+from holdfast.store.turns import end_turn
 
 MESSAGE = CustomerMessage(message_id="m1", customer="cust", text="hello")
 

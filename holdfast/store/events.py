@@ -1,0 +1,52 @@
+"""Events of a conversation: numbered and recorded in the transaction that causes them."""
+
+from collections.abc import Sequence
+
+from holdfast.domain.errors import ConversationNotFound
+from holdfast.domain.events import Event, NewEvent
+from holdfast.store.pool import Connection
+
+
+async def append_events(
+    connection: Connection, tenant: str, conversation: str, events: Sequence[NewEvent]
+) -> int:
+    """Number and record events; the last one's number. Part of the caller's transaction."""
+    last = await connection.fetchval(
+        """
+        with numbers as (
+            update holdfast.conversations
+               set last_event = last_event + jsonb_array_length($3), updated_at = now()
+             where tenant = $1 and id = $2
+            returning last_event - jsonb_array_length($3) as before, last_event
+        ), announced as (
+            insert into holdfast.events (tenant, conversation, seq, type, turn, data)
+            select $1, $2, before + ordinal, event ->> 'type', (event ->> 'turn')::int,
+                   event -> 'data'
+              from numbers, jsonb_array_elements($3) with ordinality as new (event, ordinal)
+        )
+        select last_event from numbers
+        """,
+        tenant,
+        conversation,
+        [event.model_dump(mode="json") for event in events],
+    )
+    if last is None:
+        raise ConversationNotFound(f"conversation {tenant}/{conversation} has no records")
+    return int(last)
+
+
+async def read_events(
+    connection: Connection, tenant: str, conversation: str, *, after: int = 0, limit: int = 1_000
+) -> list[Event]:
+    """At most `limit` events numbered above `after`, oldest first."""
+    rows = await connection.fetch(
+        """
+        select seq, type, turn, data, created_at as at from holdfast.events
+         where tenant = $1 and conversation = $2 and seq > $3 order by seq limit $4
+        """,
+        tenant,
+        conversation,
+        after,
+        limit,
+    )
+    return [Event.model_validate(dict(row)) for row in rows]

@@ -1,0 +1,117 @@
+"""The messages of a conversation, outside of those that a subgraph's step commits."""
+
+from datetime import datetime
+from typing import Any
+
+from holdfast.domain.model import Frozen
+from holdfast.store.pool import Connection
+from holdfast.store.steps import NewMessage
+
+
+class MessageRecord(Frozen):
+    """A message as people read it."""
+
+    seq: int
+    turn: int
+    role: str
+    author: str | None
+    text: str
+    citations: tuple[dict[str, Any], ...]
+    degraded: bool
+    at: datetime
+
+
+async def append_message(
+    connection: Connection,
+    tenant: str,
+    conversation: str,
+    turn: int,
+    message: NewMessage,
+    *,
+    request_id: str | None = None,
+) -> int:
+    """Number and record a message and the event that announces it; the message's number.
+
+    A message that was recorded under the same `request_id` before keeps its number.
+    """
+    if request_id is not None:
+        await connection.execute(
+            "select from holdfast.conversations where tenant = $1 and id = $2 for update",
+            tenant,
+            conversation,
+        )
+        known = await connection.fetchval(
+            "select seq from holdfast.messages "
+            "where tenant = $1 and conversation = $2 and request_id = $3",
+            tenant,
+            conversation,
+            request_id,
+        )
+        if known is not None:
+            return int(known)
+    kind = "message_received" if message.role == "customer" else "message_sent"
+    seq = await connection.fetchval(
+        """
+        with numbers as (
+            update holdfast.conversations
+               set last_message = last_message + 1, last_event = last_event + 1, updated_at = now()
+             where tenant = $1 and id = $2
+            returning last_message, last_event
+        ), said as (
+            insert into holdfast.messages
+                (tenant, conversation, seq, turn, role, author, text, citations, degraded,
+                 request_id)
+            select $1, $2, last_message, $3, $4, $5, $6, $7, $8, $10 from numbers
+        ), announced as (
+            insert into holdfast.events (tenant, conversation, seq, type, turn, data)
+            select $1, $2, last_event, $9, $3,
+                   jsonb_build_object('message', last_message, 'role', $4::text)
+              from numbers
+        )
+        select last_message from numbers
+        """,
+        tenant,
+        conversation,
+        turn,
+        message.role,
+        message.author,
+        message.text,
+        message.citations,
+        message.degraded,
+        kind,
+        request_id,
+    )
+    return int(seq)
+
+
+async def read_messages(
+    connection: Connection, tenant: str, conversation: str, *, after: int = 0
+) -> list[MessageRecord]:
+    """The messages numbered above `after`, oldest first."""
+    rows = await connection.fetch(
+        """
+        select seq, turn, role, author, text, citations, degraded, created_at as at
+          from holdfast.messages
+         where tenant = $1 and conversation = $2 and seq > $3 order by seq
+        """,
+        tenant,
+        conversation,
+        after,
+    )
+    return [MessageRecord.model_validate(dict(row)) for row in rows]
+
+
+async def read_message(
+    connection: Connection, tenant: str, conversation: str, seq: int
+) -> MessageRecord | None:
+    """One message by its number."""
+    found = await connection.fetchrow(
+        """
+        select seq, turn, role, author, text, citations, degraded, created_at as at
+          from holdfast.messages where tenant = $1 and conversation = $2 and seq = $3
+        """,
+        tenant,
+        conversation,
+        seq,
+    )
+    return MessageRecord.model_validate(dict(found)) if found else None

@@ -1,0 +1,145 @@
+"""Turns: found by their message id, and ended where no subgraph ended them."""
+
+from holdfast.domain.conversation import CustomerMessage, TurnResult
+from holdfast.domain.errors import TurnNotFound
+from holdfast.domain.events import NewEvent
+from holdfast.domain.ids import text_digest
+from holdfast.domain.steps import RecordedTurn
+from holdfast.store.events import append_events
+from holdfast.store.pool import Connection
+from holdfast.store.steps import NewMessage
+from holdfast.store.transcript import append_message
+
+
+async def find_turn(
+    connection: Connection, tenant: str, conversation: str, message_id: str
+) -> RecordedTurn | None:
+    """The turn that a message id started, with the answer it got first."""
+    row = await connection.fetchrow(
+        "select turn, message_digest, result, reply_seq from holdfast.turns "
+        "where tenant = $1 and conversation = $2 and message_id = $3",
+        tenant,
+        conversation,
+        message_id,
+    )
+    if row is None:
+        return None
+    result = row["result"] and TurnResult.model_validate(
+        {**row["result"], "reply_seq": row["reply_seq"]}
+    )
+    return RecordedTurn(turn=row["turn"], digest=row["message_digest"], result=result)
+
+
+async def end_turn(
+    connection: Connection,
+    *,
+    tenant: str,
+    conversation: str,
+    turn: int,
+    status: str,
+    reason: str,
+    text: str | None,
+    message: CustomerMessage | None,
+) -> TurnResult:
+    """End a turn that no subgraph ended; a turn that had ended before keeps its end.
+
+    The steps that were still running are closed, so that a late commit of theirs is refused.
+    """
+    async with connection.transaction():
+        if message is not None and await _begin_turn(
+            connection, tenant, conversation, turn, message
+        ):
+            await append_message(
+                connection,
+                tenant,
+                conversation,
+                turn,
+                NewMessage(role="customer", author=message.customer, text=message.text),
+            )
+        row = await connection.fetchrow(
+            "select status, result, reply_seq, ended_at from holdfast.turns "
+            "where tenant = $1 and conversation = $2 and turn = $3 for update",
+            tenant,
+            conversation,
+            turn,
+        )
+        if row is None:
+            raise TurnNotFound(f"conversation {tenant}/{conversation} has no turn {turn}")
+        if row["ended_at"] is not None:
+            return TurnResult.model_validate({**row["result"], "reply_seq": row["reply_seq"]})
+        seq = text and await append_message(
+            connection, tenant, conversation, turn, NewMessage(role="assistant", text=text)
+        )
+        result = TurnResult.model_validate(
+            {"turn": turn, "status": status, "reply": text, "reply_seq": seq or None}
+        )
+        await connection.execute(
+            """
+            update holdfast.turns
+               set status = $4, error = $5, ended_at = now(),
+                   result = coalesce(result, $6), reply_seq = coalesce(reply_seq, $7)
+             where tenant = $1 and conversation = $2 and turn = $3
+            """,
+            tenant,
+            conversation,
+            turn,
+            status,
+            reason,
+            result.model_dump(mode="json"),
+            seq or None,
+        )
+        await connection.execute(
+            """
+            update holdfast.steps set run = 'ended', attempt = 0, outcome = '{"kind": "discarded"}'
+             where tenant = $1 and conversation = $2 and turn = $3 and outcome is null
+            """,
+            tenant,
+            conversation,
+            turn,
+        )
+        await connection.execute(
+            "delete from holdfast.graph_checkpoints "
+            "where tenant = $1 and conversation = $2 and turn = $3",
+            tenant,
+            conversation,
+            turn,
+        )
+        if status == "awaiting_human":
+            await connection.execute(
+                "update holdfast.conversations set status = 'awaiting_human' "
+                "where tenant = $1 and id = $2",
+                tenant,
+                conversation,
+            )
+        await append_events(
+            connection,
+            tenant,
+            conversation,
+            [NewEvent(type="turn_ended", turn=turn, data={"status": status, "reason": reason})],
+        )
+    return result
+
+
+async def _begin_turn(
+    connection: Connection, tenant: str, conversation: str, turn: int, message: CustomerMessage
+) -> bool:
+    inserted = await connection.fetchval(
+        """
+        insert into holdfast.turns (tenant, conversation, turn, message_id, message_digest)
+        values ($1, $2, $3, $4, $5) on conflict do nothing returning true
+        """,
+        tenant,
+        conversation,
+        turn,
+        message.message_id,
+        text_digest(message.text),
+    )
+    if inserted:
+        await connection.execute(
+            "update holdfast.conversations set turns = greatest(turns, $3) "
+            "where tenant = $1 and id = $2",
+            tenant,
+            conversation,
+            turn,
+        )
+    return bool(inserted)
