@@ -40,7 +40,7 @@ from holdfast.requests import Requests
 from holdfast.runtime.connection import connect_temporal, require_database_url, resolve
 from holdfast.runtime.settings import Settings, read_settings
 from holdfast.sending import send_message
-from holdfast.store import approvals, conversations
+from holdfast.store import approvals, conversations, transcript
 from holdfast.store.approvals import ApprovalRecord
 from holdfast.store.conversations import ConversationRecord
 from holdfast.store.pool import Pool, open_pool
