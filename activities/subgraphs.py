@@ -9,6 +9,7 @@ from temporalio import activity
 from activities.attempts import beating, bounded_attempts
 from activities.proposals import Origin, ask_for_approval, judge, recorded_actions
 from activities.services import PooledReads, Services
+from activities.summaries import summarize, transcript_with
 from holdfast.domain import wire
 from holdfast.domain.conversation import TurnResult
 from holdfast.domain.errors import StaleAttempt
@@ -32,6 +33,7 @@ from holdfast.store.steps import (
     NewMessage,
     StepCommit,
     StepKey,
+    Summary,
     begin_step,
     commit_step,
     save_snapshot,
@@ -85,8 +87,11 @@ class SubgraphActivities:
             if begun.outcome is not None:
                 return _recorded(key, begun.outcome)
             model = self._model(key, begun)
-            end = await self._run_graph(request, key, begun, model, progress)
+            starts_agent = request.step == request.thread and request.subgraph != wire.TRIAGE
+            summary = await summarize(model, begun) if starts_agent else None
+            end = await self._run_graph(request, key, begun, summary, model, progress)
             commit = await self._commit(request, begun, end, degraded=model.usage.degraded)
+            commit = commit.model_copy(update={"summary": summary})
             await reach("before_commit")
             outcome = await commit_step(self._services.pool, key, commit)
             await reach("after_commit")
@@ -107,6 +112,7 @@ class SubgraphActivities:
         request: StepRequest,
         key: StepKey,
         begun: BegunStep,
+        summary: Summary | None,
         model: LedgeredModel,
         progress: Progress,
     ) -> StepEnd:
@@ -126,11 +132,12 @@ class SubgraphActivities:
             asked_back=request.asked_back,
         )
         resumes = request.step != request.thread
+        said_before, messages = transcript_with(begun, summary)
+        transcript = [TranscriptMessage.model_validate(one.model_dump()) for one in messages]
+        if said_before:
+            transcript.insert(0, TranscriptMessage(seq=0, turn=0, role="summary", text=said_before))
         start = StepStart(
-            transcript=[
-                TranscriptMessage.model_validate(message.model_dump())
-                for message in begun.transcript
-            ],
+            transcript=transcript,
             snapshot=begun.snapshot,
             results=begun.results if resumes and not begun.own_snapshot else None,
         )

@@ -144,15 +144,24 @@ async def fork_conversation(
             raise TurnNotFound(
                 f"conversation {source!r} has no finished turn {turn}; it has {original.turns} turns"
             )
+        last = await connection.fetchval(
+            """
+            select coalesce(min(seq) filter (where turn > $3) - 1, max(seq))
+              from holdfast.messages where tenant = $1 and conversation = $2
+            """,
+            tenant,
+            source,
+            turn,
+        )
         created = await connection.fetchval(
             """
             insert into holdfast.conversations
                 (tenant, id, customer, status, agent, priority, language, turns, last_message,
-                 last_event, forked_from, closed_at)
-            select tenant, $4, customer, 'closed', turn.agent, priority, language, $3,
-                   (select count(*) from holdfast.messages
-                     where tenant = $1 and conversation = $2 and messages.turn <= $3),
-                   0, $2 || '@' || $3, now()
+                 summary, summarized_through, forked_from, closed_at)
+            select tenant, $4, customer, 'closed', turn.agent, priority, language, $3::int, $5::int,
+                   case when summarized_through <= $5 then summary else '' end,
+                   case when summarized_through <= $5 then summarized_through else 0 end,
+                   $2 || '@' || ($3::int)::text, now()
               from holdfast.conversations
               join holdfast.turns as turn using (tenant)
              where tenant = $1 and id = $2 and turn.conversation = $2 and turn.turn = $3
@@ -162,6 +171,7 @@ async def fork_conversation(
             source,
             turn,
             target,
+            last,
         )
         if not created:
             raise ConversationExists(f"tenant {tenant!r} already has a conversation {target!r}")
@@ -170,15 +180,14 @@ async def fork_conversation(
             insert into holdfast.messages
                 (tenant, conversation, seq, turn, role, author, text, citations, degraded,
                  created_at)
-            select tenant, $4, row_number() over (order by seq), turn, role, author, text,
-                   citations, degraded, created_at
+            select tenant, $3, seq, turn, role, author, text, citations, degraded, created_at
               from holdfast.messages
-             where tenant = $1 and conversation = $2 and turn <= $3
+             where tenant = $1 and conversation = $2 and seq <= $4
             """,
             tenant,
             source,
-            turn,
             target,
+            last,
         )
         await connection.execute(
             """

@@ -17,8 +17,8 @@ from holdfast.domain.outcomes import ActionResult
 from holdfast.domain.steps import RecordedTurn
 from holdfast.store.pool import Pool
 
-TRANSCRIPT_WINDOW = 30
-"""Messages that a subgraph sees, the newest."""
+TRANSCRIPT_LIMIT = 60
+"""The most messages that a step reads, the newest of those that no summary covers."""
 
 
 class StepKey(Frozen):
@@ -46,7 +46,8 @@ class StoredMessage(Frozen):
 class BegunStep(Frozen):
     """Everything a step needs to know, read in the statement that began it.
 
-    `outcome` is set when the step was committed before. `snapshot` is the graph's checkpoint: of
+    `outcome` is set when the step was committed before. `transcript` begins after what `summary`
+    covers. `snapshot` is the graph's checkpoint: of
     this step, or of the one it resumes. `calls` are the recorded model calls of the graph's run.
     """
 
@@ -54,6 +55,7 @@ class BegunStep(Frozen):
     language: str
     outcome: dict[str, Any] | None
     repeated: RecordedTurn | None
+    summary: str
     transcript: tuple[StoredMessage, ...]
     snapshot: bytes | None
     own_snapshot: bool
@@ -102,6 +104,13 @@ class NewApproval(Frozen):
     expires_at: str
 
 
+class Summary(Frozen):
+    """What was said up to and including message `through`, in short."""
+
+    text: str
+    through: int
+
+
 class StepCommit(Frozen):
     """What a step leaves behind, all of it or nothing.
 
@@ -122,6 +131,7 @@ class StepCommit(Frozen):
     actions: tuple[NewAction, ...] = ()
     approval: NewApproval | None = None
     snapshot: bytes | None = None
+    summary: Summary | None = None
 
 
 _BEGIN_TURN = """
@@ -158,7 +168,7 @@ claimed as (
      where step.outcome is null and (step.run <> excluded.run or step.attempt <= excluded.attempt)
     returning 1
 )
-select conversation.customer, conversation.language,
+select conversation.customer, conversation.language, conversation.summary,
        exists (select from claimed) as claimed,
        (select outcome from holdfast.steps
          where tenant = $1 and conversation = $2 and turn = $3 and step = $4) as outcome,
@@ -166,8 +176,8 @@ select conversation.customer, conversation.language,
        (select jsonb_agg(line order by (line ->> 'seq')::int) from (
             select jsonb_build_object('seq', seq, 'turn', turn, 'role', role, 'text', text) as line
               from holdfast.messages
-             where tenant = $1 and conversation = $2
-             order by seq desc limit {window}) as lines) as transcript,
+             where tenant = $1 and conversation = $2 and seq > conversation.summarized_through
+             order by seq desc limit {limit}) as lines) as transcript,
        (select jsonb_agg(to_jsonb(call) - 'request') from holdfast.llm_calls as call
          where tenant = $1 and conversation = $2 and turn = $3 and thread = $5) as calls,
        kept.snapshot, kept.step = $4 as own_snapshot,
@@ -201,7 +211,7 @@ def _begin_statement(*, first: bool) -> str:
             subgraph="$12" if first else "$8",
             not_repeated=f"{_FIRST_TURN_OF_MESSAGE} is null" if first else "true",
             repeated=_FIRST_TURN_OF_MESSAGE if first else "null::jsonb",
-            window=TRANSCRIPT_WINDOW,
+            limit=TRANSCRIPT_LIMIT,
         )
     )
 
@@ -248,7 +258,8 @@ async def begin_step(
         language=row["language"],
         outcome=row["outcome"],
         repeated=repeated,
-        transcript=tuple(transcript[-TRANSCRIPT_WINDOW:]),
+        summary=row["summary"],
+        transcript=tuple(transcript[-TRANSCRIPT_LIMIT:]),
         snapshot=row["snapshot"],
         own_snapshot=bool(row["own_snapshot"]),
         calls=tuple(row["calls"] or ()),
@@ -268,6 +279,8 @@ with fence as (
            last_event = last_event + jsonb_array_length($9),
            status = coalesce($10, status), agent = coalesce($11, agent),
            priority = coalesce($12, priority), language = coalesce($13, language),
+           summary = coalesce($19, summary),
+           summarized_through = coalesce($20, summarized_through),
            updated_at = now()
      where tenant = $1 and id = $2 and exists (select from fence)
     returning last_message, last_message - jsonb_array_length($8) as message_before,
@@ -362,6 +375,8 @@ async def commit_step(pool: Pool, key: StepKey, commit: StepCommit) -> dict[str,
         [action.model_dump(mode="json") for action in commit.actions],
         [commit.approval.model_dump(mode="json")] if commit.approval else [],
         commit.snapshot,
+        commit.summary and commit.summary.text,
+        commit.summary and commit.summary.through,
     )
     if outcome is None:
         raise StaleAttempt(

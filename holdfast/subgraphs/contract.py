@@ -27,8 +27,9 @@ from holdfast.domain.outcomes import (
 from holdfast.llm.chat import ChatModel
 from holdfast.store.pool import Connection
 
-Role = Literal["customer", "assistant", "human", "note"]
-"""Who speaks: the customer, an agent, a person of the staff, or staff speaking to the agents only."""
+Role = Literal["customer", "assistant", "human", "note", "summary"]
+"""Who speaks: the customer, an agent, a person of the staff, or staff speaking to the agents only. A
+summary, where there is one, comes first and stands for everything before the second message."""
 
 
 class TranscriptMessage(Frozen):

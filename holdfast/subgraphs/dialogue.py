@@ -19,11 +19,18 @@ def dialogue(
 ) -> list[ChatCompletionMessageParam]:
     """The `latest` messages of a transcript (all, without it) as messages to a model, oldest first.
 
-    A person of the staff speaks as the assistant does; a note of the staff comes as a system message.
+    A person of the staff speaks as the assistant does; a note of the staff comes as a system message,
+    and so does the summary of what was said before the transcript begins, whatever `latest` is.
     """
     messages: list[ChatCompletionMessageParam] = []
-    for message in transcript if latest is None else transcript[-latest:]:
+    summary = [message for message in transcript[:1] if message.role == "summary"]
+    spoken = transcript[len(summary) :]
+    for message in [*summary, *(spoken if latest is None else spoken[-latest:])]:
         match message.role:
+            case "summary":
+                messages.append(
+                    {"role": "system", "content": f"What was said before: {message.text}"}
+                )
             case "customer":
                 messages.append({"role": "user", "content": message.text})
             case "assistant" | "human":

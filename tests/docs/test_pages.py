@@ -105,12 +105,12 @@ def test_the_settings_tables_are_those_of_the_code() -> None:
     assert documented == shown
 
 
-def test_every_setting_that_is_named_exists() -> None:
-    known = {"OPENAI_API_KEY"}
-    known |= {f"HOLDFAST_{name.upper()}" for name in Settings.model_fields}
+def test_every_variable_that_is_named_exists() -> None:
+    known = {f"HOLDFAST_{name.upper()}" for name in Settings.model_fields}
     known |= {f"HOLDFAST_LIMITS__{name.upper()}" for name in Limits.model_fields}
-    files = [*PAGES, ROOT / "docker-compose.yml", ROOT / "Dockerfile"]
-    for file in files:
+    for source in (ROOT / "holdfast").rglob("*.py"):
+        known |= set(_SETTING.findall(source.read_text()))
+    for file in (*PAGES, ROOT / "docker-compose.yml", ROOT / "Dockerfile"):
         assert set(_SETTING.findall(file.read_text())) <= known, file.name
 
 

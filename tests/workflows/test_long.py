@@ -14,6 +14,8 @@ SEED = 20261121
 
 
 def echo(request: dict[str, Any]) -> Reply:
+    if "Summarise" in str(request["messages"][0]["content"]):
+        return text("They talked.")
     return text(f"Answer to {last_message(request)}")
 
 
@@ -51,5 +53,8 @@ async def test_a_long_conversation_costs_the_same_at_its_end_and_forgets_no_mess
         assert platform.model.most_repeated == 1
         view = await platform.client.show("long")
         assert [message.seq for message in view.messages] == list(range(1, 2 * turns + 1))
-        assert view.model_calls == 2 * turns
+        assert view.model_calls == len(platform.model.requests)
+        summaries = [one for one in platform.model.requests if "Summarise" in str(one["messages"])]
+        assert view.model_calls == 2 * turns + len(summaries)
+        assert 0 < len(summaries) <= turns / 10
         await platform.replay("long")

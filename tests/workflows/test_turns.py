@@ -195,3 +195,19 @@ async def test_a_long_reply_stays_out_of_history_and_still_reaches_the_caller(
     history = (await platform.client.show("c1")).history
     assert history is not None
     assert history.bytes < 8_000
+
+
+async def test_older_messages_become_a_summary_that_the_agents_read(platform: Platform) -> None:
+    def answer(request: dict[str, Any]) -> Reply:
+        if "Summarise" in str(request["messages"][0]["content"]):
+            return text("The customer is called May.")
+        return text("Hello.")
+
+    platform.script = routed_to("general", answer)
+    for number in range(27):
+        await platform.send("c1", f"message {number}")
+    prompts = [str(request["messages"]) for request in platform.model.requests]
+    (summary,) = [prompt for prompt in prompts if "Summarise" in prompt]
+    assert "message 0" in summary
+    assert "What was said before: The customer is called May." in prompts[-1]
+    assert "message 0" not in prompts[-1]

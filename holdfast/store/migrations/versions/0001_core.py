@@ -19,6 +19,8 @@ TABLES = [
         turns int not null default 0,
         last_message int not null default 0,
         last_event int not null default 0,
+        summary text not null default '',
+        summarized_through int not null default 0,
         forked_from text,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
