@@ -64,7 +64,7 @@ async def open_pool(
             timeout=CONNECT_TIMEOUT_SECONDS,
             server_settings=settings,
             init=_speak_json,
-            reset=_no_reset,
+            reset=None if read_only else _no_reset,
         )
     except UNREACHABLE_ERRORS as error:
         raise Unavailable(
@@ -81,7 +81,8 @@ async def _speak_json(connection: Connection) -> None:
 
 
 async def _no_reset(connection: Connection) -> None:
-    """Nothing here changes a session's state, so giving a connection back costs no round trip."""
+    """Our own statements leave a session as it was, so giving a connection back costs no round trip.
+    Brought graphs get the read-only pool, whose connections are reset as usual."""
 
 
 def _dump(value: Any) -> str:

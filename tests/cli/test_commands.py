@@ -10,6 +10,8 @@ from tests.cli.command import Command, starter
 from tests.platform import Platform, eventually, routed_to
 from tests.scripted_model import Reply, last_message, text, tool_calls
 
+LEAVES_BRACKETED_PASTE = "\x1b[?2004l"
+
 GREETING = ("--customer", "ann")
 
 
@@ -208,13 +210,18 @@ async def test_a_chat_on_a_terminal_prompts_answers_and_ends_with_ctrl_d(
 
     async def read_until(text: str) -> None:
         shown = ""
-        async with asyncio.timeout(30):
-            while text not in shown:
-                shown += (await asyncio.to_thread(os.read, terminal, 65_536)).decode()
+        while text not in shown:
+            shown += (await asyncio.to_thread(os.read, terminal, 65_536)).decode()
 
-    await read_until("> ")
-    os.write(terminal, b"hello\r")
-    await read_until("Hello.")
-    os.write(terminal, b"\x04")
-    assert await chat.process.wait() == 0
-    os.close(terminal)
+    try:
+        async with asyncio.timeout(30):
+            await read_until(">")
+            os.write(terminal, b"hello\r")
+            await read_until("Hello.")
+            os.write(terminal, b"\x04")
+            await read_until(LEAVES_BRACKETED_PASTE)
+        assert await chat.process.wait() == 0
+    finally:
+        if chat.process.returncode is None:
+            chat.process.kill()  # a thread that reads from the terminal ends with it
+        os.close(terminal)
