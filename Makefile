@@ -6,7 +6,7 @@ BIN := .venv/bin
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 TENANT ?= demo
 
-.PHONY: demo up test check format bench tau2 soak requirements migrate clean
+.PHONY: demo up test check format tau2 soak requirements migrate clean
 
 demo: .venv/installed ## Play the demonstration: five conversations, a kill, an approval
 	@$(BIN)/python -m holdfast.runtime.local -- $(BIN)/python -m shop.demo

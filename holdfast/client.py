@@ -28,6 +28,7 @@ from holdfast.domain.conversation import (
 )
 from holdfast.domain.errors import (
     ConversationClosed,
+    InvalidRequest,
     MessageTooLong,
     TurnNotFound,
     Unavailable,
@@ -403,9 +404,11 @@ class HoldfastClient:
         A closed one stays closed.
 
         Raises:
-            ConversationNotFound.
+            ConversationNotFound, InvalidRequest.
             ConversationClosed: its workflow is gone without having closed it.
         """
+        if "\0" in reason:
+            raise InvalidRequest("reason has a NUL character")
         record = await self._records.conversation(conversation)
         if record.closed_at is not None:
             return record

@@ -110,6 +110,7 @@ class ModelClient:
                 raise
             else:
                 link.breaker.succeeded()
+                log.info("model call answered by %s in %d ms", name, answer.latency_ms)
                 return answer
         raise ModelUnavailable(f"no model answered: {'; '.join(reasons)}")
 

@@ -39,7 +39,7 @@ class ActionTaken(_Frozen):
 class ModelCalls(_Frozen):
     """Model calls of the run.
 
-    `answered` is what the workers' HTTP clients logged, `recorded` the rows of the ledger. A call that
+    `answered` is what the workers logged, `recorded` the rows of the ledger. A call that
     is made again after it was recorded leaves no second row: `repeated` is the difference.
     """
 
@@ -164,7 +164,7 @@ def tell(summary: Summary, narrator: Narrator) -> None:
     calls, kill = summary.model_calls, summary.kill
     narrator.heading("Model calls")
     narrator.notes(
-        f"{calls.answered} answered (the workers' HTTP logs), {calls.recorded} in the ledger: "
+        f"{calls.answered} answered (the workers' logs), {calls.recorded} in the ledger: "
         f"{calls.repeated} repeated"
     )
     narrator.notes(

@@ -15,8 +15,8 @@ from typing import Self
 _SCRIPT = Path(__file__).parents[2] / "worker.py"
 
 _READY = re.compile(r"worker \w+ is ready")
-# The HTTP client's own log: a line for each request to a model that was answered, whoever answers.
-_MODEL_CALL = re.compile(r'HTTP Request: POST \S*/chat/completions\S* "\S+ 200\b')
+# The worker logs a line for each request to a model that was answered, whoever answers.
+_MODEL_CALL = re.compile(r"model call answered by \w+")
 
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 20.0

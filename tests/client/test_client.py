@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
+from pydantic import JsonValue, SecretStr
 from temporalio.client import WorkflowExecutionStatus
 
 from holdfast.client import HoldfastClient
@@ -140,6 +140,24 @@ async def test_a_decision_that_comes_as_a_signal_is_seen_by_the_client(platform:
         waiting.id, "reject", reviewer="bob", roles=["counters"], text="no", decision_id="d1"
     )
     assert (repeated.state, repeated.decision_id) == ("rejected", "d1")
+
+
+async def test_a_nul_character_is_refused_wherever_people_write(platform: Platform) -> None:
+    platform.script = adding(100)
+    (approval,) = (await platform.send("c1", "a hundred")).approvals
+    edited: list[dict[str, JsonValue]] = [{"counter": "c\0", "amount": 1}]
+    client = platform.client
+    for request in (
+        platform.send("c1", "a\0b"),
+        client.reply_as_human("c1", "a\0b", reviewer="bob"),
+        client.hand_back("c1", reviewer="bob", note="\0"),
+        client.cancel_turn("c1", 1, reason="\0"),
+        client.close("c1", reason="\0"),
+        client.decide(approval, "reject", reviewer="bob", roles=["counters"], text="\0"),
+        client.decide(approval, "edit", reviewer="bob", roles=["counters"], arguments=edited),
+    ):
+        with pytest.raises(InvalidRequest, match="NUL"):
+            await request
 
 
 async def test_tenants_see_nothing_of_each_other(platform: Platform) -> None:

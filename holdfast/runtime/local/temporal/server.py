@@ -25,6 +25,8 @@ DYNAMIC_CONFIG: Mapping[str, str] = {
     "history.transferProcessorMaxPollRPS": "2000",
     "history.timerProcessorMaxPollRPS": "2000",
     "history.visibilityProcessorMaxPollRPS": "2000",
+    # Timers fire up to this much late, by default a second: a recovery waits for several.
+    "history.timerProcessorMaxTimeShift": '"50ms"',
     "matching.enableFairness": "true",  # fairness keys do nothing without it
 }
 
