@@ -1,6 +1,6 @@
 """The activities that execute and undo actions: the effect and its records are one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from pydantic import BaseModel, JsonValue
 from temporalio import activity
@@ -43,34 +43,12 @@ class ActionActivities:
     @activity.defn(name=wire.EXECUTE_ACTION)
     async def execute_action(self, request: ActionRequest) -> ActionReport:
         """Execute one action of a proposal, or say what became of it before."""
-        async with beating():
-            try:
-                return await self._execute(request)
-            except PASSING_ERRORS:
-                raise
-            except Exception as error:
-                if activity.info().attempt < request.attempts:
-                    raise
-                return await self._give_up(request, error)
+        return await _tried(request, self._execute, self._give_up)
 
     @activity.defn(name=wire.COMPENSATE_ACTION)
     async def compensate_action(self, request: ActionRequest) -> ActionReport:
         """Undo an executed action where it says how; otherwise it stands."""
-        async with beating():
-            try:
-                return await self._compensate(request)
-            except PASSING_ERRORS:
-                raise
-            except Exception as error:
-                if activity.info().attempt < request.attempts:
-                    raise
-                async with self._services.pool.acquire() as connection, connection.transaction():
-                    record = await _locked(connection, request)
-                    note: dict[str, JsonValue] = {
-                        "problem": f"could not be undone: {type(error).__name__}: {error}"
-                    }
-                    await _announce(connection, request, record, "failed", note)
-                return ActionReport(state="executed")
+        return await _tried(request, self._compensate, self._let_stand)
 
     async def _execute(self, request: ActionRequest) -> ActionReport:
         async with self._services.pool.acquire() as connection:
@@ -159,11 +137,35 @@ class ActionActivities:
             problem = f"{type(error).__name__}: {error}"
             return await _finish(connection, request, record, None, problem, state="failed")
 
+    async def _let_stand(self, request: ActionRequest, error: Exception) -> ActionReport:
+        async with self._services.pool.acquire() as connection, connection.transaction():
+            record = await _locked(connection, request)
+            problem = f"could not be undone: {type(error).__name__}: {error}"
+            await _announce(connection, request, record, "failed", {"problem": problem})
+        return ActionReport(state="executed")
+
     def _action(self, record: ActionRecord) -> AnyAction:
         action = self._services.registry.action(record.name)
         if action is None:
             raise LookupError(f"this worker has no action {record.name!r}")
         return action
+
+
+async def _tried(
+    request: ActionRequest,
+    work: Callable[[ActionRequest], Awaitable[ActionReport]],
+    give_up: Callable[[ActionRequest, Exception], Awaitable[ActionReport]],
+) -> ActionReport:
+    """What `work` reports; on the last attempt, what `give_up` makes of its failure."""
+    async with beating():
+        try:
+            return await work(request)
+        except PASSING_ERRORS:
+            raise
+        except Exception as error:
+            if activity.info().attempt < request.attempts:
+                raise
+            return await give_up(request, error)
 
 
 async def _locked(connection: Connection, request: ActionRequest) -> ActionRecord:
