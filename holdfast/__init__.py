@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from holdfast.client import HoldfastClient as HoldfastClient
+    from holdfast.client.views import ConversationView as ConversationView
+    from holdfast.client.views import SentMessage as SentMessage
     from holdfast.domain.errors import HoldfastError as HoldfastError
     from holdfast.domain.outcomes import ActionResult as ActionResult
     from holdfast.domain.outcomes import Citation as Citation
@@ -45,8 +47,6 @@ if TYPE_CHECKING:
     from holdfast.subgraphs.dialogue import handover_note as handover_note
     from holdfast.subgraphs.dialogue import handover_tool as handover_tool
     from holdfast.subgraphs.package import Package as Package
-    from holdfast.views import ConversationView as ConversationView
-    from holdfast.views import SentMessage as SentMessage
 
 _HOMES = {
     "holdfast.client": ("HoldfastClient",),
@@ -88,7 +88,7 @@ _HOMES = {
         "handover_tool",
     ),
     "holdfast.subgraphs.package": ("Package",),
-    "holdfast.views": ("ConversationView", "SentMessage"),
+    "holdfast.client.views": ("ConversationView", "SentMessage"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -17,13 +17,13 @@ from temporalio.worker import Replayer
 
 import worker
 from holdfast.client import HoldfastClient
+from holdfast.client.views import SentMessage
 from holdfast.domain.ids import workflow_id
 from holdfast.domain.limits import Limits
 from holdfast.runtime.connection import PLUGIN, connect_temporal
 from holdfast.runtime.settings import Settings
 from holdfast.store.pool import open_pool
 from holdfast.subgraphs.registry import load_packages
-from holdfast.views import SentMessage
 from tests.scripted_model import Answer, Reply, ScriptedModel, structured, text, tool_calls
 from workflows.conversation import ConversationWorkflow
 

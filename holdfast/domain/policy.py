@@ -27,7 +27,14 @@ from typing import Annotated, Any, Literal, Self
 
 import cel
 import yaml
-from pydantic import BeforeValidator, Field, JsonValue, ValidationError, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from holdfast.domain.errors import PolicyError
 from holdfast.domain.model import Frozen, Strict
@@ -35,18 +42,22 @@ from holdfast.domain.model import Frozen, Strict
 VerdictKind = Literal["allow", "approve", "deny"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = re.compile(r"(\d+)\s*([smhd])")
+_DURATION = re.compile(r"(\d{1,18})\s*([smhd])")
+_BEYOND_SECONDS = 10**10
+"""More than any duration may be, and still a `timedelta`."""
 
 
 def _duration(value: object) -> object:
     if isinstance(value, timedelta):
         return value
     if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
-        return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+        return timedelta(seconds=min(int(match[1]) * _UNITS[match[2]], _BEYOND_SECONDS))
     raise ValueError(f"{value!r} is not a duration; write 90s, 30m, 48h or 7d")
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
+Duration = Annotated[
+    timedelta, BeforeValidator(_duration), Field(gt=timedelta(0), le=timedelta(days=3_650))
+]
 
 
 class ApprovalRule(Strict):
@@ -125,6 +136,13 @@ class Policy(Strict):
     version: Annotated[int, Field(ge=1)]
     default: Rule = Rule(approve=_UNSURE)
     actions: dict[str, Rules] = Field(default_factory=dict)
+
+    @field_validator("default")
+    @classmethod
+    def _always_decides(cls, default: Rule) -> Rule:
+        if default.when is not None:
+            raise ValueError("the default has no condition: it decides where nothing else does")
+        return default
 
     def verdict(
         self,

@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from holdfast.client.views import ConversationView, ListedConversation, SentMessage
 from holdfast.domain.approval import ApprovalStatus
 from holdfast.domain.events import Event
 from holdfast.domain.outcomes import Citation
 from holdfast.store.approvals import ApprovalRecord
 from holdfast.store.conversations import ConversationRecord
 from holdfast.store.transcript import MessageRecord
-from holdfast.views import ConversationView, ListedConversation, SentMessage
 
 _WHO = {"customer": "green", "assistant": "cyan", "human": "magenta", "note": "yellow"}
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from holdfast.client.views import SentMessage
 from holdfast.domain import wire
 from holdfast.domain.approval import Decision
 from holdfast.domain.errors import (
@@ -15,7 +16,6 @@ from holdfast.domain.errors import (
     InvalidRequest,
     NotAllowed,
 )
-from holdfast.views import SentMessage
 from tests.platform import Platform, counting, eventually, routed_to
 from tests.scripted_model import text
 

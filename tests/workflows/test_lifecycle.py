@@ -219,3 +219,17 @@ async def test_events_are_numbered_without_gaps_and_resume_anywhere(platform: Pl
     for cut in range(len(events)):
         rest = [event async for event in platform.client.events("c1", after=cut)]
         assert events[:cut] + rest == events
+
+
+async def test_a_conversation_whose_workflow_was_terminated_goes_on_with_the_next_message(
+    platform: Platform,
+) -> None:
+    call = ("add", {"counter": "c", "amount": 150})
+    platform.script = routed_to("counter", counting([call]))
+    parked = await platform.send("c1", "add", message_id="m1")
+    await platform.handle("c1").terminate("an operator's mistake")
+    platform.script = routed_to("counter", echo)
+    assert (await platform.send("c1", "two")).turn == 2
+    assert (await platform.client.approval(parked.approvals[0])).state == "withdrawn"
+    assert (await platform.send("c1", "add", message_id="m1")).turn == 1
+    assert (await platform.client.show("c1")).status == "open"

@@ -6,12 +6,12 @@ from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
-from holdfast.delivery import failure_of
+from holdfast.client.delivery import failure_of
+from holdfast.client.views import ListedConversation
 from holdfast.domain import wire
 from holdfast.domain.conversation import ConversationPhase
 from holdfast.domain.errors import InvalidRequest, Unavailable
 from holdfast.domain.ids import split_workflow_id, workflow_id
-from holdfast.views import ListedConversation
 
 _STATUS = SearchAttributeKey.for_keyword("HoldfastStatus")
 _AGENT = SearchAttributeKey.for_keyword("HoldfastAgent")

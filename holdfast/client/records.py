@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
+from holdfast.client.views import ConversationView, History
 from holdfast.domain.errors import ConfigurationError, Unavailable
 from holdfast.domain.events import Event
 from holdfast.store.actions import read_actions
@@ -16,7 +17,6 @@ from holdfast.store.events import read_events
 from holdfast.store.llm_calls import count_calls
 from holdfast.store.pool import CONNECT_TIMEOUT_SECONDS, TRANSIENT_ERRORS, Connection, Pool
 from holdfast.store.transcript import MessageRecord, read_message, read_messages
-from holdfast.views import ConversationView, History
 
 _POLL_SECONDS = 0.2
 _PATIENCE_SECONDS = 60.0

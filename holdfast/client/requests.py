@@ -9,13 +9,13 @@ from temporalio.client import Client, WorkflowHandle, WorkflowQueryRejectedError
 from temporalio.common import QueryRejectCondition
 from temporalio.service import RPCError
 
-from holdfast.delivery import deliver, is_missing
+from holdfast.client.delivery import deliver, is_missing
+from holdfast.client.records import Records
+from holdfast.client.views import History
 from holdfast.domain import wire
 from holdfast.domain.conversation import ConversationStatus
 from holdfast.domain.errors import ConversationClosed
 from holdfast.domain.ids import workflow_id
-from holdfast.records import Records
-from holdfast.views import History
 
 AnswerT = TypeVar("AnswerT")
 

@@ -10,9 +10,14 @@ from uuid import uuid4
 from pydantic import JsonValue
 from temporalio.client import Client
 
-from holdfast.checking import checking, require_id
-from holdfast.deciding import decided_before, decision_on
-from holdfast.delivery import deliver
+from holdfast.client.checking import checking, require_id
+from holdfast.client.deciding import decided_before, decision_on, known_soon
+from holdfast.client.delivery import deliver
+from holdfast.client.listing import list_conversations
+from holdfast.client.records import Records
+from holdfast.client.requests import Requests
+from holdfast.client.sending import send_message
+from holdfast.client.views import ConversationView, ListedConversation, SentMessage
 from holdfast.domain import wire
 from holdfast.domain.approval import ApprovalState, ApprovalStatus, DecisionKind
 from holdfast.domain.conversation import (
@@ -35,18 +40,13 @@ from holdfast.domain.errors import (
 )
 from holdfast.domain.events import Event
 from holdfast.domain.limits import Limits
-from holdfast.listing import list_conversations
-from holdfast.records import Records
-from holdfast.requests import Requests
 from holdfast.runtime.connection import connect_temporal, require_database_url, resolve
 from holdfast.runtime.settings import Settings, read_settings
-from holdfast.sending import send_message
 from holdfast.store import approvals, conversations, transcript
 from holdfast.store.approvals import ApprovalRecord
 from holdfast.store.conversations import ConversationRecord
 from holdfast.store.pool import Pool, open_pool
 from holdfast.store.transcript import MessageRecord
-from holdfast.views import ConversationView, ListedConversation, SentMessage
 
 _ANSWER_SECONDS = 300.0
 _REQUEST_SECONDS = 30.0
@@ -297,13 +297,16 @@ class HoldfastClient:
         )
         if (status := decided_before(record, decision)) is not None:
             return status
-        return await self._requests.update(
-            record.conversation,
-            wire.DECIDE,
-            decision,
-            ApprovalStatus,
-            id=decision.id,
-            timeout=timeout,
+        return await known_soon(
+            partial(
+                self._requests.update,
+                record.conversation,
+                wire.DECIDE,
+                decision,
+                ApprovalStatus,
+                id=decision.id,
+                timeout=timeout,
+            )
         )
 
     # People, and the end of things.
