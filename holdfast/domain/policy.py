@@ -42,16 +42,14 @@ from holdfast.domain.model import Frozen, Strict
 VerdictKind = Literal["allow", "approve", "deny"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = re.compile(r"(\d{1,18})\s*([smhd])")
-_BEYOND_SECONDS = 10**10
-"""More than any duration may be, and still a `timedelta`."""
+_DURATION = re.compile(r"(\d{1,9})\s*([smhd])")
 
 
 def _duration(value: object) -> object:
     if isinstance(value, timedelta):
         return value
     if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
-        return timedelta(seconds=min(int(match[1]) * _UNITS[match[2]], _BEYOND_SECONDS))
+        return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
     raise ValueError(f"{value!r} is not a duration; write 90s, 30m, 48h or 7d")
 
 
@@ -182,12 +180,25 @@ def load_policy(text: str, *, source: str) -> Policy:
         PolicyError: it is not YAML, or not a policy; the message names the place and the reason.
     """
     try:
-        return Policy.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise PolicyError(f"{source} is not YAML: {error}") from error
+        return Policy.model_validate(yaml.load(text, _Loader))
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(str(part) for part in problem['loc']) or 'the file'}: {problem['msg']}"
             for problem in error.errors()
         )
         raise PolicyError(f"{source} is not a policy: {problems}") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none, say
+        raise PolicyError(f"{source} is not YAML: {error}") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is there twice, of which YAML's own loader drops the first in silence."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.MarkedYAMLError(None, None, f"{key.value!r} twice", key.start_mark)
+            seen.add(str(key.value))
+        return node
