@@ -230,7 +230,7 @@ class ConversationWorkflow:
     def close(self, reason: str) -> None:
         """Close the conversation once the messages that were accepted are answered."""
         if self._close_reason is None:
-            self._close_reason = reason
+            self._close_reason = reason.replace("\0", "")  # which Postgres cannot store
 
     @workflow.query(name=wire.STATUS)
     def status(self) -> ConversationStatus:

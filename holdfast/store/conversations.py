@@ -228,9 +228,9 @@ async def fork_conversation(
             """
             insert into holdfast.turns
                 (tenant, conversation, turn, message_id, message_digest, status, agent, result,
-                 error, started_at, ended_at)
-            select tenant, $4, turn, message_id, message_digest, status, agent,
-                   result || '{"reply_seq": null}', error, started_at, coalesce(ended_at, now())
+                 reply_seq, error, started_at, ended_at)
+            select tenant, $4, turn, message_id, message_digest, status, agent, result, reply_seq,
+                   error, started_at, coalesce(ended_at, now())
               from holdfast.turns
              where tenant = $1 and conversation = $2 and turn <= $3
             """,
