@@ -249,7 +249,11 @@ def _chain(settings: Settings) -> Chain:
             model=settings.model,
         )
     except ValidationError as error:
-        raise ConfigurationError(f"HOLDFAST_MODELS: {error}") from error
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            for problem in error.errors(include_input=False)  # the input has keys in it
+        )
+        raise ConfigurationError(f"HOLDFAST_MODELS: {problems}") from None
 
 
 async def _main(role: Role, migrating: bool, seeding: str | None) -> None:

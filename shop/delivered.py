@@ -9,7 +9,8 @@ from pydantic import JsonValue
 
 from holdfast import ActionContext, ActionRefused
 from shop.arguments import ReturnItems, SwapItems
-from shop.records import Item, Order, PaymentMethod, money, own_order, refund_timing
+from shop.phrases import listed, money
+from shop.records import Item, Order, PaymentMethod, own_order, refund_timing
 from shop.swaps import Refusals, Swap, plan_swap
 
 RETURN_REQUESTED = "return requested"
@@ -53,9 +54,9 @@ async def request_return(ctx: ActionContext, arguments: ReturnItems) -> JsonValu
         "order_id": order.order_id,
         "status": RETURN_REQUESTED,
         "refund_amount": float(_worth(items)),
-        "message": f"The return of {', '.join(item.name for item in items)} is requested; an e-mail "
-        f"says how to send it back. Once it has arrived, {money(_worth(items))} goes back to "
-        f"{method.in_words()} {refund_timing(method)}.",
+        "message": f"The return of {listed([f'the {item.name}' for item in items])} is registered; "
+        "you get an e-mail that says how to send everything back. Once it has arrived, "
+        f"{money(_worth(items))} goes back to {method.in_words()} {refund_timing(method)}.",
     }
 
 
@@ -110,8 +111,8 @@ async def request_exchange(ctx: ActionContext, arguments: SwapItems) -> JsonValu
         "order_id": order.order_id,
         "status": EXCHANGE_REQUESTED,
         "price_difference": float(swap.difference),
-        "message": f"The exchange for {'; '.join(swap.new_in_words())} is requested; an e-mail says "
-        f"how to send the old items back. {swap.settlement_in_words()}",
+        "message": f"The exchange for {listed(swap.new_in_words())} is registered; you get an e-mail "
+        f"that says how to send the old items back. {swap.settlement_in_words()}",
     }
 
 

@@ -15,12 +15,12 @@ from shop.arguments import (
     ModifyPendingOrderPayment,
     SwapItems,
 )
+from shop.phrases import listed, money
 from shop.records import (
     NOT_MODIFIABLE,
     Item,
     Order,
     Payment,
-    money,
     own_order,
     refund_timing,
     settle,
@@ -113,7 +113,7 @@ async def modify_items(ctx: ActionContext, arguments: SwapItems) -> JsonValue:
         "order_id": order.order_id,
         "status": MODIFIED,
         "price_difference": float(swap.difference),
-        "message": f"Order {order.order_id} now has {'; '.join(swap.new_in_words())}. "
+        "message": f"Order {order.order_id} now has {listed(swap.new_in_words())}. "
         f"{swap.settlement_in_words()}",
     }
 

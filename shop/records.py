@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Literal
 
 from holdfast import ActionContext, ActionRefused
+from shop import phrases
 
 NOT_MODIFIABLE = "Non-pending order cannot be modified"
 
@@ -35,7 +36,7 @@ class PaymentMethod:
 
     def in_words(self) -> str:
         if self.source == "credit_card":
-            return f"the {self.brand} card ending in {self.last_four}"
+            return f"the {phrases.card(self.brand, self.last_four)}"
         return "the gift card" if self.source == "gift_card" else "the PayPal account"
 
 
@@ -50,8 +51,8 @@ class Item:
     options: dict[str, str]
 
     def in_words(self) -> str:
-        """'T-Shirt (color blue, size M)'."""
-        return f"{self.name} ({options_in_words(self.options)})" if self.options else self.name
+        """'T-Shirt (blue, size M)'."""
+        return phrases.item(self.name, self.options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,15 +110,6 @@ class Order:
             raise ActionRefused(missing)
         first = {item.item_id: item for item in reversed(self.items)}
         return tuple(first[item_id] for item_id in item_ids)
-
-
-def options_in_words(options: dict[str, str]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in options.items())
-
-
-def money(amount: Decimal) -> str:
-    """'12.50 USD'."""
-    return f"{amount:.2f} USD"
 
 
 def refund_timing(method: PaymentMethod | None) -> str:

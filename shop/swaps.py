@@ -10,8 +10,10 @@ from decimal import Decimal
 from pydantic import JsonValue
 
 from holdfast import ActionContext, ActionRefused
+from shop import phrases
 from shop.arguments import SwapItems
-from shop.records import Item, Order, PaymentMethod, money, options_in_words
+from shop.phrases import money
+from shop.records import Item, Order, PaymentMethod
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,18 +53,21 @@ class Swap:
             "items": [old.name for old, _ in self.pairs],
             "payment_method": self.method.in_words(),
             "before": f"{order.status}; " + "; ".join(old.in_words() for old, _ in self.pairs),
-            "after": f"{after}; " + "; ".join(self.new_in_words()),
+            "after": f"{after}; "
+            + "; ".join(phrases.item(old.name, new.options) for old, new in self.pairs),
         }
 
     def new_in_words(self) -> list[str]:
-        return [f"{old.name} ({options_in_words(new.options)})" for old, new in self.pairs]
+        return [f"the {phrases.item(old.name, new.options)}" for old, new in self.pairs]
 
     def settlement_in_words(self) -> str:
         """Who pays the difference, as a whole sentence."""
         if self.difference > 0:
-            return f"{money(self.difference)} is to be paid with {self.method.in_words()}."
+            return (
+                f"The difference of {money(self.difference)} is paid with {self.method.in_words()}."
+            )
         if self.difference < 0:
-            return f"{money(-self.difference)} goes back to {self.method.in_words()}."
+            return f"The difference of {money(-self.difference)} goes back to {self.method.in_words()}."
         return "The price is the same."
 
 

@@ -1,8 +1,11 @@
 """The configuration that values in the domain share."""
 
+import re
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class Frozen(BaseModel):
@@ -13,25 +16,26 @@ class Frozen(BaseModel):
 
 class Strict(Frozen):
     """An immutable value that people write: unknown fields are refused, so that a typo is noticed, and
-    so are NUL characters, which Postgres cannot store: they would be tried again for ever."""
+    so are NULs and halves of surrogate pairs, which Postgres cannot store: they would be tried again
+    for ever."""
 
     model_config = ConfigDict(extra="forbid")
 
     @model_validator(mode="after")
-    def _has_no_nul(self) -> Self:
+    def _can_be_stored(self) -> Self:
         for name, value in self:
-            if _holds_nul(value):
-                raise ValueError(f"{name} has a NUL character")
+            if _holds_unstorable(value):
+                raise ValueError(f"{name} has a NUL character or half of a surrogate pair")
         return self
 
 
-def _holds_nul(value: object) -> bool:
+def _holds_unstorable(value: object) -> bool:
     match value:
         case str():
-            return "\0" in value
+            return _UNSTORABLE.search(value) is not None
         case dict():
-            return any(_holds_nul(part) for pair in value.items() for part in pair)
+            return any(_holds_unstorable(part) for pair in value.items() for part in pair)
         case list() | tuple():
-            return any(_holds_nul(part) for part in value)
+            return any(_holds_unstorable(part) for part in value)
         case _:
             return False

@@ -114,3 +114,5 @@ class Hints(Strict):
     fields: dict[str, dict[str, str]] = Field(default_factory=dict)
     """Field of a structured answer to {expression: value}, the first that matches."""
     tools: dict[str, ToolHint] = Field(default_factory=dict)
+    errors: dict[str, str] = Field(default_factory=dict)
+    """The text of a tool's error to a sentence that says the same to a customer."""

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from holdfast.domain.errors import ConfigurationError
 from holdfast.domain.limits import Limits
@@ -80,3 +80,8 @@ def read_settings(**overrides: Any) -> Settings:
             for problem in error.errors()
         )
         raise ConfigurationError(f"settings are wrong: {problems}") from error
+    except SettingsError as error:
+        raise ConfigurationError(
+            f"settings are wrong: {error}; HOLDFAST_PACKAGES, HOLDFAST_MODELS and HOLDFAST_LIMITS "
+            f"are JSON ({error.__cause__})"
+        ) from error

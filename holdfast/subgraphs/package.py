@@ -4,10 +4,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from holdfast.domain.errors import ConfigurationError
+from holdfast.domain.ids import is_id
 from holdfast.llm.hints import Hints
 from holdfast.store.pool import Connection
 from holdfast.subgraphs.action import AnyAction
 from holdfast.subgraphs.contract import Subgraph
+
+_TAKEN_SCHEMAS = ("holdfast", "public", "information_schema")
 
 Seed = Callable[[Connection, str], Awaitable[None]]
 
@@ -17,7 +21,7 @@ class Package:
     """Everything one business brings.
 
     Args:
-        name: also the Postgres schema of its tables.
+        name: also the Postgres schema of its tables, so neither "holdfast" nor "public".
         subgraphs: its agents.
         actions: what they may propose.
         policy: a YAML file, used for tenants that have no policy file of their own.
@@ -25,6 +29,9 @@ class Package:
         articles: a folder of Markdown help-centre articles for the knowledge agent.
         hints: help for the offline model.
         seed: fills a tenant with demonstration data; called again, it changes nothing.
+
+    Raises:
+        ConfigurationError: the name may not be used.
     """
 
     name: str
@@ -35,3 +42,7 @@ class Package:
     articles: Path | None = None
     hints: Hints = field(default_factory=Hints)
     seed: Seed | None = None
+
+    def __post_init__(self) -> None:
+        if not is_id(self.name) or self.name in _TAKEN_SCHEMAS or self.name.startswith("pg_"):
+            raise ConfigurationError(f"{self.name!r} cannot be the name of a package")

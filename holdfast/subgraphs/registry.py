@@ -109,10 +109,12 @@ def load_packages(names: Iterable[str]) -> list[Package]:
     Without any name, every installed entry point of the group `holdfast.packages`.
 
     Raises:
-        ConfigurationError: one cannot be found, or is not a `Package`.
+        ConfigurationError: one cannot be found, is not a `Package`, or is there twice.
     """
     installed = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
-    return [_load_package(installed.get(name, name)) for name in names or installed]
+    packages = [_load_package(installed.get(name, name)) for name in names or installed]
+    _require_unique("package", [package.name for package in packages])
+    return packages
 
 
 def load_policies(folder: Path | None) -> dict[str, Policy]:
@@ -126,7 +128,7 @@ def load_policies(folder: Path | None) -> dict[str, Policy]:
     if not folder.is_dir():
         raise ConfigurationError(f"the policy folder {folder} does not exist")
     return {
-        path.stem: load_policy(path.read_text(), source=str(path))
+        path.stem: load_policy(_text(path), source=str(path))
         for path in sorted(folder.glob("*.yaml"))
     }
 
@@ -135,7 +137,7 @@ def _load_package(name: str) -> Package:
     module, _, attribute = name.partition(":")
     try:
         found = getattr(import_module(module), attribute or "package")
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise ConfigurationError(
             f"cannot load the package {name!r} ({error}); name it as module:attribute, in a module "
             "that can be imported, or install a distribution with that entry point in the group "
@@ -149,16 +151,19 @@ def _load_package(name: str) -> Package:
 def _policy_of(package: Package) -> Policy:
     if package.policy is None:
         return _CAUTIOUS
+    return load_policy(_text(package.policy), source=str(package.policy))
+
+
+def _text(policy: Path) -> str:
     try:
-        text = package.policy.read_text()
-    except OSError as error:
-        raise ConfigurationError(f"package {package.name!r}: no policy there: {error}") from error
-    return load_policy(text, source=str(package.policy))
+        return policy.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot read the policy {policy}: {error}") from error
 
 
 def _require_unique(kind: str, names: Sequence[str]) -> None:
     for name in names:
         if not is_id(name):
-            raise ConfigurationError(f"{name!r} cannot be the name of a {kind}")
+            raise ConfigurationError(f"{kind}s cannot be named {name!r}")
         if names.count(name) > 1:
             raise ConfigurationError(f"there are two {kind}s named {name!r}")

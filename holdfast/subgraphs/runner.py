@@ -5,20 +5,20 @@ import copy
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.channels import DeltaChannel
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.pregel import Pregel
 from langgraph.types import Command, Interrupt
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from holdfast.domain.errors import ConfigurationError, HoldfastError
 from holdfast.domain.outcomes import (
     ActionResult,
     Escalation,
     Handoff,
-    Outcome,
     Proposal,
     Reply,
     Route,
@@ -30,7 +30,10 @@ SNAPSHOT_PAUSE_SECONDS = 0.05
 """A snapshot is saved when supersteps that took this long are done and the graph is still running this
 long after them: what is quicker to do again is not worth a round trip to Postgres."""
 
-_OUTCOME: TypeAdapter[Route | Reply | Handoff | Escalation | Proposal] = TypeAdapter(Outcome)
+_OUTCOME: TypeAdapter[Route | Reply | Handoff | Escalation] = TypeAdapter(
+    Annotated[Route | Reply | Handoff | Escalation, Field(discriminator="kind")]
+)
+"""What may be in the state at the end; a proposal is made through `propose` alone."""
 
 SaveSnapshot = Callable[[bytes], Awaitable[None]]
 
@@ -77,7 +80,10 @@ class SubgraphRunner:
         self.name = subgraph.name
         self.description = subgraph.description
         self._graph: CompiledStateGraph[Any, TurnContext, Any, Any] = subgraph.graph().compile()
-        if any(isinstance(channel, DeltaChannel) for channel in self._graph.channels.values()):
+        nested = [graph for _, graph in self._graph.get_subgraphs(recurse=True)]
+        graphs = [graph for graph in (self._graph, *nested) if isinstance(graph, Pregel)]
+        channels = [channel for graph in graphs for channel in graph.channels.values()]
+        if any(isinstance(channel, DeltaChannel) for channel in channels):
             raise ConfigurationError(
                 f"subgraph {subgraph.name!r} uses a DeltaChannel, whose history Holdfast does not "
                 "keep; use a reducer"
@@ -170,7 +176,7 @@ class SubgraphRunner:
                 "a node stops for people and actions through `propose`"
             ) from error
 
-    def _outcome(self, values: dict[str, Any]) -> Route | Reply | Handoff | Escalation | Proposal:
+    def _outcome(self, values: dict[str, Any]) -> Route | Reply | Handoff | Escalation:
         try:
             return _OUTCOME.validate_python(values.get("outcome"))
         except ValidationError as error:

@@ -2,6 +2,7 @@
 
 from holdfast import Hints
 from shop.hints.intents import INTENTS
+from shop.hints.refusals import REFUSALS
 from shop.hints.tools import TOOLS
 
-hints = Hints(intents=INTENTS, tools=TOOLS)
+hints = Hints(intents=INTENTS, tools=TOOLS, errors=REFUSALS)

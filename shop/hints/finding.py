@@ -7,6 +7,8 @@ from typing import Any
 from pydantic import JsonValue
 
 from holdfast import Known, Lookup, Say
+from shop import phrases
+from shop.phrases import listed, money
 
 ORDER_ID = r"#?\bw(\d{7})\b"
 ORDER_FORM = "#W{}"
@@ -85,7 +87,7 @@ def items_to(verb: str) -> tuple[Lookup, ...]:
         sole = len(items) == 1 and not _NOUN.search(known.words)
         chosen = items if sole or _ALL.search(known.words.lower()) else _named(items, known)
         if not chosen or _ambiguous(chosen, known):
-            names = listed([in_words(item) for item in chosen or items], "and")
+            names = listed([f"the {in_words(item)}" for item in chosen or items])
             return Say(
                 f"Order {order.get('order_id')} contains {names}. Which would you like to {verb}?"
             )
@@ -165,32 +167,22 @@ def in_their_words(prefix: str) -> tuple[Lookup, ...]:
     return (Lookup(find=find),)
 
 
-def listed(words: Sequence[str], conjunction: str) -> str:
-    """'a, b and c'."""
-    if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} {conjunction} {words[-1]}"
-
-
 def in_words(item: Fields) -> str:
-    """An item with its options: 'T-Shirt (color blue, size M)'."""
-    options = ", ".join(f"{name} {value}" for name, value in item.get("options", {}).items())
-    return f"{item['name']} ({options})" if options else str(item["name"])
+    """A record of an item with its options: 'T-Shirt (blue, size M)'."""
+    return phrases.item(item["name"], item.get("options", {}))
 
 
 def methods_in_words(methods: Mapping[str, Any]) -> str:
     """'a gift card with 75.00 USD and a PayPal account'."""
-    return listed([_method_in_words(method) for method in methods.values()], "and") or "none"
+    return listed([_method_in_words(method) for method in methods.values()]) or "none"
 
 
 def _method_in_words(method: Fields) -> str:
     match method["source"]:
         case "gift_card":
-            return f"a gift card with {method.get('balance', 0):.2f} USD"
+            return f"a gift card with {money(method.get('balance', 0))}"
         case "credit_card":
-            return (
-                f"a {method.get('brand', 'credit')} card ending in {method.get('last_four', '?')}"
-            )
+            return f"a {phrases.card(method.get('brand'), method.get('last_four'))}"
         case _:
             return "a PayPal account"
 
@@ -217,7 +209,7 @@ def _wanted(item: Fields, product: Fields, known: Known) -> str | Say:
     offered = [in_words({"name": name, **v}) for v in closest or variants]
     if not offered:
         return Say(f"I am sorry, no other variant of the {name} is available at the moment.")
-    return Say(f"These are available: {listed(offered, 'and')}. Which one would you like?")
+    return Say(f"These are available: {listed(offered)}. Which one would you like?")
 
 
 def _named(items: Sequence[Fields], known: Known) -> list[Fields]:

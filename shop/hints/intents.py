@@ -1,6 +1,9 @@
 """Which messages are the orders agent's, and which the help centre's."""
 
 _WISH = r"\b(want|like|need|wish|please|let me|can you|could you|can we)\b"
+_WHETHER_ONE_CAN = (
+    r"^\W*(can|may|could|must|should) (i|we|one)\b(?![^.?!]*(#?\bw\d{7}|\bmy\b|\bcancel it\b))"
+)
 
 INTENTS: dict[str, tuple[str, ...]] = {
     "orders": (
@@ -10,6 +13,7 @@ INTENTS: dict[str, tuple[str, ...]] = {
         r"\btrack(ing)?\b",
         rf"{_WISH}[^.?!]*\b(return|send[^.?!]*back|exchange|swap|cancel|refund|change|replace|order)\b",
         r"^\W*(cancel|return|exchange|swap|change|track|refund|send|ship|modify|update)\b",
+        rf"^(?!{_WHETHER_ONE_CAN})[\s\S]*"
         r"\b(cancel|modify|change|update|switch)\b[^.?!]*\b(order|address|payment|items?|size|colou?r)\b",
         r"\b(send|ship|deliver)\b[^.?!]*\b(to|instead)\b",
         r"\bmy (profile|account|([\w-]+ )?address|gift card|balance|payment methods?|e-?mail)\b",
@@ -26,9 +30,11 @@ INTENTS: dict[str, tuple[str, ...]] = {
         r"\bwhen\b[^.?!]*\b(refund|money)\b",
         r"\bwhen\b[^.?!]*\b(get|receive|see|have)\b[^.?!]*\b(refund|money)\b",
         r"^\W*how (do|can|would) (i|we|one) (?![^.?!]*(#?\bw\d{7}|\bmy\b))",
-        r"^\W*(can|may|could|must|should) (i|we|one)\b(?![^.?!]*(#?\bw\d{7}|\bmy\b|\bcancel it\b))",
+        _WHETHER_ONE_CAN,
+        r"^\W*why\b[^.?!]*\b(colleague|person|human|confirm|check|approv|agree)",
         r"\b(ship|deliver) (to|abroad|internationally|on)\b[^.?!]*\?",
         r"\b(gift wrap|gift cards? work|customs|duties|abroad|internationally|opened|unopened|used items?)\b",
+        r"\bhow (big|large|small|warm|do[^.?!]*fit)\b",
         r"\bhow (much|long|fast)\b[^.?!]*\b(shipping|delivery|postage|refunds?)\b",
     ),
 }

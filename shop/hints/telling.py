@@ -1,42 +1,52 @@
 """How what the shop's reads returned is told to a customer."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from holdfast import AnsweredCall, Known, ToolUse
-from shop.hints.finding import in_words, listed, methods_in_words
+from shop.hints.finding import in_words, methods_in_words
+from shop.phrases import listed, money, variant
 
-_STATUS = {
-    "pending": "It has not been sent yet, so it can still be changed or cancelled.",
-    "processed": "It has been handed to the carrier and is on its way.",
-    "delivered": "It has been delivered.",
-    "cancelled": "It has been cancelled.",
-    "return requested": "Its return is registered; an e-mail says how to send it back.",
-    "exchange requested": "Its exchange is registered; an e-mail says how to send it back.",
+_STATES = {
+    "pending": "is pending: we have not packed it yet, so it can still be changed or cancelled",
+    "pending (item modified)": "is pending, with its items changed: we have not packed it yet",
+    "processed": "is packed and on its way to you",
+    "delivered": "has been delivered",
+    "cancelled": "has been cancelled",
+    "return requested": "is to be returned: an e-mail says how to send the items back",
+    "exchange requested": "is to be exchanged: an e-mail says how to send the old items back",
 }
+_SHORT_STATES = {"processed": "on its way"}
+_COMING = ("pending", "pending (item modified)", "processed")
+_WHEN = re.compile(r"\bwhen\b|\bhow (long|soon)\b|\barriv", re.IGNORECASE)
+_NO_DATE = (
+    "I do not know the day when it will arrive; ask me how long shipping takes, and I will tell you "
+    "what is usual."
+)
 _ORDERS_AT_ONCE = 8
 
 
 def order(call: AnsweredCall, known: Known) -> str:
-    """Status, items, tracking and address of an order."""
+    """Where an order is, what it contains and where it goes; on "when", that there is no date."""
     record = _record(call.result)
-    items = [f"{in_words(item)} for {item['price']:.2f} USD" for item in record.get("items", [])]
     status = str(record.get("status"))
-    tracking = [
-        number
-        for fulfillment in record.get("fulfillments", [])
-        for number in fulfillment.get("tracking_id", [])
+    numbers = [
+        str(number)
+        for parcel in record.get("fulfillments", [])
+        for number in parcel.get("tracking_id", [])
     ]
-    sentences = [
-        f"Your order {record.get('order_id')} is {status}.",
-        _STATUS.get(status, ""),
-        f"It contains {listed(items, 'and')}." if items else "",
-        f"Tracking number: {listed([str(number) for number in tracking], 'and')}."
-        if tracking
-        else "",
-        f"It goes to {_address(record.get('address', {}))}." if status != "cancelled" else "",
-    ]
-    return " ".join(filter(None, sentences))
+    sentences = [f"Your order {record.get('order_id')} {_STATES.get(status, f'is {status}')}."]
+    if numbers and status == "processed":
+        several = "s are" if len(numbers) > 1 else " is"
+        sentences.append(f"The carrier's tracking number{several} {listed(numbers)}.")
+    if status in _COMING and _WHEN.search(known.words):
+        return " ".join([*sentences, _NO_DATE])
+    items = [f"the {in_words(item)} for {money(item['price'])}" for item in record["items"]]
+    sentences.append(f"It contains {listed(items)}.")
+    if status in _COMING:
+        sentences.append(f"It goes to {_address(record['address'])}.")
+    return " ".join(sentences)
 
 
 def details_of_orders(call: AnsweredCall, known: Known) -> list[ToolUse]:
@@ -64,8 +74,9 @@ def profile(call: AnsweredCall, known: Known) -> str:
     lines = []
     for order_id in ids:
         details = _record(known.result("get_order_details", order_id=order_id))
-        names = listed([str(item["name"]) for item in details.get("items", [])], "and")
-        lines.append(f"- {order_id}: {details['status']}, {names}" if details else f"- {order_id}")
+        names = listed([str(item["name"]) for item in details.get("items", [])])
+        state = _SHORT_STATES.get(details.get("status", ""), details.get("status"))
+        lines.append(f"- {order_id}: {state}, {names}" if details else f"- {order_id}")
     return f"You have {len(ids)} order{'s' if len(ids) > 1 else ''}:\n" + "\n".join(lines)
 
 
@@ -73,19 +84,18 @@ def product(call: AnsweredCall, known: Known) -> str:
     """A product's available variants with prices."""
     record = _record(call.result)
     lines = [
-        f"- {', '.join(f'{name} {value}' for name, value in variant['options'].items()) or 'standard'}: "
-        f"{variant['price']:.2f} USD"
-        for variant in record.get("variants", {}).values()
-        if variant["available"]
+        f"- {variant(one['options']) or 'standard'}: {money(one['price'])}"
+        for one in record.get("variants", {}).values()
+        if one["available"]
     ]
     if not lines:
         return f"The {record.get('name')} is not available at the moment."
-    return f"The {record.get('name')} is available in these variants:\n" + "\n".join(lines)
+    return f"The {record.get('name')} is available in these variants:\n" + "\n".join(sorted(lines))
 
 
 def product_types(call: AnsweredCall, known: Known) -> str:
     """What the shop sells."""
-    return f"We sell: {listed(sorted(_record(call.result)), 'and')}."
+    return f"We sell: {listed(sorted(_record(call.result)))}."
 
 
 def sum_of(call: AnsweredCall, known: Known) -> str:

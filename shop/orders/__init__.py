@@ -5,8 +5,7 @@ from shop.orders.graph import build
 
 orders = Subgraph(
     name="orders",
-    description="Orders, parcels and the customer's profile: where an order is, cancelling it, "
-    "changing its address, items or payment, returning or exchanging items, and which products the "
-    "shop sells.",
+    description="Orders, products and account details: where an order is, cancelling it, changing "
+    "its address, items or payment, returning or exchanging items, and which products the shop sells.",
     graph=build,
 )

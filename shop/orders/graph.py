@@ -74,11 +74,12 @@ def act(state: OrdersState) -> Update:
     """Proposes the writes that stand next to each other together."""
     calls = _next_calls(state)[:ACTIONS_AT_ONCE]
     actions = proposed(calls)
+    looked_up = _results(state)
     results = propose(
         actions,
-        reason=proposal_reason(actions, _asked(state)),
-        evidence=evidence_from(_results(state)),
-        holding_message=holding_message(actions),
+        reason=proposal_reason(actions, _asked(state), looked_up),
+        evidence=evidence_from(looked_up),
+        holding_message=holding_message(actions, looked_up),
     )
     return {
         "exchange": [

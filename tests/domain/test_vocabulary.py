@@ -82,9 +82,10 @@ def test_what_people_write_is_checked_for_typos_and_what_machines_say_is_not() -
 def test_what_postgres_cannot_store_is_refused_wherever_it_hides() -> None:
     with pytest.raises(ValidationError, match="NUL"):
         CustomerMessage(message_id="m", customer="c", text="a\0b")
-    for hidden in ({"a": ["\0"]}, {"a": {"\0": 1}}, {"\0": 1}):
+    for hidden in ({"a": ["\0"]}, {"a": {"\0": 1}}, {"\0": 1}, {"a": "\ud83d"}):
         with pytest.raises(ValidationError, match="NUL"):
             ProposedAction.model_validate({"name": "x", "arguments": hidden})
+    assert ProposedAction(name="x", arguments={"a": "\U0001f600"})
 
 
 @pytest.mark.parametrize("name", sorted(Limits.model_fields))

@@ -83,7 +83,7 @@ async def test_facts_tell_the_money_that_moves(connection: Connection) -> None:
     assert cancelling["refund_amount"] == cancelling["paid_amount"] == 222.9
     assert cancelling["items"] == ["Camping Tent", "Alarm Clock"]
     assert (
-        cancelling["after"] == "cancelled (no longer needed); 222.90 USD goes back to the visa "
+        cancelling["after"] == "cancelled (no longer needed); 222.90 USD goes back to the Visa "
         "card ending in 4417 within 5 to 7 business days"
     )
     assert (await facts(ctx, *send_back()))["refund_amount"] == 76.5

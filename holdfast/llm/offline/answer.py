@@ -1,4 +1,4 @@
-"""Words for the customer: from tool results, from numbered sources, or from nothing but courtesy."""
+"""Words for the customer: from tool results, or from nothing but courtesy."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,45 +7,42 @@ from pydantic import JsonValue
 
 from holdfast.llm.hints import AnsweredCall, Hints, Known, ToolHint
 from holdfast.llm.offline.builtin import ABILITIES, FAREWELL, GREETING, IDENTITY, THANKS
-from holdfast.llm.offline.request import SOURCE, ChatRequest
-from holdfast.llm.words import sentences, stems
+from holdfast.llm.offline.request import ChatRequest
 
 IDENTITY_TEXT = (
     "I am Holdfast's offline model: a small set of rules that stands in for a language model, so "
     "that conversations work without one. I look things up, ask for what I need, and pass changes "
     "on for checking."
 )
-_SENTENCES = 3
-_RELATED = 0.65
-"""A further sentence belongs to the answer when it scores this share of what the best one does."""
-_AS_GOOD = 0.9
-"""One from another source has to be almost as good as the best."""
-
+_CLAUSE_END = re.compile(r"[.:;](?:\s|$)")
 _FAILURES = {
-    "rejected": "A colleague looked at your request and decided against it, so I could not {doing}: {why}",
+    "rejected": "A colleague looked at your request and decided against it, so I could not {doing}. "
+    "Their reason: “{why}”",
     "denied": "Our rules do not let me {doing}: {why}",
-    "expired": "Nobody could decide in time on whether I may {doing}, so nothing was changed: {why}",
-    "withdrawn": "The request to {doing} was withdrawn, so nothing was changed: {why}",
-    "responded": "I did not {doing}. A colleague looked at it and answers: {why}",
-    "not_attempted": "I did not {doing}, since something before it did not succeed: {why}",
-    "compensated": "I had to undo the request to {doing}: {why}",
-    "failed": "Something went wrong when I tried to {doing}, and it was not done: {why}",
+    "expired": "Nobody decided in time on whether I may {doing}, so nothing was changed.",
+    "withdrawn": "The request to {doing} was withdrawn, so nothing was changed.",
+    "responded": "I did not {doing}. A colleague looked at it and answers: “{why}”",
+    "not_attempted": "I did not {doing}. {why}",
+    "compensated": "I had to undo the request to {doing}. {why}",
+    "failed": "Something went wrong when I tried to {doing}, and it was not done. {why}",
 }
-_FAILURE = "I am sorry, I could not {doing}: {why}"
+"""By the state of an action, what became of it; a person's words stand in quotation marks."""
+_FAILURE = "I am sorry, I could not {doing}. {why}"
 
 
 def from_calls(calls: Sequence[tuple[AnsweredCall, Known]], hints: Hints) -> str:
     """What the calls returned, a paragraph for each."""
-    texts = [_told(call, known, hints.tools.get(call.name, ToolHint())) for call, known in calls]
+    texts = [_told(call, known, hints) for call, known in calls]
     return "\n\n".join(dict.fromkeys(texts))
 
 
-def _told(call: AnsweredCall, known: Known, hint: ToolHint) -> str:
+def _told(call: AnsweredCall, known: Known, hints: Hints) -> str:
+    hint = hints.tools.get(call.name, ToolHint())
     if call.error is not None:
         state = call.result.get("state") if isinstance(call.result, dict) else None
         form = _FAILURES.get(str(state), _FAILURE)
         doing = (hint.doing or call.name.replace("_", " ")).format_map(_Spoken(call.arguments))
-        return form.format(doing=doing, why=_sentence(call.error))
+        return form.format(doing=doing, why=as_sentence(hints.errors.get(call.error, call.error)))
     if hint.say is not None:
         return hint.say(call, known)
     if isinstance(call.result, dict) and isinstance(message := call.result.get("message"), str):
@@ -97,50 +94,6 @@ def _inside(part: JsonValue, depth: int) -> str:
     return f"\n{described(part, depth + 1)}" if nested else described(part)
 
 
-def from_sources(request: ChatRequest) -> str:
-    """The sentences of the sources that answer the question best, each with its number."""
-    asked = stems(_question_in_context(request))
-    pieces = SOURCE.split(request.system)
-    entries = [
-        (int(number), title, sentence)
-        for number, title, body in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True)
-        for sentence in sentences(body)
-    ]
-    known = [stems(f"{title} {sentence}") for _, title, sentence in entries]
-    scores: list[float] = []
-    for (number, title, sentence), words in zip(entries, known, strict=True):
-        rarity = sum(
-            1.0 / sum(stem in other for other in known) for stem in asked & stems(sentence)
-        )
-        in_title = len(asked & stems(title)) / len(asked | {""})
-        numeric = 0.25 if _asks_amount(request.asked) and re.search(r"\d", sentence) else 0.0
-        relevant = rarity + in_title + numeric
-        scores.append(relevant / (1 + 0.25 * (number - 1)) if asked & words else 0.0)
-    best = max(scores, default=0.0)
-    if best <= 0:
-        return "I found nothing about that in our help articles."
-    ranked = sorted(range(len(entries)), key=lambda at: -scores[at])[:_SENTENCES]
-    leading = entries[ranked[0]][0]
-    kept = sorted(
-        at
-        for at in ranked
-        if scores[at] >= (_RELATED if entries[at][0] == leading else _AS_GOOD) * best
-    )
-    return " ".join(f"{_sentence(entries[at][2])} [{entries[at][0]}]" for at in kept)
-
-
-def _question_in_context(request: ChatRequest) -> str:
-    before = [message.text for message in request.before if message.role == "user"]
-    short = len(stems(request.asked)) < 2
-    return f"{request.asked} {before[-1]}" if short and before else request.asked
-
-
-def _asks_amount(question: str) -> bool:
-    return (
-        re.search(r"\bhow (long|many|much|soon|often|late)\b|\bwhen\b", question, re.I) is not None
-    )
-
-
 def courtesy(request: ChatRequest, hints: Hints) -> str:
     """The answer to a greeting, thanks, a question about the assistant, or anything out of scope."""
     asked = request.asked
@@ -151,7 +104,7 @@ def courtesy(request: ChatRequest, hints: Hints) -> str:
     if re.search(FAREWELL, asked, re.IGNORECASE):
         return "Thank you for getting in touch. Goodbye!"
     if re.search(GREETING, asked, re.IGNORECASE):
-        return f"Hello! {_offer(request)}" if _offer(request) else "Hello! How can I help you?"
+        return " ".join(filter(None, ("Hello!", _offer(request), "What can I do for you?")))
     if re.search(ABILITIES, asked, re.IGNORECASE) and _offer(request):
         return _offer(request)
     doable = [f for f in request.functions if _is_change(f.name, hints)]
@@ -169,13 +122,16 @@ def _is_change(tool: str, hints: Hints) -> bool:
 
 
 def _offer(request: ChatRequest) -> str:
-    listed = "\n".join(
-        f"- {name.replace('_', ' ')}: {_sentence(description)}"
-        for name, description in request.options.items()
-    )
-    return f"Here is what I can help you with:\n{listed}" if listed else ""
+    """What the listed agents are for: the first clause of each description, in one sentence."""
+    topics = [_CLAUSE_END.split(description)[0] for description in request.options.values()]
+    with_each = [
+        f"with {topic[:1].lower() if topic[1:2].islower() else topic[:1]}{topic[1:]}"
+        for topic in topics
+    ]
+    return f"I can help you {', and '.join(with_each)}." if with_each else ""
 
 
-def _sentence(text: str) -> str:
+def as_sentence(text: str) -> str:
+    """The text with a full stop, where it has no end."""
     text = text.strip()
     return text if text.endswith((".", "!", "?")) else f"{text}."

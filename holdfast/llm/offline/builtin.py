@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from holdfast.llm.hints import Hints
+from holdfast.llm.hints import Hints, ToolHint
 
 GREETING = (
     r"^\W*(hi|hello|hey|good (morning|afternoon|evening)|greetings|hallo|hola|bonjour)"
@@ -31,7 +31,8 @@ BUILTIN = Hints(
         "knowledge": (
             r"\bhow (long|many days|much time|do i|does|can i|soon|often)\b",
             r"\b(policy|policies|rules?|guarantee|warranty|terms|allowed to|opening hours)\b",
-            r"^\W*(do|does) (you|i|it|your)\b|\bis (it|there) (possible|allowed|a fee)\b",
+            r"^\W*(do|does|why|who(?! are)|what (do|does)(?! you))\b(?!.*(\bmy\b|\d{4}))",
+            r"\bis (it|there) (possible|allowed|a fee)\b",
             r"\b(what happens if|what if|what is your|what are your|which [\w ]+ do you)\b",
         ),
         "person": (PERSON, r"\b(real person|human being|human agent|a human)\b"),
@@ -52,11 +53,13 @@ def merged(hints: Sequence[Hints]) -> Hints:
     """The built-in hints and those of packages as one; expressions for the same name add up."""
     intents: dict[str, tuple[str, ...]] = {}
     fields: dict[str, dict[str, str]] = {}
-    tools = {}
+    tools: dict[str, ToolHint] = {}
+    errors: dict[str, str] = {}
     for one in (*hints, BUILTIN):
         for agent, expressions in one.intents.items():
             intents[agent] = (*intents.get(agent, ()), *expressions)
         for field, values in one.fields.items():
             fields[field] = {**fields.get(field, {}), **values}
         tools.update(one.tools)
-    return Hints(intents=intents, fields=fields, tools=tools)
+        errors.update(one.errors)
+    return Hints(intents=intents, fields=fields, tools=tools, errors=errors)

@@ -13,15 +13,16 @@ import httpx2
 from pydantic import JsonValue, ValidationError
 
 from holdfast.llm.hints import Hints, Say, ToolUse
-from holdfast.llm.offline.answer import courtesy, from_calls, from_sources
+from holdfast.llm.offline.answer import courtesy, from_calls
 from holdfast.llm.offline.builtin import merged
 from holdfast.llm.offline.goals import HAND_OVER, goal_of, handover_of
 from holdfast.llm.offline.planning import Done, steps_for
 from holdfast.llm.offline.request import ChatRequest
+from holdfast.llm.offline.sources import from_sources
 from holdfast.llm.offline.structured import fill
 
 MODEL = "holdfast-offline"
-FINGERPRINT = "fp_holdfast_offline_1"
+FINGERPRINT = "fp_holdfast_offline_2"
 """Announces that rules answered; the number grows when they answer differently."""
 
 _CREATED = 1_750_000_000

@@ -156,17 +156,71 @@ async def test_a_rejection_is_explained_with_its_reason(connect: Connect) -> Non
     message = await say(connect, messages, CANCEL, hints=hints)
 
     assert "colleague" in (message.content or "")
-    assert "could not cancel booking B-1: The guest has arrived." in (message.content or "")
+    assert "could not cancel booking B-1." in (message.content or "")
+    assert "“The guest has arrived.”" in (message.content or "")
+
+
+async def test_an_error_is_told_in_the_words_that_a_package_has_for_it(connect: Connect) -> None:
+    hints = Hints(errors={"E17": "That booking was made by somebody else"})
+    messages = [
+        user("Please cancel my booking B-1"),
+        *answered("cancel_booking", {"booking_id": "B-1"}, {"error": "E17"}),
+    ]
+
+    message = await say(connect, messages, CANCEL, hints=hints)
+
+    assert (message.content or "").endswith(" That booking was made by somebody else.")
+
+
+SOURCES = (
+    "Answer from these sources.\n\n"
+    "[1] Breakfast\nBreakfast is served from 7 to 10. There is a breakfast room on the roof.\n\n"
+    "[2] Parking\nParking costs 12 USD a day. The garage closes at midnight.\n\n"
+    "[3] Bringing a dog\nTell us before you come. It costs 8 USD a night. Cats are welcome, too."
+)
+
+
+async def read(connect: Connect, question: str) -> str:
+    message = await say(connect, [{"role": "system", "content": SOURCES}, user(question)])
+    return message.content or ""
 
 
 async def test_an_answer_from_numbered_sources_cites_them(connect: Connect) -> None:
-    system = (
-        "Answer from these sources.\n\n[1] Breakfast\nBreakfast is served from 7 to 10.\n\n"
-        "[2] Parking\nParking costs 12 USD a day. The garage closes at midnight."
+    assert await read(connect, "How much is parking?") == "Parking costs 12 USD a day. [2]"
+
+
+async def test_sentences_of_one_source_are_cited_together(connect: Connect) -> None:
+    assert await read(connect, "Is there breakfast?") == (
+        "Breakfast is served from 7 to 10. There is a breakfast room on the roof. [1]"
     )
 
-    message = await say(
-        connect, [{"role": "system", "content": system}, user("How much is parking?")]
+
+async def test_a_question_for_an_amount_gets_the_sentences_with_numbers(connect: Connect) -> None:
+    assert await read(connect, "When is breakfast?") == "Breakfast is served from 7 to 10. [1]"
+
+
+async def test_two_questions_in_one_message_are_answered_both(connect: Connect) -> None:
+    question = "When does the garage close, and when is breakfast served?"
+
+    assert await read(connect, question) == (
+        "The garage closes at midnight. [2] Breakfast is served from 7 to 10. [1]"
     )
 
-    assert message.content == "Parking costs 12 USD a day. [2]"
+
+async def test_a_short_follow_up_is_answered_with_the_question_before(connect: Connect) -> None:
+    messages = [
+        {"role": "system", "content": SOURCES},
+        user("Can I bring a dog?"),
+        {"role": "assistant", "content": "Tell us before you come. [3]"},
+        user("And a cat?"),
+    ]
+
+    message = await say(connect, messages)
+
+    assert message.content == "Cats are welcome, too. [3]"
+
+
+async def test_a_heading_that_says_it_all_makes_its_section_the_answer(connect: Connect) -> None:
+    assert await read(connect, "Can I bring a dog?") == (
+        "Tell us before you come. It costs 8 USD a night. Cats are welcome, too. [3]"
+    )
