@@ -66,6 +66,15 @@ class Role(StrEnum):
     ACTIONS = "actions"
 
 
+class LogLevel(StrEnum):
+    """How much a worker says on stderr."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
 @asynccontextmanager
 async def open_services(settings: Settings, packages: Sequence[Package]) -> AsyncIterator[Services]:
     """Everything that activities work with, checked and connected.
@@ -273,11 +282,11 @@ def main(
         str | None,
         typer.Option(metavar="TENANT", help="Migrate, load a tenant's demonstration data, exit."),
     ] = None,
-    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+    log_level: Annotated[LogLevel, typer.Option(case_sensitive=False)] = LogLevel.INFO,
 ) -> None:
     """Run Holdfast workers until SIGTERM."""
     logging.basicConfig(
-        level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        level=log_level.value, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     for chatty in ("alembic", "httpx2"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

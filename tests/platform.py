@@ -102,13 +102,19 @@ class Platform:
         """Replay the history of every run of the conversation."""
         replayer = Replayer(workflows=[ConversationWorkflow], plugins=[PLUGIN])
         query = f'WorkflowId = "{workflow_id(self.tenant, conversation)}"'
-        found = 0
-        async for execution in self.temporal.list_workflows(query):
-            handle = self.temporal.get_workflow_handle(execution.id, run_id=execution.run_id)
-            await replayer.replay_workflow(await handle.fetch_history())
-            found += 1
-        if not found:  # visibility lags a little behind
-            await replayer.replay_workflow(await self.handle(conversation).fetch_history())
+        listed: list[tuple[str, str | None]] = [
+            (one.id, one.run_id) async for one in self.temporal.list_workflows(query)
+        ]
+        latest = (workflow_id(self.tenant, conversation), None)  # visibility lags a little behind
+        for id_, run in listed or [latest]:
+            handle = self.temporal.get_workflow_handle(id_, run_id=run)
+            history = await handle.fetch_history()
+            # A run that has just begun has nothing to replay, and the replayer waits for it for ever.
+            if any(
+                event.HasField("workflow_task_completed_event_attributes")
+                for event in history.events
+            ):
+                await replayer.replay_workflow(history)
 
     async def start_worker(self, **environment: str) -> "WorkerProcess":
         """A worker in a process of its own, ready."""

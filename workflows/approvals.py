@@ -1,6 +1,7 @@
 """The approvals of one conversation: decisions, deadlines, and what is remembered of them."""
 
 import asyncio
+from datetime import timedelta
 
 from temporalio import workflow
 
@@ -121,10 +122,8 @@ class ApprovalDesk:
         self._deadlines.clear()
 
     async def _expire_in_time(self, approval: Approval) -> None:
-        await workflow.sleep(
-            max((approval.expires_at - workflow.now()).total_seconds(), 0),
-            summary=f"Approval {approval.id} expires",
-        )
+        while (remaining := approval.expires_at - workflow.now()) > timedelta(0):
+            await workflow.sleep(remaining, summary=f"Approval {approval.id} expires")
         parked = self._state.parked.get(approval.id)
         if parked is not None and parked.approval.state == "pending":
             del self._deadlines[approval.id]

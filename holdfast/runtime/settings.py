@@ -21,7 +21,11 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="HOLDFAST_", env_nested_delimiter="__", frozen=True, extra="ignore"
+        env_prefix="HOLDFAST_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
     )
 
     temporal_address: str | None = None

@@ -65,7 +65,7 @@ async def test_the_readme_s_service_gets_its_answer_once(
         tmp_path,
         {**environment_of(stack_settings, tenant), "HOLDFAST_PACKAGES": '["shop"]'},
     )
-    assert printed.startswith("Your order #W4821101 is processed.")
+    assert printed.startswith("Your order #W4821101 is packed and on its way to you.")
 
 
 def _commands(page: Path, tenant: str) -> list[str]:
