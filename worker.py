@@ -37,8 +37,9 @@ from holdfast.runtime.health import HealthServer
 from holdfast.runtime.process import leave
 from holdfast.runtime.settings import Settings, read_settings
 from holdfast.store.knowledge import load_articles
+from holdfast.store.llm_calls import prune_requests
 from holdfast.store.migrate import migrate, require_migrated
-from holdfast.store.pool import open_pool
+from holdfast.store.pool import TRANSIENT_ERRORS, open_pool
 from holdfast.subgraphs.general import general
 from holdfast.subgraphs.knowledge import knowledge
 from holdfast.subgraphs.package import Package
@@ -52,6 +53,8 @@ _STICKY_TIMEOUT = timedelta(seconds=1)
 """How long a task waits for the worker that has the workflow in its cache: not long, it may be dead."""
 
 _HEARTBEAT_THROTTLE = timedelta(milliseconds=500)
+
+_PRUNE_SECONDS = 3600.0
 
 _POLLERS = PollerBehaviorAutoscaling(minimum=1, maximum=20, initial=2)
 """Few while there is little to do: each open poll of a frozen process swallows one task."""
@@ -202,6 +205,8 @@ async def run(settings: Settings, role: Role) -> None:
         async with contextlib.AsyncExitStack() as stack:
             for worker in workers:
                 await stack.enter_async_context(worker)
+            pruning = asyncio.create_task(_prune_requests(services, settings))
+            stack.callback(pruning.cancel)
             if settings.health_port:
                 await stack.enter_async_context(_health(settings, client, services, workers))
             agents = ", ".join(card.name for card in services.registry.agents())
@@ -209,6 +214,17 @@ async def run(settings: Settings, role: Role) -> None:
             await stopping.wait()
             _logger.info("stopping: activities have %s s to end", settings.shutdown_seconds)
     _logger.info("stopped")
+
+
+async def _prune_requests(services: Services, settings: Settings) -> None:
+    """Remove whole model requests that are older than the settings want, now and every hour."""
+    while True:
+        try:
+            async with services.pool.acquire() as connection:
+                await prune_requests(connection, timedelta(days=settings.model_request_days))
+        except TRANSIENT_ERRORS as error:
+            _logger.warning("model requests are pruned an hour later: %s", error)
+        await asyncio.sleep(_PRUNE_SECONDS)
 
 
 @asynccontextmanager

@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     openai_api_key: Annotated[SecretStr | None, Field(validation_alias="OPENAI_API_KEY")] = None
     keep_model_requests: bool = False
     """Keep whole model requests in the ledger, compressed, besides their digests."""
+    model_request_days: Annotated[int, Field(ge=1)] = 30
+    """How long whole requests are kept; the worker removes older ones every hour."""
 
     concurrent_subgraphs: Annotated[int, Field(ge=1)] = 50
     concurrent_actions: Annotated[int, Field(ge=1)] = 50

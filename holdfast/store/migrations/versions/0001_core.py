@@ -125,6 +125,7 @@ TABLES = [
         primary key (tenant, conversation, turn, thread, node, request_digest, occurrence)
     )
     """,
+    "create index on holdfast.llm_calls (created_at) where request is not null",
     """
     create table holdfast.actions (
         tenant text not null,
