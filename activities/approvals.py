@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pydantic import JsonValue
 from temporalio import activity
 
+from activities.attempts import bounded_attempts
 from activities.proposals import Judgement, Origin, judge
 from activities.services import Services
 from holdfast.domain import wire
@@ -23,6 +24,9 @@ from holdfast.store.approvals import (
 from holdfast.store.audit import append_audit
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
+
+_REVIEW_ATTEMPTS = 3
+"""Attempts to check an edit where an action's own code raises; then the decision fails."""
 
 
 class ApprovalActivities:
@@ -43,9 +47,10 @@ class ApprovalActivities:
     async def review_edit(self, request: DecisionRequest) -> EditReview:
         """Check edited arguments against schema and policy, as if the agent had proposed them."""
         assert request.decision is not None
-        async with self._services.reads.acquire() as connection:
-            record = await read_approval(connection, request.tenant, request.decision.approval)
-        judgement = await self._judge_edit(record, request.tenant, request.decision)
+        with bounded_attempts(_REVIEW_ATTEMPTS):
+            async with self._services.reads.acquire() as connection:
+                record = await read_approval(connection, request.tenant, request.decision.approval)
+            judgement = await self._judge_edit(record, request.tenant, request.decision)
         names = [action["name"] for action in record.actions]
         edited = [action.name for action in request.decision.actions]
         if edited != names:

@@ -48,6 +48,9 @@ _TOO_MANY_WAIT = (
     "This needs a person's approval, and too many requests of this conversation wait for one."
 )
 
+_TRIAGE_OUTCOMES = (Route, Reply, Escalation)
+_AGENT_OUTCOMES = (Reply, Handoff, Escalation, Proposal)
+
 _RESULT: TypeAdapter[Routed | HandedOff | Ended | Proposed | Repeated] = TypeAdapter(StepResult)
 
 
@@ -154,6 +157,12 @@ class SubgraphActivities:
         self, request: StepRequest, begun: BegunStep, end: StepEnd, *, degraded: bool
     ) -> StepCommit:
         outcome = end.outcome
+        allowed = _TRIAGE_OUTCOMES if request.subgraph == wire.TRIAGE else _AGENT_OUTCOMES
+        if not isinstance(outcome, allowed):
+            raise BrokenContract(
+                f"subgraph {request.subgraph!r} ended in a {type(outcome).__name__}; it may end in "
+                f"{', '.join(kind.__name__ for kind in allowed)}"
+            )
         match outcome:
             case Route():
                 return self._route(request, outcome)

@@ -27,6 +27,7 @@ from holdfast import (
     TurnState,
     propose,
 )
+from holdfast.domain.outcomes import Route
 
 
 class Add(BaseModel):
@@ -120,6 +121,7 @@ TOOLS = (
     Tool.of(Nothing, name="escalate", description="Ask for a person."),
     Tool.of(Nothing, name="think", description="Go on."),
     Tool.of(Nothing, name="fail", description="Raise an error."),
+    Tool.of(Nothing, name="route", description="End as only triage may."),
 )
 
 
@@ -148,6 +150,8 @@ async def _act(state: State) -> dict[str, Any]:
         return {"outcome": Handoff(to=calls[0]["arguments"]["agent"], note="passed on")}
     if name == "escalate":
         return {"outcome": Escalation(reason="the model asked for a person")}
+    if name == "route":
+        return {"outcome": Route(agent="other", intent="none", confidence=1.0)}
     if name == "fail":
         raise ValueError("this node is broken")
     if name == "think":
