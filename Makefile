@@ -15,7 +15,8 @@ up: .venv/installed ## Keep Temporal, Postgres and a worker running until Ctrl-C
 	@$(BIN)/python -m holdfast.runtime.local -- sh -c \
 	  '$(BIN)/python worker.py --seed $(TENANT) && exec $(BIN)/python worker.py'
 
-test: .venv/installed ## The whole suite
+test: .venv/installed ## The whole suite; the servers first, since Temporal may have to be built
+	@$(BIN)/python -m holdfast.runtime.local -- true
 	$(BIN)/pytest -n $(JOBS) --dist worksteal
 	HOLDFAST_MAX_CACHED_WORKFLOWS=0 $(BIN)/pytest -n $(JOBS) --dist worksteal tests/workflows
 
