@@ -18,7 +18,7 @@ up: .venv/installed ## Keep Temporal, Postgres and a worker running until Ctrl-C
 test: .venv/installed ## The whole suite; the servers first, since Temporal may have to be built
 	@$(BIN)/python -m holdfast.runtime.local -- true
 	$(BIN)/pytest -n $(JOBS) --dist worksteal
-	HOLDFAST_MAX_CACHED_WORKFLOWS=0 $(BIN)/pytest -n $(JOBS) --dist worksteal tests/workflows
+	HOLDFAST_MAX_CACHED_WORKFLOWS=0 $(BIN)/pytest -n $(JOBS) --dist worksteal tests/workflows tests/client tests/retail
 
 check: .venv/installed ## Format, lint, types, import rules
 	$(BIN)/ruff format --check .
