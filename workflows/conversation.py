@@ -240,7 +240,7 @@ class ConversationWorkflow:
             tenant=self._start.tenant,
             conversation=self._start.conversation,
             customer=self._intake.customer,
-            phase=self._overview.phase(),
+            phase="closed" if self._leaving else self._overview.phase(),
             turns=state.turns,
             running_turn=self._turns.running,
             queued_turns=tuple(queued.turn for queued in self._intake.queue),

@@ -84,7 +84,7 @@ class Requests:
             return status
 
         try:
-            return await deliver(
+            status = await deliver(
                 attempt,
                 what=f"status of conversation {conversation}",
                 timeout=timeout,
@@ -92,6 +92,9 @@ class Requests:
             )
         except WorkflowQueryRejectedError as error:
             raise ConversationClosed(f"conversation {conversation!r} is closed") from error
+        if status.phase == "closed":  # recorded, and its workflow is about to end
+            raise ConversationClosed(f"conversation {conversation!r} is closed")
+        return status
 
     async def history(self, conversation: str, *, timeout: float | None) -> History | None:
         """The history of the latest run; None when Temporal has none any more."""
