@@ -22,6 +22,8 @@ from activities.approvals import ApprovalActivities
 from activities.conversations import ConversationActivities
 from activities.services import Services
 from activities.subgraphs import SubgraphActivities
+from holdfast.authority.keys import VerificationKeys
+from holdfast.authority.statements import StatementVerifier, UnsignedDecisions, Verifier
 from holdfast.domain import wire
 from holdfast.domain.errors import ConfigurationError, HoldfastError, Unavailable
 from holdfast.llm.client import ModelClient
@@ -98,6 +100,7 @@ async def open_services(settings: Settings, packages: Sequence[Package]) -> Asyn
         async with pool.acquire() as connection:
             await require_migrated(connection, _schemas(packages))
         reads = await stack.enter_async_context(await open_pool(url, read_only=True, max_size=size))
+        verifier = await _verifier(settings)
         models = ModelClient(
             _chain(settings),
             offline_transport=OfflineTransport([package.hints for package in packages]),
@@ -108,6 +111,7 @@ async def open_services(settings: Settings, packages: Sequence[Package]) -> Asyn
             reads=reads,
             models=models,
             registry=registry,
+            verifier=verifier,
             keep_requests=settings.keep_model_requests,
         )
 
@@ -147,8 +151,9 @@ def build_workers(
                     records.record_human_turn,
                     records.record_takeover,
                     records.close_conversation,
-                    approvals.record_decision,
-                    approvals.review_edit,
+                    approvals.decide_approval,
+                    approvals.record_refusal,
+                    approvals.record_alarm,
                 ],
                 max_concurrent_activities=settings.concurrent_subgraphs,
                 max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
@@ -262,6 +267,19 @@ async def _health(
 
 def _schemas(packages: Sequence[Package]) -> dict[str, Path]:
     return {package.name: package.migrations for package in packages if package.migrations}
+
+
+async def _verifier(settings: Settings) -> Verifier:
+    if settings.reviewer_keys is not None:
+        return StatementVerifier(await VerificationKeys.open(settings.reviewer_keys))
+    if not settings.unsigned_decisions:
+        raise ConfigurationError(
+            "nobody could check who decides on approvals: set HOLDFAST_REVIEWER_KEYS to a JWKS file "
+            "or URL (`make up` makes keys for development), or HOLDFAST_UNSIGNED_DECISIONS=true to "
+            "take decisions on the word of whoever can reach Temporal"
+        )
+    _logger.warning("decisions are not signed: whoever can reach Temporal can approve anything")
+    return UnsignedDecisions()
 
 
 def _chain(settings: Settings) -> Chain:

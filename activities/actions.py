@@ -1,6 +1,8 @@
 """The activities that execute and undo actions: the effect and its records are one transaction."""
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 
 from pydantic import BaseModel, JsonValue
 from temporalio import activity
@@ -8,8 +10,10 @@ from temporalio import activity
 from activities.attempts import PASSING_ERRORS, beating
 from activities.services import Services
 from holdfast.domain import wire
-from holdfast.domain.approval import args_digest
+from holdfast.domain.approval import args_digest, replay
+from holdfast.domain.errors import NotApproved
 from holdfast.domain.events import EventType, NewEvent
+from holdfast.domain.ids import canonical_json
 from holdfast.domain.outcomes import ActionState, ProposedAction
 from holdfast.domain.steps import ActionReport, ActionRequest
 from holdfast.store.actions import (
@@ -21,6 +25,7 @@ from holdfast.store.actions import (
     proposal_of,
     set_open_actions,
 )
+from holdfast.store.approvals import lock_approval, mark_stale, read_taken
 from holdfast.store.audit import append_audit
 from holdfast.store.events import append_events
 from holdfast.store.faults import reach
@@ -28,10 +33,6 @@ from holdfast.store.pool import Connection
 from holdfast.subgraphs.action import ActionContext, ActionRefused, AnyAction
 
 _NOT_ATTEMPTED = "An earlier action of the same proposal did not succeed."
-
-
-class _NotApproved(Exception):
-    """What should be executed is not what was approved."""
 
 
 class ActionActivities:
@@ -58,7 +59,11 @@ class ActionActivities:
                     return _report(record)
                 action = self._action(record)
                 arguments = action.arguments.model_validate(record.arguments)
-                await _require_approval(connection, request, record)
+                if record.approval is not None or record.verdict == "approve":
+                    proposal = await _proposal(connection, request)
+                    await self._require_approval(connection, request, record, proposal)
+                    if (changed := await self._changed(connection, request, proposal)) is not None:
+                        return await _go_stale(connection, request, record, changed)
                 await begin_execution(
                     connection, request.tenant, record.id, idempotency_key=record.id
                 )
@@ -144,6 +149,49 @@ class ActionActivities:
             await _announce(connection, request, record, "failed", {"problem": problem})
         return ActionReport(state="executed")
 
+    async def _require_approval(
+        self,
+        connection: Connection,
+        request: ActionRequest,
+        record: ActionRecord,
+        proposal: Sequence[ActionRecord],
+    ) -> None:
+        """Check that an action that needs an approval has one, for exactly these arguments: every
+        signed decision is verified again, and the approval is worked out from them anew."""
+        if record.approval is None:
+            raise NotApproved(f"action {record.id} needs an approval and has none")
+        asked, taken = await read_taken(connection, request.tenant, record.approval)
+        for one in taken:
+            await self._services.verifier.verify(one.decision, tenant=request.tenant, at=one.at)
+        state = await lock_approval(connection, request.tenant, record.approval)
+        approval = replay(asked, taken, now=datetime.now(UTC))
+        if state != "accepted" or approval.state != "accepted":
+            raise NotApproved(f"approval {record.approval} is {approval.state} (recorded: {state})")
+        shown = tuple(ProposedAction(name=one.name, arguments=one.arguments) for one in proposal)
+        if approval.args_digest != args_digest(shown):
+            raise NotApproved(f"approval {record.approval} was given for other arguments")
+
+    async def _changed(
+        self, connection: Connection, request: ActionRequest, proposal: Sequence[ActionRecord]
+    ) -> str | None:
+        """What is not any more as the reviewers saw it; only looked at before the first action of a
+        proposal runs, since that one changes what the others look at."""
+        if any(one.state != "proposed" for one in proposal):
+            return None
+        for one in proposal:
+            action = self._action(one)
+            if action.facts is None:
+                continue
+            arguments = action.arguments.model_validate(one.arguments)
+            try:
+                facts = await action.facts(_context(request, one, connection), arguments)
+            except ActionRefused as refused:
+                return str(refused)
+            now = json.loads(canonical_json(facts))
+            if now != one.facts:
+                return _difference(one.facts, now)
+        return None
+
     def _action(self, record: ActionRecord) -> AnyAction:
         action = self._services.registry.action(record.name)
         if action is None:
@@ -185,21 +233,49 @@ async def _locked(connection: Connection, request: ActionRequest) -> ActionRecor
     return record
 
 
-async def _require_approval(
-    connection: Connection, request: ActionRequest, record: ActionRecord
-) -> None:
-    """Check that an action that needs an approval has one, for exactly these arguments."""
-    if record.approval is None:
-        if record.verdict == "approve":
-            raise _NotApproved(f"action {record.id} needs an approval and has none")
-        return
-    proposal: Sequence[ProposedAction] = await proposal_of(
+async def _proposal(connection: Connection, request: ActionRequest) -> list[ActionRecord]:
+    return await proposal_of(
         connection, request.tenant, request.conversation, request.turn, request.step
     )
-    if record.approval_state != "accepted":
-        raise _NotApproved(f"approval {record.approval} is {record.approval_state}")
-    if record.approval_digest != args_digest(tuple(proposal)):
-        raise _NotApproved(f"approval {record.approval} was given for other arguments")
+
+
+def _difference(before: dict[str, JsonValue], now: dict[str, JsonValue]) -> str:
+    """What has changed between two readings of the facts, in words."""
+    changes = [
+        f"{name} was {before.get(name)} and is now {now.get(name)}"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    ]
+    return f"This has changed since it was approved: {', '.join(changes)}."
+
+
+async def _go_stale(
+    connection: Connection, request: ActionRequest, record: ActionRecord, reason: str
+) -> ActionReport:
+    """End an approval whose facts have changed, and the actions that it was for."""
+    assert record.approval is not None
+    await mark_stale(connection, request.tenant, record.approval, reason)
+    await set_open_actions(
+        connection,
+        request.tenant,
+        request.conversation,
+        request.turn,
+        request.step,
+        state="stale",
+        error=reason,
+    )
+    data: dict[str, JsonValue] = {"approval": record.approval, "reason": reason}
+    event = NewEvent(type="approval_stale", turn=request.turn, data=data)
+    await append_events(connection, request.tenant, request.conversation, [event])
+    await append_audit(
+        connection,
+        tenant=request.tenant,
+        kind="approval_stale",
+        conversation=request.conversation,
+        subject=record.approval,
+        data=data,
+    )
+    return ActionReport(state="stale")
 
 
 def _context(

@@ -1,125 +1,199 @@
-"""The activities that record what becomes of an approval, and that check a reviewer's edit."""
+"""The activities that take decisions on approvals, and that record what their schedule does to them."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from pydantic import JsonValue
 from temporalio import activity
 
 from activities.attempts import bounded_attempts
-from activities.proposals import Judgement, Origin, judge
+from activities.proposals import Judgement, Origin, judge, locked_windows
 from activities.services import Services
 from holdfast.domain import wire
-from holdfast.domain.approval import Approval, Decision
-from holdfast.domain.errors import ApprovalNotFound
-from holdfast.domain.events import NewEvent
+from holdfast.domain.approval import Alarm, Approval, Decision, Edit, TakenDecision
+from holdfast.domain.errors import AlreadyDecided, InvalidEdit, Refused
+from holdfast.domain.events import EventType, NewEvent
 from holdfast.domain.outcomes import ActionState
-from holdfast.domain.steps import DecisionRequest, EditReview
-from holdfast.store.actions import replace_arguments, set_open_actions
+from holdfast.domain.steps import (
+    AlarmOutcome,
+    AlarmRequest,
+    DecisionOutcome,
+    DecisionRequest,
+    RefusalRequest,
+)
+from holdfast.store.actions import replace_action, set_open_actions
 from holdfast.store.approvals import (
-    ApprovalRecord,
+    lock_approval,
+    outcome_of,
     read_approval,
-    record_decision,
-    set_approval_state,
+    record_refused,
+    record_taken,
+    save_approval,
 )
 from holdfast.store.audit import append_audit
+from holdfast.store.conversations import read_conversation
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
 
-_REVIEW_ATTEMPTS = 3
-"""Attempts to check an edit where an action's own code raises; then the decision fails."""
+_DECISION_ATTEMPTS = 3
+"""Attempts to take a decision where an action's own code raises on an edit; then it fails."""
+
+_ENDS: Mapping[str, tuple[ActionState, str]] = {
+    "rejected": ("rejected", ""),
+    "responded": ("responded", ""),
+    "expired": ("expired", "Nobody decided in time."),
+    "withdrawn": ("withdrawn", "The request was cancelled."),
+}
+"""What becomes of the actions of an approval that ended so, and why where no reviewer says it."""
 
 
 class ApprovalActivities:
-    """Records decisions, expiries and withdrawals."""
+    """Takes decisions; records decisions, alarms and withdrawals."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    @activity.defn(name=wire.RECORD_DECISION)
-    async def record_decision(self, request: DecisionRequest) -> None:
-        """Record it once, with event and audit entry; what was recorded before stays."""
-        if request.refusal is not None and request.decision is not None:
-            await self._record_refusal(request, request.decision, request.refusal)
-        elif request.approval is not None:
-            await self._record(request, request.approval, request.decision)
+    @activity.defn(name=wire.DECIDE_APPROVAL)
+    async def decide_approval(self, request: DecisionRequest) -> DecisionOutcome:
+        """Verify a decision's statement, look at its edit, take it, and record all of that at once.
 
-    @activity.defn(name=wire.REVIEW_EDIT)
-    async def review_edit(self, request: DecisionRequest) -> EditReview:
-        """Check edited arguments against schema and policy, as if the agent had proposed them."""
-        assert request.decision is not None
-        with bounded_attempts(_REVIEW_ATTEMPTS):
-            async with self._services.reads.acquire() as connection:
-                record = await read_approval(connection, request.tenant, request.decision.approval)
-            judgement = await self._judge_edit(record, request.tenant, request.decision)
-        names = [action["name"] for action in record.actions]
-        edited = [action.name for action in request.decision.actions]
-        if edited != names:
-            return EditReview(
-                refusal=f"an edit keeps the actions: {', '.join(names)}; it has {', '.join(edited)}"
+        A decision that was taken before gives its recorded outcome. A refusal is recorded, too.
+        """
+        with bounded_attempts(_DECISION_ATTEMPTS):
+            try:
+                await self._services.verifier.verify(
+                    request.decision, tenant=request.tenant, at=request.at
+                )
+                return await self._take(request)
+            except Refused as refused:
+                await self._record_refusal(
+                    request.tenant,
+                    request.conversation,
+                    request.decision,
+                    f"{refused.code}: {refused}",
+                )
+                return DecisionOutcome(code=refused.code, refusal=str(refused))
+
+    @activity.defn(name=wire.RECORD_REFUSAL)
+    async def record_refusal(self, request: RefusalRequest) -> None:
+        """Record a decision that the workflow has refused."""
+        await self._record_refusal(
+            request.tenant,
+            request.conversation,
+            request.decision,
+            f"{request.code}: {request.refusal}",
+        )
+
+    @activity.defn(name=wire.RECORD_ALARM)
+    async def record_alarm(self, request: AlarmRequest) -> AlarmOutcome:
+        """Record what an alarm has done to an approval, or that its question was taken back."""
+        approval, alarm = request.approval, request.alarm
+        async with self._services.pool.acquire() as connection, connection.transaction():
+            if not await save_approval(connection, request.tenant, approval):
+                return AlarmOutcome()
+            await _end_actions(connection, request.tenant, request.conversation, approval, None)
+            kinds: dict[str, EventType] = {
+                "remind": "approval_reminded",
+                "escalate": "approval_escalated",
+            }
+            await _announce(
+                connection,
+                request.tenant,
+                request.conversation,
+                approval,
+                event=kinds.get(alarm.kind if alarm else "", "approval_decided"),
+                audit=_audit_kind(approval, alarm),
+                data={"roles": list(approval.roles)},
             )
-        problems = [action.error for action in judgement.actions if action.error]
-        if problems:
-            return EditReview(refusal=" ".join(problems))
-        missing = [role for role in judgement.roles if role not in request.decision.roles]
-        if missing:
-            return EditReview(refusal=f"the edit needs the role {' and '.join(missing)}")
-        return EditReview(digest=judgement.digest)
+            return AlarmOutcome()
 
-    async def _judge_edit(
-        self, record: ApprovalRecord, tenant: str, decision: Decision
-    ) -> Judgement:
+    async def _take(self, request: DecisionRequest) -> DecisionOutcome:
+        decision = request.decision
+        async with self._services.pool.acquire() as connection, connection.transaction():
+            before = await outcome_of(connection, request.tenant, decision.approval, decision.id)
+            if before is not None:
+                return DecisionOutcome(approval=before)
+            edit = None
+            if decision.kind == "edit":
+                edit = await self._edit(connection, request)
+            state = await lock_approval(connection, request.tenant, decision.approval)
+            if state != "pending":
+                raise AlreadyDecided(f"approval {decision.approval} is already {state}")
+            approval = request.approval.decide(decision, now=request.at, edit=edit)
+            taken = TakenDecision(decision=decision, at=request.at, edit=edit)
+            await record_taken(connection, request.tenant, taken, approval)
+            await save_approval(connection, request.tenant, approval)
+            await _end_actions(connection, request.tenant, request.conversation, approval, decision)
+            settled = approval.state != "pending"
+            await _announce(
+                connection,
+                request.tenant,
+                request.conversation,
+                approval,
+                event="approval_decided" if settled else "approval_updated",
+                audit=f"decision_{decision.kind}",
+                data=_said(decision),
+            )
+            return DecisionOutcome(approval=approval)
+
+    async def _edit(self, connection: Connection, request: DecisionRequest) -> Edit:
+        """Put edited arguments in the place of what was proposed; what policy says they need.
+
+        Raises:
+            InvalidEdit: they do not fit the actions, or policy does not let them through.
+        """
+        decision = request.decision
+        record = await read_approval(connection, request.tenant, decision.approval)
+        names = [action.name for action in record.actions]
+        edited = [action.name for action in decision.actions]
+        if edited != names:
+            raise InvalidEdit(
+                f"an edit keeps the actions: {', '.join(names)}; it has {', '.join(edited)}"
+            )
+        conversation = await read_conversation(connection, request.tenant, record.conversation)
         origin = Origin(
-            tenant=tenant,
+            tenant=request.tenant,
             conversation=record.conversation,
             turn=record.turn,
             step=record.step,
             agent=record.agent,
             customer=record.customer,
+            priority=conversation.priority,
+            language=conversation.language,
+            opened_at=conversation.created_at,
+            approval=record.id,
         )
-        return await judge(self._services, origin, decision.actions)
-
-    async def _record(
-        self, request: DecisionRequest, approval: Approval, decision: Decision | None
-    ) -> None:
-        edited = None
-        if decision is not None and decision.kind == "edit":
-            async with self._services.reads.acquire() as connection:
-                record = await read_approval(connection, request.tenant, approval.id)
-            edited = await self._judge_edit(record, request.tenant, decision)
-        async with self._services.pool.acquire() as connection, connection.transaction():
-            moved = await set_approval_state(
-                connection, request.tenant, approval.id, approval.state, digest=approval.args_digest
+        windows = await locked_windows(self._services, connection, origin, decision.actions)
+        judgement: Judgement = await judge(self._services, origin, decision.actions, windows)
+        problems = [action.error for action in judgement.actions if action.error]
+        if problems:
+            raise InvalidEdit(" ".join(problems))
+        for index, action in enumerate(judgement.actions):
+            await replace_action(
+                connection,
+                request.tenant,
+                record.id,
+                index,
+                arguments=action.proposed.arguments,
+                facts=action.facts,
+                description=action.description,
             )
-            if not moved:
-                return
-            if decision is not None:
-                await record_decision(
-                    connection, request.tenant, decision, refusal=None, at=datetime.now(UTC)
-                )
-            for index, action in enumerate(edited.actions if edited else ()):
-                await replace_arguments(
-                    connection,
-                    request.tenant,
-                    approval.id,
-                    index,
-                    arguments=action.proposed.arguments,
-                    facts=action.facts,
-                )
-            await _end_actions(connection, request, approval, decision)
-            await _announce(connection, request, approval, decision)
+        return Edit(digest=judgement.digest, requirements=judgement.requirements)
 
     async def _record_refusal(
-        self, request: DecisionRequest, decision: Decision, refusal: str
+        self, tenant: str, conversation: str, decision: Decision, refusal: str
     ) -> None:
+        info = activity.info()
         async with self._services.pool.acquire() as connection, connection.transaction():
-            try:
-                await read_approval(connection, request.tenant, decision.approval)
-                known = True
-            except ApprovalNotFound:
-                known = False
-            if known and not await record_decision(
-                connection, request.tenant, decision, refusal=refusal, at=datetime.now(UTC)
-            ):
+            recorded = await record_refused(
+                connection,
+                tenant,
+                decision,
+                refusal=refusal,
+                by=f"{info.workflow_run_id}:{info.activity_id}",
+                at=datetime.now(UTC),
+            )
+            if not recorded:
                 return
             data: dict[str, JsonValue] = {
                 "approval": decision.approval,
@@ -127,70 +201,80 @@ class ApprovalActivities:
                 "kind": decision.kind,
                 "refusal": refusal,
             }
-            await append_events(
-                connection,
-                request.tenant,
-                request.conversation,
-                [NewEvent(type="decision_refused", data=data)],
-            )
+            event = NewEvent(type="decision_refused", data=data)
+            await append_events(connection, tenant, conversation, [event])
             await append_audit(
                 connection,
-                tenant=request.tenant,
+                tenant=tenant,
                 kind="decision_refused",
-                conversation=request.conversation,
+                conversation=conversation,
                 subject=decision.approval,
-                data=data,
+                data={**data, "decision": decision.id, "digest": decision.digest},
             )
+
+
+def _audit_kind(approval: Approval, alarm: Alarm | None) -> str:
+    if alarm is None or alarm.kind == "expire":
+        return f"approval_{approval.state}"
+    return "approval_reminded" if alarm.kind == "remind" else "approval_escalated"
+
+
+def _said(decision: Decision) -> dict[str, JsonValue]:
+    said: dict[str, JsonValue] = {
+        "decision": decision.id,
+        "kind": decision.kind,
+        "reviewer": decision.reviewer,
+        "team": decision.team,
+        "roles": list(decision.roles),
+        "text": decision.text,
+    }
+    if decision.actions:
+        said["actions"] = [action.model_dump(mode="json") for action in decision.actions]
+    return said | ({"to": decision.to} if decision.to else {})
 
 
 async def _end_actions(
     connection: Connection,
-    request: DecisionRequest,
+    tenant: str,
+    conversation: str,
     approval: Approval,
     decision: Decision | None,
 ) -> None:
-    """Give the actions of an approval that was not accepted their end, for the agent to read."""
-    text = decision.text if decision else ""
-    ends: dict[str, tuple[ActionState, str]] = {
-        "rejected": ("rejected", text),
-        "responded": ("responded", text),
-        "expired": ("expired", "Nobody decided in time."),
-        "withdrawn": ("withdrawn", "The request was cancelled."),
-    }
-    if approval.state in ends:
-        state, error = ends[approval.state]
+    """Give the actions of an approval that ended without being accepted their end, for the agent to
+    read."""
+    if approval.state in _ENDS:
+        state, error = _ENDS[approval.state]
         await set_open_actions(
             connection,
-            request.tenant,
-            request.conversation,
+            tenant,
+            conversation,
             approval.turn,
             approval.step,
             state=state,
-            error=error,
+            error=decision.text if decision else error,
             reviewer=decision.reviewer if decision else None,
         )
 
 
 async def _announce(
     connection: Connection,
-    request: DecisionRequest,
+    tenant: str,
+    conversation: str,
     approval: Approval,
-    decision: Decision | None,
+    *,
+    event: EventType,
+    audit: str,
+    data: dict[str, JsonValue],
 ) -> None:
-    data: dict[str, JsonValue] = {"approval": approval.id, "state": approval.state}
-    if decision is not None:
-        data |= {"reviewer": decision.reviewer, "kind": decision.kind, "text": decision.text}
+    data = {"approval": approval.id, "state": approval.state, **data}
     await append_events(
-        connection,
-        request.tenant,
-        request.conversation,
-        [NewEvent(type="approval_decided", turn=approval.turn, data=data)],
+        connection, tenant, conversation, [NewEvent(type=event, turn=approval.turn, data=data)]
     )
     await append_audit(
         connection,
-        tenant=request.tenant,
-        kind=f"approval_{approval.state}",
-        conversation=request.conversation,
+        tenant=tenant,
+        kind=audit,
+        conversation=conversation,
         subject=approval.id,
-        data={**data, "digest": approval.args_digest, "roles": list(approval.roles)},
+        data={**data, "digest": approval.args_digest},
     )

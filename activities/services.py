@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from holdfast.authority.statements import Verifier
+
 from holdfast.llm.client import ModelClient
 from holdfast.store.pool import Connection, Pool
 from holdfast.subgraphs.registry import Registry
@@ -13,7 +15,8 @@ from holdfast.subgraphs.registry import Registry
 class Services:
     """The worker's connections and registry.
 
-    `reads` is a pool on which Postgres refuses writes; `keep_requests` keeps whole model requests
+    `reads` is a pool on which Postgres refuses writes; `verifier` knows the reviewers' keys;
+    `keep_requests` keeps whole model requests
     in the ledger.
     """
 
@@ -21,6 +24,7 @@ class Services:
     reads: Pool
     models: ModelClient
     registry: Registry
+    verifier: Verifier
     keep_requests: bool = False
 
 

@@ -1,13 +1,19 @@
 """The activity that runs a subgraph for one step of a turn."""
 
 from datetime import UTC, datetime
-from typing import assert_never
+from typing import Any, assert_never
 
 from pydantic import JsonValue, TypeAdapter
 from temporalio import activity
 
 from activities.attempts import beating, bounded_attempts
-from activities.proposals import Origin, ask_for_approval, judge, recorded_actions
+from activities.proposals import (
+    Judgement,
+    Origin,
+    ask_for_approval,
+    judged,
+    recorded_actions,
+)
 from activities.services import PooledReads, Services
 from activities.summaries import summarize, transcript_with
 from holdfast.domain import wire
@@ -26,10 +32,13 @@ from holdfast.domain.steps import (
 )
 from holdfast.llm.ledger import StepLedger
 from holdfast.llm.model import LedgeredModel
+from holdfast.store.audit import append_audit
 from holdfast.store.faults import reach
 from holdfast.store.llm_calls import CallScope, recorded_call
+from holdfast.store.pool import Connection
 from holdfast.store.steps import (
     BegunStep,
+    NewApproval,
     NewMessage,
     StepCommit,
     StepKey,
@@ -93,10 +102,10 @@ class SubgraphActivities:
             starts_agent = request.step == request.thread and request.subgraph != wire.TRIAGE
             summary = await summarize(model, begun) if starts_agent else None
             end = await self._run_graph(request, key, begun, summary, model, progress)
-            commit = await self._commit(request, begun, end, degraded=model.usage.degraded)
-            commit = commit.model_copy(update={"summary": summary})
-            await reach("before_commit")
-            outcome = await commit_step(self._services.pool, key, commit)
+            self._require_outcome(request, end)
+            outcome = await self._commit(
+                request, key, begun, end, summary, degraded=model.usage.degraded
+            )
             await reach("after_commit")
         return _recorded(key, outcome)
 
@@ -153,27 +162,82 @@ class SubgraphActivities:
             start, context, progress=progress, save_snapshot=save
         )
 
-    async def _commit(
-        self, request: StepRequest, begun: BegunStep, end: StepEnd, *, degraded: bool
-    ) -> StepCommit:
-        outcome = end.outcome
+    def _require_outcome(self, request: StepRequest, end: StepEnd) -> None:
         allowed = _TRIAGE_OUTCOMES if request.subgraph == wire.TRIAGE else _AGENT_OUTCOMES
-        if not isinstance(outcome, allowed):
+        if not isinstance(end.outcome, allowed):
             raise BrokenContract(
-                f"subgraph {request.subgraph!r} ended in a {type(outcome).__name__}; it may end in "
-                f"{', '.join(kind.__name__ for kind in allowed)}"
+                f"subgraph {request.subgraph!r} ended in a {type(end.outcome).__name__}; it may end "
+                f"in {', '.join(kind.__name__ for kind in allowed)}"
             )
-        match outcome:
+
+    async def _commit(
+        self,
+        request: StepRequest,
+        key: StepKey,
+        begun: BegunStep,
+        end: StepEnd,
+        summary: Summary | None,
+        *,
+        degraded: bool,
+    ) -> dict[str, Any]:
+        match end.outcome:
             case Route():
-                return self._route(request, outcome)
+                commit = self._route(request, end.outcome)
             case Handoff():
-                return self._hand_off(request, outcome)
+                commit = self._hand_off(request, end.outcome)
             case Reply() | Escalation():
-                return _end(request, outcome, degraded=degraded)
+                commit = _end(request, end.outcome, degraded=degraded)
             case Proposal():
-                return await self._propose(request, begun, outcome, end.snapshot, degraded)
+                origin = _origin(request, begun)
+                async with judged(self._services, origin, end.outcome.actions) as (
+                    connection,
+                    judgement,
+                ):
+                    commit = _propose(request, origin, end.outcome, judgement, degraded=degraded)
+                    commit = commit.model_copy(
+                        update={"snapshot": end.snapshot, "summary": summary}
+                    )
+                    if commit.approval is not None:
+                        commit = await self._ask(connection, request, commit, commit.approval)
+                    await reach("before_commit")
+                    return await commit_step(connection, key, commit)
             case _:
-                assert_never(outcome)
+                assert_never(end.outcome)
+        await reach("before_commit")
+        return await commit_step(
+            self._services.pool, key, commit.model_copy(update={"summary": summary})
+        )
+
+    async def _ask(
+        self,
+        connection: Connection,
+        request: StepRequest,
+        commit: StepCommit,
+        asked: NewApproval,
+    ) -> StepCommit:
+        """Write down who is asked, and the notifications of it; the commit then names these."""
+        approval = asked.approval
+        await append_audit(
+            connection,
+            tenant=request.tenant,
+            kind="approval_requested",
+            conversation=request.conversation,
+            subject=approval.id,
+            data={
+                "agent": asked.agent,
+                "digest": approval.args_digest,
+                "requirements": [one.model_dump(mode="json") for one in approval.requirements],
+                "expires_at": approval.expires_at.isoformat(),
+                "policy": asked.policy_name,
+                "policy_version": asked.policy_version,
+                "policy_digest": asked.policy_digest,
+                "actions": [
+                    {"id": one.id, "name": one.name, "arguments": one.arguments, "rule": one.rule}
+                    for one in commit.actions
+                ],
+            },
+        )
+        return commit
 
     def _route(self, request: StepRequest, route: Route) -> StepCommit:
         self._require_agent(request, route.agent)
@@ -207,84 +271,90 @@ class SubgraphActivities:
                 f"{', '.join(name for name in known if name != request.subgraph)}"
             )
 
-    async def _propose(
-        self,
-        request: StepRequest,
-        begun: BegunStep,
-        proposal: Proposal,
-        snapshot: bytes | None,
-        degraded: bool,
-    ) -> StepCommit:
-        origin = Origin(
-            tenant=request.tenant,
-            conversation=request.conversation,
-            turn=request.turn,
-            step=request.step,
-            agent=request.subgraph,
-            customer=begun.customer,
-        )
-        judgement = await judge(self._services, origin, proposal.actions)
-        if judgement.asking and not judgement.blocked and not request.may_park:
-            judgement = judgement.block("denied", _TOO_MANY_WAIT)
-        proposed = Proposed(actions=len(judgement.actions), blocked=judgement.blocked)
-        if judgement.blocked or not judgement.asking:
-            actions = recorded_actions(origin, judgement, approval=None)
-            return StepCommit(
-                outcome=proposed.model_dump(mode="json"),
-                actions=actions,
-                events=tuple(
-                    NewEvent(
-                        type="action_not_executed",
-                        turn=request.turn,
-                        data={"action": action.id, "name": action.name, "state": action.state},
-                    )
-                    for action in actions
-                    if judgement.blocked
-                ),
-                snapshot=snapshot,
-            )
-        approval, record = ask_for_approval(
-            origin,
-            judgement,
-            reason=proposal.reason,
-            evidence=proposal.evidence,
-            now=datetime.now(UTC),
-        )
-        result = TurnResult(
-            turn=request.turn,
-            status="awaiting_approval",
-            reply=_inline(proposal.holding_message),
-            approvals=(approval.id,),
-            degraded=degraded,
-        )
-        asked: dict[str, JsonValue] = {
-            "approval": approval.id,
-            "roles": list(approval.roles),
-            "expires_at": approval.expires_at.isoformat(),
-            "actions": [action.proposed.name for action in judgement.actions],
-        }
+
+def _origin(request: StepRequest, begun: BegunStep) -> Origin:
+    return Origin(
+        tenant=request.tenant,
+        conversation=request.conversation,
+        turn=request.turn,
+        step=request.step,
+        agent=request.subgraph,
+        customer=begun.customer,
+        priority=begun.priority,
+        language=begun.language,
+        opened_at=begun.opened_at,
+    )
+
+
+def _propose(
+    request: StepRequest,
+    origin: Origin,
+    proposal: Proposal,
+    judgement: Judgement,
+    *,
+    degraded: bool,
+) -> StepCommit:
+    """The commit of a proposal: blocked, allowed, or asked about."""
+    if judgement.asking and not judgement.blocked and not request.may_park:
+        judgement = judgement.block("denied", _TOO_MANY_WAIT)
+    proposed = Proposed(actions=len(judgement.actions), blocked=judgement.blocked)
+    if judgement.blocked or not judgement.asking:
+        actions = recorded_actions(origin, judgement, approval=None)
         return StepCommit(
-            outcome=proposed.model_copy(update={"approval": approval, "result": result}).model_dump(
-                mode="json"
+            outcome=proposed.model_dump(mode="json"),
+            actions=actions,
+            events=tuple(
+                NewEvent(
+                    type="action_not_executed",
+                    turn=request.turn,
+                    data={"action": action.id, "name": action.name, "state": action.state},
+                )
+                for action in actions
+                if judgement.blocked
             ),
-            turn_status="awaiting_approval",
-            turn_result=result,
-            messages=(
-                NewMessage(
-                    role="assistant",
-                    author=request.subgraph,
-                    text=proposal.holding_message,
-                    degraded=degraded,
-                ),
-            ),
-            events=(
-                NewEvent(type="approval_requested", turn=request.turn, data=asked),
-                NewEvent(type="message_sent", turn=request.turn, data={"role": "assistant"}),
-            ),
-            actions=recorded_actions(origin, judgement, approval=approval.id),
-            approval=record,
-            snapshot=snapshot,
         )
+    asked = ask_for_approval(
+        origin,
+        judgement,
+        reason=proposal.reason,
+        evidence=proposal.evidence,
+        now=datetime.now(UTC),
+    )
+    approval = asked.approval
+    result = TurnResult(
+        turn=request.turn,
+        status="awaiting_approval",
+        reply=_inline(proposal.holding_message),
+        approvals=(approval.id,),
+        degraded=degraded,
+    )
+    data: dict[str, JsonValue] = {
+        "approval": approval.id,
+        "roles": list(approval.roles),
+        "expires_at": approval.expires_at.isoformat(),
+        "actions": [action.proposed.name for action in judgement.actions],
+    }
+    return StepCommit(
+        outcome=proposed.model_copy(update={"approval": approval, "result": result}).model_dump(
+            mode="json"
+        ),
+        turn_status="awaiting_approval",
+        turn_result=result,
+        messages=(
+            NewMessage(
+                role="assistant",
+                author=request.subgraph,
+                text=proposal.holding_message,
+                degraded=degraded,
+            ),
+        ),
+        events=(
+            NewEvent(type="approval_requested", turn=request.turn, data=data),
+            NewEvent(type="message_sent", turn=request.turn, data={"role": "assistant"}),
+        ),
+        actions=recorded_actions(origin, judgement, approval=approval.id),
+        approval=asked,
+    )
 
 
 def _end(request: StepRequest, outcome: Reply | Escalation, *, degraded: bool) -> StepCommit:

@@ -253,6 +253,8 @@ def _environment(settings: Settings) -> dict[str, str]:
     assert settings.database_url is not None
     assert settings.temporal_address is not None
     return {
+        "HOLDFAST_REVIEWER_KEYS": settings.reviewer_keys or "",
+        "HOLDFAST_SIGNING_KEY": str(settings.signing_key or ""),
         "HOLDFAST_TEMPORAL_ADDRESS": settings.temporal_address,
         "HOLDFAST_DATABASE_URL": settings.database_url.get_secret_value(),
         "HOLDFAST_TASK_QUEUE": settings.task_queue,

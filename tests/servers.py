@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+from holdfast.authority.keys import write_development_keys
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
 from holdfast.runtime.local.stack import local_stack
 from holdfast.runtime.process import leave
@@ -21,8 +22,11 @@ async def _keep(folder: Path) -> None:
         postgres_options={"fsync": "off", "max_connections": "400"},
         progress=print,
     ) as stack:
+        keys = write_development_keys(folder)
         settings = Settings.model_validate(
             {
+                "reviewer_keys": str(keys.public),
+                "signing_key": keys.signing,
                 "temporal_address": stack.temporal_address,
                 "database_url": stack.database_url,
                 "health_port": 0,

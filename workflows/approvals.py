@@ -1,6 +1,7 @@
-"""The approvals of one conversation: decisions, deadlines, and what is remembered of them."""
+"""The approvals of one conversation: decisions, alarms, and what is remembered of them."""
 
 import asyncio
+from collections import defaultdict
 from datetime import timedelta
 
 from temporalio import workflow
@@ -8,10 +9,20 @@ from temporalio import workflow
 from workflows.calls import Calls
 
 with workflow.unsafe.imports_passed_through():
-    from holdfast.domain.approval import Approval, ApprovalStatus, Decision
+    from holdfast.domain.approval import Alarm, Approval, ApprovalStatus, Decision
     from holdfast.domain.conversation import ConversationStart, ConversationState, ParkedTurn
-    from holdfast.domain.errors import AlreadyDecided, ApprovalNotFound, InvalidEdit, Refused
-    from holdfast.domain.steps import DecisionRequest
+    from holdfast.domain.errors import (
+        ERRORS_BY_CODE,
+        AlreadyDecided,
+        ApprovalNotFound,
+        Refused,
+    )
+    from holdfast.domain.steps import (
+        AlarmRequest,
+        DecisionOutcome,
+        DecisionRequest,
+        RefusalRequest,
+    )
 
 _REMEMBERED_DECISIONS = 20
 
@@ -19,18 +30,27 @@ _REMEMBERED_DECISIONS = 20
 class ApprovalDesk:
     """Drives the state machine of `holdfast.domain.approval` for the parked turns of a state.
 
-    A settled approval's id joins `state.resuming`; the workflow then goes on with its turn.
+    One change of an approval at a time: its lock is held until the change is recorded, so that
+    what is recorded and what the workflow knows agree. A settled approval's id joins
+    `state.resuming`; the workflow then goes on with its turn.
     """
 
     def __init__(self, start: ConversationStart, state: ConversationState, calls: Calls) -> None:
         self._start = start
         self._state = state
         self._calls = calls
-        self._deadlines: dict[str, asyncio.Task[None]] = {}
+        self._watching: dict[str, asyncio.Task[None]] = {}
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self.changed = False
+        """Whether an approval has changed since somebody set this to False."""
 
     def waiting(self) -> list[ParkedTurn]:
         """Parked turns whose approval is not decided yet."""
         return [one for one in self._state.parked.values() if one.approval.state == "pending"]
+
+    def busy(self) -> bool:
+        """Whether a change of an approval is being recorded."""
+        return any(lock.locked() for lock in self._locks.values())
 
     def check(self, decision: Decision) -> None:
         """Refuse a decision that may not be taken; one that was taken before passes.
@@ -55,79 +75,123 @@ class ApprovalDesk:
         """Take a decision and record it.
 
         Raises:
-            Refused: one of the approval errors, also when an edit turns out not to be possible.
+            Refused: one of the approval errors; also once its statement or its edit was looked at,
+                and then the refusal is recorded already.
         """
-        if (status := self._taken_before(decision)) is not None:
-            return status
+        outcome = await self._decide(decision)
+        if isinstance(outcome, ApprovalStatus):
+            return outcome
+        raise ERRORS_BY_CODE.get(outcome.code, Refused)(outcome.refusal)
+
+    async def take_signalled(self, decision: Decision) -> None:
+        """Take a decision that nobody waits for; a refusal is recorded."""
+        try:
+            await self._decide(decision)
+        except Refused as refused:
+            await self._calls.record_refusal(
+                RefusalRequest(
+                    tenant=self._start.tenant,
+                    conversation=self._start.conversation,
+                    decision=decision,
+                    code=refused.code,
+                    refusal=str(refused),
+                )
+            )
+
+    async def withdraw(self, parked: ParkedTurn) -> bool:
+        """Take the question back, since its turn is cancelled; False when it was decided meanwhile."""
+        approval_id = parked.approval.id
+        async with self._locks[approval_id]:
+            found = self._state.parked.get(approval_id)
+            if found is None or found.approval.state != "pending":
+                return False
+            withdrawn = found.approval.withdraw()
+            await self._calls.record_alarm(self._change(withdrawn))
+            self._state.parked[approval_id] = found.model_copy(update={"approval": withdrawn})
+            self.forget(approval_id)
+        return True
+
+    async def _decide(self, decision: Decision) -> ApprovalStatus | DecisionOutcome:
+        """The status after the decision; the outcome where the activity has refused it, and recorded
+        that. Raises what `check` raises."""
         self.check(decision)
-        parked = self._state.parked[decision.approval]
-        approval = parked.approval
-        if decision.kind == "edit":
-            review = await self._calls.review_edit(self._request(approval, decision))
-            if review.refusal is not None or review.digest is None:
-                raise InvalidEdit(review.refusal or "the edit cannot be used")
+        async with self._locks[decision.approval]:
+            if (status := self._taken_before(decision)) is not None:
+                return status
             self.check(decision)
-            decided = approval.decide(decision, now=workflow.now())
-            approval = decided.model_copy(update={"args_digest": review.digest})
-        else:
-            approval = approval.decide(decision, now=workflow.now())
-        await self.settle(parked, approval, decision)
-        return _status(approval)
-
-    async def settle(
-        self, parked: ParkedTurn, approval: Approval, decision: Decision | None
-    ) -> None:
-        """Record what became of an approval, and let its turn go on."""
-        self._state.parked[approval.id] = parked.model_copy(update={"approval": approval})
-        if (deadline := self._deadlines.pop(approval.id, None)) is not None:
-            deadline.cancel()
-        await self._calls.record_decision(self._request(approval, decision))
-        if approval.state != "withdrawn":
-            self._state.resuming.append(approval.id)
-
-    async def withdraw(self, parked: ParkedTurn) -> None:
-        """Take the question back, since its turn is cancelled."""
-        await self.settle(parked, parked.approval.withdraw(), None)
-        self.forget(parked.approval.id)
-
-    async def record_refusal(self, decision: Decision, refused: Refused) -> None:
-        """Record a decision that came as a signal and was refused."""
-        request = DecisionRequest(
-            tenant=self._start.tenant,
-            conversation=self._start.conversation,
-            decision=decision,
-            refusal=f"{refused.code}: {refused}",
-        )
-        await self._calls.record_decision(request)
+            parked = self._state.parked[decision.approval]
+            outcome = await self._calls.decide(
+                DecisionRequest(
+                    tenant=self._start.tenant,
+                    conversation=self._start.conversation,
+                    approval=parked.approval,
+                    decision=decision,
+                    at=workflow.now(),
+                )
+            )
+            if outcome.approval is None:
+                return outcome
+            self._adopt(parked, outcome.approval)
+            await self._calls.notify(outcome.deliveries)
+            return _status(outcome.approval)
 
     def forget(self, approval_id: str) -> None:
         """Drop the parked turn; what was decided is remembered for a while."""
         parked = self._state.parked.pop(approval_id)
         if approval_id in self._state.resuming:
             self._state.resuming.remove(approval_id)
+        self._stop_watching(approval_id)
+        self._locks.pop(approval_id, None)
         self._state.decided.append(_status(parked.approval))
         del self._state.decided[:-_REMEMBERED_DECISIONS]
 
-    def watch_deadlines(self) -> None:
+    def watch(self) -> None:
         """Start a timer for each waiting approval that has none."""
         for parked in self.waiting():
-            approval = parked.approval
-            if approval.id not in self._deadlines:
-                self._deadlines[approval.id] = asyncio.create_task(self._expire_in_time(approval))
+            if parked.approval.id not in self._watching:
+                task = asyncio.create_task(self._watch(parked.approval.id))
+                self._watching[parked.approval.id] = task
 
     def stop_watching(self) -> None:
         """End all timers."""
-        for deadline in self._deadlines.values():
-            deadline.cancel()
-        self._deadlines.clear()
+        for approval_id in list(self._watching):
+            self._stop_watching(approval_id)
 
-    async def _expire_in_time(self, approval: Approval) -> None:
-        while (remaining := approval.expires_at - workflow.now()) > timedelta(0):
-            await workflow.sleep(remaining, summary=f"Approval {approval.id} expires")
-        parked = self._state.parked.get(approval.id)
-        if parked is not None and parked.approval.state == "pending":
-            del self._deadlines[approval.id]
-            await self.settle(parked, parked.approval.expire(now=workflow.now()), None)
+    def _stop_watching(self, approval_id: str) -> None:
+        task = self._watching.pop(approval_id, None)
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+
+    async def _watch(self, approval_id: str) -> None:
+        """Let the approval's alarms go off, each at its time."""
+        while (approval := self._pending(approval_id)) is not None:
+            remaining = approval.due_at - workflow.now()
+            if remaining > timedelta(0):
+                await workflow.sleep(remaining, summary=f"Approval {approval_id}: next deadline")
+            else:
+                await self._go_off(approval_id)
+
+    async def _go_off(self, approval_id: str) -> None:
+        async with self._locks[approval_id]:
+            approval = self._pending(approval_id)
+            due = approval.next_alarm(workflow.now()) if approval else None
+            if due is None:
+                return
+            after, alarm = due
+            outcome = await self._calls.record_alarm(self._change(after, alarm))
+            self._adopt(self._state.parked[approval_id], after)
+            await self._calls.notify(outcome.deliveries)
+
+    def _pending(self, approval_id: str) -> Approval | None:
+        parked = self._state.parked.get(approval_id)
+        return parked.approval if parked and parked.approval.state == "pending" else None
+
+    def _adopt(self, parked: ParkedTurn, approval: Approval) -> None:
+        self._state.parked[approval.id] = parked.model_copy(update={"approval": approval})
+        self.changed = True
+        if approval.state != "pending":
+            self._stop_watching(approval.id)
+            self._state.resuming.append(approval.id)
 
     def _taken_before(self, decision: Decision) -> ApprovalStatus | None:
         parked = self._state.parked.get(decision.approval)
@@ -138,16 +202,19 @@ class ApprovalDesk:
                 return status
         return None
 
-    def _request(self, approval: Approval, decision: Decision | None) -> DecisionRequest:
-        return DecisionRequest(
+    def _change(self, approval: Approval, alarm: Alarm | None = None) -> AlarmRequest:
+        return AlarmRequest(
             tenant=self._start.tenant,
             conversation=self._start.conversation,
             approval=approval,
-            decision=decision,
+            alarm=alarm,
         )
 
 
 def _status(approval: Approval) -> ApprovalStatus:
     return ApprovalStatus(
-        approval=approval.id, state=approval.state, decision_id=approval.decision_id
+        approval=approval.id,
+        state=approval.state,
+        decision_id=approval.decision_id,
+        waits_for=approval.open_requirements() if approval.state == "pending" else (),
     )

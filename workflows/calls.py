@@ -16,15 +16,18 @@ with workflow.unsafe.imports_passed_through():
     from holdfast.domain.steps import (
         ActionReport,
         ActionRequest,
+        AlarmOutcome,
+        AlarmRequest,
         CloseRequest,
+        DecisionOutcome,
         DecisionRequest,
-        EditReview,
         EndTurnRequest,
         HumanTurnRequest,
         Opened,
         OpenRequest,
         RecallRequest,
         RecordedTurn,
+        RefusalRequest,
         StepRequest,
         StepResult,
         TakeoverRequest,
@@ -76,14 +79,20 @@ class Calls:
         """Create or find the conversation's records."""
         return await self._record(wire.OPEN_CONVERSATION, request, Opened, "Open the conversation")
 
-    async def record_decision(self, request: DecisionRequest) -> None:
-        """Record what became of an approval, or a decision that was refused."""
-        state = request.approval.state if request.approval else "unchanged, decision refused"
-        await self._record(wire.RECORD_DECISION, request, type(None), f"Approval {state}")
+    async def decide(self, request: DecisionRequest) -> DecisionOutcome:
+        """Check a reviewer's decision, take it and record it."""
+        return await self._record(
+            wire.DECIDE_APPROVAL, request, DecisionOutcome, f"Approval: {request.decision.kind}"
+        )
 
-    async def review_edit(self, request: DecisionRequest) -> EditReview:
-        """Check a reviewer's edit against schema and policy."""
-        return await self._record(wire.REVIEW_EDIT, request, EditReview, "Check a reviewer's edit")
+    async def record_refusal(self, request: RefusalRequest) -> None:
+        """Record a decision that was refused."""
+        await self._record(wire.RECORD_REFUSAL, request, type(None), "Approval: decision refused")
+
+    async def record_alarm(self, request: AlarmRequest) -> AlarmOutcome:
+        """Record what an approval's schedule has done to it, or that it was taken back."""
+        what = request.alarm.kind if request.alarm else "taken back"
+        return await self._record(wire.RECORD_ALARM, request, AlarmOutcome, f"Approval: {what}")
 
     async def recall(self, request: RecallRequest) -> RecordedTurn:
         """Find the answer of a message that was sent before."""
@@ -109,6 +118,9 @@ class Calls:
     async def close(self, request: CloseRequest) -> None:
         """Close the conversation's records."""
         await self._record(wire.CLOSE_CONVERSATION, request, type(None), "Close the conversation")
+
+    async def notify(self, deliveries: tuple[str, ...]) -> None:
+        """Have notifications sent that were written down."""
 
     async def _act(self, name: str, request: ActionRequest, verb: str) -> ActionReport:
         report: ActionReport = await workflow.execute_activity(

@@ -78,10 +78,11 @@ class ConversationWorkflow:
         if not self._opened and not await self._open():
             await workflow.wait_condition(workflow.all_handlers_finished)
             return
-        self._desk.watch_deadlines()
+        self._desk.watch()
         idle = asyncio.create_task(self._watch_idleness())
         try:
             while True:
+                self._desk.changed = False
                 self._overview.publish()
                 await workflow.wait_condition(self._has_something_to_do)
                 if self._has_work():
@@ -89,7 +90,7 @@ class ConversationWorkflow:
                 elif self._close_reason is not None:
                     await self._close(self._close_reason)
                     return
-                elif workflow.all_handlers_finished():
+                elif self._draining and self._is_quiet():
                     workflow.continue_as_new(start.model_copy(update={"state": self._state}))
         finally:
             idle.cancel()
@@ -143,11 +144,8 @@ class ConversationWorkflow:
 
     @workflow.signal(name=wire.APPROVAL_DECISION)
     async def approval_decision(self, decision: Decision) -> None:
-        """The same as `decide` for those who can only signal; a refusal is recorded as an event."""
-        try:
-            await self._desk.decide(decision)
-        except Refused as refused:
-            await self._desk.record_refusal(decision, refused)
+        """The same as `decide` for those who can only signal; a refusal is recorded."""
+        await self._desk.take_signalled(decision)
 
     @workflow.update(name=wire.TAKE_OVER)
     async def take_over(self, request: TakeOver) -> None:
@@ -208,8 +206,8 @@ class ConversationWorkflow:
             return
         for parked in self._desk.waiting():
             if parked.turn == request.turn:
-                await self._cancel_parked(parked, request.reason)
-                self._overview.publish()
+                if await self._cancel_parked(parked, request.reason):
+                    self._overview.publish()
                 return
         for queued in self._intake.queue:
             if queued.turn == request.turn:
@@ -298,9 +296,12 @@ class ConversationWorkflow:
         return bool(self._intake.queue) or self._next_to_resume() is not None
 
     def _has_something_to_do(self) -> bool:
-        if self._has_work() or self._close_reason is not None:
+        if self._has_work() or self._close_reason is not None or self._desk.changed:
             return True
-        return self._draining and workflow.all_handlers_finished()
+        return self._draining and self._is_quiet()
+
+    def _is_quiet(self) -> bool:
+        return workflow.all_handlers_finished() and not self._desk.busy()
 
     def _next_to_resume(self) -> str | None:
         waiting = (one for one in self._state.resuming if one not in self._held_back)
@@ -320,7 +321,7 @@ class ConversationWorkflow:
             except Refused as refused:
                 self._intake.results[queued.turn] = refused
             self._turns_in_run += 1
-        self._desk.watch_deadlines()
+        self._desk.watch()
         self._state.last_activity = workflow.now()
         full = self._turns_in_run >= self._limits.turns_per_run
         if full or workflow.info().is_continue_as_new_suggested():
@@ -330,6 +331,8 @@ class ConversationWorkflow:
         self._leaving = True
         for parked in self._desk.waiting():
             await self._cancel_parked(parked, reason)
+        while self._has_work():  # what was decided just before
+            await self._work()
         await self._calls.close(
             CloseRequest(
                 tenant=self._start.tenant,
@@ -341,9 +344,12 @@ class ConversationWorkflow:
         self._overview.publish(closed=True)
         await workflow.wait_condition(workflow.all_handlers_finished)
 
-    async def _cancel_parked(self, parked: ParkedTurn, reason: str) -> None:
-        await self._desk.withdraw(parked)
+    async def _cancel_parked(self, parked: ParkedTurn, reason: str) -> bool:
+        """Cancel a turn that waits for an approval; False when that was decided meanwhile."""
+        if not await self._desk.withdraw(parked):
+            return False
         await self._end_turn(CancelTurn(turn=parked.turn, reason=reason), None)
+        return True
 
     async def _end_turn(self, request: CancelTurn, message: CustomerMessage | None) -> TurnResult:
         return await self._calls.end_turn(

@@ -1,5 +1,7 @@
 """What operators and clients see of a conversation: search attributes, details, status."""
 
+from typing import Any
+
 from temporalio import workflow
 
 from workflows.approvals import ApprovalDesk
@@ -12,6 +14,9 @@ with workflow.unsafe.imports_passed_through():
 _STATUS = SearchAttributeKey.for_keyword("HoldfastStatus")
 _AGENT = SearchAttributeKey.for_keyword("HoldfastAgent")
 _PRIORITY = SearchAttributeKey.for_keyword("HoldfastPriority")
+_ROLES = SearchAttributeKey.for_keyword_list("HoldfastApprovalRoles")
+_DUE = SearchAttributeKey.for_datetime("HoldfastApprovalDue")
+_KEYS: tuple[SearchAttributeKey[Any], ...] = (_STATUS, _AGENT, _PRIORITY, _ROLES, _DUE)
 
 
 class Overview:
@@ -21,7 +26,7 @@ class Overview:
         self._state = state
         self._desk = desk
         known = workflow.info().typed_search_attributes
-        self._published = {key.name: known.get(key) for key in (_STATUS, _AGENT, _PRIORITY)}
+        self._published = {key.name: known.get(key) for key in _KEYS}
 
     def phase(self) -> ConversationPhase:
         """What the conversation waits for, while it is not closed."""
@@ -36,6 +41,7 @@ class Overview:
                 id=parked.approval.id,
                 turn=parked.turn,
                 roles=parked.approval.roles,
+                due_at=parked.approval.due_at,
                 expires_at=parked.approval.expires_at,
                 digest=parked.approval.args_digest,
             )
@@ -45,11 +51,18 @@ class Overview:
     def publish(self, *, closed: bool = False) -> None:
         """Set what has changed; an attribute that is as it was costs nothing."""
         phase: ConversationPhase = "closed" if closed else self.phase()
-        values = {_STATUS: phase, _AGENT: self._state.agent, _PRIORITY: self._state.priority}
-        changes: list[SearchAttributeUpdate[str]] = []
-        for key, value in values.items():
-            if value is not None and self._published[key.name] != value:
-                changes.append(key.value_set(value))
+        waiting = [] if closed else [parked.approval for parked in self._desk.waiting()]
+        values = (
+            phase,
+            self._state.agent,
+            self._state.priority,
+            sorted({role for approval in waiting for role in approval.roles}) or None,
+            min((approval.due_at for approval in waiting), default=None),
+        )
+        changes: list[SearchAttributeUpdate[Any]] = []
+        for key, value in zip(_KEYS, values, strict=True):
+            if self._published[key.name] != value:
+                changes.append(key.value_unset() if value is None else key.value_set(value))
                 self._published[key.name] = value
         if changes:
             workflow.upsert_search_attributes(changes)
@@ -60,7 +73,7 @@ class Overview:
         lines = [f"**{phase}** after {state.turns} turns, agent: {state.agent or 'none'}"]
         lines += [
             f"- turn {parked.turn} waits for approval `{parked.approval.id}` by "
-            f"{' and '.join(parked.approval.roles)} since "
+            f"{' or '.join(parked.approval.roles)} since "
             f"{parked.approval.requested_at:%Y-%m-%d %H:%M} UTC, "
             f"until {parked.approval.expires_at:%Y-%m-%d %H:%M} UTC"
             for parked in self._desk.waiting()

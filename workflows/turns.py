@@ -25,9 +25,10 @@ with workflow.unsafe.imports_passed_through():
     )
     from holdfast.domain.errors import MessageConflict
     from holdfast.domain.ids import text_digest
+    from holdfast.domain.outcomes import ActionState
     from holdfast.domain.steps import (
         ActionRequest,
-        DecisionRequest,
+        AlarmRequest,
         Ended,
         EndTurnRequest,
         HandedOff,
@@ -41,7 +42,7 @@ with workflow.unsafe.imports_passed_through():
 _APOLOGY = (
     "I am sorry, something went wrong on our side and I could not finish this. Please try again."
 )
-_OVER_BOUND = "I am handing you over to a colleague, who will answer you here."
+_HANDED_OVER = "I am handing you over to a colleague, who will answer you here."
 
 
 @dataclass
@@ -119,8 +120,16 @@ class TurnRunner:
         person holds the conversation and agents keep quiet."""
         self.running, self._stop, self._going_on = parked.turn, None, True
         try:
+            if parked.approval.state == "expired" and parked.approval.on_expiry == "person":
+                await self._hand_over(
+                    parked.turn, f"nobody decided on {parked.approval.id} in time"
+                )
+                return True
             if parked.approval.state == "accepted":
-                await self._execute(parked.turn, parked.step, parked.actions)
+                ended = await self._execute(parked.turn, parked.step, parked.actions)
+                if ended == "stale":
+                    parked = parked.model_copy(update={"approval": parked.approval.go_stale()})
+                    self._state.parked[parked.approval.id] = parked
             if self._state.takeover is not None:
                 return False
             cursor = _Cursor(
@@ -206,9 +215,17 @@ class TurnRunner:
                 case _:
                     assert_never(result)
             cursor.step += 1
-        self._state.takeover = Takeover(reason="the agents did not finish", since=workflow.now())
-        stop = _Stop("awaiting_human", f"turn {cursor.turn} reached its bound of steps or handoffs")
-        return await self._end(cursor.turn, stop, None, text=_OVER_BOUND)
+        return await self._hand_over(
+            cursor.turn, f"turn {cursor.turn} reached its bound of steps or handoffs"
+        )
+
+    async def _hand_over(self, turn: int, reason: str) -> TurnResult:
+        """End the turn, and leave the conversation to a person."""
+        text = None
+        if self._state.takeover is None:
+            self._state.takeover = Takeover(reason=reason, since=workflow.now())
+            text = _HANDED_OVER
+        return await self._end(turn, _Stop("awaiting_human", reason), None, text=text)
 
     async def _step(self, request: StepRequest) -> StepResult:
         if self._stop is not None:
@@ -238,6 +255,7 @@ class TurnRunner:
     async def _park(self, cursor: _Cursor, proposed: Proposed) -> TurnResult:
         assert proposed.approval is not None
         assert proposed.result is not None
+        await self._calls.notify(proposed.deliveries)
         self._state.parked[proposed.approval.id] = ParkedTurn(
             turn=cursor.turn,
             step=cursor.step,
@@ -249,14 +267,16 @@ class TurnRunner:
         )
         return proposed.result
 
-    async def _execute(self, turn: int, step: int, actions: int) -> None:
-        """Execute the actions in order; when one does not succeed, undo those before it."""
+    async def _execute(self, turn: int, step: int, actions: int) -> ActionState:
+        """Execute the actions in order; when one does not succeed, undo those before it. Returns what
+        became of the last one that was tried."""
         for index in range(actions):
             report = await self._calls.execute(self._action(turn, step, index))
             if report.state != "executed":
                 for earlier in reversed(range(index)):
                     await self._calls.compensate(self._action(turn, step, earlier))
-                return
+                return report.state
+        return "executed"
 
     def _action(self, turn: int, step: int, index: int) -> ActionRequest:
         return ActionRequest(
@@ -270,8 +290,8 @@ class TurnRunner:
 
     async def _withdraw(self, approval: Approval) -> None:
         """Take back an approval that was asked for while the turn was being stopped."""
-        await self._calls.record_decision(
-            DecisionRequest(
+        await self._calls.record_alarm(
+            AlarmRequest(
                 tenant=self._start.tenant,
                 conversation=self._start.conversation,
                 approval=approval.withdraw(),

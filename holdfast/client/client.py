@@ -10,6 +10,8 @@ from uuid import uuid4
 from pydantic import JsonValue
 from temporalio.client import Client
 
+from holdfast.authority.keys import SigningKey
+from holdfast.authority.statements import sign_decision
 from holdfast.client.checking import checking, require_id
 from holdfast.client.deciding import decided_before, decision_on, known_soon
 from holdfast.client.delivery import deliver
@@ -68,6 +70,7 @@ class HoldfastClient:
         tenant: str,
         task_queue: str = "holdfast",
         limits: Limits | None = None,
+        signing_key: SigningKey | None = None,
     ) -> None:
         require_id(tenant, "tenant")
         self.tenant = tenant
@@ -75,6 +78,7 @@ class HoldfastClient:
         self._pool = pool
         self._task_queue = task_queue
         self._limits = limits or Limits()
+        self._signing_key = signing_key
         self._records = Records(pool, tenant)
         self._requests = Requests(temporal, self._records)
 
@@ -89,6 +93,7 @@ class HoldfastClient:
         """
         require_id(tenant, "tenant")
         settings = await resolve(settings or read_settings())
+        key = SigningKey.read(settings.signing_key) if settings.signing_key else None
         temporal = await connect_temporal(settings)
         async with await open_pool(require_database_url(settings)) as pool:
             yield cls(
@@ -97,6 +102,7 @@ class HoldfastClient:
                 tenant=tenant,
                 task_queue=settings.task_queue,
                 limits=settings.limits,
+                signing_key=key,
             )
 
     def for_tenant(self, tenant: str) -> "HoldfastClient":
@@ -107,6 +113,7 @@ class HoldfastClient:
             tenant=tenant,
             task_queue=self._task_queue,
             limits=self._limits,
+            signing_key=self._signing_key,
         )
 
     # Messages and what is recorded of them.
@@ -267,34 +274,46 @@ class HoldfastClient:
         kind: DecisionKind,
         *,
         reviewer: str,
+        team: str | None = None,
         roles: Sequence[str] = (),
         text: str = "",
         arguments: Sequence[dict[str, JsonValue]] = (),
+        to: str | None = None,
         digest: str | None = None,
         decision_id: str | None = None,
+        statement: str | None = None,
         timeout: float | None = _REQUEST_SECONDS,
     ) -> ApprovalStatus:
-        """Accept, edit, reject or respond to what an agent has proposed.
+        """Accept, edit, reject or respond to what an agent has proposed; or claim it for a while,
+        release it, delegate it, comment on it.
 
-        `text` is the reason of a rejection or the response; `arguments` are an edit's, for each
-        action in order. `digest` is the `args_digest` that the reviewer saw, without which the
-        decision is about what waits now. The same `decision_id` decides once.
+        `text` is the reason of a rejection, the response or the comment; `arguments` are an edit's,
+        for each action in order; `to` is whom a delegation is for. `digest` is the `args_digest` that
+        the reviewer saw, without which the decision is about what waits now. The same `decision_id`
+        decides once. `statement` is what the reviewer's identity service has signed (see
+        `holdfast.authority.statements`); without one, this client signs with its own key, where its
+        settings name one.
 
         Raises:
-            ApprovalNotFound, AlreadyDecided, ApprovalExpired, NotAllowed, DigestMismatch,
-            InvalidEdit, InvalidRequest, ConversationClosed.
+            ApprovalNotFound, AlreadyDecided, ApprovalExpired, NotAllowed, Claimed, DigestMismatch,
+            Superseded, InvalidEdit, InvalidStatement, InvalidRequest, ConversationClosed.
         """
         record = await self.approval(approval)
         decision = decision_on(
             record,
             kind,
             reviewer=reviewer,
+            team=team,
             roles=roles,
             text=text,
             arguments=arguments,
+            to=to,
             digest=digest,
             decision_id=decision_id,
+            statement=statement,
         )
+        if self._signing_key is not None and not decision.statement:
+            decision = sign_decision(decision, tenant=self.tenant, key=self._signing_key)
         if (status := decided_before(record, decision)) is not None:
             return status
         return await known_soon(

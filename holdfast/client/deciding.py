@@ -26,11 +26,14 @@ def decision_on(
     kind: DecisionKind,
     *,
     reviewer: str,
+    team: str | None,
     roles: Sequence[str],
     text: str,
     arguments: Sequence[dict[str, JsonValue]],
+    to: str | None,
     digest: str | None,
     decision_id: str | None,
+    statement: str | None,
 ) -> Decision:
     """The decision as the workflow takes it; without `digest`, about what the record says.
 
@@ -48,13 +51,16 @@ def decision_on(
             approval=record.id,
             kind=kind,
             reviewer=reviewer,
+            team=team,
             roles=tuple(roles),
             digest=digest or record.args_digest,
             text=text,
             actions=tuple(
-                ProposedAction(name=action["name"], arguments=edited)
+                ProposedAction(name=action.name, arguments=edited)
                 for action, edited in zip(record.actions, arguments, strict=False)
             ),
+            to=to,
+            statement=statement or "",
         )
 
 
@@ -77,14 +83,17 @@ def decided_before(record: ApprovalRecord, decision: Decision) -> ApprovalStatus
     """
     if record.state == "pending":
         return None
-    taken = next((one for one in record.decisions if one["refusal"] is None), None)
-    if taken is not None and taken["id"] == decision.id:
-        return ApprovalStatus.model_validate(
-            {"approval": record.id, "state": record.state, "decision_id": decision.id}
+    taken = [one for one in record.decisions if one.refusal is None]
+    if any(one.id == decision.id for one in taken):
+        return ApprovalStatus(
+            approval=record.id,
+            state=record.approval.state,
+            decision_id=record.approval.decision_id,
         )
-    if record.state == "expired":
+    settled = next((one for one in taken if one.id == record.approval.decision_id), None)
+    if record.state == "expired" or (record.approval.state == "accepted" and settled is None):
         raise ApprovalExpired(
             f"approval {record.id} expired at {record.expires_at:%Y-%m-%d %H:%M:%S} UTC"
         )
-    by = f" by {taken['reviewer']}" if taken else ""
+    by = f" by {settled.reviewer}" if settled else ""
     raise AlreadyDecided(f"approval {record.id} is already {record.state}{by}")

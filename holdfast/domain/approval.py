@@ -1,13 +1,18 @@
 """The approval state machine: pure code that the workflow drives.
 
-pending ──accept, edit──▶ accepted     (its actions run)
+What an approval is at a time follows from how it was asked for, from the decisions taken, and from
+that time alone; `replay` computes it. So whoever has the signed decisions can check the outcome.
+
+pending ──accept, edit──▶ accepted     once every requirement has its quorum; its actions run
    ├─────reject─────────▶ rejected
-   ├─────respond────────▶ responded    (an answer to the agent instead of a decision)
-   ├─────deadline───────▶ expired
+   ├─────respond────────▶ responded    an answer to the agent instead of a decision
+   ├─────deadline───────▶ expired      or accepted, where policy says that silence allows it
    └─────turn cancelled─▶ withdrawn
+accepted ─facts changed─▶ stale        found when its actions were about to run
 """
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
@@ -15,41 +20,116 @@ from pydantic import Field, JsonValue
 from holdfast.domain.errors import (
     AlreadyDecided,
     ApprovalExpired,
+    Claimed,
     DigestMismatch,
+    InvalidEdit,
     InvalidRequest,
     NotAllowed,
+    Superseded,
 )
 from holdfast.domain.ids import Id, json_digest
 from holdfast.domain.model import Frozen, Strict
 from holdfast.domain.outcomes import ProposedAction
 
-ApprovalState = Literal["pending", "accepted", "rejected", "responded", "expired", "withdrawn"]
-DecisionKind = Literal["accept", "edit", "reject", "respond"]
+ApprovalState = Literal[
+    "pending", "accepted", "rejected", "responded", "expired", "withdrawn", "stale"
+]
+DecisionKind = Literal[
+    "accept", "edit", "reject", "respond", "delegate", "claim", "release", "comment"
+]
+OnExpiry = Literal["deny", "allow", "person"]
+AlarmKind = Literal["remind", "escalate", "expire"]
 
-_STATE_AFTER: dict[DecisionKind, ApprovalState] = {
-    "accept": "accepted",
-    "edit": "accepted",
-    "reject": "rejected",
-    "respond": "responded",
-}
+MOST_ENTRIES = 100
+"""Decisions of all kinds that one approval takes; comments count, too."""
+
+_SPEAKS_FOR: frozenset[DecisionKind] = frozenset({"accept", "edit", "delegate", "claim"})
+"""Decisions that only somebody may take whose acceptance would count."""
+
+_NEEDS_TEXT: frozenset[DecisionKind] = frozenset({"reject", "respond", "comment"})
 
 
 class Decision(Strict):
-    """What a reviewer decides. Repeating a decision under its `id` changes nothing more.
+    """What a reviewer says to an approval. Repeating it under its `id` changes nothing more.
 
     `digest` is the `args_digest` of the approval as the reviewer saw it. `actions` belongs to an
     edit: every action of the approval, in order, with the new arguments. `text` is the reason of a
-    rejection and the answer of a response, and both need one.
+    rejection, the answer of a response, or the comment, and these need one. `to` is the reviewer
+    who gets the voice of one who delegates. `statement` is the signed statement (a JWT) that this
+    reviewer, with this team and these roles, says this.
     """
 
     id: Id
     approval: str
     kind: DecisionKind
     reviewer: Id
+    team: Id | None = None
     roles: tuple[str, ...] = ()
     digest: str
     text: Annotated[str, Field(max_length=2_000)] = ""
     actions: tuple[ProposedAction, ...] = ()
+    to: Id | None = None
+    statement: Annotated[str, Field(max_length=8_000)] = ""
+
+
+class Requirement(Frozen):
+    """What an approval needs: `quorum` people, each with one of `roles`.
+
+    With `four_eyes`, nobody who asked for the arguments as they stand counts: not the customer, and
+    not a reviewer who edited them. With `other_team`, the people are of teams that all differ, also
+    from those of the people who asked.
+    """
+
+    roles: tuple[str, ...]
+    quorum: int = 1
+    four_eyes: bool = False
+    other_team: bool = False
+
+
+class Alarm(Frozen):
+    """What happens at a time when nobody has decided by then. An escalation lets `roles` count for
+    the requirement of that index, too."""
+
+    at: datetime
+    kind: AlarmKind
+    requirement: int = 0
+    roles: tuple[str, ...] = ()
+
+
+class Person(Frozen):
+    """Somebody who asked for something, or says something."""
+
+    id: str
+    team: str | None = None
+
+
+class Voice(Frozen):
+    """Somebody who accepted, with the roles that they have and were lent."""
+
+    person: Person
+    roles: tuple[str, ...]
+
+
+class Claim(Frozen):
+    """Somebody is on it, until then."""
+
+    reviewer: str
+    until: datetime
+
+
+class Delegation(Frozen):
+    """Somebody has lent their voice."""
+
+    reviewer: str
+    to: str
+    roles: tuple[str, ...]
+
+
+class Edit(Frozen):
+    """What policy says about edited arguments: their digest, and what they need."""
+
+    digest: str
+    requirements: tuple[Requirement, ...] = ()
 
 
 class Approval(Frozen):
@@ -62,68 +142,321 @@ class Approval(Frozen):
     turn: int
     step: int
     args_digest: str
-    roles: tuple[str, ...]
-    """The roles a reviewer needs, all of them."""
+    requirements: tuple[Requirement, ...]
+    """All of them have to be met. `Alarm.requirement` counts in their order."""
+    requesters: tuple[Person, ...] = ()
     requested_at: datetime
     expires_at: datetime
+    schedule: tuple[Alarm, ...] = ()
+    """What happens before `expires_at`, in the order of time."""
+    on_expiry: OnExpiry = "deny"
+    claim_seconds: int = 900
     state: ApprovalState = "pending"
+    voices: tuple[Voice, ...] = ()
+    claim: Claim | None = None
+    delegations: tuple[Delegation, ...] = ()
+    superseded: tuple[str, ...] = ()
+    """Digests of arguments that an edit has replaced."""
+    entries: tuple[str, ...] = ()
+    """The ids of the decisions that were taken, in order."""
     decision_id: str | None = None
+    """The decision that settled it."""
+    alarms: int = 0
+    """How many of `schedule` have gone off."""
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles that count for it now, in any requirement that is not met yet."""
+        return tuple(sorted({role for one in self.open_requirements() for role in one.roles}))
+
+    @property
+    def due_at(self) -> datetime:
+        """When the next thing happens by itself."""
+        return (
+            self.schedule[self.alarms].at if self.alarms < len(self.schedule) else self.expires_at
+        )
+
+    def current_requirements(self) -> tuple[Requirement, ...]:
+        """What it needs, with the roles that escalations have added so far."""
+        current = list(self.requirements)
+        for alarm in self.schedule[: self.alarms]:
+            if alarm.kind == "escalate":
+                one = current[alarm.requirement]
+                roles = tuple(dict.fromkeys((*one.roles, *alarm.roles)))
+                current[alarm.requirement] = one.model_copy(update={"roles": roles})
+        return tuple(current)
+
+    def open_requirements(self) -> tuple[Requirement, ...]:
+        """What is still missing, each with the number of people who are."""
+        return tuple(
+            one.model_copy(update={"quorum": one.quorum - given})
+            for one in self.current_requirements()
+            if (given := self._given(one)) < one.quorum
+        )
 
     def check(self, decision: Decision, *, now: datetime) -> None:
         """Whether `decision` may be taken at `now`.
 
         Raises:
-            AlreadyDecided, ApprovalExpired, NotAllowed, DigestMismatch, InvalidRequest.
+            AlreadyDecided, ApprovalExpired, Superseded, DigestMismatch, NotAllowed, Claimed,
+            InvalidRequest.
         """
-        if self.state == "expired" or (self.state == "pending" and now >= self.expires_at):
-            raise ApprovalExpired(
-                f"approval {self.id} expired at {self.expires_at:%Y-%m-%d %H:%M:%S} UTC"
-            )
-        if self.state != "pending":
-            raise AlreadyDecided(f"approval {self.id} is already {self.state}")
-        if missing := [role for role in self.roles if role not in decision.roles]:
-            raise NotAllowed(
-                f"approval {self.id} needs the role {' and '.join(missing)}; {decision.reviewer} "
-                f"has {', '.join(decision.roles) or 'none'}"
-            )
-        if decision.digest != self.args_digest:
-            raise DigestMismatch(
-                f"approval {self.id} waits with digest {self.args_digest[:12]}…, the decision "
-                f"quotes {decision.digest[:12] or 'none'}…; look at the approval again"
-            )
-        if decision.kind in ("reject", "respond") and not decision.text.strip():
-            raise InvalidRequest(f"a decision to {decision.kind} needs a text")
-        if (decision.kind == "edit") != bool(decision.actions):
-            raise InvalidRequest("an edit, and only an edit, carries the edited actions")
+        self.advance(now)._check(decision)
+
+    def decide(self, decision: Decision, *, now: datetime, edit: Edit | None = None) -> "Approval":
+        """The approval after `decision`, with policy's word on it where it is an edit.
+
+        Raises:
+            InvalidEdit: it changes nothing.
+            Refused: as `check` says.
+        """
+        approval = self.advance(now)
+        approval._check(decision)
+        taken = approval.model_copy(update={"entries": (*approval.entries, decision.id)})
+        match decision.kind:
+            case "accept":
+                return taken._accept(decision)
+            case "edit":
+                if edit is None:
+                    raise InvalidEdit("nobody has said what the edited arguments need")
+                return taken._edit(decision, edit)
+            case "reject":
+                return taken._settle("rejected", decision)
+            case "respond":
+                return taken._settle("responded", decision)
+            case "delegate":
+                return taken._delegate(decision)
+            case "claim":
+                until = now + timedelta(seconds=self.claim_seconds)
+                return taken.model_copy(
+                    update={"claim": Claim(reviewer=decision.reviewer, until=until)}
+                )
+            case "release":
+                return taken.model_copy(update={"claim": None})
+            case "comment":
+                return taken
+
+    def advance(self, now: datetime) -> "Approval":
+        """The approval once the alarms up to `now` have gone off."""
+        approval = self
+        while approval.state == "pending" and now >= approval.due_at:
+            approval = approval._go_off()
+        if approval.claim is not None and now >= approval.claim.until:
+            approval = approval.model_copy(update={"claim": None})
+        return approval
+
+    def next_alarm(self, now: datetime) -> tuple["Approval", Alarm] | None:
+        """The approval after the next alarm that is due at `now`, and that alarm."""
+        if self.state != "pending" or now < self.due_at:
+            return None
+        if self.alarms < len(self.schedule):
+            return self._go_off(), self.schedule[self.alarms]
+        return self._go_off(), Alarm(at=self.expires_at, kind="expire")
 
     def repeats(self, decision: Decision) -> bool:
         """Whether this very decision was taken before."""
-        return self.decision_id is not None and self.decision_id == decision.id
-
-    def decide(self, decision: Decision, *, now: datetime) -> "Approval":
-        """The approval after `decision`; raises what `check` raises."""
-        self.check(decision, now=now)
-        return self.model_copy(
-            update={"state": _STATE_AFTER[decision.kind], "decision_id": decision.id}
-        )
-
-    def expire(self, *, now: datetime) -> "Approval":
-        """The approval once its deadline has passed; unchanged before that or when decided."""
-        if self.state == "pending" and now >= self.expires_at:
-            return self.model_copy(update={"state": "expired"})
-        return self
+        return decision.id in self.entries
 
     def withdraw(self) -> "Approval":
         """The approval after its turn was cancelled; unchanged when decided."""
         return self.model_copy(update={"state": "withdrawn"}) if self.state == "pending" else self
 
+    def go_stale(self) -> "Approval":
+        """The approval after its facts turned out to have changed; unchanged unless accepted."""
+        return self.model_copy(update={"state": "stale"}) if self.state == "accepted" else self
+
+    # The rules.
+
+    def _check(self, decision: Decision) -> None:
+        if self.state == "expired" or (self.state == "accepted" and self.decision_id is None):
+            raise ApprovalExpired(
+                f"approval {self.id} expired at {self.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+            )
+        if self.state != "pending":
+            raise AlreadyDecided(f"approval {self.id} is already {self.state}")
+        self._check_form(decision)
+        if decision.digest != self.args_digest:
+            quoted = f"the decision quotes {decision.digest[:12] or 'none'}…"
+            if decision.digest in self.superseded:
+                raise Superseded(
+                    f"approval {self.id} was edited since: it waits with digest "
+                    f"{self.args_digest[:12]}…, {quoted}; look at the approval again"
+                )
+            raise DigestMismatch(
+                f"approval {self.id} waits with digest {self.args_digest[:12]}…, {quoted}; look at "
+                "the approval again"
+            )
+        if decision.kind == "comment":
+            return
+        self._check_person(decision)
+        if self.claim is not None and self.claim.reviewer != decision.reviewer:
+            raise Claimed(
+                f"{self.claim.reviewer} is on approval {self.id} until "
+                f"{self.claim.until:%Y-%m-%d %H:%M:%S} UTC"
+            )
+        if decision.kind == "release" and self.claim is None:
+            raise InvalidRequest(f"nobody has claimed approval {self.id}")
+        if decision.kind == "accept" and any(
+            voice.person.id == decision.reviewer for voice in self.voices
+        ):
+            raise AlreadyDecided(
+                f"{decision.reviewer} has accepted approval {self.id}, which {self._waits_for()}"
+            )
+
+    def _check_form(self, decision: Decision) -> None:
+        kind = decision.kind
+        if kind in _NEEDS_TEXT and not decision.text.strip():
+            raise InvalidRequest(f"a decision to {kind} needs a text")
+        if (kind == "edit") != bool(decision.actions):
+            raise InvalidRequest("an edit, and only an edit, carries the edited actions")
+        if (kind == "delegate") != (decision.to is not None):
+            raise InvalidRequest("a delegation, and only a delegation, says to whom")
+        if decision.to == decision.reviewer:
+            raise InvalidRequest("a voice is delegated to somebody else")
+        if len(self.entries) >= MOST_ENTRIES:
+            raise InvalidRequest(
+                f"approval {self.id} has {MOST_ENTRIES} entries; decide, or reject"
+            )
+
+    def _check_person(self, decision: Decision) -> None:
+        reviewer = decision.reviewer
+        lent = next((one.to for one in self.delegations if one.reviewer == reviewer), None)
+        if lent is not None:
+            raise NotAllowed(f"{reviewer} has delegated approval {self.id} to {lent}")
+        roles = self._roles_of(decision)
+        accepts = decision.kind == "accept"
+        wanted = self.open_requirements() if accepts else self.current_requirements()
+        matching = [one for one in wanted if set(one.roles) & set(roles)]
+        if not matching:
+            raise NotAllowed(
+                f"approval {self.id} {self._waits_for()}; {reviewer} has {', '.join(roles) or 'none'}"
+            )
+        if decision.kind not in _SPEAKS_FOR:
+            return
+        if any(voice.person.id == decision.to for voice in self.voices):
+            raise NotAllowed(f"{decision.to} has accepted approval {self.id} already")
+        problems = [self._objection(one, decision) for one in matching]
+        if all(problems):
+            raise NotAllowed(f"approval {self.id}: {problems[0]}")
+
+    def _objection(self, requirement: Requirement, decision: Decision) -> str | None:
+        """Why a person with the right role does not count for this requirement."""
+        people = [decision.reviewer, *([decision.to] if decision.to else [])]
+        if requirement.four_eyes:
+            for person in self.requesters:
+                if person.id in people:
+                    return f"{person.id} asked for this, and needs somebody else's approval"
+        if requirement.other_team and decision.kind != "delegate":
+            if decision.team is None:
+                return f"people of different teams have to approve, and {people[0]} names none"
+            if decision.team in self._teams(requirement):
+                return f"somebody of {people[0]}'s team, {decision.team}, has asked or approved"
+        return None
+
+    def _roles_of(self, decision: Decision) -> tuple[str, ...]:
+        lent = (one.roles for one in self.delegations if one.to == decision.reviewer)
+        return tuple(sorted({*decision.roles, *(role for roles in lent for role in roles)}))
+
+    def _teams(self, requirement: Requirement) -> set[str]:
+        people = [*self.requesters, *(one.person for one in self._counting(requirement))]
+        return {person.team for person in people if person.team is not None}
+
+    def _counting(self, requirement: Requirement) -> list[Voice]:
+        """The voices that count for a requirement."""
+        asked = {person.id for person in self.requesters}
+        taken = {person.team for person in self.requesters if person.team is not None}
+        counting: list[Voice] = []
+        for voice in self.voices:
+            if not set(voice.roles) & set(requirement.roles):
+                continue
+            if requirement.four_eyes and voice.person.id in asked:
+                continue
+            if requirement.other_team:
+                if voice.person.team is None or voice.person.team in taken:
+                    continue
+                taken.add(voice.person.team)
+            counting.append(voice)
+        return counting
+
+    def _given(self, requirement: Requirement) -> int:
+        return len(self._counting(requirement))
+
+    def _waits_for(self) -> str:
+        missing = (f"{one.quorum} of {' or '.join(one.roles)}" for one in self.open_requirements())
+        return f"waits for {' and '.join(missing)}"
+
+    # The transitions.
+
+    def _accept(self, decision: Decision) -> "Approval":
+        person = Person(id=decision.reviewer, team=decision.team)
+        voice = Voice(person=person, roles=self._roles_of(decision))
+        voiced = self.model_copy(update={"voices": (*self.voices, voice), "claim": None})
+        return voiced if voiced.open_requirements() else voiced._settle("accepted", decision)
+
+    def _edit(self, decision: Decision, edit: Edit) -> "Approval":
+        if edit.digest == self.args_digest:
+            raise InvalidEdit("the edit changes nothing; accept it instead")
+        editor = Person(id=decision.reviewer, team=decision.team)
+        more = (one for one in edit.requirements if one not in self.requirements)
+        edited = self.model_copy(
+            update={
+                "args_digest": edit.digest,
+                "superseded": (*self.superseded, self.args_digest),
+                "requirements": (*self.requirements, *more),
+                "requesters": tuple(dict.fromkeys((*self.requesters, editor))),
+                "voices": (),
+            }
+        )
+        return edited._accept(decision)
+
+    def _delegate(self, decision: Decision) -> "Approval":
+        assert decision.to is not None
+        kept = tuple(one for one in self.delegations if one.reviewer != decision.to)
+        delegation = Delegation(
+            reviewer=decision.reviewer, to=decision.to, roles=self._roles_of(decision)
+        )
+        voices = tuple(one for one in self.voices if one.person.id != decision.reviewer)
+        return self.model_copy(
+            update={"delegations": (*kept, delegation), "voices": voices, "claim": None}
+        )
+
+    def _settle(self, state: ApprovalState, decision: Decision) -> "Approval":
+        return self.model_copy(update={"state": state, "decision_id": decision.id, "claim": None})
+
+    def _go_off(self) -> "Approval":
+        if self.alarms == len(self.schedule):
+            state: ApprovalState = "accepted" if self.on_expiry == "allow" else "expired"
+            return self.model_copy(update={"state": state, "claim": None})
+        return self.model_copy(update={"alarms": self.alarms + 1})
+
+
+class TakenDecision(Frozen):
+    """A decision that was taken, when, and policy's word on it where it is an edit."""
+
+    decision: Decision
+    at: datetime
+    edit: Edit | None = None
+
+
+def replay(asked: Approval, taken: Iterable[TakenDecision], *, now: datetime) -> Approval:
+    """What became of an approval by `now`, from how it was asked for and the decisions alone.
+
+    Raises:
+        Refused: a decision could not have been taken.
+    """
+    approval = asked
+    for one in taken:
+        approval = approval.decide(one.decision, now=one.at, edit=one.edit)
+    return approval.advance(now)
+
 
 class ApprovalStatus(Frozen):
-    """The answer to a decision."""
+    """The answer to a decision. `waits_for` is what is still missing while it is pending."""
 
     approval: str
     state: ApprovalState
     decision_id: str | None = None
+    waits_for: tuple[Requirement, ...] = ()
 
 
 def args_digest(actions: tuple[ProposedAction, ...]) -> str:

@@ -147,6 +147,7 @@ class PendingApproval(Frozen):
     id: str
     turn: int
     roles: tuple[str, ...]
+    due_at: datetime
     expires_at: datetime
     digest: str
 

@@ -104,7 +104,7 @@ class ApprovalExpired(Refused):
 
 
 class NotAllowed(Refused):
-    """The reviewer lacks a role that the approval asks for."""
+    """The reviewer may not decide this: a role is missing, or somebody else has to (four-eyes)."""
 
     code = "NotAllowed"
 
@@ -113,6 +113,24 @@ class DigestMismatch(Refused):
     """The decision quotes other arguments than those waiting: what the reviewer saw is out of date."""
 
     code = "DigestMismatch"
+
+
+class Superseded(Refused):
+    """The arguments that the decision quotes were replaced by an edit; look at the new ones."""
+
+    code = "Superseded"
+
+
+class Claimed(Refused):
+    """Somebody else is on this approval; their claim ends by itself."""
+
+    code = "Claimed"
+
+
+class InvalidStatement(Refused):
+    """The decision's signed statement is missing, forged, expired, or about something else."""
+
+    code = "InvalidStatement"
 
 
 class InvalidEdit(Refused):
@@ -137,6 +155,12 @@ class Unavailable(HoldfastError):
     """A server that is needed cannot be reached; the message names it and says what to do."""
 
     code = "Unavailable"
+
+
+class NotApproved(HoldfastError):
+    """What should be executed is not what people have approved; it is not executed."""
+
+    code = "NotApproved"
 
 
 class StaleAttempt(HoldfastError):

@@ -38,8 +38,23 @@ def text_digest(text: str) -> str:
 
 
 def canonical_json(value: JsonValue) -> str:
-    """JSON with sorted keys and no spaces: equal values give equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """JSON with sorted keys and no spaces: equal values give equal text, 5 and 5.0 as well, since
+    Postgres keeps a number's value and not how it was written."""
+    return json.dumps(
+        _plain_numbers(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
+
+
+def _plain_numbers(value: JsonValue) -> JsonValue:
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case dict():
+            return {name: _plain_numbers(one) for name, one in value.items()}
+        case list():
+            return [_plain_numbers(one) for one in value]
+        case _:
+            return value
 
 
 def json_digest(value: JsonValue) -> str:

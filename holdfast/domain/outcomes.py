@@ -87,6 +87,7 @@ ActionState = Literal[
     "denied",  # policy does not allow it
     "rejected",  # a reviewer rejected it
     "expired",  # nobody decided in time
+    "stale",  # approved, but what the approval was about had changed
     "withdrawn",  # the turn was cancelled while it waited
     "responded",  # a reviewer answered instead of deciding
     "not_attempted",  # an earlier action of the same proposal did not succeed

@@ -1,10 +1,11 @@
 """What the workflow says to its activities, and what they answer: ids and small results only."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from holdfast.domain.approval import Approval, Decision
+from holdfast.domain.approval import Alarm, Approval, Decision
 from holdfast.domain.conversation import CustomerMessage, TurnResult, TurnStatus
 from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import ActionState, PriorityName
@@ -101,6 +102,8 @@ class Proposed(Frozen):
     blocked: bool = False
     approval: Approval | None = None
     result: TurnResult | None = None
+    deliveries: tuple[str, ...] = ()
+    """Notifications that were written down and still have to be sent."""
 
 
 class Repeated(Frozen):
@@ -133,21 +136,48 @@ class ActionReport(Frozen):
 
 
 class DecisionRequest(Frozen):
-    """Record what became of an approval (with the decision, where a person took one), or a decision
-    that was refused (`refusal` is the error's code and text)."""
+    """Take a decision on an approval as it is, at the time the decision came in."""
 
     tenant: str
     conversation: str
+    approval: Approval
+    decision: Decision
+    at: datetime
+
+
+class DecisionOutcome(Frozen):
+    """The approval after a decision, or why it was refused: the error's code and its text."""
+
     approval: Approval | None = None
-    decision: Decision | None = None
-    refusal: str | None = None
+    code: str = ""
+    refusal: str = ""
+    deliveries: tuple[str, ...] = ()
 
 
-class EditReview(Frozen):
-    """What an edit would need: refused with a reason, or fine under a new digest."""
+class RefusalRequest(Frozen):
+    """Record a decision that was refused: the error's code and its text."""
 
-    digest: str | None = None
-    refusal: str | None = None
+    tenant: str
+    conversation: str
+    decision: Decision
+    code: str
+    refusal: str
+
+
+class AlarmRequest(Frozen):
+    """Record what an approval's own schedule has done to it; without an alarm, that its question was
+    taken back. `approval` is how it is now."""
+
+    tenant: str
+    conversation: str
+    approval: Approval
+    alarm: Alarm | None = None
+
+
+class AlarmOutcome(Frozen):
+    """The notifications that still have to be sent."""
+
+    deliveries: tuple[str, ...] = ()
 
 
 class RecallRequest(Frozen):

@@ -19,8 +19,9 @@ OPEN_CONVERSATION = "open_conversation"
 RUN_SUBGRAPH = "run_subgraph"
 EXECUTE_ACTION = "execute_action"
 COMPENSATE_ACTION = "compensate_action"
-RECORD_DECISION = "record_decision"
-REVIEW_EDIT = "review_edit"
+DECIDE_APPROVAL = "decide_approval"
+RECORD_REFUSAL = "record_refusal"
+RECORD_ALARM = "record_alarm"
 RECALL_TURN = "recall_turn"
 END_TURN = "end_turn"
 RECORD_HUMAN_TURN = "record_human_turn"
@@ -51,5 +52,7 @@ SEARCH_ATTRIBUTES: dict[str, str] = {
     "HoldfastStatus": "Keyword",
     "HoldfastAgent": "Keyword",
     "HoldfastPriority": "Keyword",
+    "HoldfastApprovalRoles": "KeywordList",
+    "HoldfastApprovalDue": "Datetime",
 }
 """The search attributes that every namespace needs, with their Temporal types."""

@@ -11,6 +11,7 @@ from temporalio.plugin import SimplePlugin
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from holdfast.authority.keys import DevelopmentKeys
 from holdfast.domain.errors import ConfigurationError, Unavailable
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
 from holdfast.runtime.local.stack import find_running_stack
@@ -29,7 +30,8 @@ _CONNECT_SECONDS = 5.0
 
 
 async def resolve(settings: Settings) -> Settings:
-    """The settings with the addresses of the embedded stack, where they name none and it runs."""
+    """The settings with the addresses and keys of the embedded stack, where they name none and it
+    runs."""
     if settings.temporal_address is not None and settings.database_url is not None:
         return settings
     stack = await find_running_stack(settings.data_dir)
@@ -41,8 +43,19 @@ async def resolve(settings: Settings) -> Settings:
             settings.temporal_namespace if settings.temporal_address else stack.namespace
         ),
         "database_url": settings.database_url or SecretStr(stack.database_url),
+        **await asyncio.to_thread(_development_keys, settings),
     }
     return settings.model_copy(update=found)
+
+
+def _development_keys(settings: Settings) -> dict[str, object]:
+    keys = DevelopmentKeys.below(settings.data_dir)
+    if settings.reviewer_keys or settings.unsigned_decisions or not keys.exist():
+        return {}
+    return {
+        "reviewer_keys": str(keys.public),
+        "signing_key": settings.signing_key or keys.signing,
+    }
 
 
 def require_database_url(settings: Settings) -> str:

@@ -60,6 +60,13 @@ class Settings(BaseSettings):
     model_request_days: Annotated[int, Field(ge=1)] = 30
     """How long whole requests are kept; the worker removes older ones every hour."""
 
+    reviewer_keys: str | None = None
+    """The public keys that reviewers' decisions are checked with: a JWKS file, or its URL."""
+    unsigned_decisions: bool = False
+    """Take decisions without a signed statement, on the word of whoever can reach Temporal."""
+    signing_key: Path | None = None
+    """A private key (JWK) with which this client signs decisions for the reviewers that it names."""
+
     concurrent_subgraphs: Annotated[int, Field(ge=1)] = 50
     concurrent_actions: Annotated[int, Field(ge=1)] = 50
     max_cached_workflows: Annotated[int, Field(ge=0)] = 1_000

@@ -4,8 +4,8 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from holdfast.domain.description import ActionDescription
 from holdfast.domain.model import Frozen
-from holdfast.domain.outcomes import ProposedAction
 from holdfast.store.pool import Connection
 
 
@@ -20,27 +20,23 @@ class ActionRecord(Frozen):
     index: int
     name: str
     arguments: dict[str, JsonValue]
+    facts: dict[str, JsonValue]
     state: str
     verdict: str
     approval: str | None
-    approval_state: str | None
-    approval_digest: str | None
     result: JsonValue
     error: str | None
     executions: int
 
 
 _SELECT = """
-select action.*, conversation.customer, approval.state as approval_state,
-       approval.args_digest as approval_digest,
+select action.*, conversation.customer,
        (select count(*) from holdfast.executions as execution
          where execution.tenant = action.tenant and execution.action = action.id
            and execution.state in ('executed', 'compensated')) as executions
   from holdfast.actions as action
   join holdfast.conversations as conversation
     on conversation.tenant = action.tenant and conversation.id = action.conversation
-  left join holdfast.approvals as approval
-    on approval.tenant = action.tenant and approval.id = action.approval
 """
 
 
@@ -82,19 +78,21 @@ async def lock_action(
 
 async def proposal_of(
     connection: Connection, tenant: str, conversation: str, turn: int, step: int
-) -> list[ProposedAction]:
-    """The names and arguments of a step's proposal, in order."""
+) -> list[ActionRecord]:
+    """The actions of a step's proposal, in order."""
     rows = await connection.fetch(
-        """
-        select name, arguments from holdfast.actions
-         where tenant = $1 and conversation = $2 and turn = $3 and step = $4 order by index
+        _SELECT
+        + """
+        where action.tenant = $1 and action.conversation = $2 and action.turn = $3
+          and action.step = $4
+        order by action.index
         """,
         tenant,
         conversation,
         turn,
         step,
     )
-    return [ProposedAction(name=row["name"], arguments=row["arguments"]) for row in rows]
+    return [ActionRecord.model_validate(dict(row)) for row in rows]
 
 
 async def begin_execution(
@@ -193,7 +191,7 @@ async def set_open_actions(
     )
 
 
-async def replace_arguments(
+async def replace_action(
     connection: Connection,
     tenant: str,
     approval: str,
@@ -201,11 +199,13 @@ async def replace_arguments(
     *,
     arguments: dict[str, JsonValue],
     facts: dict[str, JsonValue],
+    description: ActionDescription | None,
 ) -> None:
     """Put a reviewer's edit in the place of what was proposed."""
     await connection.execute(
         """
-        update holdfast.actions set arguments = $4, facts = $5, updated_at = now()
+        update holdfast.actions
+           set arguments = $4, facts = $5, description = $6, updated_at = now()
          where tenant = $1 and approval = $2 and index = $3 and state = 'proposed'
         """,
         tenant,
@@ -213,4 +213,5 @@ async def replace_arguments(
         index,
         arguments,
         facts,
+        description and description.model_dump(mode="json"),
     )

@@ -1,16 +1,47 @@
 """Approvals and the decisions on them."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
-from holdfast.domain.approval import Decision
+from pydantic import JsonValue
+
+from holdfast.domain.approval import Approval, Decision, Edit, TakenDecision
+from holdfast.domain.description import ActionDescription
 from holdfast.domain.errors import ApprovalNotFound
 from holdfast.domain.model import Frozen
 from holdfast.store.pool import Connection
 
 
+class AskedAction(Frozen):
+    """An action of an approval: what it is, and as a person reads it."""
+
+    id: str
+    name: str
+    arguments: dict[str, JsonValue]
+    facts: dict[str, JsonValue]
+    state: str
+    description: ActionDescription | None = None
+
+
+class DecisionRecord(Frozen):
+    """What a reviewer said, and why it was refused where it was."""
+
+    id: str
+    kind: str
+    reviewer: str
+    team: str | None
+    roles: tuple[str, ...]
+    digest: str
+    text: str
+    delegate: str | None
+    refusal: str | None
+    at: datetime
+
+
 class ApprovalRecord(Frozen):
-    """An approval as a reviewer sees it. Each of `actions` has id, name, arguments and facts."""
+    """An approval as a reviewer sees it. `roles` are those that count now; `question` is what the
+    customer wrote; `amount` is the money at stake."""
 
     id: str
     conversation: str
@@ -21,29 +52,44 @@ class ApprovalRecord(Frozen):
     roles: tuple[str, ...]
     agent: str
     requester: str
+    question: str
     reason: str
     evidence: tuple[str, ...]
     args_digest: str
+    amount: Decimal | None
     policy_name: str
     policy_version: int
     policy_reason: str | None
     requested_at: datetime
+    due_at: datetime
     expires_at: datetime
     decided_at: datetime | None
-    actions: tuple[dict[str, Any], ...]
-    decisions: tuple[dict[str, Any], ...]
+    stale_reason: str | None
+    claimed_by: str | None
+    claimed_until: datetime | None
+    approval: Approval
+    """Its state machine: requirements, voices, schedule."""
+    actions: tuple[AskedAction, ...]
+    decisions: tuple[DecisionRecord, ...]
 
 
 _SELECT = """
 select approval.*, conversation.customer,
+       coalesce((select text from holdfast.messages as message
+                  where message.tenant = approval.tenant
+                    and message.conversation = approval.conversation
+                    and message.turn = approval.turn and role = 'customer'
+                  order by seq limit 1), '') as question,
        (select coalesce(jsonb_agg(jsonb_build_object(
-                   'id', id, 'name', name, 'arguments', arguments, 'facts', facts, 'state', state)
+                   'id', id, 'name', name, 'arguments', arguments, 'facts', facts, 'state', state,
+                   'description', description)
                    order by index), '[]')
           from holdfast.actions
          where tenant = approval.tenant and approval = approval.id) as actions,
        (select coalesce(jsonb_agg(jsonb_build_object(
-                   'id', id, 'kind', kind, 'reviewer', reviewer, 'text', text,
-                   'refusal', refusal, 'at', decided_at) order by decided_at), '[]')
+                   'id', id, 'kind', kind, 'reviewer', reviewer, 'team', team, 'roles', roles,
+                   'digest', digest, 'text', text, 'delegate', delegate, 'refusal', refusal,
+                   'at', decided_at) order by decided_at, ordinal), '[]')
           from holdfast.decisions
          where tenant = approval.tenant and approval = approval.id) as decisions
   from holdfast.approvals as approval
@@ -84,16 +130,114 @@ async def list_approvals(
     return [ApprovalRecord.model_validate(dict(row)) for row in rows]
 
 
-async def record_decision(
-    connection: Connection, tenant: str, decision: Decision, *, refusal: str | None, at: datetime
+async def lock_approval(connection: Connection, tenant: str, approval: str) -> str:
+    """The state of an approval, locked until the transaction ends.
+
+    Raises:
+        ApprovalNotFound: there is none of this id.
+    """
+    state = await connection.fetchval(
+        "select state from holdfast.approvals where tenant = $1 and id = $2 for update",
+        tenant,
+        approval,
+    )
+    if state is None:
+        raise ApprovalNotFound(f"tenant {tenant!r} has no approval {approval!r}")
+    return str(state)
+
+
+async def save_approval(connection: Connection, tenant: str, approval: Approval) -> bool:
+    """Record how a pending approval is now; False when it was not pending (or is not there)."""
+    saved = await connection.fetchval(
+        """
+        update holdfast.approvals
+           set state = $3, approval = $4, roles = $5, args_digest = $6, due_at = $7,
+               claimed_by = $8, claimed_until = $9,
+               decided_at = case when $3 <> 'pending' then now() end
+         where tenant = $1 and id = $2 and state = 'pending' returning true
+        """,
+        tenant,
+        approval.id,
+        approval.state,
+        approval.model_dump(mode="json"),
+        list(approval.roles),
+        approval.args_digest,
+        approval.due_at,
+        approval.claim and approval.claim.reviewer,
+        approval.claim and approval.claim.until,
+    )
+    return bool(saved)
+
+
+async def mark_stale(connection: Connection, tenant: str, approval: str, reason: str) -> None:
+    """Record that what was approved had changed."""
+    await connection.execute(
+        """
+        update holdfast.approvals set state = 'stale', stale_reason = $3
+         where tenant = $1 and id = $2 and state = 'accepted'
+        """,
+        tenant,
+        approval,
+        reason,
+    )
+
+
+async def outcome_of(
+    connection: Connection, tenant: str, approval: str, decision: str
+) -> Approval | None:
+    """The approval as it was after this decision, where it was taken."""
+    outcome = await connection.fetchval(
+        """
+        select outcome from holdfast.decisions
+         where tenant = $1 and approval = $2 and id = $3 and refusal is null
+        """,
+        tenant,
+        approval,
+        decision,
+    )
+    return Approval.model_validate(outcome) if outcome is not None else None
+
+
+async def record_taken(
+    connection: Connection, tenant: str, taken: TakenDecision, outcome: Approval
+) -> None:
+    """Record a decision that was taken, with the approval as it is after it."""
+    await _record(
+        connection,
+        tenant,
+        taken.decision,
+        at=taken.at,
+        ordinal=len(outcome.entries),
+        edit=taken.edit.model_dump(mode="json") if taken.edit else None,
+        outcome=outcome.model_dump(mode="json"),
+    )
+
+
+async def record_refused(
+    connection: Connection, tenant: str, decision: Decision, *, refusal: str, by: str, at: datetime
 ) -> bool:
-    """Record a decision, taken or refused; False when it is there already."""
+    """Record a decision that was refused; False when `by` has recorded it before."""
+    return await _record(connection, tenant, decision, at=at, refusal=refusal, by=by)
+
+
+async def _record(
+    connection: Connection,
+    tenant: str,
+    decision: Decision,
+    *,
+    at: datetime,
+    ordinal: int | None = None,
+    edit: dict[str, Any] | None = None,
+    outcome: dict[str, Any] | None = None,
+    refusal: str | None = None,
+    by: str = "",
+) -> bool:
     recorded = await connection.fetchval(
         """
         insert into holdfast.decisions
-            (tenant, approval, id, kind, reviewer, roles, digest, text, actions, refusal,
-             decided_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+            (tenant, approval, id, kind, reviewer, team, roles, digest, text, actions, delegate,
+             statement, decided_at, ordinal, edit, outcome, refusal, recorded_by)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
         on conflict do nothing returning true
         """,
         tenant,
@@ -101,29 +245,62 @@ async def record_decision(
         decision.id,
         decision.kind,
         decision.reviewer,
+        decision.team,
         list(decision.roles),
         decision.digest,
         decision.text,
         [action.model_dump(mode="json") for action in decision.actions],
-        refusal,
+        decision.to,
+        decision.statement,
         at,
+        ordinal,
+        edit,
+        outcome,
+        refusal,
+        by,
     )
     return bool(recorded)
 
 
-async def set_approval_state(
-    connection: Connection, tenant: str, approval: str, state: str, *, digest: str | None = None
-) -> bool:
-    """Move a pending approval to `state`; False when it was not pending (or is not there)."""
-    moved = await connection.fetchval(
+async def read_taken(
+    connection: Connection, tenant: str, approval: str
+) -> tuple[Approval, tuple[TakenDecision, ...]]:
+    """How an approval was asked for, and the decisions that were taken on it, in order.
+
+    Raises:
+        ApprovalNotFound: there is none of this id.
+    """
+    asked = await connection.fetchval(
+        "select asked from holdfast.approvals where tenant = $1 and id = $2", tenant, approval
+    )
+    if asked is None:
+        raise ApprovalNotFound(f"tenant {tenant!r} has no approval {approval!r}")
+    rows = await connection.fetch(
         """
-        update holdfast.approvals
-           set state = $3, decided_at = now(), args_digest = coalesce($4, args_digest)
-         where tenant = $1 and id = $2 and state = 'pending' returning true
+        select * from holdfast.decisions
+         where tenant = $1 and approval = $2 and refusal is null order by ordinal
         """,
         tenant,
         approval,
-        state,
-        digest,
     )
-    return bool(moved)
+    taken = [
+        TakenDecision(
+            decision=Decision(
+                id=row["id"],
+                approval=row["approval"],
+                kind=row["kind"],
+                reviewer=row["reviewer"],
+                team=row["team"],
+                roles=tuple(row["roles"]),
+                digest=row["digest"],
+                text=row["text"],
+                actions=tuple(row["actions"]),
+                to=row["delegate"],
+                statement=row["statement"],
+            ),
+            at=row["decided_at"],
+            edit=Edit.model_validate(row["edit"]) if row["edit"] is not None else None,
+        )
+        for row in rows
+    ]
+    return Approval.model_validate(asked), tuple(taken)

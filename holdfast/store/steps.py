@@ -4,18 +4,22 @@ A step row carries the fence: the activity and attempt that own it. A commit cou
 owner, and only once, so that the late result of a worker that was thought dead changes nothing.
 """
 
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from pydantic import Field, JsonValue
 
+from holdfast.domain.approval import Approval
 from holdfast.domain.conversation import CustomerMessage, TurnResult
+from holdfast.domain.description import ActionDescription
 from holdfast.domain.errors import StaleAttempt
 from holdfast.domain.events import NewEvent
 from holdfast.domain.ids import text_digest
 from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import ActionResult
 from holdfast.domain.steps import RecordedTurn
-from holdfast.store.pool import Pool
+from holdfast.store.pool import Connection, Pool
 
 TRANSCRIPT_LIMIT = 60
 """The most messages that a step reads, the newest of those that no summary covers."""
@@ -53,6 +57,8 @@ class BegunStep(Frozen):
 
     customer: str
     language: str
+    priority: str
+    opened_at: datetime
     outcome: dict[str, Any] | None
     repeated: RecordedTurn | None
     summary: str
@@ -83,25 +89,27 @@ class NewAction(Frozen):
     facts: dict[str, JsonValue]
     verdict: str
     state: str
+    policy: str | None = None
+    policy_version: int | None = None
+    policy_digest: str | None = None
+    rule: str | None = None
+    description: ActionDescription | None = None
     approval: str | None = None
     error: str | None = None
 
 
 class NewApproval(Frozen):
-    """An approval as it is recorded when it is asked for. Times are ISO 8601."""
+    """An approval as it is recorded when it is asked for; `amount` is the money at stake."""
 
-    id: str
-    roles: list[JsonValue]
+    approval: Approval
     agent: str
-    requester: str
     reason: str
-    evidence: list[JsonValue]
-    args_digest: str
+    evidence: tuple[str, ...]
     policy_name: str
     policy_version: int
+    policy_digest: str
     policy_reason: str | None
-    requested_at: str
-    expires_at: str
+    amount: Decimal | None
 
 
 class Summary(Frozen):
@@ -169,6 +177,7 @@ claimed as (
     returning 1
 )
 select conversation.customer, conversation.language, conversation.summary,
+       conversation.priority, conversation.created_at,
        exists (select from claimed) as claimed,
        (select outcome from holdfast.steps
          where tenant = $1 and conversation = $2 and turn = $3 and step = $4) as outcome,
@@ -256,6 +265,8 @@ async def begin_step(
     return BegunStep(
         customer=row["customer"],
         language=row["language"],
+        priority=row["priority"],
+        opened_at=row["created_at"],
         outcome=row["outcome"],
         repeated=repeated,
         summary=row["summary"],
@@ -320,20 +331,24 @@ with fence as (
 ), proposed as (
     insert into holdfast.actions
         (tenant, conversation, turn, step, id, index, name, arguments, facts, verdict, state,
-         approval, error)
+         policy, policy_version, policy_digest, rule, description, approval, error)
     select $1, $2, $3, $4, action ->> 'id', (action ->> 'index')::int, action ->> 'name',
            action -> 'arguments', action -> 'facts', action ->> 'verdict', action ->> 'state',
-           action ->> 'approval', action ->> 'error'
+           action ->> 'policy', (action ->> 'policy_version')::int, action ->> 'policy_digest',
+           action ->> 'rule', nullif(action -> 'description', 'null'), action ->> 'approval',
+           action ->> 'error'
       from numbers, jsonb_array_elements($16) as action
 ), asked as (
     insert into holdfast.approvals
-        (tenant, conversation, turn, step, id, roles, agent, requester, reason, evidence,
-         args_digest, policy_name, policy_version, policy_reason, requested_at, expires_at)
-    select $1, $2, $3, $4, asked ->> 'id', asked -> 'roles', asked ->> 'agent',
-           asked ->> 'requester', asked ->> 'reason', asked -> 'evidence', asked ->> 'args_digest',
-           asked ->> 'policy_name', (asked ->> 'policy_version')::int, asked ->> 'policy_reason',
-           (asked ->> 'requested_at')::timestamptz, (asked ->> 'expires_at')::timestamptz
-      from numbers, jsonb_array_elements($17) as asked
+        (tenant, conversation, turn, step, id, asked, approval, roles, agent, requester, reason,
+         evidence, args_digest, policy_name, policy_version, policy_digest, policy_reason, amount,
+         requested_at, due_at, expires_at)
+    select $1, $2, $3, $4, approval ->> 'id', approval, approval, $21, asked ->> 'agent',
+           'agent:' || (asked ->> 'agent'), asked ->> 'reason', asked -> 'evidence',
+           approval ->> 'args_digest', asked ->> 'policy_name', (asked ->> 'policy_version')::int,
+           asked ->> 'policy_digest', asked ->> 'policy_reason', (asked ->> 'amount')::numeric,
+           (approval ->> 'requested_at')::timestamptz, $22, (approval ->> 'expires_at')::timestamptz
+      from numbers, jsonb_array_elements($17) as asked, jsonb_extract_path(asked, 'approval') as approval
 ), forgotten as (
     delete from holdfast.graph_checkpoints
      where tenant = $1 and conversation = $2 and turn = $3
@@ -349,13 +364,15 @@ select outcome from committed
 """
 
 
-async def commit_step(pool: Pool, key: StepKey, commit: StepCommit) -> dict[str, Any]:
+async def commit_step(
+    writer: Pool | Connection, key: StepKey, commit: StepCommit
+) -> dict[str, Any]:
     """Commit everything that the step leaves behind, and give back the outcome as recorded.
 
     Raises:
         StaleAttempt: this attempt no longer owns the step; nothing was changed.
     """
-    outcome = await pool.fetchval(
+    outcome = await writer.fetchval(
         _COMMIT,
         key.tenant,
         key.conversation,
@@ -377,6 +394,8 @@ async def commit_step(pool: Pool, key: StepKey, commit: StepCommit) -> dict[str,
         commit.snapshot,
         commit.summary and commit.summary.text,
         commit.summary and commit.summary.through,
+        list(commit.approval.approval.roles) if commit.approval else [],
+        commit.approval and commit.approval.approval.due_at,
     )
     if outcome is None:
         raise StaleAttempt(

@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, JsonValue
 
+from holdfast.domain.description import ActionDescription
 from holdfast.store.pool import Connection
 
 ArgumentsT = TypeVar("ArgumentsT", bound=BaseModel)
@@ -60,6 +61,8 @@ class Action(Generic[ArgumentsT]):
         facts: reads what policy conditions and reviewers need to know and the arguments do not say,
             such as the amount of a refund; called on a read-only connection when the action is
             proposed. Raise `ActionRefused` where the action could not succeed anyway.
+        describe: says what it would do, for reviewers: names and amounts instead of ids, and what
+            changes; called like `facts`. Without it, the arguments and facts are listed.
         compensate: undoes what `execute` did, given its result, when a later action of the same
             proposal does not succeed.
         remote: `execute` calls another system instead of our database.
@@ -70,6 +73,7 @@ class Action(Generic[ArgumentsT]):
     arguments: type[ArgumentsT]
     execute: Callable[[ActionContext, ArgumentsT], Awaitable[JsonValue]]
     facts: Callable[[ActionContext, ArgumentsT], Awaitable[dict[str, JsonValue]]] | None = None
+    describe: Callable[[ActionContext, ArgumentsT], Awaitable[ActionDescription]] | None = None
     compensate: Callable[[ActionContext, ArgumentsT, JsonValue], Awaitable[None]] | None = None
     remote: bool = False
 

@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from holdfast.domain.errors import ConfigurationError
 from holdfast.domain.ids import is_id
 from holdfast.llm.hints import Hints
@@ -14,6 +16,7 @@ from holdfast.subgraphs.contract import Subgraph
 _TAKEN_SCHEMAS = ("holdfast", "public", "information_schema")
 
 Seed = Callable[[Connection, str], Awaitable[None]]
+Customer = Callable[[Connection, str, str], Awaitable[dict[str, JsonValue]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,8 @@ class Package:
         policy: a YAML file, used for tenants that have no policy file of their own.
         migrations: a folder of Alembic revisions for its own schema.
         articles: a folder of Markdown help-centre articles for the knowledge agent.
+        customer: reads what policy conditions see of a customer as `customer.*` besides `customer.id`,
+            on a read-only connection, from the tenant and the customer's id.
         hints: help for the offline model.
         seed: fills a tenant with demonstration data; called again, it changes nothing.
 
@@ -40,6 +45,7 @@ class Package:
     policy: Path | None = None
     migrations: Path | None = None
     articles: Path | None = None
+    customer: Customer | None = None
     hints: Hints = field(default_factory=Hints)
     seed: Seed | None = None
 

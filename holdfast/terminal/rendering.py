@@ -131,16 +131,16 @@ def _approval(console: Console, approval: ApprovalRecord) -> None:
     if approval.policy_reason:
         _line(console, f"  policy    {approval.policy_name}: {approval.policy_reason}")
     for action in approval.actions:
-        _line(console, f"  action    {action['name']} {_json(action['arguments'])}")
-        if action["facts"]:
-            _line(console, f"  facts     {_json(action['facts'])}", style="dim")
+        _line(console, f"  action    {action.name} {_json(action.arguments)}")
+        if action.facts:
+            _line(console, f"  facts     {_json(action.facts)}", style="dim")
     _line(console, f"  customer  {approval.customer}")
     _line(console, f"  roles     {' and '.join(approval.roles) or 'any'}")
     _line(console, f"  deadline  {_deadline(approval)}")
     for decision in approval.decisions:
-        refused = f", refused: {decision['refusal']}" if decision["refusal"] else ""
-        said = f" ({decision['text']})" if decision["text"] else ""
-        _line(console, f"  decision  {decision['kind']} by {decision['reviewer']}{said}{refused}")
+        refused = f", refused: {decision.refusal}" if decision.refusal else ""
+        said = f" ({decision.text})" if decision.text else ""
+        _line(console, f"  decision  {decision.kind} by {decision.reviewer}{said}{refused}")
     if approval.state == "pending":
         roles = "".join(f" --role {role}" for role in approval.roles)
         _line(console, f"  approve   starter.py approve {approval.id} --as YOU{roles}")

@@ -114,9 +114,9 @@ def _as_rows(approval: ApprovalRecord) -> list[tuple[str, str]]:
     rows = [("reason", approval.reason)]
     rows += [("evidence", line) for line in approval.evidence]
     for action in approval.actions:
-        arguments = ", ".join(f"{name}={value}" for name, value in action["arguments"].items())
-        rows.append(("action", f"{action['name']}({arguments})"))
-        rows += [(name, str(action["facts"][name])) for name in ("before", "after")]
+        arguments = ", ".join(f"{name}={value}" for name, value in action.arguments.items())
+        rows.append(("action", f"{action.name}({arguments})"))
+        rows += [(name, str(action.facts[name])) for name in ("before", "after")]
     policy = f"{approval.policy_name} {approval.policy_version}: {approval.policy_reason}"
     return [
         *rows,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.domain.policy import load_policy
+from holdfast.domain.policy import Circumstances, load_policy
 from holdfast.runtime.settings import Settings
 from holdfast.subgraphs.registry import ENTRY_POINTS
 from tests.docs.blocks import ROOT, blocks, write_files
@@ -78,10 +78,9 @@ def test_its_policy_decides_as_the_page_says(folder: Path) -> None:
     def verdict(to: str, insured: int) -> str:
         return policy.verdict(
             "redirect_parcel",
-            arguments={"number": "PX-1001", "to": to},
-            facts={"insured_euros": insured},
-            customer="ada",
-            tenant="demo",
+            Circumstances(
+                args={"number": "PX-1001", "to": to}, facts={"insured_euros": insured}
+            ),
         ).kind
 
     assert verdict("Elm Street 5", 100) == "allow"

@@ -121,7 +121,7 @@ class Retail:
             ),
             *_differences(
                 "approvals",
-                [(one.actions[0]["name"], one.state) for one in approvals],
+                [(one.actions[0].name, one.state) for one in approvals],
                 [(call.name, "accepted") for call in done if self._form == "approve"],
             ),
             *_differences("last message", view.messages[-1].text, _FAREWELL),

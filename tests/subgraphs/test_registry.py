@@ -7,6 +7,7 @@ import pytest
 
 import shop
 from holdfast.domain.errors import ConfigurationError, PolicyError
+from holdfast.domain.policy import Circumstances
 from holdfast.subgraphs.general import general
 from holdfast.subgraphs.package import Package
 from holdfast.subgraphs.registry import Registry, load_packages, load_policies
@@ -56,7 +57,7 @@ def test_a_policy_that_cannot_be_read_is_an_error_that_names_the_file(tmp_path: 
     with pytest.raises(ConfigurationError, match=r"acme\.yaml"):
         load_policies(tmp_path)
     (tmp_path / "acme.yaml").write_text("name: [")
-    with pytest.raises(PolicyError, match=r"acme\.yaml is not YAML"):
+    with pytest.raises(PolicyError, match=r"acme\.yaml:1: not YAML"):
         load_policies(tmp_path)
     with pytest.raises(ConfigurationError, match=r"missing\.yaml"):
         Registry(builtin=(), packages=[replace(package, policy=tmp_path / "missing.yaml")])
@@ -65,9 +66,10 @@ def test_a_policy_that_cannot_be_read_is_an_error_that_names_the_file(tmp_path: 
 def test_a_package_without_a_policy_needs_an_approval_for_everything() -> None:
     registry = Registry(builtin=(), packages=[replace(package, policy=None)])
     verdict = registry.policy("acme", "add").verdict(
-        "add", arguments={}, facts={}, customer="ann", tenant="acme"
+        "add", Circumstances()
     )
-    assert (verdict.kind, verdict.role) == ("approve", "support")
+    assert verdict.approve is not None
+    assert verdict.approve.roles == ("support",)
 
 
 def test_the_policy_of_a_package_may_not_name_an_action_that_nobody_brings() -> None:

@@ -61,8 +61,8 @@ async def test_an_approved_action_is_executed_once_and_the_answer_follows(
         ("counters",),
         "The customer wants it.",
     )
-    assert waiting.actions[0]["arguments"] == {"counter": "c", "amount": 150}
-    assert waiting.actions[0]["facts"] == {"amount": 150}
+    assert waiting.actions[0].arguments == {"counter": "c", "amount": 150}
+    assert waiting.actions[0].facts == {"amount": 150}
     assert (waiting.policy_name, waiting.policy_version, waiting.policy_reason) == (
         "counter",
         3,

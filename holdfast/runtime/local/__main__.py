@@ -12,6 +12,7 @@ import sys
 
 from rich.console import Console
 
+from holdfast.authority.keys import DevelopmentKeys, write_development_keys
 from holdfast.domain.errors import HoldfastError
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
 from holdfast.runtime.local.stack import LocalStack, local_stack
@@ -32,16 +33,19 @@ async def _run(command: list[str]) -> int:
         verb = "started" if stack.owned else "found running"
         _console.print(f"[dim]{verb}: Temporal at {stack.temporal_address}, Postgres")
         _console.print(f"Temporal UI: [link]{stack.temporal_ui_url}")
-        return await _run_beside(stack, command)
+        keys = await asyncio.to_thread(write_development_keys, settings.data_dir)
+        return await _run_beside(stack, keys, command)
 
 
-async def _run_beside(stack: LocalStack, command: list[str]) -> int:
+async def _run_beside(stack: LocalStack, keys: DevelopmentKeys, command: list[str]) -> int:
     environment = {
         **os.environ,
         "HOLDFAST_TEMPORAL_ADDRESS": stack.temporal_address,
         "HOLDFAST_TEMPORAL_NAMESPACE": stack.namespace,
         "HOLDFAST_TEMPORAL_UI_URL": stack.temporal_ui_url,
         "HOLDFAST_DATABASE_URL": stack.database_url,
+        "HOLDFAST_REVIEWER_KEYS": str(keys.public),
+        "HOLDFAST_SIGNING_KEY": str(keys.signing),
     }
     # A group of its own: the terminal's Ctrl-C reaches the command once, through this process.
     process = await asyncio.create_subprocess_exec(

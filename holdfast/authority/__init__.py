@@ -1,0 +1,1 @@
+"""Who may decide: reviewers' keys, and the signed statements that decisions carry."""

@@ -1,0 +1,123 @@
+"""Working time: which hours of which days count, in a time zone of its own."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
+from itertools import pairwise
+from typing import Annotated, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BeforeValidator, field_validator, model_validator
+
+from holdfast.domain.model import Strict
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Hours = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+"""Times of a day: "09:00-17:30", or several of these."""
+
+
+class WorkingTime(Strict):
+    """When people work: hours by day or range of days (`mon-fri`), without the holidays.
+
+    Durations are real time: an hour that the clocks skip does not count, and one that they repeat
+    counts twice.
+    """
+
+    zone: str
+    hours: dict[str, Hours]
+    holidays: tuple[date, ...] = ()
+
+    def __hash__(self) -> int:
+        return hash((self.zone, tuple(self.hours.items()), self.holidays))
+
+    @field_validator("zone")
+    @classmethod
+    def _is_known(cls, zone: str) -> str:
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{zone!r} is not a time zone; write Europe/Berlin, say") from None
+        return zone
+
+    @model_validator(mode="after")
+    def _says_when(self) -> Self:
+        if not any(self._week):
+            raise ValueError("no day of the week has working hours")
+        return self
+
+    @cached_property
+    def _week(self) -> tuple[tuple[tuple[time, time], ...], ...]:
+        """The spans of each day of the week; an end of 00:00 is midnight."""
+        week: list[list[tuple[time, time]]] = [[] for _ in _DAYS]
+        for days, hours in self.hours.items():
+            spans = [_span(one) for one in hours]
+            for day in _days(days):
+                week[day] += spans
+        for name, day_spans in zip(_DAYS, week, strict=True):
+            day_spans.sort()
+            for (_, end), (start, _) in pairwise(day_spans):
+                if end == time() or start < end:
+                    raise ValueError(f"the working hours of {name} overlap")
+        return tuple(tuple(spans) for spans in week)
+
+    def after(self, start: datetime, duration: timedelta) -> datetime:
+        """The time (UTC) at which `duration` of working time has passed since `start`.
+
+        Raises:
+            ValueError: that is more than ten years away.
+        """
+        zone = ZoneInfo(self.zone)
+        remaining = duration
+        day = start.astimezone(zone).date()
+        for _ in range(3_660):
+            for opens, closes in self._spans(day, zone):
+                begins = max(opens, start)
+                if begins < closes:
+                    if remaining <= closes - begins:
+                        return begins + remaining
+                    remaining -= closes - begins
+            day += timedelta(days=1)
+        raise ValueError(f"{duration} of working time after {start} is more than ten years away")
+
+    def _spans(self, day: date, zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
+        if day in self.holidays:
+            return []
+        spans = []
+        for opens, closes in self._week[day.weekday()]:
+            last = day + timedelta(days=1) if closes == time() else day
+            spans.append(
+                (
+                    datetime.combine(day, opens, zone).astimezone(UTC),
+                    datetime.combine(last, closes, zone).astimezone(UTC),
+                )
+            )
+        return spans
+
+
+def _span(text: str) -> tuple[time, time]:
+    opens, dash, closes = text.partition("-")
+    try:
+        span = (
+            time.fromisoformat(opens.strip()),
+            time.fromisoformat(closes.strip().replace("24:00", "00:00")),
+        )
+    except ValueError:
+        raise ValueError(f"{text!r} are no working hours; write 09:00-17:30") from None
+    if not dash or (span[1] != time() and span[1] <= span[0]):
+        raise ValueError(f"{text!r} are no working hours; write 09:00-17:30")
+    return span
+
+
+def _days(text: str) -> range:
+    first, _, last = text.lower().partition("-")
+    if first not in _DAYS or (last or first) not in _DAYS:
+        raise ValueError(f"{text!r} is no day; write mon, or mon-fri")
+    days = range(_DAYS.index(first), _DAYS.index(last or first) + 1)
+    if not days:
+        raise ValueError(f"{text!r} ends before it begins")
+    return days
