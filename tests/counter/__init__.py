@@ -79,7 +79,16 @@ async def _take_back(context: ActionContext, add: Add, result: JsonValue) -> Non
 async def _facts(context: ActionContext, add: Add) -> dict[str, JsonValue]:
     if add.amount == 7:
         raise ActionRefused("7 can never be added")
-    return {"amount": add.amount}
+    if add.counter != "watched":
+        return {"amount": add.amount}
+    total = await context.transaction.fetchval(
+        "select coalesce(sum(amount), 0) from counter.effects where tenant = $1 and counter = $2",
+        context.tenant,
+        add.counter,
+    )
+    if total < 0:
+        raise ActionRefused("this counter is closed")
+    return {"amount": add.amount, "total": total}
 
 
 async def _send(context: ActionContext, send: Send) -> JsonValue:
