@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from holdfast.client import HoldfastClient as HoldfastClient
     from holdfast.client.views import ConversationView as ConversationView
     from holdfast.client.views import SentMessage as SentMessage
+    from holdfast.domain.description import ActionDescription as ActionDescription
+    from holdfast.domain.description import Change as Change
+    from holdfast.domain.description import Detail as Detail
     from holdfast.domain.errors import HoldfastError as HoldfastError
     from holdfast.domain.outcomes import ActionResult as ActionResult
     from holdfast.domain.outcomes import Citation as Citation
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "holdfast.client": ("HoldfastClient",),
+    "holdfast.domain.description": ("ActionDescription", "Change", "Detail"),
     "holdfast.domain.errors": ("HoldfastError",),
     "holdfast.domain.outcomes": (
         "ActionResult",

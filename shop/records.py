@@ -34,10 +34,15 @@ class PaymentMethod:
     last_four: str | None
     balance: Decimal | None
 
-    def in_words(self) -> str:
+    @property
+    def name(self) -> str:
+        """'Visa card ending in 4417', 'gift card', 'PayPal account'."""
         if self.source == "credit_card":
-            return f"the {phrases.card(self.brand, self.last_four)}"
-        return "the gift card" if self.source == "gift_card" else "the PayPal account"
+            return phrases.card(self.brand, self.last_four)
+        return "gift card" if self.source == "gift_card" else "PayPal account"
+
+    def in_words(self) -> str:
+        return f"the {self.name}"
 
 
 @dataclass(frozen=True, kw_only=True)

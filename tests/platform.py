@@ -16,8 +16,11 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Replayer
 
 import worker
+from holdfast.authority.keys import SigningKey
+from holdfast.authority.statements import sign_decision
 from holdfast.client import HoldfastClient
 from holdfast.client.views import SentMessage
+from holdfast.domain.approval import Decision
 from holdfast.domain.ids import workflow_id
 from holdfast.domain.limits import Limits
 from holdfast.runtime.connection import PLUGIN, connect_temporal
@@ -88,6 +91,12 @@ class Platform:
     def handle(self, conversation: str) -> WorkflowHandle[Any, Any]:
         """The conversation's workflow, the latest run."""
         return self.temporal.get_workflow_handle(workflow_id(self.tenant, conversation))
+
+    def signed(self, decision: Decision) -> Decision:
+        """The decision with a statement of the key that this installation's client signs with."""
+        assert self.settings.signing_key is not None
+        key = SigningKey.read(self.settings.signing_key)
+        return sign_decision(decision, tenant=self.tenant, key=key)
 
     async def effects(self, counter: str = "c") -> list[int]:
         """The amounts that were added to a counter, one for each effect."""

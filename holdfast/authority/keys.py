@@ -1,17 +1,17 @@
 """Keys: the one that signs reviewers' statements, and the public ones that these are checked with.
 
-Keys are JSON Web Keys (RFC 7517). Statements are signed with Ed25519 (RFC 8037) by default; keys for
-ES256 and RS256 are taken, too. A key's own type says which algorithm it is for, never the statement.
+Keys are JSON Web Keys (see `holdfast.authority.jwk`). A key's own type says which algorithm it is
+for, never the statement.
 """
 
 import asyncio
-import json
 import logging
 import os
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 from uuid import uuid4
 
 import httpx2
@@ -19,36 +19,32 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
+from holdfast.authority.jwk import Algorithm, JsonWebKey, JsonWebKeySet, UsableKey, parse, usable_key
 from holdfast.domain.errors import ConfigurationError, InvalidStatement
 
 _logger = logging.getLogger(__name__)
 
-_ALGORITHMS = {"OKP": "EdDSA", "EC": "ES256", "RSA": "RS256"}
-_PRIVATE_FIELDS = ("d", "p", "q", "dp", "dq", "qi", "k")
-
-_FRESH_SECONDS = 300.0
-"""How long keys from a URL are used before they are fetched again."""
-_REFETCH_SECONDS = 10.0
-"""Time between two fetches, however often an unknown key is asked for."""
-_FETCH_TIMEOUT_SECONDS = 5.0
+_FETCH_SECONDS = 5.0
+_UNUSABLE = (OSError, ValueError, httpx2.HTTPError, httpx2.InvalidURL)
 
 
-@dataclass(frozen=True, kw_only=True)
 class SigningKey:
     """A private key, with its id and its algorithm."""
 
-    kid: str
-    algorithm: str
-    key: Any
+    def __init__(self, jwk: JsonWebKey) -> None:
+        """Raises ValueError unless it is a private key that can be used."""
+        self._jwk = jwk
+        self._usable = usable_key(jwk)
+        if jwk.d is None:
+            raise ValueError("it has no private part")
 
     @classmethod
     def generate(cls, kid: str | None = None) -> Self:
         """A new Ed25519 key."""
-        return cls(
-            kid=kid or f"key-{uuid4().hex[:12]}",
-            algorithm="EdDSA",
-            key=Ed25519PrivateKey.generate(),
-        )
+        described = OKPAlgorithm.to_jwk(Ed25519PrivateKey.generate(), as_dict=True)
+        kid = kid or f"key-{uuid4().hex[:12]}"
+        more = {"kid": kid, "alg": "EdDSA", "use": "sig"}
+        return cls(JsonWebKey.model_validate({**described, **more}))
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -58,94 +54,164 @@ class SigningKey:
             ConfigurationError: it cannot be used; the message says why.
         """
         try:
-            parsed = json.loads(path.read_text(encoding="utf-8"))
-            kid, algorithm, key = _parsed(parsed)
-            if "d" not in parsed:
-                raise ValueError("it has no private part")
-        except (OSError, ValueError, jwt.PyJWTError) as error:
+            return cls(parse(JsonWebKey, path.read_bytes()))
+        except (OSError, ValueError) as error:
             raise ConfigurationError(f"the signing key {path} cannot be used: {error}") from None
-        return cls(kid=kid, algorithm=algorithm, key=key)
 
-    def private_jwk(self) -> dict[str, Any]:
-        """The whole key, to be kept secret. Raises TypeError unless it is an Ed25519 key."""
-        return self._described(self.key)
+    @property
+    def kid(self) -> str:
+        """Its id."""
+        return self._usable.kid
 
-    def public_jwk(self) -> dict[str, Any]:
-        """The part that others check statements with. Raises TypeError unless it is Ed25519."""
-        return self._described(self.key.public_key())
+    @property
+    def algorithm(self) -> Algorithm:
+        """What it signs with."""
+        return self._usable.algorithm
 
-    def _described(self, key: Any) -> dict[str, Any]:
-        described: dict[str, Any] = OKPAlgorithm.to_jwk(key, as_dict=True)
-        return {**described, "kid": self.kid, "alg": self.algorithm, "use": "sig"}
+    @property
+    def key(self) -> jwt.PyJWK:
+        """The key itself."""
+        return self._usable.key
 
+    def private_jwk(self) -> JsonWebKey:
+        """The whole key, to be kept secret."""
+        return self._jwk
 
-@dataclass(frozen=True, kw_only=True)
-class PublicKey:
-    """A key to check statements with, and the one algorithm that it is for."""
-
-    algorithm: str
-    key: Any
+    def public_jwk(self) -> JsonWebKey:
+        """The part that others check statements with."""
+        public = {"kty", "kid", "crv", "x", "y", "n", "e"}
+        more = {"alg": self.algorithm, "use": "sig"}
+        return JsonWebKey(**self._jwk.model_dump(include=public), **more)
 
 
 class VerificationKeys:
-    """The public keys of a JWKS file or URL. A key that is new there is found without a restart.
+    """The public keys of a JWKS file or URL. A key that is new there is found without a restart, and
+    one that was taken out counts no more, also not for decisions of the past.
 
-    A file is read again when it has changed; a URL is fetched again after five minutes, and at once
-    for a key that is not known, though not more often than every ten seconds. What cannot be read
-    or fetched leaves the keys as they were.
+    A file is read again when it has changed; a URL is fetched again after `fresh_for`, and at once
+    for a key that is not known, though not more often than every `refetch_after`. What cannot be
+    read or fetched leaves the keys as they were. Keys for other purposes and algorithms are passed
+    over. Whoever can change the answer can decide: use https, or http within a machine.
     """
 
-    def __init__(self, source: str, keys: dict[str, PublicKey], stamp: object) -> None:
+    def __init__(self, source: str, *, fresh_for: timedelta, refetch_after: timedelta) -> None:
         self._source = source
-        self._keys = keys
-        self._stamp = stamp
-        self._looked = time.monotonic()
+        self._file = None if source.startswith(("https://", "http://")) else Path(source)
+        self._fresh_seconds = fresh_for.total_seconds()
+        self._refetch_seconds = refetch_after.total_seconds()
+        self._keys: dict[str, UsableKey] = {}
+        self._content: bytes | None = None
+        self._stamp: object = None
+        self._looked = 0.0
         self._looking = asyncio.Lock()
 
     @classmethod
-    async def open(cls, source: str) -> Self:
+    async def open(
+        cls,
+        source: str,
+        *,
+        fresh_for: timedelta = timedelta(minutes=5),
+        refetch_after: timedelta = timedelta(seconds=10),
+    ) -> Self:
         """The keys at `source`, a path or an http(s) URL.
 
         Raises:
             ConfigurationError: they cannot be read, or are not a set of public keys.
         """
+        keys = cls(source, fresh_for=fresh_for, refetch_after=refetch_after)
         try:
-            stamp = await asyncio.to_thread(_stamp, source)
-            return cls(source, await _load(source), stamp)
-        except (OSError, ValueError, jwt.PyJWTError, httpx2.HTTPError) as error:
+            await keys._look()
+        except _UNUSABLE as error:
             raise ConfigurationError(
-                f"the reviewers' keys at {source} cannot be used: {error or type(error).__name__}"
+                f"the reviewers' keys at {source} cannot be used: {_words(error)}"
             ) from None
+        return keys
 
-    async def key(self, kid: str) -> PublicKey:
+    async def key(self, kid: str) -> UsableKey:
         """The key of this id.
 
         Raises:
             InvalidStatement: there is none.
         """
-        async with self._looking:
-            await self._look_again(unknown=kid not in self._keys)
+        # Known keys do not wait for the fetch that somebody else's unknown one has caused.
+        if self._file is not None or self._due(kid) or kid not in self._keys:
+            async with self._looking:
+                await self._look_again(kid)
         if kid not in self._keys:
-            raise InvalidStatement(f"the statement is signed with the unknown key {kid!r}")
+            raise InvalidStatement(
+                f"the statement is signed with the key {kid[:80]!r}, which is not among the "
+                "reviewers' keys"
+            )
         return self._keys[kid]
 
-    async def _look_again(self, *, unknown: bool) -> None:
+    def _due(self, kid: str) -> bool:
         age = time.monotonic() - self._looked
+        return age >= (self._fresh_seconds if kid in self._keys else self._refetch_seconds)
+
+    async def _look_again(self, kid: str) -> None:
         try:
-            stamp = await asyncio.to_thread(_stamp, self._source)
-            if stamp is None:
-                if age < (_REFETCH_SECONDS if unknown else _FRESH_SECONDS):
-                    return
-            elif stamp == self._stamp:
-                return
-            self._looked, self._stamp = time.monotonic(), stamp
-            self._keys = await _load(self._source)
-        except (OSError, ValueError, jwt.PyJWTError, httpx2.HTTPError) as error:
+            if self._file is None:
+                if self._due(kid):
+                    await self._look()
+            elif await asyncio.to_thread(_stamp, self._file) != self._stamp:
+                await self._look()
+        except _UNUSABLE as error:
             _logger.warning(
-                "the reviewers' keys stay as they were; %s: %s",
-                self._source,
-                error or type(error).__name__,
+                "the reviewers' keys stay as they were; %s: %s", self._source, _words(error)
             )
+
+    async def _look(self) -> None:
+        self._looked = time.monotonic()
+        if self._file is None:
+            content = await _fetch(self._source)
+        else:
+            # Before it is read: what is written meanwhile is noticed the next time.
+            self._stamp = await asyncio.to_thread(_stamp, self._file)
+            content = await asyncio.to_thread(self._file.read_bytes)
+        if content != self._content:
+            self._keys = _public_keys(content, self._source)
+            self._content = content
+
+
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _stamp(path: Path) -> object:
+    """What changes when a file does; None for a file that is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+
+
+async def _fetch(url: str) -> bytes:
+    # The client's timeouts are for each read; a trickling answer would outlast them.
+    async with asyncio.timeout(_FETCH_SECONDS), httpx2.AsyncClient(timeout=_FETCH_SECONDS) as client:
+        answer = await client.get(url)
+    return answer.raise_for_status().content
+
+
+def _public_keys(content: bytes, source: str) -> dict[str, UsableKey]:
+    keys: dict[str, UsableKey] = {}
+    passed_over: list[str] = []
+    for jwk in parse(JsonWebKeySet, content).keys:
+        if jwk.is_secret:
+            raise ValueError("it holds a private or a shared key; only public keys belong there")
+        if not jwk.checks_signatures():
+            passed_over.append(jwk.described())
+            continue
+        key = usable_key(jwk)
+        if key.kid in keys:
+            raise ValueError(f"it has two keys {key.kid!r}")
+        keys[key.kid] = key
+    unusable = f"not for EdDSA, ES256 or RS256 signatures: {', '.join(passed_over) or 'none'}"
+    if not keys:
+        raise ValueError(f"it has no key that can be used ({unusable})")
+    if passed_over:
+        _logger.info("reviewers' keys at %s that are %s", source, unusable)
+    return keys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,74 +233,36 @@ class DevelopmentKeys:
 
 
 def write_development_keys(data_dir: Path) -> DevelopmentKeys:
-    """Make a key pair unless it is there; the private one only its owner can read."""
+    """Make a key pair unless it is there; the private one only its owner can read.
+
+    Raises:
+        ConfigurationError: the private key is lost or broken.
+    """
     keys = DevelopmentKeys.below(data_dir)
-    if not keys.exist():
-        keys.signing.parent.mkdir(parents=True, exist_ok=True)
-        pair = SigningKey.generate("development")
-        _write(keys.signing, pair.private_jwk(), mode=0o600)
-        _write(keys.public, {"keys": [pair.public_jwk()]}, mode=0o644)
+    if keys.exist():
+        return keys
+    if keys.public.exists():
+        raise ConfigurationError(
+            f"{keys.signing} is gone, and {keys.public} would not fit another key: remove that, too, "
+            "and new ones are made"
+        )
+    keys.signing.parent.mkdir(parents=True, exist_ok=True)
+    pair = SigningKey.generate(f"development-{uuid4().hex[:8]}")
+    _write_once(keys.signing, pair.private_jwk(), mode=0o600)
+    # Of the key that lies there now, which another process may have made first.
+    public = SigningKey.read(keys.signing).public_jwk()
+    _write_once(keys.public, JsonWebKeySet(keys=(public,)), mode=0o644)
     return keys
 
 
-def _write(path: Path, value: dict[str, Any], *, mode: int) -> None:
-    draft = path.with_suffix(".new")
-    draft.unlink(missing_ok=True)
+def _write_once(path: Path, value: JsonWebKey | JsonWebKeySet, *, mode: int) -> None:
+    """Write a file that appears whole, or leave the one that is there."""
+    draft = path.with_name(f"{path.name}.{uuid4().hex}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1)
-    draft.replace(path)
-
-
-def _is_url(source: str) -> bool:
-    return source.startswith(("https://", "http://"))
-
-
-def _stamp(source: str) -> object:
-    """What changes when a file does; None for a URL."""
-    if _is_url(source):
-        return None
-    found = Path(source).stat()
-    return found.st_mtime_ns, found.st_size, found.st_ino
-
-
-async def _load(source: str) -> dict[str, PublicKey]:
-    if _is_url(source):
-        async with httpx2.AsyncClient(timeout=_FETCH_TIMEOUT_SECONDS) as client:
-            answer = await client.get(source)
-        answer.raise_for_status()
-        text = answer.text
-    else:
-        text = await asyncio.to_thread(Path(source).read_text, encoding="utf-8")
-    return _public_keys(json.loads(text))
-
-
-def _public_keys(parsed: Any) -> dict[str, PublicKey]:
-    if not isinstance(parsed, dict) or not isinstance(parsed.get("keys"), list):
-        raise ValueError('it is not a JWKS: {"keys": […]}')
-    keys: dict[str, PublicKey] = {}
-    for one in parsed["keys"]:
-        if isinstance(one, dict) and any(field in one for field in _PRIVATE_FIELDS):
-            raise ValueError("it holds a private or a shared key; only public keys belong there")
-        kid, algorithm, key = _parsed(one)
-        if kid in keys:
-            raise ValueError(f"it has two keys {kid!r}")
-        keys[kid] = PublicKey(algorithm=algorithm, key=key)
-    if not keys:
-        raise ValueError("it has no keys")
-    return keys
-
-
-def _parsed(jwk: Any) -> tuple[str, str, Any]:
-    """Id, algorithm and key of a JWK; its type alone decides the algorithm."""
-    if not isinstance(jwk, dict):
-        raise ValueError("a key is not a JSON object")
-    kid = jwk.get("kid")
-    if not isinstance(kid, str) or not kid:
-        raise ValueError('a key has no "kid"')
-    algorithm = _ALGORITHMS.get(str(jwk.get("kty")))
-    if algorithm is None:
-        raise ValueError(f"key {kid!r} is of the type {jwk.get('kty')!r}; use OKP, EC or RSA")
-    if jwk.get("alg", algorithm) != algorithm:
-        raise ValueError(f"key {kid!r} is for {jwk['alg']!r}; this type is used for {algorithm}")
-    return kid, algorithm, jwt.PyJWK.from_dict(jwk, algorithm=algorithm).key
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(value.model_dump_json(exclude_none=True, indent=1))
+        if not path.exists():
+            draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,37 +1,31 @@
-"""The typed async client of services: conversations, approvals, takeovers, events."""
+"""The typed async client: conversations, approvals, takeovers, events."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Self
 from uuid import uuid4
 
-from pydantic import JsonValue
 from temporalio.client import Client
 
 from holdfast.authority.keys import SigningKey
-from holdfast.authority.statements import sign_decision
 from holdfast.client.checking import checking, require_id
-from holdfast.client.deciding import decided_before, decision_on, known_soon
 from holdfast.client.delivery import deliver
 from holdfast.client.listing import list_conversations
 from holdfast.client.records import Records
-from holdfast.client.requests import Requests
+from holdfast.client.requests import REQUEST_SECONDS, Requests
+from holdfast.client.reviewing import Reviewing
 from holdfast.client.sending import send_message
 from holdfast.client.views import ConversationView, ListedConversation, SentMessage
 from holdfast.domain import wire
-from holdfast.domain.approval import ApprovalState, ApprovalStatus, DecisionKind
 from holdfast.domain.conversation import (
     CancelTurn,
     ConversationPhase,
     ConversationStart,
     ConversationStatus,
     CustomerMessage,
-    HandBack,
-    HumanReply,
     OnBusy,
-    TakeOver,
 )
 from holdfast.domain.errors import (
     ConversationClosed,
@@ -44,17 +38,15 @@ from holdfast.domain.events import Event
 from holdfast.domain.limits import Limits
 from holdfast.runtime.connection import connect_temporal, require_database_url, resolve
 from holdfast.runtime.settings import Settings, read_settings
-from holdfast.store import approvals, conversations, transcript
-from holdfast.store.approvals import ApprovalRecord
+from holdfast.store import conversations, transcript
 from holdfast.store.conversations import ConversationRecord
 from holdfast.store.pool import Pool, open_pool
 from holdfast.store.transcript import MessageRecord
 
 _ANSWER_SECONDS = 300.0
-_REQUEST_SECONDS = 30.0
 
 
-class HoldfastClient:
+class HoldfastClient(Reviewing):
     """The conversations of one tenant. Open one with `connect`; tasks may share it.
 
     Every method raises `Unavailable` when Temporal, Postgres or the workers do not answer, and the
@@ -184,7 +176,7 @@ class HoldfastClient:
         Raises:
             ConversationNotFound.
         """
-        history = await self._requests.history(conversation, timeout=_REQUEST_SECONDS)
+        history = await self._requests.history(conversation, timeout=REQUEST_SECONDS)
         return await self._records.view(conversation, history)
 
     async def messages(self, conversation: str, *, after: int = 0) -> list[MessageRecord]:
@@ -225,7 +217,7 @@ class HoldfastClient:
         )
 
     async def status(
-        self, conversation: str, *, timeout: float | None = _REQUEST_SECONDS
+        self, conversation: str, *, timeout: float | None = REQUEST_SECONDS
     ) -> ConversationStatus:
         """What goes on in a conversation at this moment, from its workflow's memory.
 
@@ -248,143 +240,7 @@ class HoldfastClient:
                 connection, tenant=self.tenant, source=conversation, turn=turn, target=target
             )
 
-    # Approvals.
-
-    async def approvals(
-        self, *, state: ApprovalState | None = "pending", conversation: str | None = None
-    ) -> list[ApprovalRecord]:
-        """Approvals in `state` (None: in any), the nearest deadline first."""
-        async with self._records.connection() as connection:
-            return await approvals.list_approvals(
-                connection, self.tenant, state=state, conversation=conversation
-            )
-
-    async def approval(self, approval: str) -> ApprovalRecord:
-        """One approval, with what is asked for and what was decided.
-
-        Raises:
-            ApprovalNotFound.
-        """
-        async with self._records.connection() as connection:
-            return await approvals.read_approval(connection, self.tenant, approval)
-
-    async def decide(
-        self,
-        approval: str,
-        kind: DecisionKind,
-        *,
-        reviewer: str,
-        team: str | None = None,
-        roles: Sequence[str] = (),
-        text: str = "",
-        arguments: Sequence[dict[str, JsonValue]] = (),
-        to: str | None = None,
-        digest: str | None = None,
-        decision_id: str | None = None,
-        statement: str | None = None,
-        timeout: float | None = _REQUEST_SECONDS,
-    ) -> ApprovalStatus:
-        """Accept, edit, reject or respond to what an agent has proposed; or claim it for a while,
-        release it, delegate it, comment on it.
-
-        `text` is the reason of a rejection, the response or the comment; `arguments` are an edit's,
-        for each action in order; `to` is whom a delegation is for. `digest` is the `args_digest` that
-        the reviewer saw, without which the decision is about what waits now. The same `decision_id`
-        decides once. `statement` is what the reviewer's identity service has signed (see
-        `holdfast.authority.statements`); without one, this client signs with its own key, where its
-        settings name one.
-
-        Raises:
-            ApprovalNotFound, AlreadyDecided, ApprovalExpired, NotAllowed, Claimed, DigestMismatch,
-            Superseded, InvalidEdit, InvalidStatement, InvalidRequest, ConversationClosed.
-        """
-        record = await self.approval(approval)
-        decision = decision_on(
-            record,
-            kind,
-            reviewer=reviewer,
-            team=team,
-            roles=roles,
-            text=text,
-            arguments=arguments,
-            to=to,
-            digest=digest,
-            decision_id=decision_id,
-            statement=statement,
-        )
-        if self._signing_key is not None and not decision.statement:
-            decision = sign_decision(decision, tenant=self.tenant, key=self._signing_key)
-        if (status := decided_before(record, decision)) is not None:
-            return status
-        return await known_soon(
-            partial(
-                self._requests.update,
-                record.conversation,
-                wire.DECIDE,
-                decision,
-                ApprovalStatus,
-                id=decision.id,
-                timeout=timeout,
-            )
-        )
-
-    # People, and the end of things.
-
-    async def take_over(
-        self, conversation: str, *, reviewer: str, timeout: float | None = _REQUEST_SECONDS
-    ) -> ConversationRecord:
-        """Give the conversation to a person; agents keep quiet until it is handed back.
-
-        Raises:
-            ConversationNotFound, ConversationClosed, NotHeld: somebody else holds it.
-        """
-        with checking():
-            request = TakeOver(reviewer=reviewer)
-        await self._requests.update(
-            conversation, wire.TAKE_OVER, request, type(None), timeout=timeout
-        )
-        return await self._records.conversation(conversation)
-
-    async def reply_as_human(
-        self,
-        conversation: str,
-        text: str,
-        *,
-        reviewer: str,
-        reply_id: str | None = None,
-        timeout: float | None = _REQUEST_SECONDS,
-    ) -> MessageRecord:
-        """Send the message of the person who holds the conversation, once for each `reply_id`.
-
-        Raises:
-            ConversationNotFound, ConversationClosed, NotHeld, InvalidRequest.
-        """
-        with checking():
-            reply = HumanReply(id=reply_id or uuid4().hex, reviewer=reviewer, text=text)
-        seq = await self._requests.update(
-            conversation, wire.REPLY_AS_HUMAN, reply, int, id=reply.id, timeout=timeout
-        )
-        return await self._records.message(conversation, seq)
-
-    async def hand_back(
-        self,
-        conversation: str,
-        *,
-        reviewer: str,
-        note: str = "",
-        timeout: float | None = _REQUEST_SECONDS,
-    ) -> ConversationRecord:
-        """Give the conversation back to the agents, who get to read `note`.
-
-        Raises:
-            ConversationNotFound, ConversationClosed, NotHeld, InvalidRequest.
-        """
-        with checking():
-            request = HandBack(reviewer=reviewer, note=note)
-        await self._requests.update(
-            conversation, wire.HAND_BACK, request, type(None), timeout=timeout
-        )
-        return await self._records.conversation(conversation)
+    # The end of things.
 
     async def cancel_turn(
         self,
@@ -392,7 +248,7 @@ class HoldfastClient:
         turn: int | None = None,
         *,
         reason: str = "cancelled on request",
-        timeout: float | None = _REQUEST_SECONDS,
+        timeout: float | None = REQUEST_SECONDS,
     ) -> int:
         """Cancel a turn that is queued, running or parked, by default the running one.
 
@@ -419,7 +275,7 @@ class HoldfastClient:
         conversation: str,
         *,
         reason: str = "closed on request",
-        timeout: float | None = _REQUEST_SECONDS,
+        timeout: float | None = REQUEST_SECONDS,
     ) -> ConversationRecord:
         """Close the conversation, once the messages that it has accepted are answered.
 

@@ -11,7 +11,7 @@ from holdfast.client.views import ConversationView, History
 from holdfast.domain.errors import ConfigurationError, Unavailable
 from holdfast.domain.events import Event
 from holdfast.store.actions import read_actions
-from holdfast.store.approvals import list_approvals
+from holdfast.store.approvals import ApprovalFilter, list_approvals
 from holdfast.store.conversations import ConversationRecord, read_conversation
 from holdfast.store.events import read_events
 from holdfast.store.llm_calls import count_calls
@@ -79,7 +79,7 @@ class Records:
             actions = await read_actions(*key)
             model_calls = await count_calls(*key)
             pending = await list_approvals(
-                connection, self.tenant, state="pending", conversation=conversation
+                connection, self.tenant, ApprovalFilter(conversation=conversation)
             )
         return ConversationView(
             conversation=conversation,

@@ -19,6 +19,9 @@ from holdfast.domain.ids import workflow_id
 
 AnswerT = TypeVar("AnswerT")
 
+REQUEST_SECONDS = 30.0
+"""How long a request waits for its answer, unless the caller says otherwise."""
+
 _LOOKS_FOR_A_RUN = 5
 """How often a workflow that should run may be missing, over 1.5 seconds, before that is believed."""
 

@@ -1,9 +1,12 @@
-"""An action as a person reads it: names and amounts, and what will change."""
+"""An action as a person reads it: names and amounts, and what will change.
+
+It has to fit a reviewer's screen, so what is too long is cut, and says so.
+"""
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from holdfast.domain.model import Frozen
 
@@ -12,19 +15,23 @@ _VALUE_CHARACTERS = 500
 _MOST_LINES = 40
 
 
-def _cut(longest: int) -> BeforeValidator:
-    def cut(value: object) -> object:
-        if isinstance(value, str) and len(value) > longest:
-            return value[: longest - 1] + "…"
-        return value
+def _line(longest: int) -> BeforeValidator:
+    """One line of storable text: a value that breaks the line could pose as another detail."""
 
-    return BeforeValidator(cut)
+    def line(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        storable = value.replace("\0", "\ufffd").encode(errors="replace").decode()
+        text = " ".join(storable.split())
+        return text if len(text) <= longest else text[: longest - 1] + "…"
+
+    return BeforeValidator(line)
 
 
-Title = Annotated[str, _cut(_TITLE_CHARACTERS)]
-"""At most 200 characters; a longer one is cut."""
-Value = Annotated[str, _cut(_VALUE_CHARACTERS)]
-"""At most 500 characters; a longer one is cut."""
+Title = Annotated[str, _line(_TITLE_CHARACTERS)]
+"""One line of at most 200 characters; a longer one is cut."""
+Value = Annotated[str, _line(_VALUE_CHARACTERS)]
+"""One line of at most 500 characters; a longer one is cut."""
 
 
 class Detail(Frozen):
@@ -43,13 +50,38 @@ class Change(Frozen):
 
 
 class ActionDescription(Frozen):
-    """What a reviewer reads of an action.
+    """What a reviewer reads of an action: at most 40 details and 40 changes; the last one says how
+    many are left out.
 
-    `amount` is the money at stake, not negative, in `currency` (ISO 4217).
+    `amount` is the money at stake, not negative, in `currency` (ISO 4217, such as "USD"); reviewers
+    filter by it.
     """
 
-    title: Title
-    details: Annotated[tuple[Detail, ...], Field(max_length=_MOST_LINES)] = ()
-    changes: Annotated[tuple[Change, ...], Field(max_length=_MOST_LINES)] = ()
+    title: Annotated[Title, Field(min_length=1)]
+    details: tuple[Detail, ...] = ()
+    changes: tuple[Change, ...] = ()
     amount: Annotated[Decimal | None, Field(ge=0)] = None
-    currency: str | None = None
+    currency: Annotated[str | None, Field(pattern=r"^[A-Z]{3}$")] = None
+
+    @field_validator("details")
+    @classmethod
+    def _fewer_details(cls, details: tuple[Detail, ...]) -> tuple[Detail, ...]:
+        if len(details) <= _MOST_LINES:
+            return details
+        kept = details[: _MOST_LINES - 1]
+        return (*kept, Detail(label="…", value=f"{len(details) - len(kept)} more"))
+
+    @field_validator("changes")
+    @classmethod
+    def _fewer_changes(cls, changes: tuple[Change, ...]) -> tuple[Change, ...]:
+        if len(changes) <= _MOST_LINES:
+            return changes
+        kept = changes[: _MOST_LINES - 1]
+        more = f"{len(changes) - len(kept)} more"
+        return (*kept, Change(what="…", before=more, after=more))
+
+    @model_validator(mode="after")
+    def _amount_has_a_currency(self) -> Self:
+        if (self.amount is None) != (self.currency is None):
+            raise ValueError("an amount needs its currency, and a currency an amount")
+        return self

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from holdfast.domain.approval import Approval, Decision, Edit, TakenDecision
+from holdfast.domain.approval import Approval, ApprovalState, Decision, Edit, TakenDecision
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.errors import ApprovalNotFound
 from holdfast.domain.model import Frozen
@@ -73,6 +73,19 @@ class ApprovalRecord(Frozen):
     decisions: tuple[DecisionRecord, ...]
 
 
+class ApprovalFilter(Frozen):
+    """Which approvals are wanted; what is not set does not count. `roles`: that wait for one of them;
+    `reviewer`: that this person has claimed or was given; `overdue`: past a reminder or escalation."""
+
+    state: ApprovalState | None = "pending"
+    conversation: str | None = None
+    roles: tuple[str, ...] = ()
+    reviewer: str | None = None
+    agent: str | None = None
+    at_least: Decimal | None = None
+    overdue: bool = False
+
+
 _SELECT = """
 select approval.*, conversation.customer,
        coalesce((select text from holdfast.messages as message
@@ -113,19 +126,31 @@ async def read_approval(connection: Connection, tenant: str, approval: str) -> A
 
 
 async def list_approvals(
-    connection: Connection, tenant: str, *, state: str | None, conversation: str | None = None
+    connection: Connection, tenant: str, wanted: ApprovalFilter
 ) -> list[ApprovalRecord]:
-    """Approvals of a tenant, the nearest deadline first."""
+    """Approvals of a tenant, those whose next deadline is nearest first, a thousand at most."""
     rows = await connection.fetch(
         _SELECT
         + """
         where approval.tenant = $1 and ($2::text is null or approval.state = $2)
           and ($3::text is null or approval.conversation = $3)
-        order by approval.expires_at, approval.id limit 1000
+          and (cardinality($4::text[]) = 0 or approval.roles ?| $4)
+          and ($5::text is null or (claimed_by = $5 and claimed_until > now())
+               or approval.approval -> 'delegations'
+                  @> jsonb_build_array(jsonb_build_object('to', $5::text)))
+          and ($6::text is null or approval.agent = $6)
+          and ($7::numeric is null or approval.amount >= $7)
+          and (not $8 or (approval.approval -> 'alarms')::int > 0)
+        order by approval.due_at, approval.id limit 1000
         """,
         tenant,
-        state,
-        conversation,
+        wanted.state,
+        wanted.conversation,
+        list(wanted.roles),
+        wanted.reviewer,
+        wanted.agent,
+        wanted.at_least,
+        wanted.overdue,
     )
     return [ApprovalRecord.model_validate(dict(row)) for row in rows]
 

@@ -55,6 +55,39 @@ async def append_audit(
     )
 
 
+async def append_sighting(
+    connection: Connection,
+    *,
+    tenant: str,
+    conversation: str,
+    approval: str,
+    reviewer: str,
+    digest: str,
+) -> None:
+    """Note that a reviewer has seen an approval with this digest, unless it is noted already."""
+    seen = await connection.fetchval(
+        """
+        select exists (
+            select from holdfast.audit
+             where tenant = $1 and subject = $2 and kind = 'approval_seen'
+               and data ->> 'reviewer' = $3 and data ->> 'digest' = $4)
+        """,
+        tenant,
+        approval,
+        reviewer,
+        digest,
+    )
+    if not seen:
+        await append_audit(
+            connection,
+            tenant=tenant,
+            kind="approval_seen",
+            conversation=conversation,
+            subject=approval,
+            data={"reviewer": reviewer, "digest": digest},
+        )
+
+
 def audit_hash(
     tenant: str,
     seq: int,

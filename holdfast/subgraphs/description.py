@@ -1,6 +1,7 @@
 """Describes an action for reviewers: as it says itself, or from its arguments' schema."""
 
 import logging
+import re
 from collections.abc import Mapping
 
 from pydantic import BaseModel, JsonValue
@@ -10,7 +11,8 @@ from holdfast.subgraphs.action import ActionContext, ActionRefused, AnyAction
 
 _logger = logging.getLogger(__name__)
 
-_MOST_DETAILS = 40
+_LONGEST_LABEL = 40
+_END_OF_SENTENCE = re.compile(r"(?<=[.!?])\s")
 
 
 async def describe(
@@ -27,44 +29,77 @@ async def describe(
     """
     if action.describe is not None:
         try:
-            return await action.describe(context, arguments)
+            described: object = await action.describe(context, arguments)
+            if isinstance(described, ActionDescription):
+                return described
+            raise TypeError(f"describe has to return an ActionDescription, not {described!r}")
         except ActionRefused:
             raise
         except Exception:
-            _logger.warning("action %r could not be described", action.name, exc_info=True)
+            _logger.warning(
+                "action %r could not be described, reviewers see its arguments",
+                action.name,
+                exc_info=True,
+            )
     return describe_by_schema(action, arguments, facts)
 
 
 def describe_by_schema(
     action: AnyAction, arguments: BaseModel, facts: Mapping[str, JsonValue]
 ) -> ActionDescription:
-    """The first sentence of the action's description, its arguments and its facts."""
-    fields = type(arguments).model_fields
+    """The first sentence of the action's description, its arguments, and the facts that these do
+    not say already."""
+    dumped: dict[str, JsonValue] = arguments.model_dump(mode="json")
     details = [
-        Detail(label=fields[name].title or _in_words(name), value=_readable(value))
-        for name, value in arguments.model_dump(mode="json").items()
+        Detail(label=_label(type(arguments), name), value=_readable(value))
+        for name, value in dumped.items()
     ]
     details += [
-        Detail(label=_in_words(name), value=_readable(fact)) for name, fact in facts.items()
+        Detail(label=_in_words(name), value=_readable(fact))
+        for name, fact in facts.items()
+        if name not in dumped or dumped[name] != fact
     ]
-    return ActionDescription(
-        title=action.description.split(". ")[0].rstrip("."), details=tuple(details[:_MOST_DETAILS])
-    )
+    return ActionDescription(title=_title(action), details=tuple(details))
+
+
+def _title(action: AnyAction) -> str:
+    first = _END_OF_SENTENCE.split(action.description.strip(), maxsplit=1)[0]
+    return first.rstrip(".") or _in_words(action.name)
+
+
+def _label(arguments: type[BaseModel], name: str) -> str:
+    """What the field is called: its title, else its description where that is short, else its name."""
+    field = arguments.model_fields.get(name)
+    if field is not None and field.title:
+        return field.title
+    said = field.description.strip().rstrip(".") if field and field.description else ""
+    return said if 0 < len(said) <= _LONGEST_LABEL else _in_words(name)
 
 
 def _in_words(name: str) -> str:
-    return name.replace("_", " ")
+    words = name.replace("_", " ").strip()
+    return words[:1].upper() + words[1:]
 
 
 def _readable(value: JsonValue) -> str:
     match value:
-        case None:
+        case None | "":
+            return "none"
+        case (dict() | list()) if not value:
             return "none"
         case bool():
             return "yes" if value else "no"
         case dict():
-            return ", ".join(f"{_in_words(name)}: {_readable(one)}" for name, one in value.items())
+            return ", ".join(
+                f"{name.replace('_', ' ')}: {_part(one)}" for name, one in value.items()
+            )
         case list():
-            return ", ".join(_readable(one) for one in value)
+            return ", ".join(_part(one) for one in value)
         case _:
             return str(value)
+
+
+def _part(value: JsonValue) -> str:
+    """A value within another one."""
+    readable = _readable(value)
+    return f"({readable})" if isinstance(value, dict | list) and value else readable

@@ -12,6 +12,10 @@ Customer = Annotated[str, typer.Option(help="The customer's id.")]
 Approval = Annotated[str, typer.Argument(help="The approval's id.")]
 Reviewer = Annotated[str, typer.Option("--as", metavar="NAME", help="Who you are.")]
 Roles = Annotated[list[str], typer.Option("--role", help="A role that you have; repeatable.")]
+Team = Annotated[str | None, typer.Option(help="Your team.")]
+Statement = Annotated[
+    str | None, typer.Option(metavar="JWT", help="What your identity service has signed.")
+]
 Digest = Annotated[str | None, typer.Option(help="The args_digest that you have seen.")]
 DecisionId = Annotated[str | None, typer.Option(help="Under the same id it is taken once.")]
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 
 from pydantic import BaseModel
 from rich.console import Console
@@ -16,6 +16,8 @@ from holdfast.domain.outcomes import Citation
 from holdfast.store.approvals import ApprovalRecord
 from holdfast.store.conversations import ConversationRecord
 from holdfast.store.transcript import MessageRecord
+from holdfast.terminal.inbox import requirement_in_words, show_approval
+from holdfast.terminal.lines import plain, show_line
 
 _WHO = {"customer": "green", "assistant": "cyan", "human": "magenta", "note": "yellow"}
 
@@ -34,6 +36,8 @@ def render(console: Console, shown: Shown) -> None:
             show_message(console, shown)
         case Event():
             show_event(console, shown)
+        case ApprovalRecord():
+            show_approval(console, shown)
         case {"approvals": [*found]}:
             _approvals(console, [one for one in found if isinstance(one, ApprovalRecord)])
         case {"conversations": [*found]}:
@@ -45,18 +49,15 @@ def render(console: Console, shown: Shown) -> None:
         case ConversationRecord():
             held = f", held by {shown.held_by}" if shown.held_by else ""
             forked = f", forked from {shown.forked_from}" if shown.forked_from else ""
-            _line(console, f"{shown.id}: {shown.status}, {shown.turns} turns{held}{forked}")
+            show_line(console, f"{shown.id}: {shown.status}, {shown.turns} turns{held}{forked}")
         case ApprovalStatus():
-            _line(console, f"{shown.approval}: {shown.state}")
+            missing = " and ".join(requirement_in_words(one) for one in shown.waits_for)
+            waits = f", waits for {missing}" if missing else ""
+            show_line(console, f"{shown.approval}: {shown.state}{waits}")
         case BaseModel():
             _fields(console, shown.model_dump(mode="json"))
         case _:
             _fields(console, shown)
-
-
-def plain(text: str) -> str:
-    """`text` without control characters, escape sequences' first byte included."""
-    return "".join(one for one in text if one.isprintable() or one in "\n\t")
 
 
 def show_message(console: Console, message: MessageRecord) -> None:
@@ -80,18 +81,18 @@ def show_event(console: Console, event: Event) -> None:
 def show_citations(console: Console, citations: Sequence[Citation]) -> None:
     """Print where an answer comes from."""
     for citation in citations:
-        _line(console, f"  [{citation.id}] {citation.title}", style="dim")
+        show_line(console, f"  [{citation.id}] {citation.title}", style="dim")
 
 
 def _sent(console: Console, sent: SentMessage) -> None:
     if sent.reply is not None:
-        _line(console, sent.reply)
+        show_line(console, sent.reply)
         show_citations(console, sent.citations)
     about = [f"turn {sent.turn}"] if sent.turn is not None else []
     about += [sent.status.replace("_", " "), *sent.approvals, f"message {sent.message_id}"]
     if sent.degraded:
         about.append("degraded: the offline model answered")
-    _line(console, " · ".join(about), style="dim")
+    show_line(console, " · ".join(about), style="dim")
 
 
 def _conversation(console: Console, view: ConversationView) -> None:
@@ -105,54 +106,21 @@ def _conversation(console: Console, view: ConversationView) -> None:
     about.append(f"{view.model_calls} model calls")
     if view.history:
         about.append(f"history {view.history.events} events, {view.history.bytes} bytes")
-    _line(console, f"{view.conversation}: {' · '.join(about)}", style="bold")
+    show_line(console, f"{view.conversation}: {' · '.join(about)}", style="bold")
     for message in view.messages:
         show_message(console, message)
     for action in view.actions:
         result = f"{action.state}, {action.executions} executions"
-        _line(console, f"  {action.id} {action.name} {_json(action.arguments)}: {result}")
+        show_line(console, f"  {action.id} {action.name} {_json(action.arguments)}: {result}")
     if view.pending_approvals:
         _approvals(console, view.pending_approvals)
 
 
 def _approvals(console: Console, approvals: Sequence[ApprovalRecord]) -> None:
     if not approvals:
-        _line(console, "no approvals", style="dim")
+        show_line(console, "no approvals", style="dim")
     for approval in approvals:
-        _approval(console, approval)
-
-
-def _approval(console: Console, approval: ApprovalRecord) -> None:
-    where = f"conversation {approval.conversation}, turn {approval.turn}"
-    _line(console, f"{approval.id}: {approval.state}, {where}", style="bold")
-    _line(console, f"  why       {approval.reason}")
-    for evidence in approval.evidence:
-        _line(console, f"  evidence  {evidence}")
-    if approval.policy_reason:
-        _line(console, f"  policy    {approval.policy_name}: {approval.policy_reason}")
-    for action in approval.actions:
-        _line(console, f"  action    {action.name} {_json(action.arguments)}")
-        if action.facts:
-            _line(console, f"  facts     {_json(action.facts)}", style="dim")
-    _line(console, f"  customer  {approval.customer}")
-    _line(console, f"  roles     {' and '.join(approval.roles) or 'any'}")
-    _line(console, f"  deadline  {_deadline(approval)}")
-    for decision in approval.decisions:
-        refused = f", refused: {decision.refusal}" if decision.refusal else ""
-        said = f" ({decision.text})" if decision.text else ""
-        _line(console, f"  decision  {decision.kind} by {decision.reviewer}{said}{refused}")
-    if approval.state == "pending":
-        roles = "".join(f" --role {role}" for role in approval.roles)
-        _line(console, f"  approve   starter.py approve {approval.id} --as YOU{roles}")
-
-
-def _deadline(approval: ApprovalRecord) -> str:
-    expires = f"{approval.expires_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-    if approval.state != "pending":
-        return expires
-    minutes = int((approval.expires_at - datetime.now(UTC)).total_seconds() // 60)
-    left = f"{minutes // 60} h {minutes % 60} min left" if minutes >= 0 else "passed"
-    return f"{expires} ({left})"
+        show_approval(console, approval)
 
 
 def _list(console: Console, conversations: Sequence[ListedConversation]) -> None:
@@ -169,11 +137,7 @@ def _list(console: Console, conversations: Sequence[ListedConversation]) -> None
 
 def _fields(console: Console, fields: Mapping[str, object]) -> None:
     for name, value in fields.items():
-        _line(console, f"{name}: {value if isinstance(value, str | int) else _json(value)}")
-
-
-def _line(console: Console, text: str, style: str = "") -> None:
-    console.print(Text(plain(text), style=style), soft_wrap=True)
+        show_line(console, f"{name}: {value if isinstance(value, str | int) else _json(value)}")
 
 
 def _json(value: object) -> str:

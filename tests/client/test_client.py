@@ -130,7 +130,7 @@ async def test_a_decision_that_comes_as_a_signal_is_seen_by_the_client(platform:
         id="d1", approval=waiting.id, kind="reject", reviewer="bob", roles=("counters",),
         digest=waiting.args_digest, text="no",
     )  # fmt: skip
-    await platform.handle("c1").signal("approval_decision", decision)
+    await platform.handle("c1").signal("approval_decision", platform.signed(decision))
 
     async def decided() -> bool:
         return (await platform.client.approval(waiting.id)).state == "rejected"

@@ -1,6 +1,8 @@
-"""The approval state machine: no order of decisions, clock moves and cancellations breaks its rules."""
+"""The approval state machine: no order of decisions, clock moves and crashes breaks its rules."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -8,226 +10,472 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from holdfast.domain.approval import (
+    MOST_ENTRIES,
+    Alarm,
     Approval,
-    ApprovalState,
     Decision,
     DecisionKind,
+    Edit,
+    OnExpiry,
+    Person,
+    Requirement,
+    TakenDecision,
     args_digest,
+    replay,
 )
 from holdfast.domain.errors import (
     AlreadyDecided,
     ApprovalExpired,
+    Claimed,
     DigestMismatch,
+    InvalidEdit,
     InvalidRequest,
     NotAllowed,
     Refused,
+    Superseded,
 )
 from holdfast.domain.outcomes import ProposedAction
 
 ASKED = datetime(2030, 1, 1, tzinfo=UTC)
-ACTIONS = (ProposedAction(name="refund", arguments={"order": "1", "amount": 10}),)
-EDITED = (ProposedAction(name="refund", arguments={"order": "1", "amount": 5}),)
-DIGESTS = [args_digest(ACTIONS), args_digest(EDITED), ""]
-KINDS: list[DecisionKind] = ["accept", "edit", "reject", "respond"]
-ENDS: dict[DecisionKind, ApprovalState] = {
-    "accept": "accepted",
-    "edit": "accepted",
-    "reject": "rejected",
-    "respond": "responded",
+HOUR = timedelta(hours=1)
+KINDS: list[DecisionKind] = [
+    "accept", "accept", "accept", "edit", "reject", "respond", "delegate", "claim", "release",
+    "comment",
+]  # fmt: skip
+PEOPLE = {
+    "customer": ("shop", ("support",)),
+    "ann": ("red", ("support",)),
+    "bob": ("red", ("boss",)),
+    "cid": ("blue", ("boss", "support")),
+    "dora": ("green", ("audit",)),
+    "eve": (None, ("boss",)),
+    "fay": ("blue", ()),
 }
-role_sets = st.lists(st.sampled_from(["support", "boss", "audit"]), unique=True).map(tuple)
 
 
-def asked(*roles: str, minutes: int = 60) -> Approval:
+def actions_of(amount: int) -> tuple[ProposedAction, ...]:
+    return (ProposedAction(name="refund", arguments={"order": "1", "amount": amount}),)
+
+
+def digest_of(amount: int) -> str:
+    return args_digest(actions_of(amount))
+
+
+def asked(*requirements: Requirement, **fields: Any) -> Approval:
     return Approval(
         id="ap_1",
         turn=1,
         step=2,
-        args_digest=args_digest(ACTIONS),
-        roles=roles,
+        args_digest=digest_of(0),
+        requirements=requirements or (Requirement(roles=("support",)),),
+        requesters=(Person(id="customer", team="shop"),),
         requested_at=ASKED,
-        expires_at=ASKED + timedelta(minutes=minutes),
+        **{"expires_at": ASKED + 10 * HOUR, **fields},
     )
 
 
-def decision(
-    kind: DecisionKind = "accept",
-    *,
-    id: str = "d1",
-    roles: tuple[str, ...] = (),
-    digest: str = args_digest(ACTIONS),
-    text: str | None = None,
-    actions: tuple[ProposedAction, ...] | None = None,
-) -> Decision:
+def said(kind: DecisionKind, reviewer: str = "ann", **fields: Any) -> Decision:
     """A decision that carries what its kind needs, unless told otherwise."""
-    return Decision(
-        id=id,
-        approval="ap_1",
-        kind=kind,
-        reviewer="rita",
-        roles=roles,
-        digest=digest,
-        text=("because" if kind in ("reject", "respond") else "") if text is None else text,
-        actions=(EDITED if kind == "edit" else ()) if actions is None else actions,
+    team, roles = PEOPLE[reviewer]
+    return Decision.model_validate(
+        {
+            "id": f"{kind}-{reviewer}",
+            "approval": "ap_1",
+            "kind": kind,
+            "reviewer": reviewer,
+            "team": team,
+            "roles": roles,
+            "digest": digest_of(0),
+            "text": "because" if kind in ("reject", "respond", "comment") else "",
+            "actions": actions_of(1) if kind == "edit" else (),
+            "to": "fay" if kind == "delegate" else None,
+            **fields,
+        }
     )
+
+
+def edit_to(amount: int, *requirements: Requirement) -> Edit:
+    return Edit(digest=digest_of(amount), requirements=requirements)
+
+
+def after(approval: Approval, *decisions: Decision, at: datetime = ASKED) -> Approval:
+    for one in decisions:
+        edit = edit_to(1) if one.kind == "edit" else None
+        approval = approval.decide(one, now=at, edit=edit)
+    return approval
+
+
+@dataclass
+class Witness:
+    """Somebody who writes down who spoke for the arguments as they stand, without the machine."""
+
+    digest: str
+    editors: set[str]
+    speakers: dict[str, set[str]]
+    lent: dict[str, tuple[str, set[str]]]
+
+    def roles(self, made: Decision) -> set[str]:
+        lent = [roles for to, roles in self.lent.values() if to == made.reviewer]
+        return set(made.roles).union(*lent)
+
+    def hears(self, made: Decision, new_digest: str | None) -> None:
+        match made.kind:
+            case "edit":
+                assert new_digest is not None
+                self.digest = new_digest
+                self.editors.add(made.reviewer)
+                self.speakers = {made.reviewer: self.roles(made)}
+            case "accept":
+                assert made.digest == self.digest
+                assert made.reviewer not in self.lent
+                self.speakers[made.reviewer] = self.roles(made)
+            case "delegate":
+                assert made.to is not None
+                roles = self.roles(made)
+                self.speakers.pop(made.reviewer, None)
+                self.lent.pop(made.to, None)
+                self.lent[made.reviewer] = (made.to, roles)
+
+    def suffice(self, requirement: Requirement) -> bool:
+        """Whether the speakers meet a requirement, counted the cautious way."""
+        people = {one for one, roles in self.speakers.items() if roles & set(requirement.roles)}
+        if requirement.four_eyes:
+            people -= self.editors | {"customer"}
+        if not requirement.other_team:
+            return len(people) >= requirement.quorum
+        taken = {PEOPLE[one][0] for one in self.editors | {"customer"}}
+        teams = {PEOPLE[one][0] for one in people} - taken - {None}
+        return len(teams) >= requirement.quorum
+
+
+requirements = st.builds(
+    Requirement,
+    roles=st.lists(st.sampled_from(["support", "boss", "audit"]), min_size=1, unique=True).map(
+        tuple
+    ),
+    quorum=st.integers(1, 3),
+    four_eyes=st.booleans(),
+    other_team=st.booleans(),
+)
+hours = st.integers(0, 12).map(lambda one: one * HOUR)
 
 
 class Deciding(RuleBasedStateMachine):
-    """One approval, as the workflow drives it, next to what is known to have happened to it."""
+    """One approval as the workflow drives it, beside a witness, and beside its own replay."""
 
-    @initialize(roles=role_sets, minutes=st.integers(1, 120))
-    def ask(self, roles: tuple[str, ...], minutes: int) -> None:
-        self.approval = asked(*roles, minutes=minutes)
+    @initialize(
+        needed=st.lists(requirements, min_size=1, max_size=2),
+        ladder=st.lists(st.tuples(hours, st.sampled_from(["boss", "audit"])), max_size=2),
+        on_expiry=st.sampled_from(["deny", "allow", "person"]),
+    )
+    def ask(
+        self,
+        needed: list[Requirement],
+        ladder: list[tuple[timedelta, str]],
+        on_expiry: OnExpiry,
+    ) -> None:
+        alarms = [Alarm(at=ASKED + 2 * HOUR, kind="remind")]
+        alarms += [Alarm(at=ASKED + at, kind="escalate", roles=(role,)) for at, role in ladder]
+        schedule = sorted((one for one in alarms if one.at < ASKED + 10 * HOUR), key=lambda a: a.at)
+        self.asked = asked(*needed, schedule=tuple(schedule), on_expiry=on_expiry)
+        self.approval = self.asked
         self.now = ASKED
-        self.first_end: Approval | None = None
+        self.taken: list[TakenDecision] = []
+        self.needed = needed
+        self.witness = Witness(digest_of(0), set(), {}, {})
+        self.settled: Approval | None = None
+        self.cancelled = False
 
-    @rule(minutes=st.integers(-30, 90))
-    def move_the_clock(self, minutes: int) -> None:
-        self.now = max(ASKED, self.now + timedelta(minutes=minutes))
-
-    @rule()
-    def reach_the_deadline(self) -> None:
-        self.now = self.approval.expires_at
-
-    @rule()
-    def look_at_the_deadline(self) -> None:
-        before, self.approval = self.approval, self.approval.expire(now=self.now)
-        late = self.now >= before.expires_at
-        expected = "expired" if late and before.state == "pending" else before.state
-        assert self.approval == before.model_copy(update={"state": expected})
-        self.note_the_end()
+    @rule(hours=st.integers(0, 6), minutes=st.integers(0, 59))
+    def time_passes(self, hours: int, minutes: int) -> None:
+        self.now += timedelta(hours=hours % 3, minutes=minutes)
 
     @rule()
-    def cancel_the_turn(self) -> None:
+    def a_timer_fires(self) -> None:
+        due = self.approval.next_alarm(self.now)
+        if due is None:
+            assert self.approval.state != "pending" or self.now < self.approval.due_at
+            return
+        self.approval, alarm = due
+        assert alarm.at <= self.now
+        assert (self.approval.state == "pending") == (alarm.kind != "expire")
+
+    @rule()
+    def the_worker_crashes(self) -> None:
+        self.approval = Approval.model_validate_json(self.approval.model_dump_json())
+
+    @rule()
+    def the_turn_is_cancelled(self) -> None:
         before, self.approval = self.approval, self.approval.withdraw()
-        expected = "withdrawn" if before.state == "pending" else before.state
-        assert self.approval == before.model_copy(update={"state": expected})
-        self.note_the_end()
+        assert self.approval.state == ("withdrawn" if before.state == "pending" else before.state)
+        self.cancelled = self.cancelled or self.approval.state == "withdrawn"
 
     @rule(
         kind=st.sampled_from(KINDS),
-        id=st.sampled_from(["d1", "d2", "d3"]),
-        roles=role_sets | st.just(("support", "boss", "audit")),
-        digest=st.sampled_from([DIGESTS[0], *DIGESTS]),
-        text=st.sampled_from([None, "", "  ", "words"]),
-        actions=st.sampled_from([None, None, (), EDITED]),
+        reviewer=st.sampled_from(sorted(PEOPLE)),
+        amount=st.integers(0, 3),
+        right=st.integers(0, 9),
+        id=st.integers(0, 40),
+        to=st.sampled_from(sorted(PEOPLE)),
+        more=requirements,
     )
     def decide(
         self,
         kind: DecisionKind,
-        id: str,
-        roles: tuple[str, ...],
-        digest: str,
-        text: str | None,
-        actions: tuple[ProposedAction, ...] | None,
+        reviewer: str,
+        amount: int,
+        right: int,
+        id: int,
+        to: str,
+        more: Requirement,
     ) -> None:
-        made = decision(kind, id=id, roles=roles, digest=digest, text=text, actions=actions)
+        digest = self.approval.args_digest if right else digest_of(amount)
+        made = said(
+            kind,
+            reviewer,
+            id=f"d{id}",
+            digest=digest,
+            to=to if kind == "delegate" else None,
+            actions=actions_of(amount) if kind == "edit" else (),
+        )
+        edit = edit_to(amount, more) if kind == "edit" else None
         before = self.approval
         if before.repeats(made):
-            assert before.decision_id == id
-            with pytest.raises((AlreadyDecided, ApprovalExpired)):
-                before.decide(made, now=self.now)
             return
         try:
-            self.approval = before.decide(made, now=self.now)
+            self.approval = before.decide(made, now=self.now, edit=edit)
         except Refused:
-            assert not self.may_be_taken(made)
+            assert self.approval is before
             return
-        assert self.may_be_taken(made)
         assert before.state == "pending"
-        assert self.approval.repeats(made)
-        assert self.approval == before.model_copy(
-            update={"state": ENDS[kind], "decision_id": made.id}
-        )
-        self.note_the_end()
+        assert self.now < before.expires_at
+        self.taken.append(TakenDecision(decision=made, at=self.now, edit=edit))
+        self.witness.hears(made, edit.digest if edit else None)
+        if edit is not None and more not in self.needed:
+            self.needed.append(more)
+        if self.approval.state == "accepted":
+            self.was_rightly_accepted(made)
 
-    def may_be_taken(self, made: Decision) -> bool:
-        needs_text = made.kind in ("reject", "respond")
-        return (
-            self.first_end is None
-            and self.now < self.approval.expires_at
-            and set(self.approval.roles) <= set(made.roles)
-            and made.digest == args_digest(ACTIONS)
-            and (bool(made.text.strip()) or not needs_text)
-            and bool(made.actions) == (made.kind == "edit")
-        )
+    def was_rightly_accepted(self, made: Decision) -> None:
+        assert made.kind in ("accept", "edit")
+        assert self.approval.args_digest == self.witness.digest
+        for index, one in enumerate(self.needed):
+            further = {
+                role
+                for alarm in self.asked.schedule
+                if alarm.kind == "escalate" and alarm.requirement == index and alarm.at <= self.now
+                for role in alarm.roles
+            }
+            widened = one.model_copy(update={"roles": (*one.roles, *further)})
+            assert self.witness.suffice(widened), (one, self.witness)
 
-    def note_the_end(self) -> None:
-        if self.approval.state != "pending" and self.first_end is None:
-            self.first_end = self.approval
+    @rule()
+    def the_facts_have_changed(self) -> None:
+        before = self.approval
+        stale = before.go_stale()
+        assert stale.state == ("stale" if before.state == "accepted" else before.state)
 
     @invariant()
     def has_one_end_at_most(self) -> None:
         approval = getattr(self, "approval", None)
-        if approval is not None:
-            assert approval == (self.first_end or approval)
-            assert (approval.decision_id is None) == (
-                approval.state in ("pending", "expired", "withdrawn")
-            )
+        if approval is None:
+            return
+        if self.settled is None and approval.state != "pending":
+            self.settled = approval
+        assert self.settled in (None, approval)
+
+    @invariant()
+    def is_what_its_decisions_make_it(self) -> None:
+        if getattr(self, "approval", None) is None or self.cancelled:
+            return
+        replayed = replay(self.asked, self.taken, now=self.now)
+        assert replayed == self.approval.advance(self.now)
 
 
 TestDeciding = Deciding.TestCase
-TestDeciding.settings = settings(max_examples=150, stateful_step_count=25)
+TestDeciding.settings = settings(max_examples=200, stateful_step_count=30)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_of_decision_has_its_end(kind: DecisionKind) -> None:
-    assert asked().decide(decision(kind), now=ASKED).state == ENDS[kind]
+def test_each_kind_of_decision_has_its_end() -> None:
+    ends = {
+        kind: after(asked(), said(kind)).state
+        for kind in ("accept", "edit", "reject", "respond", "comment", "claim", "delegate")
+    }
+    assert ends == {
+        "accept": "accepted",
+        "edit": "accepted",
+        "reject": "rejected",
+        "respond": "responded",
+        "comment": "pending",
+        "claim": "pending",
+        "delegate": "pending",
+    }
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_at_its_deadline_an_approval_can_no_longer_be_decided(kind: DecisionKind) -> None:
+def test_at_its_deadline_an_approval_can_no_longer_be_decided() -> None:
     approval = asked()
     just_before = approval.expires_at - timedelta(microseconds=1)
-    assert approval.decide(decision(kind), now=just_before).state == ENDS[kind]
-    with pytest.raises(ApprovalExpired, match="2030-01-01 01:00:00 UTC"):
-        approval.decide(decision(kind), now=approval.expires_at)
-
-
-def test_an_expired_approval_stays_expired_when_the_clock_goes_back() -> None:
-    approval = asked().expire(now=ASKED + timedelta(hours=1))
+    assert after(approval, said("accept"), at=just_before).state == "accepted"
+    with pytest.raises(ApprovalExpired, match="2030-01-01 10:00:00 UTC"):
+        after(approval, said("accept"), at=approval.expires_at)
+    expired = approval.advance(approval.expires_at)
     with pytest.raises(ApprovalExpired):
-        approval.decide(decision(), now=ASKED)
+        after(expired, said("accept"), at=ASKED)
+
+
+def test_silence_means_what_policy_says() -> None:
+    for on_expiry, state in (("deny", "expired"), ("person", "expired"), ("allow", "accepted")):
+        approval = asked(on_expiry=on_expiry).advance(ASKED + 10 * HOUR)
+        assert (approval.state, approval.decision_id) == (state, None)
+        with pytest.raises(ApprovalExpired):
+            after(approval, said("accept"), at=ASKED + 11 * HOUR)
 
 
 def test_the_first_decision_stands_and_its_repetition_is_recognised() -> None:
-    rejected = asked().decide(decision("reject", id="d1"), now=ASKED)
-    assert rejected.repeats(decision("reject", id="d1"))
-    assert not rejected.repeats(decision("reject", id="d2"))
+    rejected = after(asked(), said("reject"))
+    assert rejected.repeats(said("reject"))
+    assert not rejected.repeats(said("reject", id="another"))
     with pytest.raises(AlreadyDecided, match="already rejected"):
-        rejected.decide(decision("accept", id="d2"), now=ASKED)
+        after(rejected, said("accept"))
 
 
-def test_every_needed_role_is_asked_for_and_the_missing_one_is_named() -> None:
-    approval = asked("support", "boss")
-    with pytest.raises(NotAllowed, match="needs the role boss; rita has support"):
-        approval.decide(decision(roles=("support",)), now=ASKED)
-    with pytest.raises(NotAllowed, match="support and boss; rita has none"):
-        approval.decide(decision(), now=ASKED)
-    assert approval.decide(decision(roles=("boss", "other", "support")), now=ASKED)
+def test_roles_that_count_are_needed_and_named() -> None:
+    two = asked(Requirement(roles=("support",)), Requirement(roles=("boss", "audit")))
+    with pytest.raises(NotAllowed, match="1 of support and 1 of boss or audit; fay has none"):
+        after(two, said("accept", "fay"))
+    both = after(two, said("accept", "cid"))
+    assert both.state == "accepted"  # one person with both roles
+    one = after(two, said("accept", "ann"))
+    assert (one.state, one.roles) == ("pending", ("audit", "boss"))
+    with pytest.raises(NotAllowed, match="waits for 1 of boss or audit; ann has support"):
+        after(asked(Requirement(roles=("boss", "audit"))), said("accept", "ann"))
+    assert after(one, said("accept", "dora")).state == "accepted"
 
 
 def test_a_decision_about_other_arguments_is_refused() -> None:
-    with pytest.raises(DigestMismatch):
-        asked().decide(decision(digest=args_digest(EDITED)), now=ASKED)
     with pytest.raises(DigestMismatch, match="quotes none"):
-        asked().decide(decision(digest=""), now=ASKED)
+        after(asked(), said("accept", digest=""))
+    edited = after(asked(Requirement(roles=("support",), quorum=2)), said("edit"))
+    with pytest.raises(Superseded, match="was edited since"):
+        after(edited, said("accept", "cid"))
+    with pytest.raises(DigestMismatch):
+        after(edited, said("accept", "cid", digest=digest_of(3)))
+    assert after(edited, said("accept", "cid", digest=digest_of(1))).state == "accepted"
+
+
+def test_an_edit_starts_the_count_again_and_adds_what_its_arguments_need() -> None:
+    voiced = after(asked(Requirement(roles=("boss",), quorum=2)), said("accept", "bob"))
+    more = Requirement(roles=("audit",))
+    edited = voiced.decide(said("edit", "eve"), now=ASKED, edit=edit_to(1, more))
+    assert [(one.roles, one.quorum) for one in edited.open_requirements()] == [
+        (("boss",), 1),
+        (("audit",), 1),
+    ]
+    with pytest.raises(InvalidEdit, match="changes nothing"):
+        asked().decide(said("edit"), now=ASKED, edit=edit_to(0))
+    with pytest.raises(InvalidEdit):
+        asked().decide(said("edit"), now=ASKED)
+
+
+def test_under_four_eyes_nobody_approves_what_they_asked_for() -> None:
+    approval = asked(Requirement(roles=("support",), four_eyes=True))
+    for kind in ("accept", "edit", "delegate", "claim"):
+        with pytest.raises(NotAllowed, match="customer asked for this"):
+            after(approval, said(kind, "customer"))
+    edited = after(approval, said("edit", "ann"))
+    assert edited.state == "pending"
+    with pytest.raises(NotAllowed, match="ann asked for this"):
+        after(edited, said("accept", "ann", digest=digest_of(1)))
+    assert after(edited, said("accept", "cid", digest=digest_of(1))).state == "accepted"
+    assert after(approval, said("reject", "customer")).state == "rejected"
+
+
+def test_people_have_to_be_of_different_teams_where_that_is_asked() -> None:
+    approval = asked(Requirement(roles=("support", "boss"), quorum=2, other_team=True))
+    one = after(approval, said("accept", "ann"))
+    with pytest.raises(NotAllowed, match="red"):
+        after(one, said("accept", "bob"))
+    with pytest.raises(NotAllowed, match="eve names none"):
+        after(one, said("accept", "eve"))
+    with pytest.raises(NotAllowed, match="shop"):
+        after(one, said("accept", "customer"))
+    assert after(one, said("accept", "cid")).state == "accepted"
+
+
+def test_a_claim_keeps_others_off_until_it_runs_out() -> None:
+    claimed = after(asked(claim_seconds=60), said("claim", "cid"))
+    for kind in ("accept", "reject", "claim", "release", "delegate"):
+        with pytest.raises(Claimed, match="cid is on approval ap_1 until 2030-01-01 00:01:00"):
+            after(claimed, said(kind, "ann"))
+    assert after(claimed, said("comment", "ann")).claim is not None
+    assert after(claimed, said("accept", "cid")).state == "accepted"
+    assert after(claimed, said("release", "cid"), said("accept", "ann")).state == "accepted"
+    later = ASKED + timedelta(seconds=60)
+    assert after(claimed, said("accept", "ann"), at=later).state == "accepted"
+    with pytest.raises(InvalidRequest, match="nobody has claimed"):
+        after(asked(), said("release"))
+
+
+def test_a_voice_that_is_lent_counts_once_and_can_be_given_back() -> None:
+    two = asked(Requirement(roles=("boss",), quorum=2))
+    lent = after(two, said("delegate", "bob", to="fay"))
+    with pytest.raises(NotAllowed, match="bob has delegated approval ap_1 to fay"):
+        after(lent, said("accept", "bob"))
+    voiced = after(lent, said("accept", "fay"))
+    assert voiced.open_requirements()[0].quorum == 1
+    with pytest.raises(NotAllowed, match="fay has accepted"):
+        after(voiced, said("delegate", "eve", to="fay"))
+    back = after(lent, said("delegate", "fay", to="bob", id="back"), said("accept", "bob"))
+    assert back.open_requirements()[0].quorum == 1
+    with pytest.raises(NotAllowed):
+        after(back, said("accept", "fay"))
+    gone = after(two, said("accept", "bob"), said("delegate", "bob", to="fay"))
+    assert gone.open_requirements()[0].quorum == 2
+    with pytest.raises(InvalidRequest, match="somebody else"):
+        after(two, said("delegate", "bob", to="bob"))
+
+
+def test_escalations_let_further_roles_count_from_their_time_on() -> None:
+    ladder = (
+        Alarm(at=ASKED + HOUR, kind="remind"),
+        Alarm(at=ASKED + 2 * HOUR, kind="escalate", roles=("audit",)),
+    )
+    approval = asked(schedule=ladder)
+    assert approval.due_at == ASKED + HOUR
+    assert approval.next_alarm(ASKED) is None
+    reminded = approval.next_alarm(ASKED + HOUR)
+    assert reminded is not None
+    assert (reminded[1].kind, reminded[0].due_at) == ("remind", ASKED + 2 * HOUR)
+    with pytest.raises(NotAllowed):
+        after(approval, said("accept", "dora"), at=ASKED + HOUR)
+    # Whether or not its timer has fired.
+    assert after(approval, said("accept", "dora"), at=ASKED + 2 * HOUR).state == "accepted"
+
+
+def test_anybody_may_comment_but_not_for_ever() -> None:
+    approval = asked()
+    for number in range(MOST_ENTRIES):
+        approval = after(approval, said("comment", "fay", id=f"c{number}"))
+    with pytest.raises(InvalidRequest, match="100 entries"):
+        after(approval, said("comment", "fay", id="one-more"))
 
 
 @pytest.mark.parametrize(
     "incomplete",
     [
-        decision("reject", text=" "),
-        decision("respond", text=""),
-        decision("edit", actions=()),
-        decision("accept", actions=EDITED),
-        decision("reject", actions=EDITED),
+        said("reject", text=" "),
+        said("respond", text=""),
+        said("comment", text=""),
+        said("edit", actions=()),
+        said("accept", actions=actions_of(1)),
+        said("delegate", to=None),
+        said("accept", to="bob"),
     ],
-    ids=["reject", "respond", "edit", "accept", "reject-with-actions"],
+    ids=["reject", "respond", "comment", "edit", "accept-actions", "delegate", "accept-to"],
 )
 def test_a_decision_carries_exactly_what_its_kind_needs(incomplete: Decision) -> None:
     with pytest.raises(InvalidRequest):
-        asked().decide(incomplete, now=ASKED)
+        after(asked(), incomplete)
 
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"))

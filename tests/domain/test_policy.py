@@ -165,7 +165,9 @@ def test_what_is_no_duration_is_refused(written: str) -> None:
             HEAD + "actions: {pay: {allow: true, deny: true}}", "allow and deny", id="two effects"
         ),
         pytest.param(HEAD + "actions: {pay: {when: 'true'}}", "this one none", id="no effect"),
-        pytest.param(HEAD + "actions: {pay: {allow: false}}", r"pay\[0\]\.allow", id="allow: false"),
+        pytest.param(
+            HEAD + "actions: {pay: {allow: false}}", r"pay\[0\]\.allow", id="allow: false"
+        ),
         pytest.param(
             HEAD + "actions: {pay: [allow, {when: 'args. >', deny: true}]}",
             r"actions\.pay\[1\].*args\. >",
@@ -175,7 +177,9 @@ def test_what_is_no_duration_is_refused(written: str) -> None:
             HEAD + "actions: {pay: {when: '', deny: true}}", r"pay\[0\]", id="an empty condition"
         ),
         pytest.param(
-            HEAD + "actions: {pay: {approve: {roles: [''], expire_after: 1h}}}", r"approve\.roles", id="role"
+            HEAD + "actions: {pay: {approve: {roles: [''], expire_after: 1h}}}",
+            r"approve\.roles",
+            id="role",
         ),
         pytest.param(
             HEAD + "actions: {pay: {approve: {roles: [a], expire_after: 1h, votes: 2}}}",

@@ -173,7 +173,7 @@ async def test_two_reviewers_at_once_and_a_signal_have_one_effect(platform: Plat
     answers = await asyncio.gather(
         platform.client.decide(approval, "accept", reviewer="ann", roles=["counters"]),
         platform.client.decide(approval, "accept", reviewer="bob", roles=["counters"]),
-        platform.handle("c1").signal(wire.APPROVAL_DECISION, signalled),
+        platform.handle("c1").signal(wire.APPROVAL_DECISION, platform.signed(signalled)),
         return_exceptions=True,
     )
     assert sum(isinstance(answer, AlreadyDecided) for answer in answers) >= 1

@@ -130,7 +130,7 @@ async def test_under_four_eyes_neither_the_customer_nor_an_editor_approves_alone
     decide = platform.client.decide
     with pytest.raises(NotAllowed, match="ann asked for this"):
         await decide(approval, "accept", reviewer="ann", roles=["boss"])
-    edited = {"counter": "c", "amount": 120}
+    edited: dict[str, Any] = {"counter": "c", "amount": 120}
     status = await decide(approval, "edit", reviewer="bob", roles=["boss"], arguments=[edited])
     assert status.state == "pending"
     with pytest.raises(NotAllowed, match="bob asked for this"):
@@ -163,7 +163,7 @@ async def test_an_edit_needs_what_its_amount_needs_and_old_digests_are_supersede
     approval = await park(platform)
     before = await platform.client.approval(approval)
     decide = platform.client.decide
-    more = {"counter": "c", "amount": 250}
+    more: dict[str, Any] = {"counter": "c", "amount": 250}
     status = await decide(approval, "edit", reviewer="rita", roles=["counters"], arguments=[more])
     assert [one.roles for one in status.waits_for] == [("boss",)]
     with pytest.raises(Superseded, match="edited since"):

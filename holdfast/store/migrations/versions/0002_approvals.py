@@ -47,6 +47,7 @@ STATEMENTS = [
         add column description jsonb
     """,
     "create index on holdfast.actions (tenant, name, created_at)",
+    "create index on holdfast.audit (tenant, subject)",
     "create index on holdfast.actions (tenant, approval) where approval is not null",
 ]
 

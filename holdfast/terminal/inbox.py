@@ -1,0 +1,79 @@
+"""Shows approvals to reviewers: what is asked for, why, what it would change, who has to say so."""
+
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from holdfast.domain.approval import Requirement
+from holdfast.store.approvals import ApprovalRecord, AskedAction
+from holdfast.terminal.lines import show_line
+
+
+def show_approval(console: Console, approval: ApprovalRecord) -> None:
+    """Print an approval as its reviewers need it."""
+
+    def row(label: str, text: str, style: str = "") -> None:
+        show_line(console, f"  {label:<9} {text}", style=style)
+
+    where = f"conversation {approval.conversation}, turn {approval.turn}, agent {approval.agent}"
+    show_line(console, f"{approval.id}: {approval.state}, {where}", style="bold")
+    row("customer", f"{approval.customer}: {approval.question}")
+    row("why", approval.reason)
+    for evidence in approval.evidence:
+        row("evidence", evidence)
+    if approval.policy_reason:
+        row("policy", f"{approval.policy_name} {approval.policy_version}: {approval.policy_reason}")
+    for action in approval.actions:
+        _show_action(console, action)
+    if approval.stale_reason:
+        row("stale", approval.stale_reason, style="yellow")
+    for decision in approval.decisions:
+        refused = f", refused: {decision.refusal}" if decision.refusal else ""
+        to = f" to {decision.delegate}" if decision.delegate else ""
+        said = f" ({decision.text})" if decision.text else ""
+        row("decision", f"{decision.kind}{to} by {decision.reviewer}{said}{refused}")
+    if approval.state == "pending":
+        _show_what_is_missing(console, approval)
+
+
+def requirement_in_words(requirement: Requirement) -> str:
+    """What is missing, in words: how many people, of which roles, under which rules."""
+    rules = [
+        *(["four eyes"] if requirement.four_eyes else []),
+        *(["different teams"] if requirement.other_team else []),
+    ]
+    under = f" ({', '.join(rules)})" if rules else ""
+    return f"{requirement.quorum} of {' or '.join(requirement.roles)}{under}"
+
+
+def _show_action(console: Console, action: AskedAction) -> None:
+    description = action.description
+    title = description.title if description else action.name
+    show_line(console, f"  {'action':<9} {title} [{action.name}]", style="cyan")
+    if description is None:
+        return
+    for change in description.changes:
+        before, after = change.before or "nothing", change.after or "nothing"
+        show_line(console, f"  {'':<9} {change.what}: {before} → {after}")
+    for detail in description.details:
+        show_line(console, f"  {'':<9} {detail.label}: {detail.value}", style="dim")
+
+
+def _show_what_is_missing(console: Console, approval: ApprovalRecord) -> None:
+    missing = approval.approval.open_requirements()
+    needs = " and ".join(requirement_in_words(one) for one in missing)
+    show_line(console, f"  {'needs':<9} {needs}")
+    until = approval.claimed_until
+    if approval.claimed_by and until and until > datetime.now(UTC):
+        show_line(console, f"  {'claimed':<9} by {approval.claimed_by}, {_left(until)}")
+    if approval.due_at != approval.expires_at:
+        show_line(console, f"  {'next':<9} {_left(approval.due_at)}")
+    show_line(console, f"  {'deadline':<9} {_left(approval.expires_at)}")
+    role = f" --role {missing[0].roles[0]}" if missing else ""
+    show_line(console, f"  {'approve':<9} starter.py approve {approval.id} --as YOU{role}")
+
+
+def _left(at: datetime) -> str:
+    minutes = int((at - datetime.now(UTC)).total_seconds() // 60)
+    left = f"{minutes // 60} h {minutes % 60} min left" if minutes >= 0 else "passed"
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC ({left})"
