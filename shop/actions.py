@@ -22,6 +22,7 @@ ACTIONS: tuple[Action[Any], ...] = (
         arguments=CancelPendingOrder,
         execute=pending.cancel,
         facts=pending.cancel_facts,
+        describe=pending.describe_cancel,
     ),
     Action(
         name="modify_pending_order_address",
@@ -29,6 +30,7 @@ ACTIONS: tuple[Action[Any], ...] = (
         arguments=ModifyPendingOrderAddress,
         execute=addresses.change_order_address,
         facts=addresses.order_address_facts,
+        describe=addresses.describe_order_address,
         compensate=addresses.restore_order_address,
     ),
     Action(
@@ -39,6 +41,7 @@ ACTIONS: tuple[Action[Any], ...] = (
         arguments=SwapItems,
         execute=pending.modify_items,
         facts=pending.modify_items_facts,
+        describe=pending.describe_modify_items,
     ),
     Action(
         name="modify_pending_order_payment",
@@ -47,6 +50,7 @@ ACTIONS: tuple[Action[Any], ...] = (
         arguments=ModifyPendingOrderPayment,
         execute=pending.change_payment,
         facts=pending.change_payment_facts,
+        describe=pending.describe_change_payment,
     ),
     Action(
         name="modify_user_address",
@@ -54,6 +58,7 @@ ACTIONS: tuple[Action[Any], ...] = (
         arguments=ModifyUserAddress,
         execute=addresses.change_user_address,
         facts=addresses.user_address_facts,
+        describe=addresses.describe_user_address,
         compensate=addresses.restore_user_address,
     ),
     Action(
@@ -63,6 +68,7 @@ ACTIONS: tuple[Action[Any], ...] = (
         arguments=ReturnItems,
         execute=delivered.request_return,
         facts=delivered.request_return_facts,
+        describe=delivered.describe_return,
         compensate=delivered.withdraw_return,
     ),
     Action(
@@ -73,6 +79,7 @@ ACTIONS: tuple[Action[Any], ...] = (
         arguments=SwapItems,
         execute=delivered.request_exchange,
         facts=delivered.request_exchange_facts,
+        describe=delivered.describe_exchange,
         compensate=delivered.withdraw_exchange,
     ),
 )

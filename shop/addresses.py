@@ -2,7 +2,8 @@
 
 from pydantic import BaseModel, JsonValue
 
-from holdfast import ActionContext, ActionRefused
+from holdfast import ActionContext, ActionDescription, ActionRefused
+from shop import descriptions
 from shop.arguments import ModifyPendingOrderAddress, ModifyUserAddress, address_in_words
 from shop.records import NotYourProfile, own_order
 
@@ -46,6 +47,14 @@ async def order_address_facts(
     }
 
 
+async def describe_order_address(
+    ctx: ActionContext, arguments: ModifyPendingOrderAddress
+) -> ActionDescription:
+    order = await own_order(ctx, arguments.order_id, lock=False)
+    order.require_modifiable()
+    return descriptions.order_address(order, arguments)
+
+
 async def restore_order_address(
     ctx: ActionContext, arguments: ModifyPendingOrderAddress, result: JsonValue
 ) -> None:
@@ -80,6 +89,13 @@ async def user_address_facts(
 ) -> dict[str, JsonValue]:
     name, before = await _own_address(ctx, arguments, lock=False)
     return {"customer": name, "before": address_in_words(before), "after": arguments.in_words()}
+
+
+async def describe_user_address(
+    ctx: ActionContext, arguments: ModifyUserAddress
+) -> ActionDescription:
+    name, before = await _own_address(ctx, arguments, lock=False)
+    return descriptions.user_address(name, before, arguments)
 
 
 async def restore_user_address(

@@ -7,7 +7,8 @@ from decimal import Decimal
 
 from pydantic import JsonValue
 
-from holdfast import ActionContext, ActionRefused
+from holdfast import ActionContext, ActionDescription, ActionRefused
+from shop import descriptions
 from shop.arguments import ReturnItems, SwapItems
 from shop.phrases import listed, money
 from shop.records import Item, Order, PaymentMethod, own_order, refund_timing
@@ -74,6 +75,14 @@ async def request_return_facts(ctx: ActionContext, arguments: ReturnItems) -> di
     }
 
 
+async def describe_return(ctx: ActionContext, arguments: ReturnItems) -> ActionDescription:
+    order = await own_order(ctx, arguments.order_id, lock=False)
+    items, method = _check_return(order, arguments)
+    return descriptions.returned_items(
+        order, items, _worth(items), to=method, after=RETURN_REQUESTED
+    )
+
+
 async def withdraw_return(ctx: ActionContext, arguments: ReturnItems, result: JsonValue) -> None:
     """Undo `request_return`: nothing else changes an order whose return is requested."""
     await ctx.transaction.execute(
@@ -120,6 +129,12 @@ async def request_exchange_facts(ctx: ActionContext, arguments: SwapItems) -> di
     order = await own_order(ctx, arguments.order_id, lock=False)
     swap = await _check_exchange(ctx, order, arguments)
     return swap.facts(order, after=EXCHANGE_REQUESTED)
+
+
+async def describe_exchange(ctx: ActionContext, arguments: SwapItems) -> ActionDescription:
+    order = await own_order(ctx, arguments.order_id, lock=False)
+    swap = await _check_exchange(ctx, order, arguments)
+    return descriptions.swapped_items(order, swap, verb="Exchange", after=EXCHANGE_REQUESTED)
 
 
 async def withdraw_exchange(ctx: ActionContext, arguments: SwapItems, result: JsonValue) -> None:

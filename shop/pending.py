@@ -1,14 +1,16 @@
 """What can be done to an order before it is processed, besides changing its address.
 
-Each action has its checks in one function, which execution runs on locked rows and facts on a
-read-only connection, so that a reviewer is never asked to approve what would be refused.
+Each action has its checks in one function, which execution runs on locked rows, facts and the
+description on a read-only connection, so that a reviewer is never asked to approve what would be
+refused.
 """
 
 from dataclasses import replace
 
 from pydantic import JsonValue
 
-from holdfast import ActionContext, ActionRefused
+from holdfast import ActionContext, ActionDescription, ActionRefused
+from shop import descriptions
 from shop.arguments import (
     CANCEL_REASONS,
     CancelPendingOrder,
@@ -87,6 +89,12 @@ async def cancel_facts(ctx: ActionContext, arguments: CancelPendingOrder) -> dic
     }
 
 
+async def describe_cancel(ctx: ActionContext, arguments: CancelPendingOrder) -> ActionDescription:
+    order = await own_order(ctx, arguments.order_id, lock=False)
+    refunds = _check_cancel(order, arguments)
+    return descriptions.cancellation(order, refunds, reason=arguments.reason)
+
+
 async def _check_items(ctx: ActionContext, order: Order, arguments: SwapItems) -> Swap:
     if order.status != "pending":
         raise ActionRefused(NOT_MODIFIABLE)
@@ -96,12 +104,7 @@ async def _check_items(ctx: ActionContext, order: Order, arguments: SwapItems) -
 async def modify_items(ctx: ActionContext, arguments: SwapItems) -> JsonValue:
     order = await own_order(ctx, arguments.order_id, lock=True)
     swap = await _check_items(ctx, order, arguments)
-    settlement = Payment(
-        kind="payment" if swap.difference > 0 else "refund",
-        amount=abs(swap.difference),
-        method_id=swap.method.id,
-    )
-    await settle(ctx, order, [settlement])
+    await settle(ctx, order, [_settlement(swap)])
     await _replace_items(ctx, order, swap)
     await ctx.transaction.execute(
         "update shop.orders set status = $3 where tenant = $1 and order_id = $2",
@@ -116,6 +119,14 @@ async def modify_items(ctx: ActionContext, arguments: SwapItems) -> JsonValue:
         "message": f"Order {order.order_id} now has {listed(swap.new_in_words())}. "
         f"{swap.settlement_in_words()}",
     }
+
+
+def _settlement(swap: Swap) -> Payment:
+    return Payment(
+        kind="payment" if swap.difference > 0 else "refund",
+        amount=abs(swap.difference),
+        method_id=swap.method.id,
+    )
 
 
 async def _replace_items(ctx: ActionContext, order: Order, swap: Swap) -> None:
@@ -139,6 +150,14 @@ async def modify_items_facts(ctx: ActionContext, arguments: SwapItems) -> dict[s
     order = await own_order(ctx, arguments.order_id, lock=False)
     swap = await _check_items(ctx, order, arguments)
     return swap.facts(order, after=MODIFIED)
+
+
+async def describe_modify_items(ctx: ActionContext, arguments: SwapItems) -> ActionDescription:
+    order = await own_order(ctx, arguments.order_id, lock=False)
+    swap = await _check_items(ctx, order, arguments)
+    return descriptions.swapped_items(
+        order, swap, verb="Replace", after=MODIFIED, entries=[_settlement(swap)]
+    )
 
 
 def _check_payment(
@@ -185,3 +204,12 @@ async def change_payment_facts(
         "before": f"paid with {old.in_words() if old else paid.method_id}",
         "after": f"paid with {order.methods[arguments.payment_method_id].in_words()}",
     }
+
+
+async def describe_change_payment(
+    ctx: ActionContext, arguments: ModifyPendingOrderPayment
+) -> ActionDescription:
+    order = await own_order(ctx, arguments.order_id, lock=False)
+    paid, entries = _check_payment(order, arguments)
+    new = order.methods[arguments.payment_method_id]
+    return descriptions.moved_payment(order, paid, entries, to=new)

@@ -3,6 +3,7 @@
 Taken are Ed25519 (`EdDSA`, RFC 8037), P-256 (`ES256`) and RSA of at least 2,048 bits (`RS256`).
 """
 
+from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import jwt
@@ -70,10 +71,9 @@ class JsonWebKeySet(Frozen):
     keys: tuple[JsonWebKey, ...]
 
 
-class UsableKey(Frozen):
+@dataclass(frozen=True, kw_only=True)
+class UsableKey:
     """A key whose material was read, with its id and the one algorithm that it is for."""
-
-    model_config = {"arbitrary_types_allowed": True}
 
     kid: str
     algorithm: Algorithm

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +20,14 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
-from holdfast.authority.jwk import Algorithm, JsonWebKey, JsonWebKeySet, UsableKey, parse, usable_key
+from holdfast.authority.jwk import (
+    Algorithm,
+    JsonWebKey,
+    JsonWebKeySet,
+    UsableKey,
+    parse,
+    usable_key,
+)
 from holdfast.domain.errors import ConfigurationError, InvalidStatement
 
 _logger = logging.getLogger(__name__)
@@ -188,7 +196,10 @@ def _stamp(path: Path) -> object:
 
 async def _fetch(url: str) -> bytes:
     # The client's timeouts are for each read; a trickling answer would outlast them.
-    async with asyncio.timeout(_FETCH_SECONDS), httpx2.AsyncClient(timeout=_FETCH_SECONDS) as client:
+    async with (
+        asyncio.timeout(_FETCH_SECONDS),
+        httpx2.AsyncClient(timeout=_FETCH_SECONDS) as client,
+    ):
         answer = await client.get(url)
     return answer.raise_for_status().content
 
@@ -262,7 +273,7 @@ def _write_once(path: Path, value: JsonWebKey | JsonWebKeySet, *, mode: int) -> 
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(value.model_dump_json(exclude_none=True, indent=1))
-        if not path.exists():
-            draft.replace(path)
+        with suppress(FileExistsError):
+            path.hardlink_to(draft)
     finally:
-        draft.unlink(missing_ok=True)
+        draft.unlink()

@@ -4,6 +4,7 @@ Recorded histories contain them; renaming one breaks replay.
 """
 
 CONVERSATION_WORKFLOW = "ConversationWorkflow"
+NOTIFICATION_WORKFLOW = "NotificationWorkflow"
 
 SEND_MESSAGE = "send_message"
 DECIDE = "decide"
@@ -14,6 +15,7 @@ CANCEL_TURN = "cancel_turn"
 APPROVAL_DECISION = "approval_decision"
 CLOSE = "close"
 STATUS = "status"
+SEND_ALSO = "send_also"
 
 OPEN_CONVERSATION = "open_conversation"
 RUN_SUBGRAPH = "run_subgraph"
@@ -27,6 +29,7 @@ END_TURN = "end_turn"
 RECORD_HUMAN_TURN = "record_human_turn"
 RECORD_TAKEOVER = "record_takeover"
 CLOSE_CONVERSATION = "close_conversation"
+SEND_DELIVERY = "send_delivery"
 
 TRIAGE = "triage"
 """The subgraph that gets each message first."""
@@ -45,6 +48,11 @@ def subgraphs_queue(task_queue: str) -> str:
 def actions_queue(task_queue: str) -> str:
     """Where actions are executed."""
     return f"{task_queue}-actions"
+
+
+def notifications_queue(task_queue: str) -> str:
+    """Where notifications are sent, apart from the rest, since a receiver may hang."""
+    return f"{task_queue}-notifications"
 
 
 SEARCH_ATTRIBUTES: dict[str, str] = {

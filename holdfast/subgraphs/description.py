@@ -85,7 +85,7 @@ def _readable(value: JsonValue) -> str:
     match value:
         case None | "":
             return "none"
-        case (dict() | list()) if not value:
+        case dict() | list() if not value:
             return "none"
         case bool():
             return "yes" if value else "no"

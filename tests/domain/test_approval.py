@@ -39,8 +39,7 @@ from holdfast.domain.outcomes import ProposedAction
 ASKED = datetime(2030, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 KINDS: list[DecisionKind] = [
-    "accept", "accept", "accept", "edit", "reject", "respond", "delegate", "claim", "release",
-    "comment",
+    "accept", "edit", "edit", "edit", "reject", "respond", "delegate", "claim", "release", "comment",
 ]  # fmt: skip
 PEOPLE = {
     "customer": ("shop", ("support",)),
@@ -153,7 +152,7 @@ requirements = st.builds(
     roles=st.lists(st.sampled_from(["support", "boss", "audit"]), min_size=1, unique=True).map(
         tuple
     ),
-    quorum=st.integers(1, 3),
+    quorum=st.integers(1, 2),
     four_eyes=st.booleans(),
     other_team=st.booleans(),
 )
@@ -204,11 +203,30 @@ class Deciding(RuleBasedStateMachine):
     def the_worker_crashes(self) -> None:
         self.approval = Approval.model_validate_json(self.approval.model_dump_json())
 
-    @rule()
-    def the_turn_is_cancelled(self) -> None:
+    @rule(rarely=st.integers(0, 9))
+    def the_turn_is_cancelled(self, rarely: int) -> None:
+        if rarely:
+            return
         before, self.approval = self.approval, self.approval.withdraw()
         assert self.approval.state == ("withdrawn" if before.state == "pending" else before.state)
         self.cancelled = self.cancelled or self.approval.state == "withdrawn"
+
+    @rule(reviewer=st.sampled_from(sorted(PEOPLE)), id=st.integers(0, 1000))
+    def somebody_accepts(self, reviewer: str, id: int) -> None:
+        self.say(said("accept", reviewer, id=f"a{id}", digest=self.approval.args_digest))
+
+    @rule(reviewer=st.sampled_from(sorted(PEOPLE)), id=st.integers(0, 1000))
+    def somebody_else_accepts(self, reviewer: str, id: int) -> None:
+        self.somebody_accepts(reviewer, id)
+
+    @rule(
+        reviewer=st.sampled_from(["ann", "bob", "cid"]),
+        to=st.sampled_from(["fay", "ann", "bob"]),
+        id=st.integers(0, 1000),
+    )
+    def somebody_delegates(self, reviewer: str, to: str, id: int) -> None:
+        digest = self.approval.args_digest
+        self.say(said("delegate", reviewer, id=f"l{id}", to=to, digest=digest))
 
     @rule(
         kind=st.sampled_from(KINDS),
@@ -239,6 +257,9 @@ class Deciding(RuleBasedStateMachine):
             actions=actions_of(amount) if kind == "edit" else (),
         )
         edit = edit_to(amount, more) if kind == "edit" else None
+        self.say(made, edit)
+
+    def say(self, made: Decision, edit: Edit | None = None) -> None:
         before = self.approval
         if before.repeats(made):
             return
@@ -251,8 +272,9 @@ class Deciding(RuleBasedStateMachine):
         assert self.now < before.expires_at
         self.taken.append(TakenDecision(decision=made, at=self.now, edit=edit))
         self.witness.hears(made, edit.digest if edit else None)
-        if edit is not None and more not in self.needed:
-            self.needed.append(more)
+        for more in edit.requirements if edit is not None else ():
+            if more not in self.needed:
+                self.needed.append(more)
         if self.approval.state == "accepted":
             self.was_rightly_accepted(made)
 
@@ -293,7 +315,7 @@ class Deciding(RuleBasedStateMachine):
 
 
 TestDeciding = Deciding.TestCase
-TestDeciding.settings = settings(max_examples=200, stateful_step_count=30)
+TestDeciding.settings = settings(max_examples=300, stateful_step_count=30)
 
 
 def test_each_kind_of_decision_has_its_end() -> None:
