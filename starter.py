@@ -3,7 +3,7 @@
 import typer
 
 from holdfast.runtime.process import leave
-from holdfast.terminal import conversing, reviewing
+from holdfast.terminal import auditing, conversing, delivering, reviewing
 from holdfast.terminal.running import exit_code
 
 INTERRUPTED = 130
@@ -17,6 +17,8 @@ app = typer.Typer(
 )
 app.add_typer(conversing.app)
 app.add_typer(reviewing.app)
+app.add_typer(auditing.app, name="audit")
+app.add_typer(delivering.app)
 
 
 def main() -> None:

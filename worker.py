@@ -10,6 +10,7 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import unquote, urlsplit
 
 import asyncpg
 import typer
@@ -32,6 +33,7 @@ from holdfast.llm.providers import Chain, default_chain
 from holdfast.runtime.connection import (
     connect_temporal,
     require_database_url,
+    require_migration_url,
     require_search_attributes,
     resolve,
 )
@@ -40,8 +42,9 @@ from holdfast.runtime.process import leave
 from holdfast.runtime.settings import Settings, read_settings
 from holdfast.store.knowledge import load_articles
 from holdfast.store.llm_calls import prune_requests
-from holdfast.store.migrate import migrate, require_migrated
+from holdfast.store.migrate import CORE_SCHEMA, migrate, require_migrated
 from holdfast.store.pool import TRANSIENT_ERRORS, open_pool
+from holdfast.store.roles import grant_product_role, require_append_only_audit
 from holdfast.subgraphs.general import general
 from holdfast.subgraphs.knowledge import knowledge
 from holdfast.subgraphs.package import Package
@@ -99,6 +102,10 @@ async def open_services(settings: Settings, packages: Sequence[Package]) -> Asyn
         pool = await stack.enter_async_context(await open_pool(url, max_size=size))
         async with pool.acquire() as connection:
             await require_migrated(connection, _schemas(packages))
+            if settings.audit_unprotected:
+                _logger.warning("the audit log is not protected from the role of this worker")
+            else:
+                await require_append_only_audit(connection)
         reads = await stack.enter_async_context(await open_pool(url, read_only=True, max_size=size))
         verifier = await _verifier(settings)
         models = ModelClient(
@@ -180,8 +187,9 @@ def build_workers(
 
 async def prepare(settings: Settings, packages: Sequence[Package], tenant: str | None) -> None:
     """Migrate the database; with a tenant, load its articles and demonstration data as well."""
-    url = require_database_url(settings)
+    url = require_migration_url(settings)
     await migrate(url, _schemas(packages))
+    await _set_up_role(settings, url, packages)
     if tenant is None:
         return
     async with await open_pool(url, max_size=1) as pool, pool.acquire() as connection:
@@ -190,6 +198,20 @@ async def prepare(settings: Settings, packages: Sequence[Package], tenant: str |
                 await load_articles(connection, tenant, package.articles)
             if package.seed is not None:
                 await package.seed(connection, tenant)
+
+
+async def _set_up_role(settings: Settings, owner_url: str, packages: Sequence[Package]) -> None:
+    """Where the product has a role of its own, make it and grant it what it needs."""
+    product, owner = urlsplit(require_database_url(settings)), urlsplit(owner_url)
+    if product.username is None or product.username == owner.username:
+        return
+    async with await open_pool(owner_url, max_size=1) as pool, pool.acquire() as connection:
+        await grant_product_role(
+            connection,
+            role=unquote(product.username),
+            password=unquote(product.password) if product.password else None,
+            schemas=(CORE_SCHEMA, *_schemas(packages)),
+        )
 
 
 async def run(settings: Settings, role: Role) -> None:

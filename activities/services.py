@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from holdfast.authority.statements import Verifier
-
 from holdfast.llm.client import ModelClient
 from holdfast.store.pool import Connection, Pool
 from holdfast.subgraphs.registry import Registry

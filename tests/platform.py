@@ -23,7 +23,7 @@ from holdfast.client.views import SentMessage
 from holdfast.domain.approval import Decision
 from holdfast.domain.ids import workflow_id
 from holdfast.domain.limits import Limits
-from holdfast.runtime.connection import PLUGIN, connect_temporal
+from holdfast.runtime.connection import PLUGIN, connect_temporal, require_migration_url
 from holdfast.runtime.settings import Settings
 from holdfast.store.pool import open_pool
 from holdfast.subgraphs.registry import load_packages
@@ -233,7 +233,7 @@ async def open_platform(
         assert chosen.database_url is not None
         client = await stack.enter_async_context(HoldfastClient.connect(chosen, tenant=tenant))
         database = await stack.enter_async_context(
-            await open_pool(chosen.database_url.get_secret_value(), min_size=0, max_size=3)
+            await open_pool(require_migration_url(chosen), min_size=0, max_size=3)
         )
         platform = Platform(
             settings=chosen,

@@ -29,11 +29,15 @@ async def _keep(folder: Path) -> None:
                 "signing_key": keys.signing,
                 "temporal_address": stack.temporal_address,
                 "database_url": stack.database_url,
+                "migration_url": stack.migration_url,
                 "health_port": 0,
             }
         )
         await prepare(settings, load_packages(["shop:package", "tests.counter:package"]), None)
-        plain = settings.model_dump(mode="json") | {"database_url": stack.database_url}
+        plain = settings.model_dump(mode="json") | {
+            "database_url": stack.database_url,
+            "migration_url": stack.migration_url,
+        }
         written = folder / "ready.tmp"
         written.write_text(json.dumps(plain))
         written.rename(folder / "ready.json")

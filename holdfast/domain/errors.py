@@ -139,6 +139,12 @@ class InvalidEdit(Refused):
     code = "InvalidEdit"
 
 
+class AuditBroken(Refused):
+    """The audit log is not what was written: an entry was changed, removed or inserted."""
+
+    code = "AuditBroken"
+
+
 class ConfigurationError(HoldfastError):
     """Settings, a policy file or a brought package are wrong; the message says which and how."""
 

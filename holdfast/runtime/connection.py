@@ -43,6 +43,8 @@ async def resolve(settings: Settings) -> Settings:
             settings.temporal_namespace if settings.temporal_address else stack.namespace
         ),
         "database_url": settings.database_url or SecretStr(stack.database_url),
+        "migration_url": settings.migration_url
+        or (None if settings.database_url else SecretStr(stack.migration_url)),
         **await asyncio.to_thread(_development_keys, settings),
     }
     return settings.model_copy(update=found)
@@ -70,6 +72,13 @@ def require_database_url(settings: Settings) -> str:
             f"(none runs in {settings.data_dir})"
         )
     return settings.database_url.get_secret_value()
+
+
+def require_migration_url(settings: Settings) -> str:
+    """The address of Postgres for the owner of the tables; raises as `require_database_url`."""
+    if settings.migration_url is not None:
+        return settings.migration_url.get_secret_value()
+    return require_database_url(settings)
 
 
 async def connect_temporal(settings: Settings) -> Client:

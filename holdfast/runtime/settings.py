@@ -33,7 +33,11 @@ class Settings(BaseSettings):
     (`TEMPORAL_PROFILE`, `TEMPORAL_ADDRESS`, …) where there is one."""
     temporal_namespace: str = "default"
     database_url: SecretStr | None = None
-    """`postgresql://user:password@host:port/database`."""
+    """`postgresql://user:password@host:port/database`, of the role that the product runs as."""
+    migration_url: SecretStr | None = None
+    """The same for the owner of the tables, who migrates them; without it, `database_url`."""
+    audit_unprotected: bool = False
+    """Start also where the role of `database_url` could change the audit log."""
     data_dir: Path = Path(".holdfast")
     """Where the embedded Temporal and Postgres keep their data."""
     temporal_binary: Path | None = None
@@ -67,8 +71,17 @@ class Settings(BaseSettings):
     signing_key: Path | None = None
     """A private key (JWK) with which this client signs decisions for the reviewers that it names."""
 
+    notifications_dir: Path | None = None
+    """A folder of `{tenant}.yaml` that say who is told of approvals; `default.yaml` is for the tenants
+    without a file."""
+    smtp_url: SecretStr | None = None
+    """`smtp://user:password@host:587`, or `smtps://…` where TLS begins with the connection."""
+    delivery_hours: Annotated[float, Field(gt=0)] = 24.0
+    """How long a notification is tried before it is given up, and waits to be redriven."""
+
     concurrent_subgraphs: Annotated[int, Field(ge=1)] = 50
     concurrent_actions: Annotated[int, Field(ge=1)] = 50
+    concurrent_deliveries: Annotated[int, Field(ge=1)] = 50
     max_cached_workflows: Annotated[int, Field(ge=0)] = 1_000
     database_connections: Annotated[int, Field(ge=1)] = 20
     """The most connections of a worker's pool; the read-only pool has as many again."""

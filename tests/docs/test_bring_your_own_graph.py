@@ -78,9 +78,7 @@ def test_its_policy_decides_as_the_page_says(folder: Path) -> None:
     def verdict(to: str, insured: int) -> str:
         return policy.verdict(
             "redirect_parcel",
-            Circumstances(
-                args={"number": "PX-1001", "to": to}, facts={"insured_euros": insured}
-            ),
+            Circumstances(args={"number": "PX-1001", "to": to}, facts={"insured_euros": insured}),
         ).kind
 
     assert verdict("Elm Street 5", 100) == "allow"

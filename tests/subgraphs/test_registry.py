@@ -65,9 +65,7 @@ def test_a_policy_that_cannot_be_read_is_an_error_that_names_the_file(tmp_path: 
 
 def test_a_package_without_a_policy_needs_an_approval_for_everything() -> None:
     registry = Registry(builtin=(), packages=[replace(package, policy=None)])
-    verdict = registry.policy("acme", "add").verdict(
-        "add", Circumstances()
-    )
+    verdict = registry.policy("acme", "add").verdict("add", Circumstances())
     assert verdict.approve is not None
     assert verdict.approve.roles == ("support",)
 

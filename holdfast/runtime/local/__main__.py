@@ -44,6 +44,7 @@ async def _run_beside(stack: LocalStack, keys: DevelopmentKeys, command: list[st
         "HOLDFAST_TEMPORAL_NAMESPACE": stack.namespace,
         "HOLDFAST_TEMPORAL_UI_URL": stack.temporal_ui_url,
         "HOLDFAST_DATABASE_URL": stack.database_url,
+        "HOLDFAST_MIGRATION_URL": stack.migration_url,
         "HOLDFAST_REVIEWER_KEYS": str(keys.public),
         "HOLDFAST_SIGNING_KEY": str(keys.signing),
     }

@@ -31,12 +31,16 @@ _STATE_FILE = "stack.json"
 
 @dataclass(frozen=True, kw_only=True)
 class LocalStack:
-    """A running Temporal and Postgres. `temporal` and `postgres` are there only with the owner."""
+    """A running Temporal and Postgres. `temporal` and `postgres` are there only with the owner.
+
+    `database_url` is for the product's role, which migrating makes; `migration_url` is the owner's.
+    """
 
     temporal_address: str
     temporal_ui_url: str
     namespace: str
     database_url: str
+    migration_url: str
     owned: bool
     temporal: TemporalServer | None = None
     postgres: PostgresServer | None = None
@@ -51,6 +55,7 @@ class _State(BaseModel):
     temporal_ui_url: str
     namespace: str
     database_url: str
+    migration_url: str
 
 
 @asynccontextmanager
@@ -130,7 +135,7 @@ async def find_running_stack(data_dir: Path) -> LocalStack | None:
         return None
     all_answer = await asyncio.gather(
         temporal.answers(state.temporal_address, state.namespace),
-        postgres.answers(state.database_url),
+        postgres.answers(state.migration_url),
     )
     # Servers whose owner has just died answer until they have stopped.
     if not all(all_answer) or await asyncio.to_thread(_read_state, data_dir) != state:
@@ -140,6 +145,7 @@ async def find_running_stack(data_dir: Path) -> LocalStack | None:
         temporal_ui_url=state.temporal_ui_url,
         namespace=state.namespace,
         database_url=state.database_url,
+        migration_url=state.migration_url,
         owned=False,
     )
 
@@ -184,7 +190,8 @@ def _owned(temporal_server: TemporalServer, postgres_server: PostgresServer) -> 
         temporal_address=temporal_server.address,
         temporal_ui_url=temporal_server.ui_url,
         namespace=temporal_server.namespace,
-        database_url=postgres_server.database_url,
+        database_url=postgres_server.product_url,
+        migration_url=postgres_server.database_url,
         owned=True,
         temporal=temporal_server,
         postgres=postgres_server,
@@ -197,6 +204,7 @@ def _write_state(data_dir: Path, stack: LocalStack) -> None:
         temporal_ui_url=stack.temporal_ui_url,
         namespace=stack.namespace,
         database_url=stack.database_url,
+        migration_url=stack.migration_url,
     )
     draft = data_dir / f"{_STATE_FILE}.new"
     draft.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from holdfast.runtime.local.postgres.binaries import MAJOR_VERSION, PostgresBina
 from holdfast.runtime.local.process import Command, GuardedProcess, server_environment
 
 SUPERUSER = "holdfast"
+PRODUCT_ROLE = "holdfast_product"
 
 _OUTSIDE = "postgres-data-"
 _BELONGS_TO = "belongs-to"
@@ -22,10 +23,12 @@ _BELONGS_TO = "belongs-to"
 
 @dataclass(frozen=True)
 class Cluster:
-    """A data directory that may be opened by `account`, with the superuser's password."""
+    """A data directory that may be opened by `account`, with the passwords of the superuser and of
+    the role that the product runs as."""
 
     data: Path
     password: str
+    product_password: str
     account: Account | None
 
 
@@ -39,7 +42,7 @@ async def open_cluster(
     existing data as its owner, whom an ordinary start may have made somebody else. With
     `sync=False` the new files are not forced to disk. Raises `DataUnusable`.
     """
-    password = _password(home)
+    password = _password(home / "password")
     data = _data_directory(home, account)
     try:
         exists = (data / "PG_VERSION").exists()
@@ -52,7 +55,12 @@ async def open_cluster(
         await _create(home, data, binaries, password, account, sync=sync)
     _check_version(data)
     _remove_stale_pid_file(data)
-    return Cluster(data, password, None if account is None else owner_of(data))
+    return Cluster(
+        data,
+        password,
+        _password(home / "product-password"),
+        None if account is None else owner_of(data),
+    )
 
 
 def delete_cluster(home: Path) -> None:
@@ -63,12 +71,11 @@ def delete_cluster(home: Path) -> None:
     shutil.rmtree(home, ignore_errors=True)
 
 
-def _password(home: Path) -> str:
-    file = home / "password"
+def _password(file: Path) -> str:
     with suppress(FileNotFoundError):
         return file.read_text()
     password = secrets.token_hex(24)
-    draft = home / f"password.{os.getpid()}"
+    draft = file.with_name(f"{file.name}.{os.getpid()}")
     draft.touch(mode=0o600)
     draft.write_text(password)
     draft.replace(file)

@@ -13,7 +13,7 @@ from holdfast.runtime.local.data_lock import data_lock
 from holdfast.runtime.local.errors import ServerNotRunning, ServerStartFailed
 from holdfast.runtime.local.ports import HOST, is_free, remembered_ports
 from holdfast.runtime.local.postgres.binaries import PostgresBinaries, find_binaries
-from holdfast.runtime.local.postgres.cluster import SUPERUSER, Cluster, open_cluster
+from holdfast.runtime.local.postgres.cluster import PRODUCT_ROLE, SUPERUSER, Cluster, open_cluster
 from holdfast.runtime.local.process import Command, GuardedProcess, server_environment
 
 DATABASE = "holdfast"
@@ -62,13 +62,25 @@ class PostgresServer:
 
     @property
     def database_url(self) -> str:
-        """The URL of the database `holdfast`, with the password in it."""
+        """The URL of the database `holdfast` for its owner, with the password in it."""
         return self.url(DATABASE)
 
+    @property
+    def product_url(self) -> str:
+        """The same for the role that the product runs as, which migrating makes."""
+        cluster = self._existing_cluster()
+        return (
+            f"postgresql://{PRODUCT_ROLE}:{cluster.product_password}@{HOST}:{self._port}/{DATABASE}"
+        )
+
     def url(self, database: str) -> str:
+        password = self._existing_cluster().password
+        return f"postgresql://{SUPERUSER}:{password}@{HOST}:{self._port}/{database}"
+
+    def _existing_cluster(self) -> Cluster:
         if self._cluster is None:
             raise ServerNotRunning("Postgres has no address before its first `start()`.")
-        return f"postgresql://{SUPERUSER}:{self._cluster.password}@{HOST}:{self._port}/{database}"
+        return self._cluster
 
     @property
     def running(self) -> bool:

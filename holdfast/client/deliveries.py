@@ -1,0 +1,65 @@
+"""What operators do about notifications: see what became of them, and send those again that were given up."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from temporalio.client import Client
+
+from holdfast.client.delivery import deliver
+from holdfast.client.records import Records
+from holdfast.client.requests import REQUEST_SECONDS
+from holdfast.domain.errors import InvalidRequest
+from holdfast.domain.notifications import DeliveryState
+from holdfast.notifications.batches import send_batch
+from holdfast.store import deliveries
+from holdfast.store.deliveries import DeliveryRecord
+
+
+class Notifying:
+    """The part of `HoldfastClient` that is about notifications."""
+
+    tenant: str
+    _temporal: Client
+    _task_queue: str
+    _records: Records
+
+    async def deliveries(
+        self, *, state: DeliveryState | None = None, limit: int = 100
+    ) -> list[DeliveryRecord]:
+        """At most `limit` notifications of approvals, the newest first; in `state` (None: in any).
+
+        A `dead` one was given up, since its receiver took nothing for a day, say.
+        """
+        async with self._records.connection() as connection:
+            return await deliveries.list_deliveries(
+                connection, self.tenant, state=state, limit=limit
+            )
+
+    async def redrive(
+        self, ids: Sequence[str], *, timeout: float | None = REQUEST_SECONDS
+    ) -> list[str]:
+        """Send dead deliveries again, under their old ids, all of them or none; their ids.
+
+        Where Temporal does not answer, they are sent within an hour, by the workers' sweep.
+
+        Raises:
+            DeliveryNotFound, DeliveryNotDead, InvalidRequest.
+        """
+        if not ids:
+            raise InvalidRequest("name the deliveries that are to be sent again")
+        return await self._redrive(list(ids), timeout)
+
+    async def redrive_all(self, *, timeout: float | None = REQUEST_SECONDS) -> list[str]:
+        """Send every dead delivery of the tenant again; their ids."""
+        return await self._redrive(None, timeout)
+
+    async def _redrive(self, ids: list[str] | None, timeout: float | None) -> list[str]:
+        async with self._records.connection() as connection, connection.transaction():
+            batches = await deliveries.revive(connection, self.tenant, ids)
+        for batch in batches:
+            await deliver(
+                partial(send_batch, self._temporal, self._task_queue, batch),
+                what=f"the start of batch {batch.batch}",
+                timeout=timeout,
+            )
+        return sorted(one for batch in batches for one in batch.deliveries)

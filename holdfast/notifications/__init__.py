@@ -1,0 +1,1 @@
+"""Notifications of approvals to the outside: signed webhooks and e-mail."""

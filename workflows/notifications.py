@@ -1,0 +1,108 @@
+"""Sends notifications apart from the conversation that they are about, which never waits for them."""
+
+import asyncio
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import (
+    Priority,
+    RetryPolicy,
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.workflow import ParentClosePolicy
+
+with workflow.unsafe.imports_passed_through():
+    from holdfast.domain import wire
+    from holdfast.domain.notifications import (
+        NotificationStart,
+        SendReport,
+        SendRequest,
+        notification_workflow_id,
+    )
+
+_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(minutes=10),
+)
+"""Without an end: the activity itself gives a delivery up, and says so in its row."""
+
+_ATTEMPT_TIMEOUT = timedelta(seconds=30)
+_HEARTBEAT_TIMEOUT = timedelta(seconds=5)
+_WORKFLOW_TASK_TIMEOUT = timedelta(seconds=4)
+_TENANT = SearchAttributeKey.for_keyword("HoldfastTenant")
+
+
+@workflow.defn(name=wire.NOTIFICATION_WORKFLOW)
+class NotificationWorkflow:
+    """Sends deliveries at the same time, each until it is delivered or given up.
+
+    It ends when none is left. More of them may come by `send_also`, which wakes a workflow that is
+    started for them alone, too.
+    """
+
+    @workflow.init
+    def __init__(self, start: NotificationStart) -> None:
+        self._start = start
+        self._sending: dict[str, asyncio.Task[None]] = {}
+        self._asked: set[str] = set()
+        self._begun = False
+
+    @workflow.run
+    async def run(self, start: NotificationStart) -> None:
+        self.send_also(list(start.deliveries))
+        await workflow.wait_condition(lambda: self._begun and not self._sending)
+
+    @workflow.signal(name=wire.SEND_ALSO)
+    def send_also(self, deliveries: list[str]) -> None:
+        """Send these, too; one that is being sent is looked at again afterwards, since it may have
+        been given up and redriven meanwhile."""
+        for delivery in deliveries:
+            self._begun = True
+            self._asked.add(delivery)
+            if delivery not in self._sending:
+                self._sending[delivery] = asyncio.create_task(self._send(delivery))
+
+    async def _send(self, delivery: str) -> None:
+        try:
+            while delivery in self._asked:
+                self._asked.remove(delivery)
+                await workflow.execute_activity(
+                    wire.SEND_DELIVERY,
+                    SendRequest(tenant=self._start.tenant, delivery=delivery),
+                    result_type=SendReport,
+                    task_queue=wire.notifications_queue(self._start.task_queue),
+                    start_to_close_timeout=_ATTEMPT_TIMEOUT,
+                    heartbeat_timeout=_HEARTBEAT_TIMEOUT,
+                    retry_policy=_RETRY,
+                    summary=f"Send {delivery}",
+                    priority=Priority(fairness_key=self._start.tenant),
+                )
+        finally:
+            del self._sending[delivery]
+
+
+async def start_notifications(start: NotificationStart) -> None:
+    """From a conversation's workflow: have its deliveries sent by a workflow that outlives it.
+
+    Returns when that is started; one that runs already, after a reset say, is left to it.
+    """
+    if not start.deliveries:
+        return
+    try:
+        await workflow.start_child_workflow(
+            wire.NOTIFICATION_WORKFLOW,
+            start,
+            id=notification_workflow_id(start.tenant, start.conversation, start.deliveries[0]),
+            task_queue=wire.workflows_queue(start.task_queue),
+            task_timeout=_WORKFLOW_TASK_TIMEOUT,
+            parent_close_policy=ParentClosePolicy.ABANDON,
+            search_attributes=TypedSearchAttributes([SearchAttributePair(_TENANT, start.tenant)]),
+            static_summary=f"Notifications of conversation {start.conversation}",
+            priority=Priority(fairness_key=start.tenant),
+        )
+    except WorkflowAlreadyStartedError:
+        workflow.logger.info("the deliveries of %s are being sent already", start.deliveries[0])
