@@ -48,7 +48,9 @@ async def _start_servers(stack: AsyncExitStack) -> Settings:
         {
             "temporal_address": temporal.address,
             "temporal_namespace": temporal.namespace,
-            "database_url": postgres.database_url,
+            "database_url": postgres.product_url,
+            "migration_url": postgres.database_url,
+            "unsigned_decisions": True,
             "health_port": 0,
         }
     )

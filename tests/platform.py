@@ -23,7 +23,12 @@ from holdfast.client.views import SentMessage
 from holdfast.domain.approval import Decision
 from holdfast.domain.ids import workflow_id
 from holdfast.domain.limits import Limits
-from holdfast.runtime.connection import PLUGIN, connect_temporal, require_migration_url
+from holdfast.runtime.connection import (
+    PLUGIN,
+    connect_temporal,
+    require_database_url,
+    require_migration_url,
+)
 from holdfast.runtime.settings import Settings
 from holdfast.store.pool import open_pool
 from holdfast.subgraphs.registry import load_packages
@@ -230,7 +235,6 @@ async def open_platform(
                 **overrides,
             }
         )
-        assert chosen.database_url is not None
         client = await stack.enter_async_context(HoldfastClient.connect(chosen, tenant=tenant))
         database = await stack.enter_async_context(
             await open_pool(require_migration_url(chosen), min_size=0, max_size=3)
@@ -259,13 +263,12 @@ async def open_platform(
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    assert settings.database_url is not None
     assert settings.temporal_address is not None
     return {
         "HOLDFAST_REVIEWER_KEYS": settings.reviewer_keys or "",
         "HOLDFAST_SIGNING_KEY": str(settings.signing_key or ""),
         "HOLDFAST_TEMPORAL_ADDRESS": settings.temporal_address,
-        "HOLDFAST_DATABASE_URL": settings.database_url.get_secret_value(),
+        "HOLDFAST_DATABASE_URL": require_database_url(settings),
         "HOLDFAST_TASK_QUEUE": settings.task_queue,
         "HOLDFAST_PACKAGES": json.dumps(settings.packages),
         "HOLDFAST_MODELS": json.dumps(settings.models),

@@ -12,7 +12,9 @@ until temporal operator search-attribute create -n "$TEMPORAL_NAMESPACE" \
   --name HoldfastTenant --type Keyword \
   --name HoldfastStatus --type Keyword \
   --name HoldfastAgent --type Keyword \
-  --name HoldfastPriority --type Keyword; do
+  --name HoldfastPriority --type Keyword \
+  --name HoldfastApprovalRoles --type KeywordList \
+  --name HoldfastApprovalDue --type Datetime; do
   tries=$((tries + 1))
   test "$tries" -lt 30 || exit 1
   sleep 1

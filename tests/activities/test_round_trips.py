@@ -38,7 +38,10 @@ async def counted(
     """A platform on a Postgres that writes down every statement, and how to read it."""
     async with temporary_postgres(options=LOGGING) as postgres:
         settings = stack_settings.model_copy(
-            update={"database_url": SecretStr(postgres.database_url)}
+            update={
+                "database_url": SecretStr(postgres.product_url),
+                "migration_url": SecretStr(postgres.database_url),
+            }
         )
         await prepare(settings, load_packages(PACKAGES), None)
         reader = await asyncpg.connect(postgres.database_url)

@@ -115,9 +115,14 @@ def test_its_settings_are_those_of_the_code(
 
 
 def test_passwords_come_from_the_environment() -> None:
-    services = read_compose(POSTGRES_PASSWORD="one", TEMPORAL_POSTGRES_PASSWORD="two")
+    services = read_compose(
+        POSTGRES_PASSWORD="one", TEMPORAL_POSTGRES_PASSWORD="two", PRODUCT_PASSWORD="three"
+    )
     database = services["postgres"]["environment"]
-    url = urlsplit(services["worker"]["environment"]["HOLDFAST_DATABASE_URL"])
+    product = urlsplit(services["worker"]["environment"]["HOLDFAST_DATABASE_URL"])
+    assert (product.username, product.password) == ("holdfast_product", "three")
+    assert "HOLDFAST_MIGRATION_URL" not in services["worker"]["environment"]
+    url = urlsplit(services["migrate"]["environment"]["HOLDFAST_MIGRATION_URL"])
     assert (url.username, url.password) == (database["POSTGRES_USER"], "one")
     assert (url.hostname, url.path) == ("postgres", f"/{database['POSTGRES_DB']}")
     assert database["POSTGRES_PASSWORD"] == "one"

@@ -8,19 +8,22 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from holdfast.runtime.connection import require_database_url, require_migration_url
 from holdfast.runtime.settings import Settings
 
 
 def environment_of(settings: Settings, task_queue: str) -> dict[str, str]:
     """What a shell has in which a stack was named, with the offline model."""
-    assert settings.database_url is not None
     inherited = {name: value for name, value in os.environ.items() if name != "OPENAI_API_KEY"}
     return {
         **inherited,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "COLUMNS": "80",
         "HOLDFAST_TEMPORAL_ADDRESS": str(settings.temporal_address),
-        "HOLDFAST_DATABASE_URL": settings.database_url.get_secret_value(),
+        "HOLDFAST_DATABASE_URL": require_database_url(settings),
+        "HOLDFAST_MIGRATION_URL": require_migration_url(settings),
+        "HOLDFAST_REVIEWER_KEYS": settings.reviewer_keys or "",
+        "HOLDFAST_SIGNING_KEY": str(settings.signing_key or ""),
         "HOLDFAST_TASK_QUEUE": task_queue,
         "HOLDFAST_HEALTH_PORT": "0",
         "HOLDFAST_DATABASE_CONNECTIONS": "5",

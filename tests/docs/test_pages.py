@@ -12,6 +12,7 @@ from holdfast.domain import wire
 from holdfast.domain.limits import Limits
 from holdfast.domain.policy import load_policy
 from holdfast.llm.providers import Chain
+from holdfast.runtime.connection import require_database_url
 from holdfast.runtime.settings import Settings
 from tests.docs.blocks import PAGES, ROOT, Block, all_blocks
 from tests.docs.commands import (
@@ -127,8 +128,7 @@ def test_policies_and_provider_chains_load() -> None:
 
 @pytest.mark.parametrize("block", all_blocks("sql"), ids=str)
 async def test_queries_run(block: Block, stack_settings: Settings) -> None:
-    assert stack_settings.database_url is not None
-    connection = await asyncpg.connect(stack_settings.database_url.get_secret_value())
+    connection = await asyncpg.connect(require_database_url(stack_settings))
     try:
         for query in block.text.split(";"):
             if query.strip():
@@ -141,8 +141,7 @@ async def test_the_architecture_page_names_every_table_and_every_handler(
     stack_settings: Settings,
 ) -> None:
     page = (ROOT / "docs" / "architecture.md").read_text()
-    assert stack_settings.database_url is not None
-    connection = await asyncpg.connect(stack_settings.database_url.get_secret_value())
+    connection = await asyncpg.connect(require_database_url(stack_settings))
     try:
         tables = await connection.fetch(
             "select tablename from pg_tables where schemaname = 'holdfast'"

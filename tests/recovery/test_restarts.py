@@ -30,6 +30,8 @@ async def own_platform(own_stack: LocalStack, tenant: str) -> AsyncIterator[Plat
         {
             "temporal_address": own_stack.temporal_address,
             "database_url": own_stack.database_url,
+            "migration_url": own_stack.migration_url,
+            "unsigned_decisions": True,
             "health_port": 0,
         }
     )

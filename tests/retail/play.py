@@ -21,6 +21,7 @@ import asyncpg
 from pydantic import SecretStr
 
 from holdfast.client import HoldfastClient
+from holdfast.runtime.connection import require_database_url, require_migration_url
 from holdfast.runtime.settings import Settings
 from holdfast.subgraphs.registry import load_packages
 from shop.dataset import dump_dataset, load_dataset
@@ -165,15 +166,20 @@ async def open_retail(settings: Settings, form: Form) -> AsyncIterator[Retail]:
 @asynccontextmanager
 async def _new_database(settings: Settings) -> AsyncIterator[Settings]:
     """The same settings with a new database, which is dropped in the end."""
-    assert settings.database_url is not None
-    server = settings.database_url.get_secret_value()
+    server = require_migration_url(settings)
+    product = require_database_url(settings)
     name = f"retail_{uuid4().hex}"
     administrator = await asyncpg.connect(server)
     try:
         await administrator.execute(f"create database {name}")
-        url = SecretStr(f"{server.rpartition('/')[0]}/{name}")
+        urls = {"database_url": product, "migration_url": server}
         try:
-            yield settings.model_copy(update={"database_url": url})
+            yield settings.model_copy(
+                update={
+                    setting: SecretStr(f"{url.rpartition('/')[0]}/{name}")
+                    for setting, url in urls.items()
+                }
+            )
         finally:
             await administrator.execute(f"drop database {name} with (force)")
     finally:

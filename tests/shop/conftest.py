@@ -9,6 +9,7 @@ import pytest
 from pytest_asyncio import fixture as async_fixture
 
 from holdfast import Connection
+from holdfast.runtime.connection import require_migration_url
 from holdfast.runtime.settings import Settings
 from holdfast.store.migrate import migrate
 from holdfast.store.pool import open_pool
@@ -21,8 +22,7 @@ from tests.shop.acting import DEMO, MIGRATIONS, TAU2
 @pytest.fixture(scope="session")
 def shop_url(stack_settings: Settings) -> Iterator[str]:
     """A database of this test process's own, in the shared server."""
-    assert stack_settings.database_url
-    server = stack_settings.database_url.get_secret_value()
+    server = require_migration_url(stack_settings)
     name = f"shop_{uuid4().hex}"
     url = f"{server.rpartition('/')[0]}/{name}"
     asyncio.run(_administer(server, f"create database {name}"))

@@ -11,6 +11,7 @@ from holdfast.llm.hints import Hints
 from holdfast.llm.model import standalone_model
 from holdfast.llm.offline import OfflineTransport
 from holdfast.llm.providers import Chain
+from holdfast.runtime.connection import require_migration_url
 from holdfast.runtime.settings import Settings
 from holdfast.store.pool import Connection, Pool, open_pool
 from tests.subgraphs.asking import Asker
@@ -48,8 +49,7 @@ async def asker() -> AsyncIterator[Asker]:
 @pytest.fixture
 def database_url(stack_settings: Settings) -> str:
     """The migrated database that all tests share, a tenant for each."""
-    assert stack_settings.database_url is not None
-    return stack_settings.database_url.get_secret_value()
+    return require_migration_url(stack_settings)
 
 
 @async_fixture

@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 from sqlalchemy.engine import make_url
 
+from holdfast.runtime.connection import require_migration_url
 from holdfast.runtime.settings import Settings
 from tests.platform import Platform, open_platform
 
@@ -20,8 +21,7 @@ async def remote(stack_settings: Settings, tenant: str) -> AsyncIterator[Platfor
 @pytest.fixture
 async def empty_database(stack_settings: Settings, tenant: str) -> AsyncIterator[str]:
     """The URL of a database with nothing in it."""
-    assert stack_settings.database_url is not None
-    shared = stack_settings.database_url.get_secret_value()
+    shared = require_migration_url(stack_settings)
     connection = await asyncpg.connect(shared)
     await connection.execute(f'create database "{tenant}"')
     yield make_url(shared).set(database=tenant).render_as_string(hide_password=False)

@@ -44,7 +44,8 @@ async def test_a_worker_without_postgres_lives_but_is_not_ready(
     ):
         environment = {
             **remote.environment,
-            "HOLDFAST_DATABASE_URL": postgres.database_url,
+            "HOLDFAST_DATABASE_URL": postgres.product_url,
+            "HOLDFAST_MIGRATION_URL": postgres.database_url,
             "HOLDFAST_HEALTH_PORT": str(port),
         }
         assert (await worker(environment, "--migrate")).code == 0

@@ -48,7 +48,7 @@ async def test_a_broken_policy_file_is_refused_by_name_and_place(
 ) -> None:
     (tmp_path / "acme.yaml").write_text("name: acme\nversion: 1\nactions: {add: perhaps}\n")
     ended = await worker({**remote.environment, "HOLDFAST_POLICY_DIR": str(tmp_path)})
-    assert_refused(ended, naming="acme.yaml is not a policy: actions.add.0")
+    assert_refused(ended, naming="acme.yaml:3: actions.add[0]: ")
 
 
 async def test_a_namespace_without_the_search_attributes_is_refused_with_the_command_that_adds_them(

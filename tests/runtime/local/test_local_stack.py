@@ -29,7 +29,7 @@ STARTER = """
     async def main():
         async with local_stack(Path(sys.argv[1]), search_attributes={}) as stack:
             print(json.dumps({
-                "address": stack.temporal_address, "url": stack.database_url, "owned": stack.owned
+                "address": stack.temporal_address, "url": stack.migration_url, "owned": stack.owned
             }), flush=True)
             await asyncio.to_thread(sys.stdin.readline)
 
@@ -107,7 +107,7 @@ async def test_a_second_user_shares_it_and_brings_search_attributes(data_dir: Pa
             assert not shared.owned
         client = await Client.connect(stack.temporal_address)
         await client.list_workflows("First = 'x' AND Second = 'x'").fetch_next_page()
-        connection = await asyncpg.connect(stack.database_url)
+        connection = await asyncpg.connect(stack.migration_url)
         assert await connection.fetchval("SELECT 1") == 1
         await connection.close()
 
@@ -136,12 +136,12 @@ async def test_nothing_outlives_a_killed_owner_and_the_next_start_has_its_data(
         # At once, while the old servers are still stopping.
         async with local_stack(data_dir, search_attributes={}, postgres_options=FAST) as stack:
             assert stack.owned
-            assert (stack.temporal_address, stack.database_url) == (
+            assert (stack.temporal_address, stack.migration_url) == (
                 before["address"],
                 before["url"],
             )
             assert await all_gone(processes)
-            connection = await asyncpg.connect(stack.database_url)
+            connection = await asyncpg.connect(stack.migration_url)
             assert await connection.fetchval("SELECT answer FROM kept") == 42
             await connection.close()
             client = await Client.connect(stack.temporal_address)
