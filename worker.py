@@ -1,15 +1,16 @@
-"""Runs workers: `python worker.py --role all|workflows|subgraphs|actions`."""
+"""Runs workers: `python worker.py --role all|workflows|subgraphs|actions|notifications`."""
 
 import asyncio
 import contextlib
 import logging
+import os
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
 import asyncpg
@@ -21,6 +22,7 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from activities.actions import ActionActivities
 from activities.approvals import ApprovalActivities
 from activities.conversations import ConversationActivities
+from activities.notifications import NotificationActivities
 from activities.services import Services
 from activities.subgraphs import SubgraphActivities
 from holdfast.authority.keys import VerificationKeys
@@ -30,6 +32,9 @@ from holdfast.domain.errors import ConfigurationError, HoldfastError, Unavailabl
 from holdfast.llm.client import ModelClient
 from holdfast.llm.offline.transport import OfflineTransport
 from holdfast.llm.providers import Chain, default_chain
+from holdfast.notifications.batches import keep_sweeping
+from holdfast.notifications.loading import load_notifications
+from holdfast.notifications.webhook import WebhookSender
 from holdfast.runtime.connection import (
     connect_temporal,
     require_database_url,
@@ -51,6 +56,7 @@ from holdfast.subgraphs.package import Package
 from holdfast.subgraphs.registry import Registry, load_packages, load_policies
 from holdfast.subgraphs.triage import triage
 from workflows.conversation import ConversationWorkflow
+from workflows.notifications import NotificationWorkflow
 
 _logger = logging.getLogger("holdfast.worker")
 
@@ -72,6 +78,7 @@ class Role(StrEnum):
     WORKFLOWS = "workflows"
     SUBGRAPHS = "subgraphs"
     ACTIONS = "actions"
+    NOTIFICATIONS = "notifications"
 
 
 class LogLevel(StrEnum):
@@ -108,6 +115,13 @@ async def open_services(settings: Settings, packages: Sequence[Package]) -> Asyn
                 await require_append_only_audit(connection)
         reads = await stack.enter_async_context(await open_pool(url, read_only=True, max_size=size))
         verifier = await _verifier(settings)
+        notifications = load_notifications(
+            settings.notifications_dir,
+            smtp_url=settings.smtp_url,
+            patience=timedelta(hours=settings.delivery_hours),
+            environment=os.environ,
+        )
+        webhooks = await stack.enter_async_context(WebhookSender())
         models = ModelClient(
             _chain(settings),
             offline_transport=OfflineTransport([package.hints for package in packages]),
@@ -119,6 +133,8 @@ async def open_services(settings: Settings, packages: Sequence[Package]) -> Asyn
             models=models,
             registry=registry,
             verifier=verifier,
+            notifications=notifications,
+            webhooks=webhooks,
             keep_requests=settings.keep_model_requests,
         )
 
@@ -133,13 +149,27 @@ def build_workers(
     records = ConversationActivities(services)
     approvals = ApprovalActivities(services)
     actions = ActionActivities(services)
+    notifications = NotificationActivities(services.pool, services.notifications, services.webhooks)
+
+    def serving(task_queue: str, concurrent: int, *activities: Callable[..., Any]) -> Worker:
+        return Worker(
+            client,
+            task_queue=task_queue,
+            activities=activities,
+            max_concurrent_activities=concurrent,
+            max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
+            default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
+            graceful_shutdown_timeout=grace,
+            activity_task_poller_behavior=_POLLERS,
+        )
+
     workers: list[Worker] = []
     if role in (Role.ALL, Role.WORKFLOWS):
         workers.append(
             Worker(
                 client,
                 task_queue=wire.workflows_queue(queue),
-                workflows=[ConversationWorkflow],
+                workflows=[ConversationWorkflow, NotificationWorkflow],
                 max_cached_workflows=settings.max_cached_workflows,
                 sticky_queue_schedule_to_start_timeout=_STICKY_TIMEOUT,
                 workflow_task_poller_behavior=_POLLERS,
@@ -147,39 +177,36 @@ def build_workers(
         )
     if role in (Role.ALL, Role.SUBGRAPHS):
         workers.append(
-            Worker(
-                client,
-                task_queue=wire.subgraphs_queue(queue),
-                activities=[
-                    steps.run_subgraph,
-                    records.open_conversation,
-                    records.recall_turn,
-                    records.end_turn,
-                    records.record_human_turn,
-                    records.record_takeover,
-                    records.close_conversation,
-                    approvals.decide_approval,
-                    approvals.record_refusal,
-                    approvals.record_alarm,
-                ],
-                max_concurrent_activities=settings.concurrent_subgraphs,
-                max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
-                default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
-                graceful_shutdown_timeout=grace,
-                activity_task_poller_behavior=_POLLERS,
+            serving(
+                wire.subgraphs_queue(queue),
+                settings.concurrent_subgraphs,
+                steps.run_subgraph,
+                records.open_conversation,
+                records.recall_turn,
+                records.end_turn,
+                records.record_human_turn,
+                records.record_takeover,
+                records.close_conversation,
+                approvals.decide_approval,
+                approvals.record_refusal,
+                approvals.record_alarm,
             )
         )
     if role in (Role.ALL, Role.ACTIONS):
         workers.append(
-            Worker(
-                client,
-                task_queue=wire.actions_queue(queue),
-                activities=[actions.execute_action, actions.compensate_action],
-                max_concurrent_activities=settings.concurrent_actions,
-                max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
-                default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
-                graceful_shutdown_timeout=grace,
-                activity_task_poller_behavior=_POLLERS,
+            serving(
+                wire.actions_queue(queue),
+                settings.concurrent_actions,
+                actions.execute_action,
+                actions.compensate_action,
+            )
+        )
+    if role in (Role.ALL, Role.NOTIFICATIONS):
+        workers.append(
+            serving(
+                wire.notifications_queue(queue),
+                settings.concurrent_deliveries,
+                notifications.send_delivery,
             )
         )
     return workers
@@ -234,6 +261,9 @@ async def run(settings: Settings, role: Role) -> None:
                 await stack.enter_async_context(worker)
             pruning = asyncio.create_task(_prune_requests(services, settings))
             stack.callback(pruning.cancel)
+            if role in (Role.ALL, Role.NOTIFICATIONS):
+                sweeping = keep_sweeping(client, services.pool, settings.task_queue)
+                stack.callback(asyncio.create_task(sweeping).cancel)
             if settings.health_port:
                 await stack.enter_async_context(_health(settings, client, services, workers))
             agents = ", ".join(card.name for card in services.registry.agents())

@@ -21,6 +21,7 @@ from holdfast.domain.steps import (
     DecisionRequest,
     RefusalRequest,
 )
+from holdfast.notifications.outbox import enqueue_alarm, enqueue_decision
 from holdfast.store.actions import replace_action, set_open_actions
 from holdfast.store.approvals import (
     lock_approval,
@@ -105,7 +106,14 @@ class ApprovalActivities:
                 audit=_audit_kind(approval, alarm),
                 data={"roles": list(approval.roles)},
             )
-            return AlarmOutcome()
+            deliveries = await enqueue_alarm(
+                connection,
+                self._services.notifications,
+                tenant=request.tenant,
+                approval=approval,
+                alarm=alarm,
+            )
+            return AlarmOutcome(deliveries=deliveries)
 
     async def _take(self, request: DecisionRequest) -> DecisionOutcome:
         decision = request.decision
@@ -134,7 +142,14 @@ class ApprovalActivities:
                 audit=f"decision_{decision.kind}",
                 data=_said(decision),
             )
-            return DecisionOutcome(approval=approval)
+            deliveries = await enqueue_decision(
+                connection,
+                self._services.notifications,
+                tenant=request.tenant,
+                approval=approval,
+                decision=decision,
+            )
+            return DecisionOutcome(approval=approval, deliveries=deliveries)
 
     async def _edit(self, connection: Connection, request: DecisionRequest) -> Edit:
         """Put edited arguments in the place of what was proposed; what policy says they need.

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from holdfast.authority.statements import Verifier
 from holdfast.llm.client import ModelClient
+from holdfast.notifications.config import Notifications
+from holdfast.notifications.webhook import WebhookSender
 from holdfast.store.pool import Connection, Pool
 from holdfast.subgraphs.registry import Registry
 
@@ -15,6 +17,7 @@ class Services:
     """The worker's connections and registry.
 
     `reads` is a pool on which Postgres refuses writes; `verifier` knows the reviewers' keys;
+    `notifications` says who is told of approvals;
     `keep_requests` keeps whole model requests
     in the ledger.
     """
@@ -24,6 +27,8 @@ class Services:
     models: ModelClient
     registry: Registry
     verifier: Verifier
+    notifications: Notifications
+    webhooks: WebhookSender
     keep_requests: bool = False
 
 

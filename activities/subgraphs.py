@@ -32,6 +32,7 @@ from holdfast.domain.steps import (
 )
 from holdfast.llm.ledger import StepLedger
 from holdfast.llm.model import LedgeredModel
+from holdfast.notifications.outbox import enqueue_request
 from holdfast.store.audit import append_audit
 from holdfast.store.faults import reach
 from holdfast.store.llm_calls import CallScope, recorded_call
@@ -237,7 +238,17 @@ class SubgraphActivities:
                 ],
             },
         )
-        return commit
+        deliveries = await enqueue_request(
+            connection,
+            self._services.notifications,
+            tenant=request.tenant,
+            conversation=request.conversation,
+            asked=asked,
+            actions=commit.actions,
+        )
+        return commit.model_copy(
+            update={"outcome": {**commit.outcome, "deliveries": list(deliveries)}}
+        )
 
     def _route(self, request: StepRequest, route: Route) -> StepCommit:
         self._require_agent(request, route.agent)

@@ -7,11 +7,14 @@ from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityHandle
 
+from workflows.notifications import start_notifications
+
 with workflow.unsafe.imports_passed_through():
     from pydantic import BaseModel
 
     from holdfast.domain import wire
     from holdfast.domain.conversation import ConversationStart, TurnResult
+    from holdfast.domain.notifications import NotificationStart
     from holdfast.domain.outcomes import PRIORITY_LEVELS, PriorityName
     from holdfast.domain.steps import (
         ActionReport,
@@ -49,6 +52,8 @@ class Calls:
         self._subgraphs = wire.subgraphs_queue(start.task_queue)
         self._actions = wire.actions_queue(start.task_queue)
         self._tenant = start.tenant
+        self._conversation = start.conversation
+        self._task_queue = start.task_queue
         self.priority: PriorityName = "normal"
 
     def step(self, request: StepRequest) -> ActivityHandle[Any]:
@@ -120,7 +125,15 @@ class Calls:
         await self._record(wire.CLOSE_CONVERSATION, request, type(None), "Close the conversation")
 
     async def notify(self, deliveries: tuple[str, ...]) -> None:
-        """Have notifications sent that were written down."""
+        """Have notifications sent that were written down; conversations don't wait for that."""
+        await start_notifications(
+            NotificationStart(
+                tenant=self._tenant,
+                conversation=self._conversation,
+                task_queue=self._task_queue,
+                deliveries=deliveries,
+            )
+        )
 
     async def _act(self, name: str, request: ActionRequest, verb: str) -> ActionReport:
         report: ActionReport = await workflow.execute_activity(

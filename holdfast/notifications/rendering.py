@@ -88,7 +88,7 @@ def _time(at: datetime) -> str:
 def _line(text: str) -> str:
     """A value on one line, so that no text of a customer looks like another line of ours, without
     control characters or those that change the direction of writing."""
-    spaced = text
+    spaced = " ".join(text.split())
     return _cut("".join(one for one in spaced if one.isprintable()), _VALUE_CHARACTERS)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -101,31 +101,35 @@ class Office:
 
     @asynccontextmanager
     async def working(
-        self, notifications: Notifications | None, *, timeout: float = 5.0
+        self, notifications: Notifications, *, timeout: float = 5.0
     ) -> AsyncIterator[None]:
-        """Workers on the office's queues, which send by this configuration; without one, none
-        that send."""
-        queue = self.settings.task_queue
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(
-                Worker(
-                    self.temporal,
-                    task_queue=wire.workflows_queue(queue),
-                    workflows=[NotificationWorkflow, Parent],
-                )
-            )
-            if notifications is not None:
-                sender = await stack.enter_async_context(WebhookSender(timeout=timeout))
-                activities = NotificationActivities(self.pool, notifications, sender)
-                await stack.enter_async_context(
-                    Worker(
-                        self.temporal,
-                        task_queue=wire.notifications_queue(queue),
-                        activities=[activities.send_delivery],
-                        graceful_shutdown_timeout=timedelta(seconds=1),
-                    )
-                )
+        """Workers on both of the office's queues."""
+        async with self.deciding(), self.delivering(notifications, timeout=timeout):
             yield
+
+    def deciding(self) -> Worker:
+        """A worker for the workflows alone."""
+        return Worker(
+            self.temporal,
+            task_queue=wire.workflows_queue(self.settings.task_queue),
+            workflows=[NotificationWorkflow, Parent],
+            sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
+        )
+
+    @asynccontextmanager
+    async def delivering(
+        self, notifications: Notifications, *, timeout: float = 5.0
+    ) -> AsyncIterator[None]:
+        """A worker that sends by this configuration."""
+        async with WebhookSender(timeout=timeout) as sender:
+            activities = NotificationActivities(self.pool, notifications, sender)
+            async with Worker(
+                self.temporal,
+                task_queue=wire.notifications_queue(self.settings.task_queue),
+                activities=[activities.send_delivery],
+                graceful_shutdown_timeout=timedelta(seconds=1),
+            ):
+                yield
 
     async def sender_process(self, url: str, **environment: str) -> asyncio.subprocess.Process:
         """A process that sends webhooks to `url`."""

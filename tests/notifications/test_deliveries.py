@@ -171,6 +171,29 @@ async def test_a_redriven_delivery_is_sent_by_its_batch_where_that_still_runs(
     await office.replay(handle)
 
 
+async def test_a_redrive_is_not_lost_on_a_workflow_that_does_not_know_of_the_end_yet(
+    office: Office,
+) -> None:
+    async with endpoint() as receiver:
+        receiver.script = lambda number: Answered(410 if number == 0 else 200, delay=0.3)
+        told = notifications(office.tenant, webhook(receiver.url))
+        (delivery,) = await office.enqueue(told, notice(office.tenant))
+        async with office.delivering(told):
+            async with office.deciding():
+                handle = await office.start((delivery,))
+
+                async def is_being_sent() -> bool:
+                    return bool(receiver.posted)
+
+                await eventually(is_being_sent)
+            await office.becomes(delivery, "dead")
+            await office.client.redrive([delivery])
+            async with office.deciding():
+                await handle.result()
+    assert (await office.delivery(delivery)).state == "delivered"
+    await office.replay(handle)
+
+
 async def test_a_channel_that_left_the_configuration_makes_its_deliveries_dead(
     office: Office,
 ) -> None:
@@ -206,7 +229,7 @@ async def test_a_sender_that_is_killed_after_sending_sends_again_under_the_same_
             receiver.url, HOLDFAST_FAULT=f"after_sending:{marker}"
         )
         try:
-            async with office.working(None):
+            async with office.deciding():
                 handle = await office.start((delivery,))
                 assert await process.wait() == -signal.SIGKILL
             assert (await office.delivery(delivery)).state == "pending"

@@ -80,6 +80,7 @@ async def test_hostile_words_are_quoted_and_add_no_header_no_line_and_no_element
     assert receiver.recipients == [["lena@example.com"]] * 2
     text, html = parts(mail)
     assert len(text.splitlines()) == len(parts(expected)[0].splitlines())
+    assert "</script> Bcc: everybody@example.com Approval: ap_other" in text
     assert "\u202e" not in text + html + mail["subject"]
     assert Tags(html).names == Tags(parts(expected)[1]).names
     assert "&lt;script&gt;" in html

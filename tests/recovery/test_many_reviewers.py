@@ -4,6 +4,7 @@ import asyncio
 import random
 import signal
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -102,15 +103,23 @@ async def test_every_action_runs_as_often_as_the_decisions_say(
     everyone = Reviewers(remote, seed=conversations)
     heap = everyone.heap(approvals)
 
+    decided = asyncio.Event()
+    kills = 0
+
     async def kill() -> None:
-        for number in range(10_000):
-            await asyncio.sleep(kill_every if number else kill_every / 4)
+        nonlocal kills
+        while not decided.is_set():
             workers.append(await remote.start_worker())
             workers.pop(0).signal(signal.SIGKILL)
+            kills += 1
+            with suppress(TimeoutError):
+                await asyncio.wait_for(decided.wait(), kill_every)
 
     killing = asyncio.create_task(kill())
     await asyncio.gather(*(everyone.work(f"r{number}", heap) for number in range(reviewers)))
-    killing.cancel()
+    decided.set()
+    await killing
+    assert kills
 
     async def gone_on() -> bool:
         return not await remote.database.fetchval(
