@@ -53,7 +53,7 @@ from holdfast.store.roles import grant_product_role, require_append_only_audit
 from holdfast.subgraphs.general import general
 from holdfast.subgraphs.knowledge import knowledge
 from holdfast.subgraphs.package import Package
-from holdfast.subgraphs.registry import Registry, load_packages, load_policies
+from holdfast.subgraphs.registry import Registry, load_packages
 from holdfast.subgraphs.triage import triage
 from workflows.conversation import ConversationWorkflow
 from workflows.notifications import NotificationWorkflow
@@ -101,7 +101,7 @@ async def open_services(settings: Settings, packages: Sequence[Package]) -> Asyn
     registry = Registry(
         builtin=(triage, knowledge, general),
         packages=packages,
-        policies=load_policies(settings.policy_dir),
+        policy_dir=settings.policy_dir,
     )
     url = require_database_url(settings)
     size = settings.database_connections
@@ -303,6 +303,7 @@ async def _health(
             _logger.debug("Temporal health check: %s", error)
         if not healthy:
             problems.append("Temporal does not answer")
+        problems += services.registry.policies.problems()
         return problems
 
     server = HealthServer(settings.health_host, settings.health_port, check)

@@ -163,10 +163,12 @@ class ActionActivities:
         asked, taken = await read_taken(connection, request.tenant, record.approval)
         for one in taken:
             await self._services.verifier.verify(one.decision, tenant=request.tenant, at=one.at)
-        state = await lock_approval(connection, request.tenant, record.approval)
+        recorded = await lock_approval(connection, request.tenant, record.approval)
         approval = replay(asked, taken, now=datetime.now(UTC))
-        if state != "accepted" or approval.state != "accepted":
-            raise NotApproved(f"approval {record.approval} is {approval.state} (recorded: {state})")
+        if recorded.state != "accepted" or approval.state != "accepted":
+            raise NotApproved(
+                f"approval {record.approval} is {approval.state} (recorded: {recorded.state})"
+            )
         shown = tuple(ProposedAction(name=one.name, arguments=one.arguments) for one in proposal)
         if approval.args_digest != args_digest(shown):
             raise NotApproved(f"approval {record.approval} was given for other arguments")

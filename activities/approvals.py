@@ -90,22 +90,11 @@ class ApprovalActivities:
         """Record what an alarm has done to an approval, or that its question was taken back."""
         approval, alarm = request.approval, request.alarm
         async with self._services.pool.acquire() as connection, connection.transaction():
-            if not await save_approval(connection, request.tenant, approval):
-                return AlarmOutcome()
-            await _end_actions(connection, request.tenant, request.conversation, approval, None)
-            kinds: dict[str, EventType] = {
-                "remind": "approval_reminded",
-                "escalate": "approval_escalated",
-            }
-            await _announce(
-                connection,
-                request.tenant,
-                request.conversation,
-                approval,
-                event=kinds.get(alarm.kind if alarm else "", "approval_decided"),
-                audit=_audit_kind(approval, alarm),
-                data={"roles": list(approval.roles)},
-            )
+            recorded = await lock_approval(connection, request.tenant, approval.id)
+            if recorded != approval:
+                if recorded.state != "pending":
+                    return AlarmOutcome()
+                await self._record_alarm(connection, request)
             deliveries = await enqueue_alarm(
                 connection,
                 self._services.notifications,
@@ -115,18 +104,36 @@ class ApprovalActivities:
             )
             return AlarmOutcome(deliveries=deliveries)
 
+    async def _record_alarm(self, connection: Connection, request: AlarmRequest) -> None:
+        approval, alarm = request.approval, request.alarm
+        await save_approval(connection, request.tenant, approval)
+        await _end_actions(connection, request.tenant, request.conversation, approval, None)
+        kinds: dict[str, EventType] = {
+            "remind": "approval_reminded",
+            "escalate": "approval_escalated",
+        }
+        await _announce(
+            connection,
+            request.tenant,
+            request.conversation,
+            approval,
+            event=kinds.get(alarm.kind if alarm else "", "approval_decided"),
+            audit=_audit_kind(approval, alarm),
+            data={"roles": list(approval.roles)},
+        )
+
     async def _take(self, request: DecisionRequest) -> DecisionOutcome:
         decision = request.decision
         async with self._services.pool.acquire() as connection, connection.transaction():
             before = await outcome_of(connection, request.tenant, decision.approval, decision.id)
             if before is not None:
-                return DecisionOutcome(approval=before)
+                return await self._decided(connection, request, before)
             edit = None
             if decision.kind == "edit":
                 edit = await self._edit(connection, request)
-            state = await lock_approval(connection, request.tenant, decision.approval)
-            if state != "pending":
-                raise AlreadyDecided(f"approval {decision.approval} is already {state}")
+            recorded = await lock_approval(connection, request.tenant, decision.approval)
+            if recorded.state != "pending":
+                raise AlreadyDecided(f"approval {decision.approval} is already {recorded.state}")
             approval = request.approval.decide(decision, now=request.at, edit=edit)
             taken = TakenDecision(decision=decision, at=request.at, edit=edit)
             await record_taken(connection, request.tenant, taken, approval)
@@ -142,14 +149,20 @@ class ApprovalActivities:
                 audit=f"decision_{decision.kind}",
                 data=_said(decision),
             )
-            deliveries = await enqueue_decision(
-                connection,
-                self._services.notifications,
-                tenant=request.tenant,
-                approval=approval,
-                decision=decision,
-            )
-            return DecisionOutcome(approval=approval, deliveries=deliveries)
+            return await self._decided(connection, request, approval)
+
+    async def _decided(
+        self, connection: Connection, request: DecisionRequest, approval: Approval
+    ) -> DecisionOutcome:
+        """The outcome of a decision that is recorded; its notifications are written down once."""
+        deliveries = await enqueue_decision(
+            connection,
+            self._services.notifications,
+            tenant=request.tenant,
+            approval=approval,
+            decision=request.decision,
+        )
+        return DecisionOutcome(approval=approval, deliveries=deliveries)
 
     async def _edit(self, connection: Connection, request: DecisionRequest) -> Edit:
         """Put edited arguments in the place of what was proposed; what policy says they need.

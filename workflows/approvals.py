@@ -106,9 +106,10 @@ class ApprovalDesk:
             if found is None or found.approval.state != "pending":
                 return False
             withdrawn = found.approval.withdraw()
-            await self._calls.record_alarm(self._change(withdrawn))
+            outcome = await self._calls.record_alarm(self._change(withdrawn))
             self._state.parked[approval_id] = found.model_copy(update={"approval": withdrawn})
             self.forget(approval_id)
+            await self._calls.notify(outcome.deliveries)
         return True
 
     async def _decide(self, decision: Decision) -> ApprovalStatus | DecisionOutcome:

@@ -290,13 +290,14 @@ class TurnRunner:
 
     async def _withdraw(self, approval: Approval) -> None:
         """Take back an approval that was asked for while the turn was being stopped."""
-        await self._calls.record_alarm(
+        outcome = await self._calls.record_alarm(
             AlarmRequest(
                 tenant=self._start.tenant,
                 conversation=self._start.conversation,
                 approval=approval.withdraw(),
             )
         )
+        await self._calls.notify(outcome.deliveries)
 
     async def _end(
         self, turn: int, stop: _Stop, queued: QueuedMessage | None, text: str | None = None

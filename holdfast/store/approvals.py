@@ -155,20 +155,20 @@ async def list_approvals(
     return [ApprovalRecord.model_validate(dict(row)) for row in rows]
 
 
-async def lock_approval(connection: Connection, tenant: str, approval: str) -> str:
-    """The state of an approval, locked until the transaction ends.
+async def lock_approval(connection: Connection, tenant: str, approval: str) -> Approval:
+    """An approval as it is recorded, locked until the transaction ends.
 
     Raises:
         ApprovalNotFound: there is none of this id.
     """
-    state = await connection.fetchval(
-        "select state from holdfast.approvals where tenant = $1 and id = $2 for update",
+    row = await connection.fetchrow(
+        "select state, approval from holdfast.approvals where tenant = $1 and id = $2 for update",
         tenant,
         approval,
     )
-    if state is None:
+    if row is None:
         raise ApprovalNotFound(f"tenant {tenant!r} has no approval {approval!r}")
-    return str(state)
+    return Approval.model_validate({**row["approval"], "state": row["state"]})
 
 
 async def save_approval(connection: Connection, tenant: str, approval: Approval) -> bool:

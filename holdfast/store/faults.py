@@ -16,6 +16,7 @@ FaultPoint = Literal[
     "after_commit",
     "before_action_commit",
     "after_action_commit",
+    "after_sending",
 ]
 
 _SETTING = os.environ.get("HOLDFAST_FAULT", "")

@@ -1,32 +1,22 @@
-"""Everything that brought packages add up to: agents by name, actions by name, policies by tenant.
+"""Everything that brought packages add up to: agents by name, actions by name, policies by tenant."""
 
-The policies of tenants are files in one folder, which `HOLDFAST_POLICY_DIR` names: `{tenant}.yaml`
-is that tenant's, and `default.yaml` that of every tenant without a file. What neither covers is
-decided by the policies that the packages bring.
-"""
-
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
 from holdfast.domain.errors import ConfigurationError
 from holdfast.domain.ids import is_id
-from holdfast.domain.policy import Policy, load_policy
+from holdfast.domain.policy import Policy
 from holdfast.domain.wire import TRIAGE
 from holdfast.subgraphs.action import AnyAction
 from holdfast.subgraphs.contract import AgentCard, Subgraph
 from holdfast.subgraphs.package import Package
+from holdfast.subgraphs.policies import PolicyBook
 from holdfast.subgraphs.runner import SubgraphRunner
 
 ENTRY_POINTS = "holdfast.packages"
 """The entry point group in which an installed distribution names its package."""
-
-EVERY_OTHER_TENANT = "default"
-"""The name of the policy of tenants that have none of their own."""
-
-_CAUTIOUS = Policy(name="none", version=1)
-"""For actions of packages that bring no policy: every one needs an approval."""
 
 
 class Registry:
@@ -35,12 +25,10 @@ class Registry:
     Args:
         builtin: the subgraphs that every installation has, triage among them.
         packages: what was brought.
-        policies: a tenant's own policy, in the place of those that packages bring; the one named
-            "default" is that of every tenant that has none.
+        policy_dir: the folder of the tenants' own policies; see `holdfast.subgraphs.policies`.
 
     Raises:
-        ConfigurationError: a name is used twice or may not be used, or a policy names an action
-            that nobody brought.
+        ConfigurationError: a name is used twice or may not be used, or a policy cannot be used.
     """
 
     def __init__(
@@ -48,7 +36,7 @@ class Registry:
         *,
         builtin: Sequence[Subgraph],
         packages: Sequence[Package] = (),
-        policies: Mapping[str, Policy] | None = None,
+        policy_dir: Path | None = None,
     ) -> None:
         brought = [(subgraph, package) for package in packages for subgraph in package.subgraphs]
         subgraphs = [*builtin, *(subgraph for subgraph, _ in brought)]
@@ -59,19 +47,10 @@ class Registry:
         self.packages = tuple(packages)
         self._runners = {subgraph.name: SubgraphRunner(subgraph) for subgraph in subgraphs}
         self._actions = {action.name: action for package in packages for action in package.actions}
-        self._policies = dict(policies or {})
-        self._package_policies = {
-            action.name: policy
-            for package in packages
-            for policy in [_policy_of(package)]
-            for action in package.actions
-        }
-        for policy in [*self._policies.values(), *self._package_policies.values()]:
-            if unknown := set(policy.actions) - set(self._actions):
-                raise ConfigurationError(
-                    f"policy {policy.name!r} has rules for unknown actions: "
-                    f"{', '.join(sorted(unknown))}"
-                )
+        self.policies = PolicyBook(
+            policy_dir,
+            {action.name: package.policy for package in packages for action in package.actions},
+        )
 
     def agents(self) -> tuple[AgentCard, ...]:
         """Every subgraph that a message can be routed or handed to."""
@@ -99,8 +78,7 @@ class Registry:
 
     def policy(self, tenant: str, action: str) -> Policy:
         """The policy that decides about this action for this tenant."""
-        own = self._policies.get(tenant) or self._policies.get(EVERY_OTHER_TENANT)
-        return own or self._package_policies.get(action, _CAUTIOUS)
+        return self.policies.policy(tenant, action)
 
 
 def load_packages(names: Iterable[str]) -> list[Package]:
@@ -117,22 +95,6 @@ def load_packages(names: Iterable[str]) -> list[Package]:
     return packages
 
 
-def load_policies(folder: Path | None) -> dict[str, Policy]:
-    """The policies in a folder, by tenant: `{tenant}.yaml`, or `default.yaml`.
-
-    Raises:
-        ConfigurationError: the folder or a file in it cannot be used.
-    """
-    if folder is None:
-        return {}
-    if not folder.is_dir():
-        raise ConfigurationError(f"the policy folder {folder} does not exist")
-    return {
-        path.stem: load_policy(_text(path), source=str(path))
-        for path in sorted(folder.glob("*.yaml"))
-    }
-
-
 def _load_package(name: str) -> Package:
     module, _, attribute = name.partition(":")
     try:
@@ -146,19 +108,6 @@ def _load_package(name: str) -> Package:
     if not isinstance(found, Package):
         raise ConfigurationError(f"{name!r} is a {type(found).__name__}, not a holdfast.Package")
     return found
-
-
-def _policy_of(package: Package) -> Policy:
-    if package.policy is None:
-        return _CAUTIOUS
-    return load_policy(_text(package.policy), source=str(package.policy))
-
-
-def _text(policy: Path) -> str:
-    try:
-        return policy.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"cannot read the policy {policy}: {error}") from error
 
 
 def _require_unique(kind: str, names: Sequence[str]) -> None:

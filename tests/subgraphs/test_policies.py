@@ -1,0 +1,113 @@
+"""Policy files that change while a worker runs."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from holdfast.domain.errors import PolicyError
+from holdfast.domain.policy import Circumstances
+from holdfast.subgraphs import policies
+from holdfast.subgraphs.policies import PolicyBook
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are looked at whenever a policy is asked for."""
+    monkeypatch.setattr(policies, "LOOK_SECONDS", 0.0)
+
+
+def write(path: Path, rule: str, *, version: int = 1, action: str = "pay") -> None:
+    path.write_text(f"name: {path.stem}\nversion: {version}\nactions: {{{action}: {rule}}}\n")
+
+
+def said(book: PolicyBook, tenant: str = "acme") -> tuple[str, int, str]:
+    """Name and version of the policy in force, and what it says about `pay`."""
+    policy = book.policy(tenant, "pay")
+    return policy.name, policy.version, policy.verdict("pay", Circumstances()).kind
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> PolicyBook:
+    """The policies of acme, and of the package that brings `pay`."""
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    write(folder / "acme.yaml", "allow")
+    write(tmp_path / "packaged.yaml", "deny")
+    return PolicyBook(folder, {"pay": tmp_path / "packaged.yaml", "send": None})
+
+
+def test_a_new_version_takes_effect_without_a_restart(book: PolicyBook, tmp_path: Path) -> None:
+    assert said(book) == ("acme", 1, "allow")
+    write(tmp_path / "policies" / "acme.yaml", "deny", version=2)
+    assert said(book) == ("acme", 2, "deny")
+    assert said(book, "globex") == ("packaged", 1, "deny")
+    write(tmp_path / "packaged.yaml", "allow", version=2)
+    assert said(book, "globex") == ("packaged", 2, "allow")
+
+
+def test_files_come_and_go(book: PolicyBook, tmp_path: Path) -> None:
+    folder = tmp_path / "policies"
+    write(folder / "default.yaml", "allow")
+    assert said(book, "globex") == ("default", 1, "allow")
+    write(folder / "globex.yaml", "deny")
+    assert said(book, "globex") == ("globex", 1, "deny")
+    (folder / "globex.yaml").unlink()
+    (folder / "default.yaml").unlink()
+    assert said(book, "globex") == ("packaged", 1, "deny")
+
+
+def test_a_broken_file_leaves_the_policy_in_force_and_is_told_once(
+    book: PolicyBook, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "policies" / "acme.yaml"
+    with caplog.at_level(logging.ERROR):
+        write(path, "perhaps", version=2)
+        assert said(book) == said(book) == ("acme", 1, "allow")
+    (record,) = caplog.records
+    assert f"{path}:3: actions.pay[0]" in record.getMessage()
+    assert [problem.partition(": ")[0] for problem in book.problems()] == [f"{path}:3"]
+    write(path, "deny", version=2)
+    assert (said(book), book.problems()) == (("acme", 2, "deny"), [])
+
+
+def test_another_text_under_the_same_version_is_refused(book: PolicyBook, tmp_path: Path) -> None:
+    path = tmp_path / "policies" / "acme.yaml"
+    write(path, "deny")
+    assert said(book) == ("acme", 1, "allow")
+    assert "raise the version" in book.problems()[0]
+    write(path, "allow")
+    assert (said(book), book.problems()) == (("acme", 1, "allow"), [])
+
+
+def test_rules_for_unknown_actions_are_refused_later_as_well(
+    book: PolicyBook, tmp_path: Path
+) -> None:
+    write(tmp_path / "policies" / "acme.yaml", "allow", version=2, action="fly")
+    assert said(book) == ("acme", 1, "allow")
+    assert "unknown actions: fly" in book.problems()[0]
+
+
+def test_a_new_file_that_is_broken_makes_its_tenant_cautious(
+    book: PolicyBook, tmp_path: Path
+) -> None:
+    path = tmp_path / "policies" / "globex.yaml"
+    write(path, "perhaps")
+    assert said(book, "globex") == ("none", 1, "approve")
+    assert book.problems()
+    write(path, "allow")
+    assert (said(book, "globex"), book.problems()) == (("globex", 1, "allow"), [])
+
+
+def test_a_folder_that_is_gone_changes_nothing(book: PolicyBook, tmp_path: Path) -> None:
+    (tmp_path / "policies").rename(tmp_path / "away")
+    assert said(book) == ("acme", 1, "allow")
+    assert "does not exist" in book.problems()[0]
+    (tmp_path / "away").rename(tmp_path / "policies")
+    assert (said(book), book.problems()) == (("acme", 1, "allow"), [])
+
+
+def test_a_file_that_is_broken_at_the_start_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path / "acme.yaml", "perhaps")
+    with pytest.raises(PolicyError, match=r"acme\.yaml:3"):
+        PolicyBook(tmp_path, {"pay": None})
