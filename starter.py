@@ -3,7 +3,7 @@
 import typer
 
 from holdfast.runtime.process import leave
-from holdfast.terminal import auditing, conversing, delivering, reviewing
+from holdfast.terminal import auditing, conversing, delivering, policies, reviewing
 from holdfast.terminal.running import exit_code
 
 INTERRUPTED = 130
@@ -18,6 +18,7 @@ app = typer.Typer(
 app.add_typer(conversing.app)
 app.add_typer(reviewing.app)
 app.add_typer(auditing.app, name="audit")
+app.add_typer(policies.app, name="policy")
 app.add_typer(delivering.app)
 
 

@@ -139,6 +139,12 @@ class InvalidEdit(Refused):
     code = "InvalidEdit"
 
 
+class PolicyCasesFailed(Refused):
+    """A policy does not say what the cases written for it expect."""
+
+    code = "PolicyCasesFailed"
+
+
 class AuditBroken(Refused):
     """The audit log is not what was written: an entry was changed, removed or inserted."""
 

@@ -71,7 +71,9 @@ def test_a_package_without_a_policy_needs_an_approval_for_everything() -> None:
 
 
 def test_the_policy_of_a_package_may_not_name_an_action_that_nobody_brings() -> None:
-    with pytest.raises(ConfigurationError, match=r"'counter' .* has rules for unknown.*add_for_good"):
+    with pytest.raises(
+        ConfigurationError, match=r"'counter' .* has rules for unknown.*add_for_good"
+    ):
         Registry(builtin=(), packages=[replace(package, actions=ACTIONS[:1])])
 
 

@@ -1,0 +1,109 @@
+"""The commands of those who write policies."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import starter
+
+POLICY = """
+name: shop
+version: 3
+windows: {refunds: {amount: facts.refund, actions: [pay], within: 30d}}
+actions:
+  pay:
+    - {when: facts.refund + windows.refunds > 1000.0, deny: true, reason: Too much.}
+    - when: facts.refund > 100.0
+      approve: {roles: [refunds], quorum: 2, four_eyes: true, remind_after: 4h, expire_after: 48h}
+    - allow
+"""
+CASES = """
+policy: shop.yaml
+cases:
+  - {name: small, action: pay, facts: {refund: 5.0}, expect: {kind: allow, rule: "pay[2]"}}
+  - name: large
+    action: pay
+    facts: {refund: 500.0}
+    expect: {kind: approve, roles: [refunds], quorum: 2, four_eyes: true}
+  - name: too much over the month
+    action: pay
+    facts: {refund: 500.0}
+    windows: {refunds: 600.0}
+    expect: {kind: deny, reason: Too much.}
+  - {name: wrong, action: pay, facts: {refund: 500.0}, expect: {kind: allow}}
+"""
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    path = tmp_path / "shop.yaml"
+    path.write_text(POLICY)
+    return path
+
+
+def break_twice(policy: Path) -> None:
+    policy.write_text(POLICY.replace("quorum: 2", "quorum: 0").replace("[refunds]", "[]"))
+
+
+async def test_check_says_what_a_policy_says(policy: Path) -> None:
+    ended = await starter({}, "policy", "check", str(policy))
+    assert (ended.code, ended.err) == (0, "")
+    assert "policy: shop 3" in ended.out
+    assert "pay[1]: when facts.refund > 100.0: approve by 2 of refunds (four eyes)" in ended.out
+    assert "default: approve by 1 of support" in ended.out
+    ended = await starter({}, "policy", "check", str(policy), "--json")
+    assert ended.document["actions"]["pay"][1]["approve"]["quorum"] == 2
+
+
+async def test_check_names_every_mistake_with_its_line(policy: Path) -> None:
+    break_twice(policy)
+    ended = await starter({}, "policy", "check", str(policy))
+    assert ended.code == 2
+    told = json.loads(ended.err)
+    assert told["error"] == "PolicyError"
+    assert [line.partition(": ")[0] for line in told["message"].splitlines()] == [
+        f"{policy}:9",
+        f"{policy}:9",
+    ]
+
+
+async def test_explain_says_which_rule_decides_and_why(policy: Path) -> None:
+    arguments = ("policy", "explain", "pay", "--policy", str(policy))
+    ended = await starter({}, *arguments, "--facts", '{"refund": 500.0}')
+    assert (ended.code, ended.err) == (0, "")
+    assert "pay[0]: facts.refund + windows.refunds > 1000.0: false" in ended.out
+    assert "verdict: approve by 2 of refunds (four eyes) (by pay[1])" in ended.out
+    assert "remind: " in ended.out
+    assert "expires, then deny: " in ended.out
+    spent = ("--facts", '{"refund": 500.0}', "--windows", '{"refunds": 600.0}', "--json")
+    told = (await starter({}, *arguments, *spent)).document
+    assert (told["verdict"]["kind"], told["verdict"]["reason"]) == ("deny", "Too much.")
+    unknown = await starter({}, *arguments)
+    assert "could not be told" in unknown.out
+
+
+async def test_explain_knows_the_policy_of_the_tenants_packages(tmp_path: Path) -> None:
+    environment = {"HOLDFAST_PACKAGES": '["tests.counter:package"]', "PYTHONPATH": "."}
+    arguments = ("policy", "explain", "add", "--arguments", '{"counter": "c", "amount": 950}')
+    ended = await starter(environment, *arguments, "--facts", '{"amount": 950}')
+    assert "verdict: deny (by add[0])" in ended.out
+    assert (await starter(environment, "policy", "explain", "fly")).code == 3
+    wrong = await starter(environment, "policy", "explain", "add", "--arguments", "{}")
+    assert wrong.code == 2
+
+
+async def test_cases_hold_or_are_told_with_what_is_wrong(policy: Path, tmp_path: Path) -> None:
+    cases = tmp_path / "cases.yaml"
+    cases.write_text(CASES)
+    ended = await starter({}, "policy", "test", str(cases))
+    assert ended.code == 3
+    assert "large: as expected" in ended.out
+    assert "wrong: kind is 'approve' instead of 'allow'" in ended.out
+    assert json.loads(ended.err)["error"] == "PolicyCasesFailed"
+    cases.write_text(CASES[: CASES.index("  - {name: wrong")])
+    ended = await starter({}, "policy", "test", str(cases), "--json")
+    assert ended.code == 0
+    assert [one["problems"] for one in ended.document["cases"]] == [[], [], []]
+    cases.write_text("policy: shop.yaml\ncases: []")
+    assert (await starter({}, "policy", "test", str(cases))).code == 2
