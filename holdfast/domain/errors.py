@@ -139,6 +139,12 @@ class InvalidEdit(Refused):
     code = "InvalidEdit"
 
 
+class NotExpressible(Refused):
+    """One reviewers' tool cannot say what another says; nothing is lost in silence."""
+
+    code = "NotExpressible"
+
+
 class PolicyCasesFailed(Refused):
     """A policy does not say what the cases written for it expect."""
 

@@ -1,0 +1,268 @@
+"""Approvals and decisions in other tools' words, and back."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, JsonValue
+
+from holdfast.dialects import agent_inbox, langchain
+from holdfast.dialects.agent_inbox import HumanInterrupt
+from holdfast.dialects.decision import DialectDecision, read_arguments
+from holdfast.dialects.langchain import NO_REASON, HITLRequest
+from holdfast.domain.approval import Approval, Requirement
+from holdfast.domain.description import ActionDescription, Change
+from holdfast.domain.errors import InvalidEdit, InvalidRequest, NotExpressible
+from holdfast.store.approvals import ApprovalRecord, AskedAction
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+class Refund(BaseModel):
+    order: str
+    amount: float = 1.0
+    items: list[int] = []
+    quick: bool = False
+    note: str | None = None
+    due: date | None = None
+    limit: Decimal | None = None
+
+
+SCHEMAS: dict[str, type[BaseModel]] = {"refund": Refund, "notify": Refund}
+REFUND: dict[str, JsonValue] = Refund(order="W1", amount=20, items=[1, 2]).model_dump(mode="json")
+
+
+def asked(*actions: tuple[str, dict[str, JsonValue]]) -> ApprovalRecord:
+    """An approval of these actions."""
+    machine = Approval(
+        id="ap_1",
+        turn=1,
+        step=2,
+        args_digest="d" * 64,
+        requirements=(Requirement(roles=("boss",)),),
+        requested_at=NOW,
+        expires_at=NOW + timedelta(hours=1),
+    )
+    return ApprovalRecord.model_validate(
+        {
+            **machine.model_dump(exclude={"claim"}),
+            **dict.fromkeys(["amount", "policy_reason", "decided_at", "stale_reason"]),
+            **dict.fromkeys(["claimed_by", "claimed_until"]),
+            "conversation": "c1",
+            "customer": "ann",
+            "agent": "orders",
+            "requester": "agent:orders",
+            "question": "Refund me.",
+            "reason": "It came broken.",
+            "evidence": ["A photo."],
+            "roles": ["boss"],
+            "policy_name": "shop",
+            "policy_version": 1,
+            "due_at": NOW,
+            "approval": machine,
+            "decisions": [],
+            "actions": [
+                AskedAction(
+                    id=f"act_{index}",
+                    name=name,
+                    arguments=arguments,
+                    facts={},
+                    state="proposed",
+                    description=ActionDescription(
+                        title="Refund W1", changes=(Change(what="status", before="a", after="b"),)
+                    ),
+                )
+                for index, (name, arguments) in enumerate(actions or [("refund", REFUND)])
+            ],
+        }
+    )
+
+
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
+meaningful = texts.filter(lambda text: bool(text.strip()))
+refunds: st.SearchStrategy[dict[str, JsonValue]] = st.builds(
+    Refund,
+    order=texts,
+    amount=st.integers(0, 10_000).map(float),
+    items=st.lists(st.integers(0, 9), max_size=3),
+    quick=st.booleans(),
+    note=st.none() | texts,
+    due=st.none() | st.dates(),
+).map(lambda refund: refund.model_dump(mode="json"))
+
+
+def decide(kind: str, text: str = "", *arguments: dict[str, JsonValue]) -> dict[str, Any]:
+    return {"kind": kind, "text": text, "arguments": arguments}
+
+
+def said(decision: DialectDecision) -> dict[str, Any]:
+    assert (decision.approval, decision.digest) == ("ap_1", "d" * 64)
+    return decision.model_dump(include={"kind", "text", "arguments"})
+
+
+@given(arguments=refunds)
+def test_an_approval_of_one_action_is_a_human_interrupt(arguments: dict[str, JsonValue]) -> None:
+    interrupt = agent_inbox.to_interrupt(asked(("refund", arguments)))
+    again = HumanInterrupt.model_validate_json(interrupt.model_dump_json())
+    assert (again.action_request.action, again.action_request.args) == ("refund", arguments)
+    assert set(again.config.model_dump().values()) == {True}
+    assert "status: a → b" in str(again.description)
+    assert "It came broken." in str(again.description)
+
+
+def test_an_approval_of_several_actions_is_none() -> None:
+    with pytest.raises(NotExpressible, match="has 2 actions"):
+        agent_inbox.to_interrupt(asked(("refund", REFUND), ("notify", REFUND)))
+
+
+@given(
+    decision=st.one_of(
+        st.just(decide("accept")),
+        st.just(decide("reject", agent_inbox.IGNORED)),
+        meaningful.map(lambda text: decide("respond", text)),
+        refunds.filter(lambda one: one != REFUND).map(lambda one: decide("edit", "", one)),
+    )
+)
+def test_what_the_inbox_can_say_comes_back_as_it_was(decision: dict[str, Any]) -> None:
+    record = asked()
+    response = agent_inbox.to_response(record=record, **decision)
+    told = agent_inbox.read_response([response.model_dump(mode="json")])
+    assert said(agent_inbox.from_response(told, record, SCHEMAS)) == decision
+
+
+@given(edited=refunds)
+def test_edited_values_come_as_text_and_are_read_by_the_schema(
+    edited: dict[str, JsonValue],
+) -> None:
+    as_text = {
+        name: "" if value is None else value if isinstance(value, str) else str(value).lower()
+        for name, value in edited.items()
+    }
+    if edited["note"] is None:
+        del as_text["note"]  # for a text, nothing is a text, too
+    answer: JsonValue = {"type": "edit", "args": {"action": "refund", "args": {**as_text}}}
+    record = asked()
+    decision = agent_inbox.from_response(agent_inbox.read_response(answer), record, SCHEMAS)
+    expected = decide("accept") if edited == REFUND else decide("edit", "", edited)
+    assert said(decision) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"order": "W1", "amount": "much"}, "amount"),
+        ({"order": "W1", "items": "[1, 'x']"}, "items"),
+        ({"amount": "1"}, "order"),
+        ({"order": "W1", "more": "1"}, "more"),
+    ],
+)
+def test_what_does_not_fit_the_schema_is_refused_by_name(
+    values: dict[str, JsonValue], named: str
+) -> None:
+    with pytest.raises(InvalidEdit, match=named):
+        read_arguments(asked().actions[0], SCHEMAS, values)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ({"type": "maybe"}, InvalidRequest),
+        ({"type": "accept", "more": 1}, InvalidRequest),
+        ({"type": "response"}, InvalidRequest),
+        ({"type": "response", "args": "  "}, InvalidRequest),
+        ({"type": "edit", "args": None}, InvalidRequest),
+        ({"type": "edit", "args": {"action": "notify", "args": {}}}, InvalidRequest),
+        ({"type": "accept", "args": {"action": "refund", "args": {"order": "X"}}}, NotExpressible),
+        ([], InvalidRequest),
+    ],
+)
+def test_an_inbox_answer_that_says_nothing_usable_is_refused(
+    answer: JsonValue, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        agent_inbox.from_response(agent_inbox.read_response(answer), asked(), SCHEMAS)
+
+
+def test_accepting_may_repeat_the_arguments_as_text() -> None:
+    shown = {name: str(value) for name, value in REFUND.items() if value is not None}
+    answer: JsonValue = {"type": "accept", "args": {"action": "refund", "args": {**shown}}}
+    decision = agent_inbox.from_response(agent_inbox.read_response(answer), asked(), SCHEMAS)
+    assert said(decision) == decide("accept")
+
+
+@pytest.mark.parametrize("kind", ["delegate", "claim", "release", "comment"])
+def test_what_a_dialect_has_no_word_for_is_refused(kind: Any) -> None:
+    with pytest.raises(NotExpressible, match=kind):
+        agent_inbox.to_response(kind, asked())
+    with pytest.raises(NotExpressible, match=kind):
+        langchain.to_response(kind, asked())
+    with pytest.raises(NotExpressible, match="reason"):
+        agent_inbox.to_response("reject", asked(), text="Too much.")
+
+
+@given(arguments=st.lists(refunds, min_size=1, max_size=3))
+def test_an_approval_is_a_hitl_request(arguments: list[dict[str, JsonValue]]) -> None:
+    record = asked(*(("refund", one) for one in arguments))
+    request = langchain.to_request(record, SCHEMAS)
+    again = HITLRequest.model_validate_json(request.model_dump_json())
+    assert [(one.name, one.args) for one in again.action_requests] == [
+        ("refund", one) for one in arguments
+    ]
+    (config,) = again.review_configs
+    assert config.allowed_decisions == ("approve", "edit", "reject", "respond")
+    assert config.args_schema is not None
+    assert langchain.to_request(record).review_configs[0].args_schema is None
+
+
+@given(
+    decision=st.one_of(
+        st.just(decide("accept")),
+        st.just(decide("reject", NO_REASON)),
+        meaningful.map(lambda text: decide("reject", text)),
+        meaningful.map(lambda text: decide("respond", text)),
+        st.tuples(refunds, refunds)
+        .filter(lambda both: both != (REFUND, REFUND))
+        .map(lambda both: decide("edit", "", *both)),
+    )
+)
+def test_what_langchain_can_say_comes_back_as_it_was(decision: dict[str, Any]) -> None:
+    record = asked(("refund", REFUND), ("notify", REFUND))
+    response = langchain.to_response(record=record, **decision)
+    told = langchain.read_response(response.model_dump(mode="json"))
+    assert said(langchain.from_response(told, record, SCHEMAS)) == decision
+
+
+APPROVE: JsonValue = {"type": "approve"}
+EDIT: JsonValue = {"type": "edit", "edited_action": {"name": "refund", "args": {"order": "W2"}}}
+
+
+@pytest.mark.parametrize(
+    ("decisions", "error"),
+    [
+        ([APPROVE], InvalidRequest),
+        ([APPROVE, {"type": "reject"}], NotExpressible),
+        ([{"type": "reject", "message": "a"}, {"type": "reject", "message": "b"}], NotExpressible),
+        ([{"type": "respond", "message": "a"}, {"type": "reject"}], NotExpressible),
+        ([APPROVE, EDIT], InvalidRequest),
+        ([{"type": "respond"}, APPROVE], InvalidRequest),
+        ([{"type": "ignore"}, APPROVE], InvalidRequest),
+    ],
+)
+def test_langchains_answers_that_ours_cannot_say_are_refused(
+    decisions: list[JsonValue], error: type[Exception]
+) -> None:
+    record = asked(("refund", REFUND), ("notify", REFUND))
+    with pytest.raises(error):
+        langchain.from_response(langchain.read_response({"decisions": decisions}), record, SCHEMAS)
+
+
+def test_an_edit_of_one_action_leaves_the_others_as_they_are() -> None:
+    record = asked(("refund", REFUND), ("notify", REFUND))
+    answer = langchain.read_response({"decisions": [EDIT, APPROVE]})
+    decision = langchain.from_response(answer, record, SCHEMAS)
+    assert decision.kind == "edit"
+    assert decision.arguments[0]["order"] == "W2"
+    assert decision.arguments[1] == REFUND
