@@ -84,7 +84,7 @@ async def test_an_approval_is_listed_edited_and_executed_once(platform: Platform
     assert waiting["actions"][0]["arguments"] == {"counter": "c", "amount": 100}
     people_read = await printed(platform, "approvals")
     assert f"starter.py approve {approval} --as YOU --role counters" in people_read
-    assert '"amount": 100' in people_read
+    assert "amount: 100" in people_read
 
     edited = json.dumps({"counter": "c", "amount": 101})
     decided = await document(
@@ -103,6 +103,53 @@ async def test_an_approval_is_listed_edited_and_executed_once(platform: Platform
     assert (await document(platform, "approvals"))["approvals"] == []
     (kept,) = (await document(platform, "approvals", "--state", "all"))["approvals"]
     assert kept["state"] == "accepted"
+
+
+async def test_reviewers_claim_look_comment_and_delegate(platform: Platform) -> None:
+    platform.script = adding(150)
+    (approval,) = (await document(platform, "send", "c1", "add", *GREETING))["approvals"]
+    cleo = (approval, "--as", "cleo", "--role", "counters")
+    looked = await document(platform, "approval", approval, "--as", "cleo")
+    assert (looked["question"], looked["actions"][0]["description"]["title"]) == (
+        "add",
+        "Add to a counter",
+    )
+    claimed = await document(platform, "claim", *cleo)
+    assert claimed["state"] == "pending"
+    other = ("approve", approval, "--as", "bob", "--role", "counters", "--tenant", platform.tenant)
+    refused = await starter(platform.environment, *other)
+    assert (refused.code, json.loads(refused.err)["error"]) == (3, "Claimed")
+    mine = await document(platform, "approvals", "--mine", "cleo")
+    assert [one["claimed_by"] for one in mine["approvals"]] == ["cleo"]
+    await document(platform, "claim", *cleo, "--release")
+    await document(platform, "comment", approval, "--as", "bob", "--text", "Looks fine.")
+    assert "comment by bob (Looks fine.)" in await printed(platform, "approval", approval)
+    await document(platform, "delegate", *cleo, "--to", "dan")
+    for wanted, count in (
+        (("--mine", "dan"), 1),
+        (("--mine", "cleo"), 0),
+        (("--role", "counters", "--role", "boss"), 1),
+        (("--role", "boss"), 0),
+        (("--agent", "counter"), 1),
+        (("--agent", "other"), 0),
+        (("--overdue",), 0),
+        (("--amount", "1"), 0),
+    ):
+        found = (await document(platform, "approvals", *wanted))["approvals"]
+        assert len(found) == count, wanted
+    decided = await document(platform, "approve", approval, "--as", "dan")
+    assert decided["state"] == "accepted"
+    verified = await document(platform, "audit", "verify")
+    assert verified["problems"] == []
+    exported = await starter(platform.environment, "audit", "export", "--tenant", platform.tenant)
+    kinds = [json.loads(line)["kind"] for line in exported.out.splitlines()]
+    assert kinds[:5] == [
+        "approval_requested",
+        "approval_seen",
+        "decision_claim",
+        "decision_release",
+        "decision_comment",
+    ]
 
 
 async def test_a_rejection_and_a_response_reach_the_agent(platform: Platform) -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.domain.limits import Limits
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
 from holdfast.runtime.local.stack import LocalStack, local_stack
 from holdfast.runtime.settings import Settings
 from holdfast.subgraphs.registry import load_packages
-from tests.platform import PACKAGES, Platform, counting, open_platform, routed_to
-from tests.scripted_model import Hold, Reply
+from tests.platform import PACKAGES, Platform, counting, eventually, open_platform, routed_to
+from tests.scripted_model import Hold, Reply, text
 from worker import prepare
 
 
@@ -25,7 +26,8 @@ async def own_stack(tmp_path: Path) -> AsyncIterator[LocalStack]:
 
 
 @pytest.fixture
-async def own_platform(own_stack: LocalStack, tenant: str) -> AsyncIterator[Platform]:
+async def own_settings(own_stack: LocalStack) -> Settings:
+    """Settings that name these servers, which are migrated."""
     settings = Settings.model_validate(
         {
             "temporal_address": own_stack.temporal_address,
@@ -36,7 +38,13 @@ async def own_platform(own_stack: LocalStack, tenant: str) -> AsyncIterator[Plat
         }
     )
     await prepare(settings, load_packages(PACKAGES), None)
-    async with open_platform(settings, tenant) as platform:
+    return settings
+
+
+@pytest.fixture
+async def own_platform(own_settings: Settings, tenant: str) -> AsyncIterator[Platform]:
+    """A platform on these servers."""
+    async with open_platform(own_settings, tenant) as platform:
         yield platform
 
 
@@ -65,3 +73,64 @@ async def test_a_server_killed_in_the_middle_of_a_turn_costs_nothing(
     assert (await platform.send("c1", "add five", message_id="m1")).reply == "Added."
     assert len((await platform.client.show("c1")).messages) == 2
     await platform.replay("c1")
+
+
+LADDER = """
+name: ladder
+version: 1
+actions:
+  add:
+    approve:
+      {roles: [counters], remind_after: 2s, escalate: [{after: 5s, roles: [boss]}], expire_after: 8s}
+  add_for_good: allow
+"""
+
+
+async def test_deadlines_hold_over_a_restart_of_temporal_and_a_continue_as_new(
+    own_stack: LocalStack,
+    own_settings: Settings,
+    tenant: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    policies = tmp_path_factory.mktemp("policies")
+    (policies / "default.yaml").write_text(LADDER)
+    async with open_platform(
+        own_settings, tenant, policy_dir=policies, limits=Limits(turns_per_run=1)
+    ) as platform:
+        add = ("add", {"counter": "c", "amount": 5})
+        platform.script = routed_to("counter", counting([add], then="Nobody decided."))
+        (approval,) = (await platform.send("c1", "add five")).approvals
+        asked_at = (await platform.client.approval(approval)).requested_at
+        assert own_stack.temporal is not None
+        await own_stack.temporal.kill()
+        await own_stack.temporal.start()
+        # The policy has changed meanwhile, and a new run has begun: neither counts for what was asked.
+        (policies / "default.yaml").write_text(
+            LADDER.replace("version: 1", "version: 2").replace("8s", "72h").replace("boss", "lead")
+        )
+        platform.script = routed_to("counter", lambda _: text("Still here."))
+        assert (await platform.send("c1", "and?")).reply == "Still here."
+
+        async def ended() -> bool:
+            return (await platform.client.approval(approval)).state == "expired"
+
+        await eventually(ended, within=40)
+        record = await platform.client.approval(approval)
+        assert record.roles == ("boss", "counters")
+        rows = await platform.database.fetch(
+            "select kind, at from holdfast.audit where tenant = $1 and subject = $2 order by seq",
+            tenant,
+            approval,
+        )
+        passed = {row["kind"]: (row["at"] - asked_at).total_seconds() for row in rows}
+        assert list(passed) == [
+            "approval_requested",
+            "approval_reminded",
+            "approval_escalated",
+            "approval_expired",
+        ]
+        due = {"approval_reminded": 2, "approval_escalated": 5, "approval_expired": 8}
+        assert all(passed[kind] >= seconds for kind, seconds in due.items())
+        # None waits for the one after it, whatever the machine is busy with.
+        assert passed["approval_reminded"] < passed["approval_escalated"]
+        await platform.replay("c1")
