@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.runtime.connection import require_migration_url
 from holdfast.runtime.local.temporary import temporary_temporal
 from tests.platform import Platform
 from tests.worker.running import Ended, worker
@@ -26,6 +27,18 @@ WRONG_SETTINGS = {
         },
         "an 'azure' provider also needs api_version, base_url",
     ),
+    "nobody who could sign decisions": (
+        {"HOLDFAST_REVIEWER_KEYS": ""},
+        "set HOLDFAST_REVIEWER_KEYS to a JWKS file or URL",
+    ),
+    "reviewers' keys that are not there": (
+        {"HOLDFAST_REVIEWER_KEYS": "/nowhere/keys.json"},
+        "the reviewers' keys at /nowhere/keys.json cannot be used",
+    ),
+    "a notifications folder that is missing": (
+        {"HOLDFAST_NOTIFICATIONS_DIR": "/nowhere"},
+        "the notifications folder /nowhere does not exist",
+    ),
 }
 """Settings, and what the message has to name."""
 
@@ -41,6 +54,12 @@ def assert_refused(ended: Ended, *, naming: str, code: int = 2) -> None:
 async def test_wrong_settings_are_refused_by_name(remote: Platform, wrong: str) -> None:
     settings, named = WRONG_SETTINGS[wrong]
     assert_refused(await worker({**remote.environment, **settings}), naming=named)
+
+
+async def test_a_role_that_could_change_the_audit_log_is_refused(remote: Platform) -> None:
+    owner = require_migration_url(remote.settings)
+    ended = await worker({**remote.environment, "HOLDFAST_DATABASE_URL": owner})
+    assert_refused(ended, naming="could change the audit log")
 
 
 async def test_a_broken_policy_file_is_refused_by_name_and_place(

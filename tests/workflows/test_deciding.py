@@ -419,6 +419,19 @@ async def test_decisions_that_are_not_genuine_change_nothing_but_the_audit(
     await platform.replay("c1")
 
 
+async def test_decisions_are_taken_on_their_word_where_the_settings_say_so(under: Opening) -> None:
+    platform = await under(
+        "{approve: {roles: [boss]}}",
+        reviewer_keys=None,
+        signing_key=None,
+        unsigned_decisions=True,
+    )
+    approval = await park(platform)
+    await platform.client.decide(approval, "accept", reviewer="ann", roles=["boss"])
+    await settled(platform)
+    assert await platform.effects() == [150]
+
+
 async def test_a_forged_workflow_cannot_execute_what_nobody_approved(under: Opening) -> None:
     platform = await under("{approve: {roles: [boss]}}")
     record = await platform.client.approval(await park(platform))
