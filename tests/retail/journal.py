@@ -19,7 +19,7 @@ create table journal.changes (
     record text not null
 );
 
-create function journal.note() returns trigger language plpgsql as $$
+create function journal.note() returns trigger security definer language plpgsql as $$
 begin
     insert into journal.changes (tenant, relation, record)
     values (new.tenant, tg_table_name, to_jsonb(new) ->> tg_argv[0]);
