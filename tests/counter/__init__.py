@@ -16,6 +16,7 @@ from holdfast import (
     Action,
     ActionContext,
     ActionRefused,
+    Connection,
     Escalation,
     Handoff,
     Package,
@@ -186,6 +187,10 @@ def _graph() -> StateGraph[Any, TurnContext, Any, Any]:
     return graph
 
 
+async def _customer(connection: Connection, tenant: str, customer: str) -> dict[str, JsonValue]:
+    return {"tier": "gold" if customer.startswith("gold") else "plain"}
+
+
 _HOME = Path(__file__).parent
 
 package = Package(
@@ -196,5 +201,6 @@ package = Package(
     ),
     actions=ACTIONS,
     policy=_HOME / "policy.yaml",
+    customer=_customer,
     migrations=_HOME / "migrations",
 )

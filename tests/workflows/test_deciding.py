@@ -336,6 +336,23 @@ async def test_parallel_conversations_cannot_slip_under_a_sum_together(under: Op
     assert await platform.effects() == [40, 40, 40]
 
 
+async def test_conditions_see_the_customer_and_the_conversation(under: Opening) -> None:
+    platform = await under("""
+    - when: customer.tier == 'gold' && customer.id == 'golda'
+      allow: true
+    - when: conversation.turns > 1 && conversation.age < duration('1h')
+      allow: true
+    - deny""")
+    adding = routed_to("counter", counting([("add", {"counter": "c", "amount": 1})], then="Done."))
+    platform.script = adding
+    await platform.send("c1", "add", customer="golda")
+    assert await platform.effects() == [1]
+    await platform.send("c2", "add", customer="plain")
+    assert await platform.effects() == [1]
+    await platform.send("c2", "add", customer="plain")
+    assert await platform.effects() == [1, 1]
+
+
 async def test_every_verdict_is_recorded_with_its_rule_and_policy(under: Opening) -> None:
     platform = await under("[{when: args.amount > 900, deny: true}, allow]")
     platform.script = routed_to(

@@ -14,10 +14,13 @@ from urllib.request import urlopen
 import asyncpg
 import psutil
 import pytest
+from sqlalchemy.engine import make_url
 from temporalio.client import Client
 
+from holdfast.authority.keys import SigningKey, VerificationKeys
 from holdfast.runtime.local.errors import DataInUse, DataUnusable, LocalStackError
 from holdfast.runtime.local.stack import delete_local_data, find_running_stack, local_stack
+from holdfast.runtime.settings import read_settings
 
 FAST = {"fsync": "off"}
 
@@ -174,3 +177,30 @@ async def test_a_folder_of_another_user_is_named_as_such(data_dir: Path) -> None
     with pytest.raises(DataUnusable, match="belongs to another user"):
         await find_running_stack(data_dir)
     os.chmod(data_dir / "stack.lock", 0o600)
+
+
+async def test_a_command_beside_the_stack_gets_its_addresses_and_keys(data_dir: Path) -> None:
+    printing = "import json, os; print(json.dumps(dict(os.environ)))"
+    keys = []
+    for _ in range(2):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "holdfast.runtime.local", "--", sys.executable, "-c", printing),
+            env={**os.environ, "HOLDFAST_DATA_DIR": str(data_dir)},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        out, _ = await process.communicate()
+        assert process.returncode == 0
+        given = json.loads(out)
+        settings = read_settings(
+            reviewer_keys=given["HOLDFAST_REVIEWER_KEYS"],
+            signing_key=given["HOLDFAST_SIGNING_KEY"],
+        )
+        assert settings.reviewer_keys is not None
+        assert settings.signing_key is not None
+        await VerificationKeys.open(settings.reviewer_keys)
+        keys.append(SigningKey.read(settings.signing_key).kid)
+        users = {
+            make_url(given[f"HOLDFAST_{name}_URL"]).username for name in ("DATABASE", "MIGRATION")
+        }
+        assert users == {"holdfast", "holdfast_product"}
+    assert keys[0] == keys[1]
