@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import yaml
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
+from holdfast.domain.documents import read_document
 from holdfast.domain.errors import ConfigurationError
 from holdfast.domain.ids import is_id
 from holdfast.notifications.config import Notifications, Secret, SmtpServer, TenantChannels
@@ -57,27 +56,7 @@ def load_channels(text: str, *, source: str) -> TenantChannels:
         ConfigurationError: it is not YAML, or does not describe channels; with a line for each
             problem.
     """
-    try:
-        value = _Loader(text).get_single_data()
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigurationError(f"{source}:{line}: not YAML: {error.problem}") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none, say
-        problem = str(error).splitlines()[0]
-        raise ConfigurationError(f"{source}: not YAML: {problem}") from error
-    try:
-        return TenantChannels.model_validate(value)
-    except ValidationError as error:
-        problems = [
-            f"{source}: {_place(problem['loc'])}: {problem['msg']}"
-            for problem in error.errors(include_input=False, include_url=False)
-        ]
-        raise ConfigurationError("\n".join(problems)) from None  # the cause has secrets in it
-
-
-def _place(location: tuple[int | str, ...]) -> str:
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return place.lstrip(".") or "the file"
+    return read_document(text, TenantChannels, source=source, error=ConfigurationError)
 
 
 def _text(path: Path) -> str:
@@ -116,16 +95,3 @@ def _smtp_server(url: str) -> SmtpServer:
         username=unquote(parts.username) if parts.username else None,
         password=SecretStr(unquote(parts.password)) if parts.password else None,
     )
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that is there twice, of which YAML's own loader drops the first in silence."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.MarkedYAMLError(None, None, f"{key.value!r} twice", key.start_mark)
-            seen.add(str(key.value))
-        return node

@@ -72,7 +72,7 @@ def test_a_secret_that_cannot_be_used_is_named_and_not_shown(tmp_path: Path, val
 
 
 def test_a_written_secret_that_cannot_be_used_is_not_shown() -> None:
-    with pytest.raises(ConfigurationError, match=r"acme.yaml: webhooks\[0\].secret") as refused:
+    with pytest.raises(ConfigurationError, match=r"acme.yaml:5: webhooks\[0\].secret") as refused:
         load_channels(WEBHOOK.replace(SECRET, "whsec_mine"), source="acme.yaml")
     assert "whsec_mine" not in str(refused.value)
     assert refused.value.__cause__ is None

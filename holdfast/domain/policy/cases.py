@@ -11,9 +11,9 @@ cases:
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue
 
+from holdfast.domain.documents import read_document
 from holdfast.domain.errors import PolicyError
 from holdfast.domain.model import Frozen, Strict
 from holdfast.domain.policy.durations import Duration
@@ -124,16 +124,7 @@ def load_cases(text: str, *, source: str) -> CaseFile:
     Raises:
         PolicyError: it is not YAML, or has no cases; the message has a line for each problem.
     """
-    try:
-        return CaseFile.model_validate(yaml.safe_load(text))
-    except ValidationError as error:
-        problems = (
-            f"{source}: {'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-            for problem in error.errors()
-        )
-        raise PolicyError("\n".join(problems)) from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise PolicyError(f"{source}: not YAML: {error}") from error
+    return read_document(text, CaseFile, source=source, error=PolicyError)
 
 
 def _said(verdict: Verdict) -> dict[str, object]:

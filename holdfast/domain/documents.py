@@ -1,0 +1,79 @@
+"""YAML documents that people write: no key stands twice, and every problem is said with its line."""
+
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from holdfast.domain.errors import ConfigurationError
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def read_document(
+    text: str, model: type[ModelT], *, source: str, error: type[ConfigurationError]
+) -> ModelT:
+    """The document as `model` has it; `source` is what errors call it.
+
+    Raises:
+        ConfigurationError: as the subclass `error`; it is not YAML, or not such a document. The
+            message has a line for each problem, which begins with source and line, and never the
+            values, which may be secret.
+    """
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        value = loader.construct_document(node) if node is not None else None
+    except yaml.MarkedYAMLError as broken:
+        line = broken.problem_mark.line + 1 if broken.problem_mark else 1
+        raise error(f"{source}:{line}: not YAML: {broken.problem}") from broken
+    except (yaml.YAMLError, ValueError) as broken:  # ValueError: a date that is none, say
+        raise error(f"{source}:1: not YAML: {str(broken).splitlines()[0]}") from broken
+    try:
+        return model.model_validate(value)
+    except ValidationError as wrong:
+        problems = [
+            f"{source}:{_line(node, problem['loc'])}: {_place(problem['loc'])}: {problem['msg']}"
+            for problem in wrong.errors(include_input=False, include_url=False)
+        ]
+        raise error("\n".join(problems)) from None
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return place.lstrip(".") or "the file"
+
+
+def _line(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
+    """The line of the innermost part of a location that the text has."""
+    line = 1
+    for part in location:
+        match node:
+            case yaml.MappingNode():
+                for key, value in node.value:
+                    if key.value == str(part):
+                        line, node = key.start_mark.line + 1, value
+                        break
+                else:
+                    return line
+            case yaml.SequenceNode() if isinstance(part, int) and part < len(node.value):
+                node = node.value[part]
+                line = node.start_mark.line + 1
+            case _:
+                # A value may stand for a list of one, where `part` is 0.
+                if part != 0:
+                    return line
+    return line
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is there twice, of which YAML's own loader drops the first in silence."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.MarkedYAMLError(None, None, f"{key.value!r} twice", key.start_mark)
+            seen.add(str(key.value))
+        return node
