@@ -8,7 +8,7 @@ out. Both travel in lists of one.
 
 from typing import Literal, assert_never
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue, StrictBool, ValidationError
 
 from holdfast.dialects.decision import (
     DialectDecision,
@@ -17,6 +17,7 @@ from holdfast.dialects.decision import (
     edited,
     in_markdown,
     read_arguments,
+    require_whole,
 )
 from holdfast.domain.approval import DecisionKind
 from holdfast.domain.errors import InvalidRequest, NotExpressible
@@ -37,10 +38,10 @@ class ActionRequest(Strict):
 class HumanInterruptConfig(Strict):
     """What a reviewer may answer."""
 
-    allow_ignore: bool
-    allow_respond: bool
-    allow_edit: bool
-    allow_accept: bool
+    allow_ignore: StrictBool
+    allow_respond: StrictBool
+    allow_edit: StrictBool
+    allow_accept: StrictBool
 
 
 class HumanInterrupt(Strict):
@@ -128,9 +129,11 @@ def to_response(
     """A decision as an answer.
 
     Raises:
+        InvalidRequest: it is not whole.
         NotExpressible: the dialect has no word for it.
     """
     action = _only_action(record)
+    require_whole(kind, record, text, arguments)
     if kind == "accept":
         return HumanResponse(
             type="accept", args=ActionRequest(action=action.name, args=action.arguments)

@@ -1,12 +1,14 @@
 """What a dialect's answer says in ours, and how edited arguments are read."""
 
-import json
+import re
 from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
+from holdfast.dialects.coercion import coerce_arguments
 from holdfast.domain.approval import DecisionKind
-from holdfast.domain.errors import InvalidEdit, NotExpressible
+from holdfast.domain.errors import InvalidEdit, InvalidRequest
+from holdfast.domain.ids import json_digest
 from holdfast.domain.model import Frozen
 from holdfast.store.approvals import ApprovalRecord, AskedAction
 
@@ -31,7 +33,7 @@ def decided(record: ApprovalRecord, kind: DecisionKind, text: str = "") -> Diale
 
 def edited(record: ApprovalRecord, arguments: Sequence[dict[str, JsonValue]]) -> DialectDecision:
     """A decision for other arguments; to accept, where they are those that were shown."""
-    if list(arguments) == [action.arguments for action in record.actions]:
+    if json_digest(list(arguments)) == json_digest([one.arguments for one in record.actions]):
         return decided(record, "accept")
     return decided(record, "edit").model_copy(update={"arguments": tuple(arguments)})
 
@@ -39,45 +41,50 @@ def edited(record: ApprovalRecord, arguments: Sequence[dict[str, JsonValue]]) ->
 def read_arguments(
     action: AskedAction, schemas: Schemas, values: Mapping[str, JsonValue]
 ) -> dict[str, JsonValue]:
-    """Arguments as the action's schema has them, from values of which some are text: "5" for 5,
-    "true" for true, JSON for lists and objects, nothing or "null" for None.
+    """Arguments from values of which some are text, as `coerce_arguments` reads them; without the
+    action's schema, each has the type that it had. Those that mean the same as what was shown, such
+    as with a default written out, are what was shown.
 
     Raises:
         InvalidEdit: they do not fit; the message names the fields.
-        NotExpressible: nobody said what the action's schema is.
     """
     schema = schemas.get(action.name)
-    if schema is None:
-        raise NotExpressible(f"arguments of {action.name!r} cannot be read without its schema")
-    if unknown := sorted(values.keys() - schema.model_fields.keys()):
-        raise InvalidEdit(f"{action.name} has no arguments {', '.join(unknown)}")
-    given = dict(values)
-    for _ in range(2):
-        try:
-            read: dict[str, JsonValue] = schema.model_validate(given).model_dump(mode="json")
-        except ValidationError as error:
-            problem = error
-            for one in error.errors():
-                name = str(one["loc"][0]) if one["loc"] else ""
-                value = given.get(name)
-                if isinstance(value, str):
-                    given[name] = _from_json(value)
-        else:
-            return read
-    problems = "; ".join(
-        f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in problem.errors()
+    read = coerce_arguments(
+        values,
+        shown=action.arguments,
+        schema=schema.model_json_schema() if schema is not None else None,
     )
-    raise InvalidEdit(f"the arguments do not fit {action.name}: {problems}")
+    if schema is not None:
+        try:
+            if schema.model_validate(read) == schema.model_validate(action.arguments):
+                return action.arguments
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}"
+                for one in error.errors(include_url=False, include_input=False)
+            )
+            raise InvalidEdit(f"the arguments do not fit {action.name}: {problems}") from None
+    return read
 
 
-def _from_json(text: str) -> JsonValue:
-    if not text.strip():
-        return None
-    try:
-        value: JsonValue = json.loads(text)
-    except ValueError:
-        return text
-    return value
+def require_whole(
+    kind: DecisionKind,
+    record: ApprovalRecord,
+    text: str,
+    arguments: Sequence[dict[str, JsonValue]],
+) -> None:
+    """Check that a decision has what its kind needs.
+
+    Raises:
+        InvalidRequest: it lacks a text, or an edit does not have arguments for each action.
+    """
+    if kind in ("reject", "respond") and not text.strip():
+        raise InvalidRequest(f"a decision to {kind} needs a text")
+    if kind == "edit" and len(arguments) != len(record.actions):
+        raise InvalidRequest(
+            f"approval {record.id} has {len(record.actions)} actions, the edit has arguments for "
+            f"{len(arguments)}"
+        )
 
 
 def in_markdown(record: ApprovalRecord, action: AskedAction) -> str:
@@ -86,12 +93,24 @@ def in_markdown(record: ApprovalRecord, action: AskedAction) -> str:
     changes = description.changes if description else ()
     details = description.details if description else ()
     lines = [
-        f"**{description.title if description else action.name}**",
+        f"**{_line(description.title if description else action.name)}**",
         "",
-        *(f"- {one.what}: {one.before or 'nothing'} → {one.after or 'nothing'}" for one in changes),
-        *(f"- {one.label}: {one.value}" for one in details),
+        *(
+            f"- {_line(one.what)}: {_line(one.before or 'nothing')} → {_line(one.after or 'nothing')}"
+            for one in changes
+        ),
+        *(f"- {_line(one.label)}: {_line(one.value)}" for one in details),
     ]
-    lines += ["", record.reason, *(f"> {evidence}" for evidence in record.evidence)]
+    lines += ["", _line(record.reason), *(f"> {_line(one)}" for one in record.evidence)]
     if record.policy_reason:
-        lines += ["", record.policy_reason]
+        lines += ["", _line(record.policy_reason)]
     return "\n".join(lines)
+
+
+_MARKUP = re.compile(r"([\\`*_\[\]<>#|~!])")
+
+
+def _line(text: str) -> str:
+    """One line that Markdown shows as it is: what agents and customers write must not become an
+    image that tells its server who reviews, nor a heading that poses as ours."""
+    return _MARKUP.sub(r"\\\1", " ".join(text.split()))

@@ -16,6 +16,7 @@ from holdfast.dialects.decision import (
     edited,
     in_markdown,
     read_arguments,
+    require_whole,
 )
 from holdfast.domain.approval import DecisionKind
 from holdfast.domain.errors import InvalidRequest, NotExpressible
@@ -80,7 +81,7 @@ class Respond(Strict):
     """An answer in the place of a decision."""
 
     type: Literal["respond"] = "respond"
-    message: str
+    message: Annotated[str, Field(pattern=r"\S")]
 
 
 class HITLResponse(Strict):
@@ -148,7 +149,11 @@ def from_response(
             else:
                 arguments.append(action.arguments)
         return edited(record, arguments)
-    messages = {one.message or NO_REASON for one in decisions if isinstance(one, Reject | Respond)}
+    messages = {
+        one.message if one.message and one.message.strip() else NO_REASON
+        for one in decisions
+        if isinstance(one, Reject | Respond)
+    }
     if len(kinds) != 1 or len(messages) != 1:
         raise NotExpressible(
             f"the actions of approval {record.id} are carried out together or not at all: decide "
@@ -167,9 +172,11 @@ def to_response(
     """A decision as an answer.
 
     Raises:
+        InvalidRequest: it is not whole.
         NotExpressible: the dialect has no word for it.
     """
     actions = record.actions
+    require_whole(kind, record, text, arguments)
     if kind == "edit":
         return HITLResponse(
             decisions=tuple(

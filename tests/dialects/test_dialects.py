@@ -141,13 +141,15 @@ def test_edited_values_come_as_text_and_are_read_by_the_schema(
         name: "" if value is None else value if isinstance(value, str) else str(value).lower()
         for name, value in edited.items()
     }
-    if edited["note"] is None:
-        del as_text["note"]  # for a text, nothing is a text, too
     answer: JsonValue = {"type": "edit", "args": {"action": "refund", "args": {**as_text}}}
     record = asked()
     decision = agent_inbox.from_response(agent_inbox.read_response(answer), record, SCHEMAS)
-    expected = decide("accept") if edited == REFUND else decide("edit", "", edited)
-    assert said(decision) == expected
+    if edited == REFUND:
+        assert said(decision) == decide("accept")
+    else:
+        (read,) = decision.arguments
+        assert decision.kind == "edit"
+        assert Refund.model_validate(read) == Refund.model_validate(edited)
 
 
 @pytest.mark.parametrize(
@@ -157,6 +159,15 @@ def test_edited_values_come_as_text_and_are_read_by_the_schema(
         ({"order": "W1", "items": "[1, 'x']"}, "items"),
         ({"amount": "1"}, "order"),
         ({"order": "W1", "more": "1"}, "more"),
+        ({"order": "W1", "amount": "NaN"}, "amount"),
+        ({"order": "W1", "amount": "1e400"}, "amount"),
+        ({"order": "W1", "amount": float("nan")}, "amount"),
+        ({"order": "W1", "amount": "0.12345678901234567891"}, "amount"),
+        ({"order": "W1", "amount": "1_000"}, "amount"),
+        ({"order": "W1", "quick": "yes"}, "quick"),
+        ({"order": "W1", "items": "[" * 100_000}, "items"),
+        ({"order": "W1", "items": "9" * 5_000}, "items"),
+        ({"order": "W1", "limit": "1e-99999999999999999999"}, "limit"),
     ],
 )
 def test_what_does_not_fit_the_schema_is_refused_by_name(
@@ -266,3 +277,75 @@ def test_an_edit_of_one_action_leaves_the_others_as_they_are() -> None:
     assert decision.kind == "edit"
     assert decision.arguments[0]["order"] == "W2"
     assert decision.arguments[1] == REFUND
+
+
+class Charge(BaseModel):
+    order: str
+    amount: Decimal
+    note: str | None = None
+    days: int = 14
+
+
+CHARGE: dict[str, JsonValue] = {"order": "W1", "amount": 49.9, "note": None}
+"""As an agent proposes it: a number for the decimal, a default left out."""
+
+
+def in_the_inbox(type_: str, **args: JsonValue) -> dict[str, Any]:
+    """What the inbox's answer says about `CHARGE`."""
+    answer: JsonValue = {"type": type_, "args": {"action": "charge", "args": {**args}}}
+    response = agent_inbox.read_response([answer])
+    return said(agent_inbox.from_response(response, asked(("charge", CHARGE)), {"charge": Charge}))
+
+
+@pytest.mark.parametrize("type_", ["accept", "edit"])
+def test_what_comes_back_as_it_was_shown_is_accepted_as_it_was(type_: str) -> None:
+    assert in_the_inbox(type_, **CHARGE) == decide("accept")
+    assert in_the_inbox(type_, order="W1", amount="49.9", note="null") == decide("accept")
+    assert in_the_inbox(type_, order="W1", amount="49.90", note="", days="14") == decide("accept")
+
+
+def test_an_edit_keeps_what_was_not_touched_and_every_digit_of_what_was() -> None:
+    edited: dict[str, JsonValue] = {"order": "W1", "amount": "12.345678901234567891", "note": None}
+    assert in_the_inbox("edit", order="W1", amount=edited["amount"], note="null") == decide(
+        "edit", "", edited
+    )
+    emptied = in_the_inbox("edit", order="W2", amount="49.9", note="", days="")
+    assert emptied == decide("edit", "", {"order": "W2", "amount": 49.9, "note": None})
+
+
+def test_without_a_schema_values_keep_the_types_that_they_had() -> None:
+    record = asked(("refund", REFUND))
+    args: JsonValue = {**REFUND, "amount": "21.5", "items": "[3]", "quick": "true"}
+    answer: JsonValue = {"type": "edit", "args": {"action": "refund", "args": args}}
+    decision = agent_inbox.from_response(agent_inbox.read_response(answer), record, {})
+    assert said(decision) == decide(
+        "edit", "", {**REFUND, "amount": 21.5, "items": [3], "quick": True}
+    )
+    unknown: JsonValue = {"type": "edit", "args": {"action": "refund", "args": {"note": "x"}}}
+    with pytest.raises(InvalidEdit, match=r"note: .*give the schema"):
+        agent_inbox.from_response(agent_inbox.read_response(unknown), record, {})
+
+
+def test_what_an_agent_writes_cannot_pose_as_markup() -> None:
+    reason = "![seen](https://example.org/seen.png)\n\n# Approved by finance"
+    record = asked().model_copy(update={"reason": reason, "evidence": ("<img src=x>",)})
+    described = str(agent_inbox.to_interrupt(record).description)
+    assert "![" not in described
+    assert "\n#" not in described
+    assert "> \\<img" in described
+
+
+@pytest.mark.parametrize("dialect", [agent_inbox, langchain])
+def test_a_decision_that_is_not_whole_is_not_translated(dialect: Any) -> None:
+    with pytest.raises(InvalidRequest, match="the edit has arguments for 0"):
+        dialect.to_response("edit", asked())
+    with pytest.raises(InvalidRequest, match="needs a text"):
+        dialect.to_response("reject", asked(), text=" ")
+
+
+def test_a_blank_message_is_no_reason_and_no_response() -> None:
+    answer = langchain.read_response({"decisions": [{"type": "reject", "message": " "}]})
+    decision = langchain.from_response(answer, asked(), SCHEMAS)
+    assert said(decision) == decide("reject", NO_REASON)
+    with pytest.raises(InvalidRequest):
+        langchain.read_response({"decisions": [{"type": "respond", "message": " "}]})
