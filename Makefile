@@ -8,7 +8,7 @@ TENANT ?= demo
 
 .PHONY: demo up test check format tau2 soak requirements migrate clean
 
-demo: .venv/installed ## Play the demonstration: five conversations, a kill, an approval
+demo: .venv/installed ## Play the demonstration: six conversations, a kill, three approvals
 	@$(BIN)/python -m holdfast.runtime.local -- $(BIN)/python -m shop.demo
 
 up: .venv/installed ## Keep Temporal, Postgres and a worker running until Ctrl-C
@@ -33,7 +33,7 @@ format: .venv/installed ## Bring the format in order
 tau2: .venv/installed ## All retail tasks through the whole platform, in both forms
 	$(BIN)/python -m bench.tau2
 
-soak: .venv/installed ## 1,000 turns in one conversation, with duplicates across the seams
+soak: .venv/installed ## 1,000 turns in one conversation; 500 approvals and 20 reviewers while workers die
 	$(BIN)/pytest -m soak
 
 migrate: .venv/installed ## Bring the database that the settings name up to date

@@ -17,6 +17,8 @@ ORDER_TO_CANCEL = "#W4821103"
 """Pending, above 100 US dollars: its cancellation needs an approval."""
 ORDER_TO_RETURN = "#W4821104"
 """Delivered: a Merino Sweater and a Ceramic Mug to send back or exchange."""
+LARGE_ORDER = "#W4821106"
+"""Pending, above 1,000 US dollars: its cancellation needs two people's approval."""
 SMALL_ORDER = "#W4821105"
 """Pending, below 100 US dollars: it can be cancelled without an approval."""
 

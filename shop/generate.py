@@ -116,6 +116,8 @@ def _tell_story(data: _Data) -> None:
     jacket = _item(data, "Rain Jacket", color="moss", size="M")
     tent = _item(data, "Camping Tent", persons="2", season="3")
     sweater = _item(data, "Merino Sweater", color="rust", size="M")
+    big_tent = _item(data, "Camping Tent", persons="4", season="4")
+    bag = _item(data, "Sleeping Bag", comfort="-10C", zip="left")
     clock = _item(data, "Alarm Clock", display="analog", color="walnut")
     chess = _item(data, "Chess Set", board="solid", pieces="boxwood")
 
@@ -125,6 +127,8 @@ def _tell_story(data: _Data) -> None:
     _add_order(data, mara, story.ORDER_TO_READDRESS, "pending", [jacket], card)
     _add_order(data, mara, story.ORDER_TO_CANCEL, "pending", [tent, clock], card)
     _add_order(data, mara, story.ORDER_TO_RETURN, "delivered", [sweater, mug], card)
+    trip = [big_tent, big_tent, bag, bag, bag, bag]
+    _add_order(data, mara, story.LARGE_ORDER, "pending", trip, card)
     _add_order(data, mara, story.SMALL_ORDER, "pending", [clock], story.CUSTOMER_GIFT_CARD)
 
     tomas = _add_user(

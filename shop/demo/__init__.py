@@ -1,1 +1,1 @@
-"""The demonstration: five conversations of one customer, told in the terminal while they happen."""
+"""The demonstration: six conversations of one customer, told in the terminal while they happen."""

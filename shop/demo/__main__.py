@@ -4,16 +4,20 @@ import asyncio
 import os
 import signal
 import sys
+import tempfile
 import uuid
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
 from holdfast import HoldfastClient, HoldfastError, Settings, read_settings
+from shop import package
 from shop.demo.expectations import Unexpected
 from shop.demo.narrator import Narrator
-from shop.demo.story import Story
+from shop.demo.policy import write_policy
+from shop.demo.story import Story, prepare
 from shop.demo.summary import Summary, tell
 from shop.demo.workers import WorkerFailed, Workers
 from shop.demo_data import CUSTOMER_NAME
@@ -36,11 +40,13 @@ async def _play(narrator: Narrator) -> Summary:
         f"{' '.join(CUSTOMER_NAME)} talks to the agents of a shop, in the tenant {tenant}.",
         _model_in_words(settings),
     )
-    async with (
-        HoldfastClient.connect(settings, tenant=tenant) as client,
-        Workers.open(settings.task_queue) as workers,
-    ):
-        return await Story(client, settings, workers, narrator).play()
+    with tempfile.TemporaryDirectory(prefix="holdfast-demo-") as folder:
+        write_policy(Path(folder), tenant, package)
+        async with Workers.open(settings.task_queue, policy_dir=Path(folder)) as workers:
+            # Migrating makes the role as which a client connects.
+            await prepare(tenant, workers, narrator)
+            async with HoldfastClient.connect(settings, tenant=tenant) as client:
+                return await Story(client, settings, workers, narrator).play()
 
 
 def _model_in_words(settings: Settings) -> str:
@@ -77,7 +83,7 @@ def main(
         typer.Option("--json", help="The summary as JSON on stdout; the story goes to stderr."),
     ] = False,
 ) -> None:
-    """Play five conversations, a killed worker and two approvals; exit code 0 when all is well."""
+    """Play six conversations, a killed worker and three approvals; exit code 0 when all is well."""
     narrator = Narrator(Console(stderr=as_json, highlight=False))
     try:
         summary = asyncio.run(_until_stopped(narrator))

@@ -1,4 +1,4 @@
-"""The story: a customer, four kinds of requests, a killed worker, two decisions."""
+"""The story: a customer, six requests, a killed worker, three approvals."""
 
 import asyncio
 import signal
@@ -10,8 +10,9 @@ from holdfast import ConversationView, HoldfastClient, SentMessage, Settings
 from shop import demo_data as data
 from shop.demo.expectations import expect
 from shop.demo.narrator import Narrator
+from shop.demo.policy import ESCALATE_AFTER, REMIND_AFTER
 from shop.demo.summary import Kill, Summary, summarise
-from shop.demo.talk import CUSTOMER_CALLED, REVIEWER, Talk
+from shop.demo.talk import CUSTOMER_CALLED, LEAD, REVIEWER, Talk
 from shop.demo.workers import WorkerProcess, Workers
 
 FAULT = "after_ledger_save"
@@ -21,10 +22,27 @@ POLICY = "shipping-costs"
 ADDRESS = "new-address"
 CANCELLATION = "cancellation"
 RETURN = "return"
+BIG_REFUND = "big-refund"
+
+
+async def prepare(tenant: str, workers: Workers, narrator: Narrator) -> None:
+    """Get the database ready, with the tenant's data in it. No client can connect before.
+
+    Raises:
+        WorkerFailed: that did not work.
+    """
+    narrator.chapter(
+        0,
+        "A worker starts",
+        "Workers are ordinary processes. They keep nothing: Temporal owns the conversations, "
+        "Postgres the records.",
+    )
+    with narrator.timing(f"tenant {tenant}: tables migrated, articles and orders loaded"):
+        await workers.seed(tenant)
 
 
 class Story:
-    """A run in the tenant of `client`, whose workers are started from `workers`."""
+    """A run in the tenant of `client`, which is prepared; `workers` starts its workers."""
 
     def __init__(
         self, client: HoldfastClient, settings: Settings, workers: Workers, narrator: Narrator
@@ -43,13 +61,14 @@ class Story:
             HoldfastError: a request failed.
         """
         began = time.monotonic()
-        worker = await self._start()
+        worker = await self._start_worker()
         await self._order_status()
         await self._policy_question()
         await self._address_change()
         kill = await self._cancellation(worker)
         await self._rejected_return()
-        conversations = (WHERE_IS_IT, POLICY, ADDRESS, CANCELLATION, RETURN)
+        await self._two_people()
+        conversations = (WHERE_IS_IT, POLICY, ADDRESS, CANCELLATION, RETURN, BIG_REFUND)
         with self._narrator.timing("the conversations are closed; a message would reopen them"):
             await asyncio.gather(
                 *(
@@ -65,19 +84,6 @@ class Story:
             kill=kill,
             seconds=time.monotonic() - began,
         )
-
-    async def _start(self) -> WorkerProcess:
-        self._narrator.chapter(
-            0,
-            "A worker starts",
-            "Workers are ordinary processes. They keep nothing: Temporal owns the conversations, "
-            "Postgres the records.",
-        )
-        with self._narrator.timing(
-            f"tenant {self._client.tenant}: tables migrated, articles and orders loaded"
-        ):
-            await self._workers.seed(self._client.tenant)
-        return await self._start_worker()
 
     async def _start_worker(self, *, fault: str | None = None) -> WorkerProcess:
         worker, seconds = await self._workers.start(fault=fault)
@@ -131,8 +137,8 @@ class Story:
         )
         await talk.ask("How long will the refund take?")
         kill = await self._kill(talk, worker)
-        self._narrator.notes(f"now {REVIEWER} of the refunds team looks at what waits")
-        await talk.decide(await talk.waiting_approval(), "accept")
+        self._narrator.notes(f"now {REVIEWER.id} of the refunds team looks at what waits")
+        await talk.decide(await talk.waiting_approval(), "accept", REVIEWER)
         await self._expect_action(CANCELLATION, "cancel_pending_order", "executed", "approve")
         return kill
 
@@ -213,9 +219,37 @@ class Story:
         await talk.decide(
             await talk.waiting_approval(),
             "reject",
+            REVIEWER,
             "The order was delivered more than 30 days ago, and returns are possible for 30 days.",
         )
         await self._expect_action(RETURN, "return_delivered_order_items", "rejected", "approve")
+
+    async def _two_people(self) -> None:
+        self._narrator.chapter(
+            6,
+            "A refund far above the limit, which two people have to approve",
+            "Above 1,000 USD the policy wants two people of the refunds team. Where nobody decides, it "
+            "reminds people, and lets others decide, too; the deadlines are Temporal's timers.",
+        )
+        self._narrator.notes(
+            "so that you need not wait for hours, this tenant's policy is a copy of shop/policy.yaml "
+            f"that reminds people after {REMIND_AFTER} and escalates after {ESCALATE_AFTER}"
+        )
+        talk = self._talk(BIG_REFUND)
+        await talk.ask(
+            f"Please cancel order {data.LARGE_ORDER}, we no longer need it: the trip is off.",
+            gets="awaiting_approval",
+        )
+        approval = await talk.waiting_approval()
+        await talk.decide(approval, "accept", REVIEWER)
+        await talk.accept_again(approval, REVIEWER)
+        self._narrator.notes("nobody else of the refunds team is there …")
+        await talk.escalation(approval)
+        await talk.decide(approval, "accept", LEAD)
+        decisions = (await self._client.approval(approval.id)).decisions
+        accepted = [one.reviewer for one in decisions if one.kind == "accept" and not one.refusal]
+        expect(accepted == [REVIEWER.id, LEAD.id], "two people have accepted", accepted)
+        await self._expect_action(BIG_REFUND, "cancel_pending_order", "executed", "approve")
 
     async def _expect_action(self, conversation: str, name: str, state: str, verdict: str) -> None:
         actions = (await self._client.show(conversation)).actions

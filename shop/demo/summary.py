@@ -66,6 +66,13 @@ class Kill(_Frozen):
     seconds: float
 
 
+class AuditLog(_Frozen):
+    """The tenant's audit log, worked out again from its first entry; `head` is that of its last."""
+
+    entries: int
+    head: str
+
+
 class Summary(_Frozen):
     """A run of the demonstration. `seconds` is the time from the first worker's start to the end."""
 
@@ -75,6 +82,7 @@ class Summary(_Frozen):
     actions: tuple[ActionTaken, ...]
     model_calls: ModelCalls
     kill: Kill
+    audit: AuditLog
 
 
 async def summarise(
@@ -89,10 +97,13 @@ async def summarise(
     """Read it all from the records.
 
     Raises:
-        Unexpected: an action was not executed once, or a model call was repeated.
+        Unexpected: an action was not executed once, a model call was repeated, or the audit log is
+            not whole.
     """
     views = [await client.show(conversation) for conversation in conversations]
     recorded = sum(view.model_calls for view in views)
+    audit = await client.verify_audit()
+    expect(audit.entries > 0 and not audit.problem_count, "the audit log is whole", audit)
     summary = Summary(
         tenant=client.tenant,
         seconds=round(seconds, 1),
@@ -108,6 +119,7 @@ async def summarise(
             answered=answered_calls, recorded=recorded, repeated=answered_calls - recorded
         ),
         kill=kill,
+        audit=AuditLog(entries=audit.entries, head=audit.head),
     )
     for action in summary.actions:
         times = 1 if action.state == "executed" else 0
@@ -171,6 +183,11 @@ def tell(summary: Summary, narrator: Narrator) -> None:
         f"in flight at the kill: turn {kill.turn} of {kill.conversation}, without a reply yet; of "
         f"its model calls {kill.calls_answered} answered and {kill.calls_recorded} recorded, and "
         f"{kill.calls_after} made later by the worker that took over"
+    )
+    narrator.heading("Audit log")
+    narrator.notes(
+        f"{summary.audit.entries} entries, each with the hash of the one before; all worked out again, "
+        f"none changed or missing; the head is {summary.audit.head[:16]}…"
     )
     if any(one.ui for one in summary.conversations):
         narrator.heading("In the Temporal UI, while the servers run (`make up` keeps them running)")

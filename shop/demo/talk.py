@@ -2,18 +2,32 @@
 
 import asyncio
 import time
+from dataclasses import dataclass
 from typing import Literal
 
-from holdfast import ApprovalRecord, HoldfastClient, SentMessage
+from holdfast import ApprovalRecord, HoldfastClient, HoldfastError, SentMessage
+from shop.demo.card import card_of, needs_in_words
 from shop.demo.expectations import Unexpected, expect
 from shop.demo.narrator import Narrator
 from shop.demo_data import CUSTOMER, CUSTOMER_NAME
 
 CUSTOMER_CALLED = CUSTOMER_NAME[0]
-REVIEWER = "ines.okafor"
 
 _AGENT = "Agent"
-_FOLLOW_UP_SECONDS = 60.0
+_PATIENCE_SECONDS = 60.0
+_ALARMS = ("approval_reminded", "approval_escalated")
+
+
+@dataclass(frozen=True)
+class Reviewer:
+    """Somebody who decides, and the roles that they have."""
+
+    id: str
+    roles: tuple[str, ...]
+
+
+REVIEWER = Reviewer("ines.okafor", ("refunds", "returns"))
+LEAD = Reviewer("tove.lindqvist", ("refunds-lead",))
 
 
 class Talk:
@@ -63,39 +77,101 @@ class Talk:
         """
         found = await self._client.approvals(conversation=self.conversation)
         expect(len(found) == 1, f"one approval waits in {self.conversation!r}", len(found))
-        self._narrator.card(f"Approval {found[0].id}", _as_rows(found[0]))
+        self._narrator.card(f"Approval {found[0].id}", card_of(found[0]))
         return found[0]
 
     async def decide(
-        self, approval: ApprovalRecord, kind: Literal["accept", "reject"], text: str = ""
+        self,
+        approval: ApprovalRecord,
+        kind: Literal["accept", "reject"],
+        reviewer: Reviewer,
+        text: str = "",
     ) -> None:
-        """Decide as the reviewer, and wait for the message that follows in the conversation.
+        """Decide as the reviewer, and wait for the message that follows in the conversation, once
+        nobody else has to agree.
 
         Raises:
             Unexpected: none follows within a minute.
         """
         messages = await self._client.messages(self.conversation)
         began = time.monotonic()
-        status = await self._client.decide(
-            approval.id,
-            kind,
-            reviewer=REVIEWER,
-            roles=approval.roles,
-            text=text,
-            digest=approval.args_digest,
-        )
+        state = await self._decide(approval, kind, reviewer, text)
+        took = time.monotonic() - began
         said = f": “{text}”" if text else ""
-        self._narrator.notes(
-            f"{REVIEWER} decides to {kind}{said}; the approval is {status.state}",
-            time.monotonic() - began,
-        )
+        told = f"{reviewer.id} ({', '.join(reviewer.roles)}) decides to {kind}{said}"
+        if state == "pending":
+            needs = needs_in_words(await self._client.approval(approval.id))
+            self._narrator.notes(f"{told}; the approval still needs {needs}", took)
+            return
+        self._narrator.notes(f"{told}; the approval is {state}", took)
         follow_up = await self._next_message(after=messages[-1].seq)
         self._narrator.says(_AGENT, follow_up, ours=True)
         self._narrator.notes("the follow-up message came by itself", time.monotonic() - began)
 
+    async def accept_again(self, approval: ApprovalRecord, reviewer: Reviewer) -> None:
+        """Accept as somebody who has accepted before, and tell the refusal.
+
+        Raises:
+            Unexpected: it is not refused, or for another reason.
+        """
+        promise = f"{reviewer.id} cannot accept {approval.id} twice"
+        try:
+            state = await self._decide(approval, "accept", reviewer)
+        except HoldfastError as refusal:
+            expect(refusal.code == "AlreadyDecided", promise, f"{refusal.code}: {refusal}")
+            self._narrator.notes(
+                f"{reviewer.id} decides to accept once more, and is refused: {refusal.code}: {refusal}"
+            )
+        else:
+            expect(False, promise, state)
+
+    async def escalation(self, approval: ApprovalRecord) -> None:
+        """Wait for the approval's reminder and its escalation, and tell them as they come.
+
+        Raises:
+            Unexpected: one of the two did not happen within a minute.
+        """
+        happened: list[str] = []
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                async for event in self._client.events(self.conversation, follow=True):
+                    if event.type not in _ALARMS or event.data["approval"] != approval.id:
+                        continue
+                    happened.append(event.type)
+                    after = (event.at - approval.requested_at).total_seconds()
+                    self._narrator.notes(
+                        f"{event.type}: event {event.seq} of the conversation, after", after
+                    )
+                    if event.type == "approval_escalated":
+                        break
+        except TimeoutError:
+            pass
+        promise = f"{approval.id} is reminded of, then escalated, within {_PATIENCE_SECONDS:.0f} s"
+        expect(happened == list(_ALARMS), promise, happened)
+        needs = needs_in_words(await self._client.approval(approval.id))
+        self._narrator.notes(f"from now on the approval needs {needs}")
+
+    async def _decide(
+        self,
+        approval: ApprovalRecord,
+        kind: Literal["accept", "reject"],
+        reviewer: Reviewer,
+        text: str = "",
+    ) -> str:
+        """The state of the approval after the decision, which quotes what the reviewer saw."""
+        status = await self._client.decide(
+            approval.id,
+            kind,
+            reviewer=reviewer.id,
+            roles=reviewer.roles,
+            text=text,
+            digest=approval.args_digest,
+        )
+        return status.state
+
     async def _next_message(self, *, after: int) -> str:
         try:
-            async with asyncio.timeout(_FOLLOW_UP_SECONDS):
+            async with asyncio.timeout(_PATIENCE_SECONDS):
                 async for event in self._client.events(self.conversation, follow=True):
                     if event.type != "message_sent":
                         continue
@@ -106,21 +182,5 @@ class Talk:
             pass
         raise Unexpected(
             f"expected that a message follows the decision in {self.conversation!r}; none came "
-            f"within {_FOLLOW_UP_SECONDS:.0f} s"
+            f"within {_PATIENCE_SECONDS:.0f} s"
         )
-
-
-def _as_rows(approval: ApprovalRecord) -> list[tuple[str, str]]:
-    rows = [("reason", approval.reason)]
-    rows += [("evidence", line) for line in approval.evidence]
-    for action in approval.actions:
-        arguments = ", ".join(f"{name}={value}" for name, value in action.arguments.items())
-        rows.append(("action", f"{action.name}({arguments})"))
-        rows += [(name, str(action.facts[name])) for name in ("before", "after")]
-    policy = f"{approval.policy_name} {approval.policy_version}: {approval.policy_reason}"
-    return [
-        *rows,
-        ("policy", policy),
-        ("needs", f"{' and '.join(approval.roles)}, until {approval.expires_at:%d %B %H:%M} UTC"),
-        ("digest", f"{approval.args_digest[:16]}…, which the decision quotes"),
-    ]

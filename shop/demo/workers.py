@@ -114,22 +114,26 @@ class WorkerProcess:
 
 
 class Workers:
-    """Starts the workers of one run, on task queues of its own; `open` leaves none behind."""
+    """Starts the workers of one run, on task queues of its own; `open` leaves none behind.
 
-    def __init__(self, task_queue: str) -> None:
+    `policy_dir` is the folder of the policies that they go by.
+    """
+
+    def __init__(self, task_queue: str, policy_dir: Path) -> None:
         self._environment = {
             **{name: value for name, value in os.environ.items() if name != "HOLDFAST_FAULT"},
             "HOLDFAST_TASK_QUEUE": task_queue,
             "HOLDFAST_PACKAGES": '["shop:package"]',
+            "HOLDFAST_POLICY_DIR": str(policy_dir),
             "HOLDFAST_HEALTH_PORT": "0",
         }
         self._started: list[WorkerProcess] = []
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, task_queue: str) -> AsyncIterator[Self]:
+    async def open(cls, task_queue: str, *, policy_dir: Path) -> AsyncIterator[Self]:
         """For as long as the context lasts; whatever still runs at its end is killed."""
-        workers = cls(task_queue)
+        workers = cls(task_queue, policy_dir)
         try:
             yield workers
         finally:

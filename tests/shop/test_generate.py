@@ -28,11 +28,13 @@ def test_the_story_is_the_same_for_every_seed() -> None:
             demo_data.ORDER_TO_READDRESS,
             demo_data.ORDER_TO_CANCEL,
             demo_data.ORDER_TO_RETURN,
+            demo_data.LARGE_ORDER,
             demo_data.SMALL_ORDER,
         ]
         shipped = orders[demo_data.ORDER_ON_ITS_WAY]
         assert shipped["fulfillments"][0]["tracking_id"] == [demo_data.TRACKING_ID]
         assert orders[demo_data.ORDER_TO_CANCEL]["payment_history"][0]["amount"] > 100
+        assert orders[demo_data.LARGE_ORDER]["payment_history"][0]["amount"] > 1000
         assert orders[demo_data.SMALL_ORDER]["payment_history"][0]["amount"] < 100
 
 

@@ -1,5 +1,6 @@
 """What the shop hands to the platform: policy, articles, migrations."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ def test_the_policy_speaks_of_every_action_and_of_no_other() -> None:
             "refunds",
         ),
         ("cancel_pending_order", {"refund_amount": 90.0, "paid_amount": 30.0}, "deny", None),
+        ("cancel_pending_order", {"refund_amount": 2000.0, "paid_amount": 30.0}, "deny", None),
         ("modify_pending_order_items", {"price_difference": -100.0}, "allow", None),
         ("modify_pending_order_items", {"price_difference": -100.01}, "approve", "refunds"),
         ("exchange_delivered_order_items", {"price_difference": 500.0}, "allow", None),
@@ -46,6 +48,30 @@ def test_the_policy_asks_people_about_returns_and_large_refunds(
 ) -> None:
     verdict = POLICY.verdict(action, Circumstances(facts={**facts}))
     assert (verdict.kind, verdict.approve and verdict.approve.roles) == (kind, role and (role,))
+
+
+@pytest.mark.parametrize(
+    ("action", "facts", "quorum"),
+    [
+        ("cancel_pending_order", {"refund_amount": 1000.0, "paid_amount": 1000.0}, 1),
+        ("cancel_pending_order", {"refund_amount": 1000.01, "paid_amount": 1000.01}, 2),
+        ("modify_pending_order_items", {"price_difference": -1000.0}, 1),
+        ("modify_pending_order_items", {"price_difference": -1000.01}, 2),
+        ("exchange_delivered_order_items", {"price_difference": -1000.0}, 1),
+        ("exchange_delivered_order_items", {"price_difference": -1000.01}, 2),
+    ],
+)
+def test_very_large_refunds_need_two_people_and_go_to_the_lead_after_a_day(
+    action: str, facts: dict[str, float], quorum: int
+) -> None:
+    rule = POLICY.verdict(action, Circumstances(facts={**facts})).approve
+    assert rule is not None
+    escalations = [(step.after, step.roles) for step in rule.escalate]
+    two = quorum == 2
+    assert (rule.roles, rule.quorum, rule.four_eyes) == (("refunds",), quorum, two)
+    assert rule.remind_after == (timedelta(hours=4) if two else None)
+    assert escalations == ([(timedelta(hours=24), ("refunds-lead",))] if two else [])
+    assert rule.expire_after == timedelta(hours=48)
 
 
 @pytest.mark.parametrize("article", ARTICLES, ids=lambda path: path.stem)

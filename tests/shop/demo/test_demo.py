@@ -33,6 +33,7 @@ async def test_the_story_ends_well_and_leaves_no_process(stack_settings: Setting
         (1, "closed"),
         (3, "closed"),
         (1, "closed"),
+        (1, "closed"),
     ]
     assert [
         (one["name"], one["verdict"], one["state"], one["executions"]) for one in summary["actions"]
@@ -40,6 +41,7 @@ async def test_the_story_ends_well_and_leaves_no_process(stack_settings: Setting
         ("modify_pending_order_address", "allow", "executed", 1),
         ("cancel_pending_order", "approve", "executed", 1),
         ("return_delivered_order_items", "approve", "rejected", 0),
+        ("cancel_pending_order", "approve", "executed", 1),
     ]
     calls, kill = summary["model_calls"], summary["kill"]
     assert calls["answered"] == calls["recorded"] > 0
@@ -47,6 +49,22 @@ async def test_the_story_ends_well_and_leaves_no_process(stack_settings: Setting
     assert (kill["turn"], kill["calls_answered"], kill["calls_recorded"]) == (3, 1, 1)
     assert kill["replies"] == 0
     assert kill["calls_after"] > 0
+    assert summary["audit"]["entries"] > 0
+    assert summary["audit"]["head"].startswith(f"{summary['audit']['entries']}:")
+    _told_in_order(
+        told,
+        "Cancel order #W4821106 of Mara Lind: 6 items, 1266.00 USD goes",
+        "needs 2 people of refunds, nobody who asked for it (four eyes)",
+        "ines.okafor (refunds, returns) decides to accept; the approval still needs 1 person of refunds",
+        "ines.okafor decides to accept once more, and is refused: AlreadyDecided",
+        "approval_reminded",
+        "approval_escalated",
+        "from now on the approval needs 1 person of refunds or refunds-lead",
+        "tove.lindqvist (refunds-lead) decides to accept; the approval is accepted",
+        "Order #W4821106 is cancelled. 1266.00 USD goes back",
+        "cancel_pending_order is executed: it was carried out once",
+        f"{summary['audit']['entries']} entries, each with the hash of the one before",
+    )
 
 
 async def test_a_signal_ends_the_demonstration_and_its_workers(stack_settings: Settings) -> None:
@@ -91,6 +109,7 @@ async def _demo(
     mark = uuid4().hex
     assert settings.temporal_address is not None
     assert settings.database_url is not None
+    assert settings.migration_url is not None
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -102,6 +121,9 @@ async def _demo(
             "HOLDFAST_TEMPORAL_ADDRESS": settings.temporal_address,
             "HOLDFAST_TEMPORAL_NAMESPACE": settings.temporal_namespace,
             "HOLDFAST_DATABASE_URL": settings.database_url.get_secret_value(),
+            "HOLDFAST_MIGRATION_URL": settings.migration_url.get_secret_value(),
+            "HOLDFAST_REVIEWER_KEYS": settings.reviewer_keys or "",
+            "HOLDFAST_SIGNING_KEY": str(settings.signing_key or ""),
             "PYTHONUNBUFFERED": "1",
             "TEST_MARK": mark,
             **environment,
@@ -115,6 +137,16 @@ async def _demo(
         for left in _marked(mark):
             left.kill()
         await process.wait()
+
+
+def _told_in_order(told: bytes, *passages: str) -> None:
+    """The story has these passages in this order, however its lines are broken."""
+    story = " ".join(told.decode().replace("│", " ").split())
+    at = 0
+    for passage in passages:
+        found = story.find(passage, at)
+        assert found >= 0, f"{passage!r} is not told, or not there: {story[at:]}"
+        at = found + len(passage)
 
 
 def _marked(mark: str) -> list[psutil.Process]:
