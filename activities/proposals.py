@@ -1,6 +1,5 @@
 """What policy says about a proposal: the facts of each action, the verdicts, the approval they need."""
 
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -105,19 +104,20 @@ class Judgement:
 
 @dataclass(frozen=True, kw_only=True)
 class Windows:
-    """The sums that conditions look at. Inside `counted`, nobody else adds to them."""
+    """The sums that conditions look at; until the transaction of `locked_windows` ends, nobody else adds
+    to them."""
 
     connection: Connection
     customer: str
     tenant: str
     without_approval: str | None
-    added: Counter[str] = field(default_factory=Counter)
+    added: dict[str, float] = field(default_factory=dict)
     """What earlier actions of the same proposal add to each."""
 
     async def read(self, windows: dict[str, Window]) -> dict[str, float]:
         """The sum of each."""
         return {
-            name: self.added[name]
+            name: self.added.get(name, 0.0)
             + await sum_of_window(
                 self.connection,
                 self.tenant,
@@ -139,7 +139,7 @@ class Windows:
                 for part in path:
                     value = value.get(part) if isinstance(value, dict) else None
                 if isinstance(value, int | float) and not isinstance(value, bool):
-                    self.added[name] += value  # type: ignore[assignment]  # a Counter of floats
+                    self.added[name] = self.added.get(name, 0.0) + value
 
 
 @asynccontextmanager
