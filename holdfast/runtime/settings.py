@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     """The `temporal` executable for the embedded server."""
 
     task_queue: str = "holdfast"
-    """The first part of the names of the three task queues."""
+    """The first part of the names of the four task queues."""
     packages: list[str] = Field(default_factory=list)
     """Packages as `module:attribute` or entry point; without any, every installed entry point."""
     policy_dir: Path | None = None

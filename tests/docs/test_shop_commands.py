@@ -12,7 +12,14 @@ from tests.docs.shell import assert_lines, environment_of, run
 
 pytestmark = pytest.mark.timeout(300)
 
-_ELSEWHERE = ("make ", "docker ", "python3 -m venv", ".venv/bin/pip ", ".venv/bin/pytest ")
+_ELSEWHERE = (
+    "make ",
+    "docker ",
+    "export ",
+    "python3 -m venv",
+    ".venv/bin/pip ",
+    ".venv/bin/pytest ",
+)
 """Commands that other tests look at: they install, build, or are the tests themselves."""
 
 
@@ -29,16 +36,19 @@ async def test_the_readme_and_the_operations_page_can_be_followed(
     start = [line for line in operations if "worker.py" in line]
     assert start[-1].startswith("python worker.py --log-level")
     start[-1] += " &"
+    exported = tmp_path / "audit.jsonl"
+    operations = [line.replace("audit.jsonl", str(exported)) for line in operations]
     rest = [line for line in operations if line not in start and "worker.py" not in line]
     printed = await run("\n".join([*start, *readme, *rest, "kill -9 $!\n"]), ROOT, environment)
     assert_lines(
         [
             "  [returns] Returning items",
-            "  policy    shop 1: The refund is above 100 USD.",
+            "  policy    shop 2: The refund is above 100 USD.",
             "mara-1: closed, 2 turns",
         ],
         re.sub(r"closed, \d+ turns", "closed, 2 turns", printed),
     )
+    assert exported.read_text().count('"kind":"approval_requested"') == 1
     assert "customer mara_lind_4821: Where is my order #W4821101?" in printed
     assert "human lena: This is Lena." in printed or '"author": "lena"' in printed
 
@@ -84,5 +94,9 @@ def _lines(block: Block) -> list[str]:
 
 def _for_tenant(line: str, tenant: str) -> str:
     line = line.replace(".venv/bin/python", "python").replace("demo/", f"{tenant}/")
-    line = line.replace("--seed demo", f"--seed {tenant}")
-    return re.sub(r"starter\.py ([a-z-]+)", rf"starter.py \1 --tenant {tenant}", line)
+    line = line.replace("--seed demo", f"--seed {tenant}").replace(" --tenant demo", "")
+    if "policy check" in line:
+        return line
+    return re.sub(
+        r"starter\.py ((?:audit |policy )?[a-z-]+)", rf"starter.py \1 --tenant {tenant}", line
+    )
