@@ -10,6 +10,7 @@ from uuid import uuid4
 from temporalio.client import Client
 
 from holdfast.authority.keys import SigningKey
+from holdfast.client.audit import Auditing
 from holdfast.client.checking import checking, require_id
 from holdfast.client.deliveries import Notifying
 from holdfast.client.delivery import deliver
@@ -40,7 +41,6 @@ from holdfast.domain.limits import Limits
 from holdfast.runtime.connection import connect_temporal, require_database_url, resolve
 from holdfast.runtime.settings import Settings, read_settings
 from holdfast.store import conversations, transcript
-from holdfast.store.audit import AuditEntry, AuditReport, read_audit, verify_audit
 from holdfast.store.conversations import ConversationRecord
 from holdfast.store.pool import Pool, open_pool
 from holdfast.store.transcript import MessageRecord
@@ -48,7 +48,7 @@ from holdfast.store.transcript import MessageRecord
 _ANSWER_SECONDS = 300.0
 
 
-class HoldfastClient(Reviewing, Notifying):
+class HoldfastClient(Reviewing, Notifying, Auditing):
     """The conversations of one tenant. Open one with `connect`; tasks may share it.
 
     Every method raises `Unavailable` when Temporal, Postgres or the workers do not answer, and the
@@ -241,25 +241,6 @@ class HoldfastClient(Reviewing, Notifying):
             return await conversations.fork_conversation(
                 connection, tenant=self.tenant, source=conversation, turn=turn, target=target
             )
-
-    # The audit log.
-
-    async def verify_audit(self, *, expected_head: str | None = None) -> AuditReport:
-        """Whether this tenant's audit log is whole; `expected_head` is that of an earlier report."""
-        async with (
-            self._records.connection() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            return await verify_audit(connection, self.tenant, expected_head=expected_head)
-
-    async def audit(self, *, after: int = 0) -> AsyncIterator[AuditEntry]:
-        """The entries of this tenant's audit log numbered above `after`, in order."""
-        async with (
-            self._records.connection() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            async for entry in read_audit(connection, self.tenant, after=after):
-                yield entry
 
     # The end of things.
 

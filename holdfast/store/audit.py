@@ -4,17 +4,33 @@ hash = SHA-256 of the canonical JSON of [tenant, seq, at, kind, conversation, su
 previous hash]; the first entry's previous hash is empty.
 """
 
-from collections.abc import AsyncIterator
+import json
+import re
 from datetime import UTC, datetime
 
+import asyncpg
 from pydantic import JsonValue
 
+from holdfast.domain.errors import AuditBroken, InvalidRequest
 from holdfast.domain.ids import json_digest
 from holdfast.domain.model import Frozen
 from holdfast.store.pool import Connection
 
-_BATCH = 500
+PAGE = 500
+"""Entries that are read at once."""
+
 _MOST_PROBLEMS = 100
+_BEFORE_ALL = -(2**63)
+_HEAD = re.compile(r"0:|[1-9][0-9]*:[0-9a-f]{64}")
+
+# Times that Postgres has and Python lacks are brought to the edge of Python's: no entry is that old
+# or young, so that its hash will not work out.
+_ENTRIES = """
+    select tenant, seq, greatest(least(at, '9999-12-30Z'), '0001-01-02Z') as at,
+           kind, conversation, subject, data::text as data, previous_hash, hash
+      from holdfast.audit
+     where tenant = $1 and seq > $2
+"""
 
 
 async def append_audit(
@@ -100,7 +116,7 @@ def audit_hash(
     kind: str,
     conversation: str,
     subject: str,
-    data: dict[str, JsonValue],
+    data: JsonValue,
     previous: str,
 ) -> str:
     """The hash of an entry, 64 hex digits."""
@@ -117,7 +133,7 @@ class AuditEntry(Frozen):
     kind: str
     conversation: str
     subject: str
-    data: dict[str, JsonValue]
+    data: JsonValue
     previous_hash: str
     hash: str
 
@@ -143,22 +159,30 @@ class AuditProblem(Frozen):
 
 
 class AuditReport(Frozen):
-    """What was found in a tenant's chain. `head` is `{seq}:{hash}` of its last entry, to be kept
-    elsewhere: whoever can replace the whole chain can make one that is right in itself."""
+    """What was found in a tenant's chain.
+
+    `head` is `{seq}:{hash}` of its last entry, to be kept elsewhere: whoever can replace the whole
+    chain can make one that is right in itself. `problems` are in the order of the chain, the first
+    100 of them; `problem_count` counts all.
+    """
 
     tenant: str
     entries: int
     head: str
-    problems: tuple[AuditProblem, ...]
+    problem_count: int = 0
+    problems: tuple[AuditProblem, ...] = ()
 
 
 async def read_audit(
-    connection: Connection, tenant: str, *, after: int = 0
-) -> AsyncIterator[AuditEntry]:
-    """The entries of a tenant numbered above `after`, in order, a batch at a time; in a transaction."""
-    query = "select * from holdfast.audit where tenant = $1 and seq > $2 order by seq"
-    async for row in connection.cursor(query, tenant, after, prefetch=_BATCH):
-        yield AuditEntry.model_validate(dict(row))
+    connection: Connection, tenant: str, *, after: int = 0, limit: int = PAGE
+) -> list[AuditEntry]:
+    """The next entries of a tenant, numbered above `after`, in order; none at the end of the log.
+
+    Raises:
+        AuditBroken: an entry has become unreadable.
+    """
+    rows = await connection.fetch(f"{_ENTRIES} order by seq limit $3", tenant, after, limit)
+    return [_entry(row) for row in rows]
 
 
 async def verify_audit(
@@ -166,36 +190,92 @@ async def verify_audit(
 ) -> AuditReport:
     """Work the whole chain of a tenant out again; in a transaction that sees one moment of it.
 
-    `expected_head` is the head of an earlier report, which has to be in the chain still. At most 100
-    problems are told.
+    `expected_head` is the head of an earlier report, which has to be in the chain still. Rows are
+    read `PAGE` at a time, so that a long chain takes no more memory than a short one.
+
+    Raises:
+        InvalidRequest: `expected_head` is no head.
     """
-    problems: list[AuditProblem] = []
-    last_seq, last_hash, entries = 0, "", 0
-    missing_head = expected_head
-
-    def note(seq: int, problem: str) -> None:
-        if len(problems) < _MOST_PROBLEMS:
-            problems.append(AuditProblem(seq=seq, problem=problem))
-
-    async for entry in read_audit(connection, tenant):
-        entries += 1
-        if entry.seq != last_seq + 1:
-            note(last_seq + 1, f"entries {last_seq + 1} to {entry.seq - 1} were removed")
-        elif entry.previous_hash != last_hash:
-            note(entry.seq, "does not continue the entry before: one of the two was replaced")
-        if not entry.works_out():
-            note(entry.seq, "was changed: its hash is another one")
-        last_seq, last_hash = entry.seq, entry.hash
-        if f"{entry.seq}:{entry.hash}" == missing_head:
-            missing_head = None
+    chain = _Chain(expected_head)
+    everything = f"{_ENTRIES} order by seq"
+    async for row in connection.cursor(everything, tenant, _BEFORE_ALL, prefetch=PAGE):
+        chain.add(row)
     head = await connection.fetchrow(
         "select seq, hash from holdfast.audit_heads where tenant = $1", tenant
     )
-    ends = (head["seq"], head["hash"]) if head else (0, "")
-    if ends != (last_seq, last_hash):
-        note(last_seq + 1, f"the chain should end with entry {ends[0]}:{ends[1]}")
-    if missing_head is not None:
-        note(last_seq, f"the earlier head {missing_head} is not in the chain")
+    chain.end(head["seq"] if head else 0, head["hash"] if head else "")
     return AuditReport(
-        tenant=tenant, entries=entries, head=f"{last_seq}:{last_hash}", problems=tuple(problems)
+        tenant=tenant,
+        entries=chain.entries,
+        head=chain.head,
+        problem_count=chain.problem_count,
+        problems=tuple(chain.problems),
     )
+
+
+class _Chain:
+    """A chain as it is read, entry after entry, and what was found to be wrong with it."""
+
+    def __init__(self, expected_head: str | None) -> None:
+        if expected_head is not None and _HEAD.fullmatch(expected_head) is None:
+            raise InvalidRequest(
+                f"{expected_head!r} is no head: a head is SEQ:HASH, as `audit verify` prints it"
+            )
+        self.entries = 0
+        self.problem_count = 0
+        self.problems: list[AuditProblem] = []
+        self._seq, self._hash = 0, ""
+        self._missing_head = None if expected_head == self.head else expected_head
+
+    @property
+    def head(self) -> str:
+        return f"{self._seq}:{self._hash}"
+
+    def add(self, row: asyncpg.Record) -> None:
+        seq, before = row["seq"], self._seq
+        self.entries += 1
+        if seq <= 0:
+            self._note(seq, "was inserted before the first entry")
+            return
+        if seq > before + 1:
+            others = "" if seq == before + 2 else f", and so were those up to {seq - 1}"
+            self._note(before + 1, f"was removed{others}")
+        elif row["previous_hash"] != self._hash:
+            self._note(seq, "does not continue the entry before: one of the two was replaced")
+        try:
+            if not _entry(row).works_out():
+                self._note(seq, "was changed: its hash is another one")
+        except AuditBroken:
+            self._note(seq, "was changed: it cannot be read any more")
+        self._seq, self._hash = seq, row["hash"]
+        if self.head == self._missing_head:
+            self._missing_head = None
+
+    def end(self, seq: int, digest: str) -> None:
+        if (seq, digest) != (self._seq, self._hash):
+            at = min(seq, self._seq) + 1 if seq != self._seq else seq
+            self._note(at, f"the chain ends with {self.head}, and should with {seq}:{digest}")
+        if self._missing_head is not None:
+            at = int(self._missing_head.partition(":")[0])
+            self._note(at, f"the earlier head {self._missing_head} is not in the chain")
+
+    def _note(self, seq: int, problem: str) -> None:
+        self.problem_count += 1
+        if len(self.problems) < _MOST_PROBLEMS:
+            self.problems.append(AuditProblem(seq=seq, problem=problem))
+
+
+def _entry(row: asyncpg.Record) -> AuditEntry:
+    try:
+        data = json.loads(row["data"], parse_float=_plain_number)
+        return AuditEntry.model_validate({**row, "data": data})
+    except ValueError as error:  # such as a number with more digits than Python takes
+        raise AuditBroken(
+            f"entry {row['seq']} of the audit log of {row['tenant']!r} cannot be read: {error}"
+        ) from error
+
+
+def _plain_number(text: str) -> float | int:
+    """As canonical JSON has it, so that whoever hashes an exported entry need not know."""
+    value = float(text)
+    return int(value) if value.is_integer() else value

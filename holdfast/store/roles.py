@@ -1,5 +1,6 @@
 """The database role that the product runs as: it works on every table, and cannot change the audit log."""
 
+import logging
 from collections.abc import Iterable
 
 import asyncpg
@@ -7,28 +8,43 @@ import asyncpg
 from holdfast.domain.errors import ConfigurationError
 from holdfast.store.pool import Connection
 
+_logger = logging.getLogger(__name__)
+
+
+_LOCK = 0x526F6C65
+"""Advisory lock: Postgres refuses to change one role, or grant on one table, twice at a time."""
+
 
 async def grant_product_role(
     connection: Connection, *, role: str, password: str | None, schemas: Iterable[str]
 ) -> None:
     """Make the role, where it is missing, and give it what it needs; as the owner of the tables.
 
+    A role that somebody else has made, and that the owner may not change, keeps its password.
+
     Raises:
-        ConfigurationError: the owner may not make roles, or grant on these tables.
+        ConfigurationError: the owner may not make roles, or grant on these tables; or the role is a
+            superuser, to whom no table is closed.
     """
     try:
         async with connection.transaction():
+            await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
             await _make(connection, role, password)
-            for schema in schemas:
-                await _grant(connection, role, schema)
             name = await _quoted(connection, role)
+            database = await _quoted(
+                connection, await connection.fetchval("select current_database()")
+            )
+            await connection.execute(f"grant connect on database {database} to {name}")
+            for schema in schemas:
+                await _grant(connection, name, await _quoted(connection, schema))
             await connection.execute(
                 f"revoke update, delete, truncate on holdfast.audit from {name}"
             )
     except asyncpg.InsufficientPrivilegeError as error:
         raise ConfigurationError(
             f"the role of HOLDFAST_MIGRATION_URL cannot set up the product's role {role!r} "
-            f"({error}); have somebody who may create it, and own the tables with the former"
+            f"({error.args[0]}); have somebody who may create it (`create role … login password …`), and "
+            "migrate with the owner of the tables"
         ) from error
 
 
@@ -36,13 +52,17 @@ async def require_append_only_audit(connection: Connection) -> None:
     """Check that this connection's role cannot change the audit log.
 
     Raises:
-        ConfigurationError: it can, as a superuser or the owner of the table can.
+        ConfigurationError: it can, as can a superuser, and whoever owns the table or its schema.
     """
     can = await connection.fetchval(
         """
-        select has_table_privilege('holdfast.audit', 'update')
-            or has_table_privilege('holdfast.audit', 'delete')
-            or has_table_privilege('holdfast.audit', 'truncate')
+        select has_any_column_privilege(audit.oid, 'update')
+            or has_table_privilege(audit.oid, 'delete')
+            or has_table_privilege(audit.oid, 'truncate')
+            or pg_has_role(audit.relowner, 'member')
+            or pg_has_role(home.nspowner, 'member')
+          from pg_class as audit join pg_namespace as home on home.oid = audit.relnamespace
+         where audit.oid = 'holdfast.audit'::regclass
         """
     )
     if can:
@@ -54,21 +74,39 @@ async def require_append_only_audit(connection: Connection) -> None:
 
 
 async def _make(connection: Connection, role: str, password: str | None) -> None:
-    exists = await connection.fetchval(
-        "select exists (select from pg_roles where rolname = $1)", role
-    )
-    verb = "alter" if exists else "create"
-    statement = await connection.fetchval(
-        f"select format('{verb} role %I login nosuperuser nocreaterole nocreatedb', $1::text)"
-        " || coalesce(format(' password %L', $2::text), '')",
+    superuser = await connection.fetchval("select rolsuper from pg_roles where rolname = $1", role)
+    if superuser:
+        raise ConfigurationError(
+            f"the user of HOLDFAST_DATABASE_URL, {role!r}, is a superuser, who could change the "
+            "audit log; name another user there, who need not exist yet"
+        )
+    if superuser is None:
+        attributes = "login nosuperuser nocreaterole nocreatedb"
+        await _run_formatted(connection, f"create role %I {attributes}", role, password)
+        return
+    try:
+        async with connection.transaction():
+            # Only these: whoever is not a superuser may not even say that somebody is none.
+            await _run_formatted(connection, "alter role %I login", role, password)
+    except asyncpg.InsufficientPrivilegeError:
+        _logger.info("the role %s was made by somebody else, and is left as it is", role)
+
+
+async def _run_formatted(
+    connection: Connection, statement: str, role: str, password: str | None
+) -> None:
+    """Run a statement about a role; these take no parameters."""
+    formatted = await connection.fetchval(
+        "select format($1, $2::text) || coalesce(format(' password %L', $3::text), '')",
+        statement,
         role,
         password,
     )
-    await connection.execute(statement)
+    await connection.execute(formatted)
 
 
-async def _grant(connection: Connection, role: str, schema: str) -> None:
-    name, place = await _quoted(connection, role), await _quoted(connection, schema)
+async def _grant(connection: Connection, name: str, place: str) -> None:
+    """Grant on a schema, now and for tables to come; both names are quoted."""
     rights = "select, insert, update, delete"
     for statement in (
         f"grant usage on schema {place} to {name}",

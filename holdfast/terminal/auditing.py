@@ -1,16 +1,19 @@
 """Commands about the audit log: is it whole, and what does it say."""
 
+import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from holdfast.domain.errors import AuditBroken
+from holdfast.domain.errors import AuditBroken, ConfigurationError
 from holdfast.terminal.options import AsJson, Tenant
 from holdfast.terminal.running import call, with_client
 
 if TYPE_CHECKING:
     from holdfast.client import HoldfastClient
+    from holdfast.store.audit import AuditReport
     from holdfast.terminal.rendering import Shown
 
 app = typer.Typer(help="The audit log: who was asked, who decided what, what was executed.")
@@ -30,8 +33,7 @@ def verify(
     async def check(client: "HoldfastClient") -> "Shown":
         report = await client.verify_audit(expected_head=expect_head)
         if report.problems:
-            found = "; ".join(f"entry {one.seq}: {one.problem}" for one in report.problems)
-            raise AuditBroken(f"the audit log of {tenant!r} is broken: {found}")
+            raise AuditBroken(_in_words(report))
         return report
 
     call(tenant, as_json, check)
@@ -41,19 +43,31 @@ def verify(
 def export(
     after: Annotated[int, typer.Option(help="Only entries numbered above that.", min=0)] = 0,
     output: Annotated[
-        Path | None, typer.Option(help="A file, in the place of the standard output.")
+        Path | None, typer.Option(help="A file to write instead of the standard output.")
     ] = None,
     tenant: Tenant = "demo",
 ) -> None:
-    """Print the log as JSON lines."""
+    """Print the log as JSON lines, an entry a line, with its hash and that of the entry before."""
 
     async def write(client: "HoldfastClient") -> None:
-        if output is None:
-            async for entry in client.audit(after=after):
-                print(entry.model_dump_json())
-            return
-        with output.open("w", encoding="utf-8") as file:
+        with _opened(output) as file:
             async for entry in client.audit(after=after):
                 print(entry.model_dump_json(), file=file)
 
     with_client(tenant, write)
+
+
+def _in_words(report: "AuditReport") -> str:
+    found = [f"entry {one.seq}: {one.problem}" for one in report.problems]
+    if report.problem_count > len(found):
+        found.append(f"and {report.problem_count - len(found)} more problems")
+    return f"the audit log of {report.tenant!r} is broken: {'; '.join(found)}"
+
+
+def _opened(output: Path | None) -> AbstractContextManager[TextIO]:
+    if output is None:
+        return nullcontext(sys.stdout)
+    try:
+        return output.open("w", encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {output}: {error.strerror}") from None

@@ -30,8 +30,8 @@ EVERY_COMMAND: dict[str, tuple[str, ...]] = {
     "claim": ("ap_1", "--as", "ann"),
     "delegate": ("ap_1", "--as", "ann", "--to", "bob"),
     "comment": ("ap_1", "--as", "ann", "--text", "hm"),
-    "audit": ("verify",),
-    "policy": ("check", "shop/policy.yaml"),
+    "audit verify": (),
+    "policy check": ("shop/policy.yaml",),
     "deliveries": (),
     "redrive": ("--all-dead",),
     "take-over": ("c1", "--as", "ann"),
@@ -39,6 +39,9 @@ EVERY_COMMAND: dict[str, tuple[str, ...]] = {
     "hand-back": ("c1", "--as", "ann"),
 }
 """Arguments that are right, as far as one can see without a server."""
+
+WITHOUT_A_SERVER = frozenset({"policy check"})
+"""Those of the commands that need none."""
 
 
 @dataclass(frozen=True)

@@ -31,10 +31,10 @@ async def test_wrong_usage_exits_with_2_and_leaves_stdout_empty(arguments: tuple
 async def test_help_names_every_command() -> None:
     ended = await starter({}, "--help")
     assert ended.code == 0
-    assert all(f" {name} " in ended.out for name in EVERY_COMMAND)
+    assert all(f" {name.split()[0]} " in ended.out for name in EVERY_COMMAND)
 
 
 async def test_every_command_explains_itself_and_has_json_output() -> None:
     for name in EVERY_COMMAND:
-        ended = await starter({}, name, "--help")
+        ended = await starter({}, *name.split(), "--help")
         assert (name, ended.code, "--json" in ended.out) == (name, 0, True)

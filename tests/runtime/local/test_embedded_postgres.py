@@ -47,6 +47,23 @@ async def test_a_stop_and_a_start_keep_data_port_and_password(postgres: Postgres
     assert await remembers(postgres)
 
 
+async def test_data_from_before_the_products_role_gets_a_password_for_it_that_stays(
+    data_dir: Path,
+) -> None:
+    server = PostgresServer(data_dir, options={"fsync": "off"})
+    await server.start()
+    await server.stop()
+    (data_dir / "product-password").unlink()
+    urls = set()
+    for _ in range(2):
+        await server.start()
+        urls.add(server.product_url)
+        await server.stop()
+    assert len(urls) == 1
+    assert "holdfast_product:" in urls.pop()
+    assert (data_dir / "product-password").stat().st_mode & 0o077 == 0
+
+
 async def test_a_kill_and_a_start_keep_committed_data(postgres: PostgresServer) -> None:
     await remember(postgres)
     port, pid = postgres.port, postgres.pid

@@ -1,0 +1,41 @@
+"""The audit log of a tenant: whether it is whole, and what it says."""
+
+from collections.abc import AsyncIterator
+
+from holdfast.client.records import Records
+from holdfast.store.audit import AuditEntry, AuditReport, read_audit, verify_audit
+
+
+class Auditing:
+    """The part of `HoldfastClient` that is about the audit log."""
+
+    tenant: str
+    _records: Records
+
+    async def verify_audit(self, *, expected_head: str | None = None) -> AuditReport:
+        """Whether this tenant's audit log is whole; `expected_head` is that of an earlier report.
+
+        Raises:
+            InvalidRequest: `expected_head` is no head.
+        """
+        async with (
+            self._records.connection() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            return await verify_audit(connection, self.tenant, expected_head=expected_head)
+
+    async def audit(self, *, after: int = 0) -> AsyncIterator[AuditEntry]:
+        """The entries of this tenant's audit log numbered above `after`, in order.
+
+        Raises:
+            AuditBroken: an entry has become unreadable.
+        """
+        while True:
+            # No connection is held while the caller works on the entries, or waits for a pager.
+            async with self._records.connection() as connection:
+                entries = await read_audit(connection, self.tenant, after=after)
+            for entry in entries:
+                yield entry
+            if not entries:
+                return
+            after = entries[-1].seq
