@@ -353,6 +353,28 @@ async def test_conditions_see_the_customer_and_the_conversation(under: Opening) 
     assert await platform.effects() == [1, 1]
 
 
+async def test_a_policy_that_changes_counts_for_what_is_proposed_from_then_on(
+    under: Opening, tenant: str, tmp_path: Path
+) -> None:
+    platform = await under("{approve: {roles: [boss]}}")
+    approval = await park(platform)
+    path = tmp_path / f"{tenant}.yaml"
+    path.write_text(path.read_text().replace("version: 4", "version: 5").replace("boss", "chief"))
+    number = 1
+
+    async def changed() -> bool:
+        nonlocal number
+        number += 1
+        later = await park(platform, conversation=f"c{number}")
+        record = await platform.client.approval(later)
+        assert (record.policy_version, record.roles) in ((4, ("boss",)), (5, ("chief",)))
+        return record.policy_version == 5
+
+    await eventually(changed, what="the new policy")
+    asked = await platform.client.approval(approval)
+    assert (asked.policy_version, asked.roles) == (4, ("boss",))
+
+
 async def test_every_verdict_is_recorded_with_its_rule_and_policy(under: Opening) -> None:
     platform = await under("[{when: args.amount > 900, deny: true}, allow]")
     platform.script = routed_to(
