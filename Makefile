@@ -18,7 +18,7 @@ up: .venv/installed ## Keep Temporal, Postgres and a worker running until Ctrl-C
 test: .venv/installed ## The whole suite; the servers first, since Temporal may have to be built
 	@$(BIN)/python -m holdfast.runtime.local -- true
 	$(BIN)/pytest -n $(JOBS) --dist worksteal
-	HOLDFAST_MAX_CACHED_WORKFLOWS=0 $(BIN)/pytest -n $(JOBS) --dist worksteal tests/workflows tests/client tests/retail
+	HOLDFAST_MAX_CACHED_WORKFLOWS=0 $(BIN)/pytest -n $(JOBS) --dist worksteal tests/workflows tests/client
 
 check: .venv/installed ## Format, lint, types, import rules
 	$(BIN)/ruff format --check .
@@ -33,7 +33,7 @@ format: .venv/installed ## Bring the format in order
 tau2: .venv/installed ## All retail tasks through the whole platform, in both forms
 	$(BIN)/python -m bench.tau2
 
-soak: .venv/installed ## 1,000 turns in one conversation; 500 approvals and 20 reviewers while workers die
+soak: .venv/installed ## 1,000 turns; 500 approvals, 20 reviewers and dying workers; 200 runs of commands
 	$(BIN)/pytest -m soak
 
 migrate: .venv/installed ## Bring the database that the settings name up to date

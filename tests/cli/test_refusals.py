@@ -103,12 +103,15 @@ async def test_a_query_that_temporal_does_not_understand_is_refused(platform: Pl
     assert await refused(platform, "list", "--query", "Colour = 'red'") == "InvalidRequest"
 
 
-@pytest.mark.timeout(900)
-async def test_200_runs_in_a_row_exit_with_the_right_code(platform: Platform) -> None:
+# A process that used the Temporal client aborts in about one exit of five unless it leaves in time.
+@pytest.mark.parametrize(
+    "times", [10, pytest.param(50, marks=[pytest.mark.soak, pytest.mark.timeout(900)])]
+)
+async def test_many_runs_in_a_row_exit_with_the_right_code(platform: Platform, times: int) -> None:
     await platform.send("c1", "hello")
     expected = {("show", "c1"): 0, ("events", "c1"): 0, ("show", "c9"): 3, ("close", "c9"): 3}
     codes: Counter[tuple[tuple[str, ...], int]] = Counter()
-    runs = [command for command in expected for _ in range(50)]
+    runs = [command for command in expected for _ in range(times)]
 
     async def work() -> None:
         while runs:
@@ -116,4 +119,4 @@ async def test_200_runs_in_a_row_exit_with_the_right_code(platform: Platform) ->
             codes[command, (await run(platform, *command)).code] += 1
 
     await asyncio.gather(work(), work())
-    assert codes == dict.fromkeys(expected.items(), 50)
+    assert codes == dict.fromkeys(expected.items(), times)
