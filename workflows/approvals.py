@@ -5,6 +5,7 @@ from collections import defaultdict
 from datetime import timedelta
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
 from workflows.calls import Calls
 
@@ -16,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
         AlreadyDecided,
         ApprovalNotFound,
         Refused,
+        SubgraphFailed,
     )
     from holdfast.domain.steps import (
         AlarmRequest,
@@ -88,15 +90,11 @@ class ApprovalDesk:
         try:
             await self._decide(decision)
         except Refused as refused:
-            await self._calls.record_refusal(
-                RefusalRequest(
-                    tenant=self._start.tenant,
-                    conversation=self._start.conversation,
-                    decision=decision,
-                    code=refused.code,
-                    refusal=str(refused),
-                )
-            )
+            await self._record_refusal(decision, refused.code, str(refused))
+        except (
+            ActivityError
+        ) as error:  # which would end the conversation, out of a signal's handler
+            await self._record_refusal(decision, SubgraphFailed.code, str(error.cause or error))
 
     async def withdraw(self, parked: ParkedTurn) -> bool:
         """Take the question back, since its turn is cancelled; False when it was decided meanwhile."""
@@ -135,6 +133,17 @@ class ApprovalDesk:
             self._adopt(parked, outcome.approval)
             await self._calls.notify(outcome.deliveries)
             return _status(outcome.approval)
+
+    async def _record_refusal(self, decision: Decision, code: str, refusal: str) -> None:
+        await self._calls.record_refusal(
+            RefusalRequest(
+                tenant=self._start.tenant,
+                conversation=self._start.conversation,
+                decision=decision,
+                code=code,
+                refusal=refusal,
+            )
+        )
 
     def forget(self, approval_id: str) -> None:
         """Drop the parked turn; what was decided is remembered for a while."""

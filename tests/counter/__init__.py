@@ -80,6 +80,8 @@ async def _take_back(context: ActionContext, add: Add, result: JsonValue) -> Non
 async def _facts(context: ActionContext, add: Add) -> dict[str, JsonValue]:
     if add.amount == 7:
         raise ActionRefused("7 can never be added")
+    if add.amount == 666:
+        raise RuntimeError("these facts are broken")
     if add.counter != "watched":
         return {"amount": add.amount}
     total = await context.transaction.fetchval(

@@ -458,6 +458,22 @@ async def test_decisions_that_are_not_genuine_change_nothing_but_the_audit(
     await platform.replay("c1")
 
 
+async def test_an_edit_that_breaks_an_actions_code_is_refused_and_ends_nothing(
+    under: Opening,
+) -> None:
+    platform = await under("{approve: {roles: [boss]}}")
+    record = await platform.client.approval(await park(platform))
+    broken: dict[str, Any] = {"name": "add", "arguments": {"counter": "c", "amount": 666}}
+    edit = accepting(record, kind="edit", actions=[broken])
+    await signalled(platform, platform.signed(edit))
+    (entry,) = await audited(platform, "decision_refused")
+    assert "these facts are broken" in entry["refusal"]
+    await platform.client.decide(record.id, "accept", reviewer="ann", roles=["boss"])
+    await settled(platform)
+    assert await platform.effects() == [150]
+    await platform.replay("c1")
+
+
 async def test_decisions_are_taken_on_their_word_where_the_settings_say_so(under: Opening) -> None:
     platform = await under(
         "{approve: {roles: [boss]}}",
