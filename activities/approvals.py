@@ -7,7 +7,7 @@ from pydantic import JsonValue
 from temporalio import activity
 
 from activities.attempts import bounded_attempts
-from activities.proposals import Judgement, Origin, judge, locked_windows
+from activities.proposals import Judgement, Origin, judged
 from activities.services import Services
 from holdfast.domain import wire
 from holdfast.domain.approval import Alarm, Approval, Decision, Edit, TakenDecision
@@ -124,32 +124,48 @@ class ApprovalActivities:
 
     async def _take(self, request: DecisionRequest) -> DecisionOutcome:
         decision = request.decision
-        async with self._services.pool.acquire() as connection, connection.transaction():
-            before = await outcome_of(connection, request.tenant, decision.approval, decision.id)
-            if before is not None:
-                return await self._decided(connection, request, before)
-            edit = None
-            if decision.kind == "edit":
-                edit = await self._edit(connection, request)
-            recorded = await lock_approval(connection, request.tenant, decision.approval)
-            if recorded.state != "pending":
-                raise AlreadyDecided(f"approval {decision.approval} is already {recorded.state}")
-            approval = request.approval.decide(decision, now=request.at, edit=edit)
-            taken = TakenDecision(decision=decision, at=request.at, edit=edit)
-            await record_taken(connection, request.tenant, taken, approval)
-            await save_approval(connection, request.tenant, approval)
-            await _end_actions(connection, request.tenant, request.conversation, approval, decision)
-            settled = approval.state != "pending"
-            await _announce(
-                connection,
-                request.tenant,
-                request.conversation,
-                approval,
-                event="approval_decided" if settled else "approval_updated",
-                audit=f"decision_{decision.kind}",
-                data=_said(decision),
-            )
-            return await self._decided(connection, request, approval)
+        if decision.kind != "edit":
+            async with self._services.pool.acquire() as connection, connection.transaction():
+                return await self._record(connection, request, None)
+        async with self._services.reads.acquire() as reading:
+            taken = await outcome_of(reading, request.tenant, decision.approval, decision.id)
+            origin = await _origin(reading, request)
+        if taken is not None:
+            async with self._services.pool.acquire() as connection, connection.transaction():
+                return await self._decided(connection, request, taken)
+        async with judged(self._services, origin, decision.actions) as (connection, judgement):
+            return await self._record(connection, request, judgement)
+
+    async def _record(
+        self, connection: Connection, request: DecisionRequest, judgement: Judgement | None
+    ) -> DecisionOutcome:
+        """Take the decision, with policy's word on its arguments where it is an edit."""
+        decision = request.decision
+        before = await outcome_of(connection, request.tenant, decision.approval, decision.id)
+        if before is not None:
+            return await self._decided(connection, request, before)
+        recorded = await lock_approval(connection, request.tenant, decision.approval)
+        if recorded.state != "pending":
+            raise AlreadyDecided(f"approval {decision.approval} is already {recorded.state}")
+        edit = None
+        if judgement is not None:
+            edit = await _edit(connection, request, judgement)
+        approval = request.approval.decide(decision, now=request.at, edit=edit)
+        taken = TakenDecision(decision=decision, at=request.at, edit=edit)
+        await record_taken(connection, request.tenant, taken, approval)
+        await save_approval(connection, request.tenant, approval)
+        await _end_actions(connection, request.tenant, request.conversation, approval, decision)
+        settled = approval.state != "pending"
+        await _announce(
+            connection,
+            request.tenant,
+            request.conversation,
+            approval,
+            event="approval_decided" if settled else "approval_updated",
+            audit=f"decision_{decision.kind}",
+            data=_said(decision),
+        )
+        return await self._decided(connection, request, approval)
 
     async def _decided(
         self, connection: Connection, request: DecisionRequest, approval: Approval
@@ -163,50 +179,6 @@ class ApprovalActivities:
             decision=request.decision,
         )
         return DecisionOutcome(approval=approval, deliveries=deliveries)
-
-    async def _edit(self, connection: Connection, request: DecisionRequest) -> Edit:
-        """Put edited arguments in the place of what was proposed; what policy says they need.
-
-        Raises:
-            InvalidEdit: they do not fit the actions, or policy does not let them through.
-        """
-        decision = request.decision
-        record = await read_approval(connection, request.tenant, decision.approval)
-        names = [action.name for action in record.actions]
-        edited = [action.name for action in decision.actions]
-        if edited != names:
-            raise InvalidEdit(
-                f"an edit keeps the actions: {', '.join(names)}; it has {', '.join(edited)}"
-            )
-        conversation = await read_conversation(connection, request.tenant, record.conversation)
-        origin = Origin(
-            tenant=request.tenant,
-            conversation=record.conversation,
-            turn=record.turn,
-            step=record.step,
-            agent=record.agent,
-            customer=record.customer,
-            priority=conversation.priority,
-            language=conversation.language,
-            opened_at=conversation.created_at,
-            approval=record.id,
-        )
-        windows = await locked_windows(self._services, connection, origin, decision.actions)
-        judgement: Judgement = await judge(self._services, origin, decision.actions, windows)
-        problems = [action.error for action in judgement.actions if action.error]
-        if problems:
-            raise InvalidEdit(" ".join(problems))
-        for index, action in enumerate(judgement.actions):
-            await replace_action(
-                connection,
-                request.tenant,
-                record.id,
-                index,
-                arguments=action.proposed.arguments,
-                facts=action.facts,
-                description=action.description,
-            )
-        return Edit(digest=judgement.digest, requirements=judgement.requirements)
 
     async def _record_refusal(
         self, tenant: str, conversation: str, decision: Decision, refusal: str
@@ -239,6 +211,57 @@ class ApprovalActivities:
                 subject=decision.approval,
                 data={**data, "decision": decision.id, "digest": decision.digest},
             )
+
+
+async def _origin(connection: Connection, request: DecisionRequest) -> Origin:
+    """Where the arguments come from that a reviewer edits.
+
+    Raises:
+        InvalidEdit: the edit is of other actions.
+    """
+    decision = request.decision
+    record = await read_approval(connection, request.tenant, decision.approval)
+    names = [action.name for action in record.actions]
+    edited = [action.name for action in decision.actions]
+    if edited != names:
+        raise InvalidEdit(
+            f"an edit keeps the actions: {', '.join(names)}; it has {', '.join(edited)}"
+        )
+    conversation = await read_conversation(connection, request.tenant, record.conversation)
+    return Origin(
+        tenant=request.tenant,
+        conversation=record.conversation,
+        turn=record.turn,
+        step=record.step,
+        agent=record.agent,
+        customer=record.customer,
+        priority=conversation.priority,
+        language=conversation.language,
+        opened_at=conversation.created_at,
+        approval=record.id,
+    )
+
+
+async def _edit(connection: Connection, request: DecisionRequest, judgement: Judgement) -> Edit:
+    """Put edited arguments in the place of what was proposed; what policy says they need.
+
+    Raises:
+        InvalidEdit: they do not fit the actions, or policy does not let them through.
+    """
+    problems = [action.error for action in judgement.actions if action.error]
+    if problems:
+        raise InvalidEdit(" ".join(problems))
+    for index, action in enumerate(judgement.actions):
+        await replace_action(
+            connection,
+            request.tenant,
+            request.decision.approval,
+            index,
+            arguments=action.proposed.arguments,
+            facts=action.facts,
+            description=action.description,
+        )
+    return Edit(digest=judgement.digest, requirements=judgement.requirements)
 
 
 def _audit_kind(approval: Approval, alarm: Alarm | None) -> str:

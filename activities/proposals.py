@@ -104,7 +104,7 @@ class Judgement:
 
 @dataclass(frozen=True, kw_only=True)
 class Windows:
-    """The sums that conditions look at; until the transaction of `locked_windows` ends, nobody else adds
+    """The sums that conditions look at; until the transaction of `_locked_windows` ends, nobody else adds
     to them."""
 
     connection: Connection
@@ -153,11 +153,11 @@ async def judged(
     """
     judgement = None
     if not _windows_of(services, origin, proposed):
-        judgement = await judge(services, origin, proposed, None)
+        judgement = await _judge_all(services, origin, proposed, None)
     async with services.pool.acquire() as connection, connection.transaction():
         if judgement is None:
-            windows = await locked_windows(services, connection, origin, proposed)
-            judgement = await judge(services, origin, proposed, windows)
+            windows = await _locked_windows(services, connection, origin, proposed)
+            judgement = await _judge_all(services, origin, proposed, windows)
         yield connection, judgement
 
 
@@ -172,7 +172,7 @@ def _windows_of(
     return found
 
 
-async def locked_windows(
+async def _locked_windows(
     services: Services,
     connection: Connection,
     origin: Origin,
@@ -193,7 +193,7 @@ async def locked_windows(
     )
 
 
-async def judge(
+async def _judge_all(
     services: Services,
     origin: Origin,
     proposed: tuple[ProposedAction, ...],
