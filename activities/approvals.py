@@ -133,8 +133,8 @@ class ApprovalActivities:
         if taken is not None:
             async with self._services.pool.acquire() as connection, connection.transaction():
                 return await self._decided(connection, request, taken)
-        async with judged(self._services, origin, decision.actions) as (connection, judgement):
-            return await self._record(connection, request, judgement)
+        async with judged(self._services, origin, decision.actions) as (writing, judgement):
+            return await self._record(writing, request, judgement)
 
     async def _record(
         self, connection: Connection, request: DecisionRequest, judgement: Judgement | None
