@@ -17,6 +17,7 @@ import asyncpg
 import typer
 from pydantic import ValidationError
 from temporalio.client import Client
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
 from activities.actions import ActionActivities
@@ -45,6 +46,7 @@ from holdfast.runtime.connection import (
 from holdfast.runtime.health import HealthServer
 from holdfast.runtime.process import leave
 from holdfast.runtime.settings import Settings, read_settings
+from holdfast.runtime.versioning import build_id, deployment_config
 from holdfast.store.knowledge import load_articles
 from holdfast.store.llm_calls import prune_requests
 from holdfast.store.migrate import CORE_SCHEMA, migrate, require_migrated
@@ -53,7 +55,7 @@ from holdfast.store.roles import grant_product_role, require_append_only_audit
 from holdfast.subgraphs.general import general
 from holdfast.subgraphs.knowledge import knowledge
 from holdfast.subgraphs.package import Package
-from holdfast.subgraphs.registry import Registry, load_packages
+from holdfast.subgraphs.registry import Registry, load_packages, package_modules
 from holdfast.subgraphs.triage import triage
 from workflows.conversation import ConversationWorkflow
 from workflows.notifications import NotificationWorkflow
@@ -140,9 +142,13 @@ async def open_services(settings: Settings, packages: Sequence[Package]) -> Asyn
 
 
 def build_workers(
-    client: Client, services: Services, settings: Settings, role: Role = Role.ALL
+    client: Client,
+    services: Services,
+    settings: Settings,
+    role: Role = Role.ALL,
+    version: WorkerDeploymentVersion | None = None,
 ) -> list[Worker]:
-    """The Temporal workers of a role, not running yet."""
+    """The Temporal workers of a role, not running yet; without a `version` they are not versioned."""
     queue = settings.task_queue
     grace = timedelta(seconds=settings.shutdown_seconds)
     steps = SubgraphActivities(services)
@@ -151,15 +157,28 @@ def build_workers(
     actions = ActionActivities(services)
     notifications = NotificationActivities(services.pool, services.notifications, services.webhooks)
 
-    def serving(task_queue: str, concurrent: int, *activities: Callable[..., Any]) -> Worker:
+    # A run of a conversation stays with its build; notifications may be under way for long.
+    pinned = deployment_config(version, VersioningBehavior.PINNED)
+    moving = deployment_config(version, VersioningBehavior.AUTO_UPGRADE)
+
+    def serving(
+        task_queue: str,
+        concurrent: int,
+        *activities: Callable[..., Any],
+        workflows: Sequence[type] = (),
+    ) -> Worker:
         return Worker(
             client,
             task_queue=task_queue,
             activities=activities,
+            workflows=workflows,
             max_concurrent_activities=concurrent,
             max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
             default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
             graceful_shutdown_timeout=grace,
+            deployment_config=moving,
+            workflow_task_poller_behavior=_POLLERS,
+            sticky_queue_schedule_to_start_timeout=_STICKY_TIMEOUT,
             activity_task_poller_behavior=_POLLERS,
         )
 
@@ -169,10 +188,11 @@ def build_workers(
             Worker(
                 client,
                 task_queue=wire.workflows_queue(queue),
-                workflows=[ConversationWorkflow, NotificationWorkflow],
+                workflows=[ConversationWorkflow],
                 max_cached_workflows=settings.max_cached_workflows,
                 sticky_queue_schedule_to_start_timeout=_STICKY_TIMEOUT,
                 workflow_task_poller_behavior=_POLLERS,
+                deployment_config=pinned,
             )
         )
     if role in (Role.ALL, Role.SUBGRAPHS):
@@ -207,6 +227,7 @@ def build_workers(
                 wire.notifications_queue(queue),
                 settings.concurrent_deliveries,
                 notifications.send_delivery,
+                workflows=[NotificationWorkflow],
             )
         )
     return workers
@@ -255,7 +276,8 @@ async def run(settings: Settings, role: Role) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stopping.set)
     async with open_services(settings, packages) as services:
-        workers = build_workers(client, services, settings, role)
+        version = _version(settings)
+        workers = build_workers(client, services, settings, role, version)
         async with contextlib.AsyncExitStack() as stack:
             for worker in workers:
                 await stack.enter_async_context(worker)
@@ -267,10 +289,21 @@ async def run(settings: Settings, role: Role) -> None:
             if settings.health_port:
                 await stack.enter_async_context(_health(settings, client, services, workers))
             agents = ", ".join(card.name for card in services.registry.agents())
-            _logger.info("worker %s is ready; agents: %s", role.value, agents)
+            build = f" of build {version.build_id}" if version else ""
+            _logger.info("worker %s%s is ready; agents: %s", role.value, build, agents)
             await stopping.wait()
             _logger.info("stopping: activities have %s s to end", settings.shutdown_seconds)
     _logger.info("stopped")
+
+
+def _version(settings: Settings) -> WorkerDeploymentVersion | None:
+    if settings.deployment is None:
+        return None
+    return WorkerDeploymentVersion(settings.deployment, _build_id(settings))
+
+
+def _build_id(settings: Settings) -> str:
+    return settings.build_id or build_id(package_modules(settings.packages))
 
 
 async def _prune_requests(services: Services, settings: Settings) -> None:
@@ -369,6 +402,9 @@ def main(
         str | None,
         typer.Option(metavar="TENANT", help="Migrate, load a tenant's demonstration data, exit."),
     ] = None,
+    show_build: Annotated[
+        bool, typer.Option("--build-id", help="Print the build id of this code, then exit.")
+    ] = False,
     log_level: Annotated[LogLevel, typer.Option(case_sensitive=False)] = LogLevel.INFO,
 ) -> None:
     """Run Holdfast workers until SIGTERM."""
@@ -378,7 +414,10 @@ def main(
     for chatty in ("alembic", "httpx2"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
-        asyncio.run(_main(role, migrate, seed))
+        if show_build:
+            print(_build_id(read_settings()))
+        else:
+            asyncio.run(_main(role, migrate, seed))
     except Unavailable as error:
         _logger.error("%s", error)
         leave(4)

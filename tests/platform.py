@@ -130,9 +130,9 @@ class Platform:
             ):
                 await replayer.replay_workflow(history)
 
-    async def start_worker(self, **environment: str) -> "WorkerProcess":
-        """A worker in a process of its own, ready."""
-        process = await WorkerProcess.start({**self.environment, **environment})
+    async def start_worker(self, root: Path = ROOT, **environment: str) -> "WorkerProcess":
+        """A worker in a process of its own, ready; from the code in `root`."""
+        process = await WorkerProcess.start({**self.environment, **environment}, root=root)
         self._workers.append(process)
         return process
 
@@ -147,14 +147,16 @@ class WorkerProcess:
         self._reader = asyncio.create_task(self._read())
 
     @classmethod
-    async def start(cls, environment: Mapping[str, str], *arguments: str) -> "WorkerProcess":
-        """Start it, and wait until it is ready."""
+    async def start(
+        cls, environment: Mapping[str, str], *arguments: str, root: Path = ROOT
+    ) -> "WorkerProcess":
+        """Start it, from the code in `root`, and wait until it is ready."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            str(ROOT / "worker.py"),
+            str(root / "worker.py"),
             *arguments,
-            env={**os.environ, **environment},
-            cwd=ROOT,
+            env={**os.environ, **environment, "PYTHONPATH": str(root)},
+            cwd=root,
             stderr=asyncio.subprocess.PIPE,
         )
         started = cls(process)
@@ -247,7 +249,7 @@ async def open_platform(
             model=model,
             script=lambda request: route("general") if is_triage(request) else text("Hello."),
             database=database,
-            environment=_environment(chosen),
+            environment=environment_of(chosen),
         )
         if in_process:
             services = await stack.enter_async_context(
@@ -262,18 +264,19 @@ async def open_platform(
                 await process.stop()
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The variables that give a worker process these settings."""
     assert settings.temporal_address is not None
     return {
         "HOLDFAST_REVIEWER_KEYS": settings.reviewer_keys or "",
         "HOLDFAST_SIGNING_KEY": str(settings.signing_key or ""),
         "HOLDFAST_TEMPORAL_ADDRESS": settings.temporal_address,
         "HOLDFAST_DATABASE_URL": require_database_url(settings),
+        "HOLDFAST_UNSIGNED_DECISIONS": str(settings.unsigned_decisions).lower(),
         "HOLDFAST_TASK_QUEUE": settings.task_queue,
         "HOLDFAST_PACKAGES": json.dumps(settings.packages),
         "HOLDFAST_MODELS": json.dumps(settings.models),
         "HOLDFAST_HEALTH_PORT": "0",
-        "HOLDFAST_DATABASE_CONNECTIONS": "5",
+        "HOLDFAST_DATABASE_CONNECTIONS": str(settings.database_connections),
         "HOLDFAST_SHUTDOWN_SECONDS": str(settings.shutdown_seconds),
-        "PYTHONPATH": str(ROOT),
     }

@@ -2,9 +2,11 @@
 
 import asyncio
 from datetime import timedelta
+from typing import NoReturn
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
+from temporalio.workflow import ContinueAsNewVersioningBehavior
 
 from workflows.approvals import ApprovalDesk
 from workflows.calls import Calls
@@ -51,9 +53,24 @@ def _refusal(refused: Refused) -> ApplicationError:
     return ApplicationError(str(refused), type=refused.code, non_retryable=True)
 
 
+def _build() -> str | None:
+    """The build of the worker that executes this, where workers are versioned."""
+    version = workflow.info().get_current_deployment_version()
+    return version.build_id if version else None
+
+
+def _build_has_changed() -> bool:
+    return workflow.info().is_target_worker_deployment_version_changed()
+
+
 @workflow.defn(name=wire.CONVERSATION_WORKFLOW)
 class ConversationWorkflow:
-    """A conversation, for as long as it lives. See `ConversationStart` for its input."""
+    """A conversation, for as long as it lives. See `ConversationStart` for its input.
+
+    Where workers are versioned, a run stays with the build that it began with. When another build has
+    become the deployment's current one, the conversation continues there as a new run, at the next
+    moment in which something happens and no turn runs.
+    """
 
     @workflow.init
     def __init__(self, start: ConversationStart) -> None:
@@ -90,8 +107,8 @@ class ConversationWorkflow:
                 elif self._close_reason is not None:
                     await self._close(self._close_reason)
                     return
-                elif self._draining and self._is_quiet():
-                    workflow.continue_as_new(start.model_copy(update={"state": self._state}))
+                elif self._must_move() and self._is_quiet():
+                    self._move_on(start)
         finally:
             idle.cancel()
             self._desk.stop_watching()
@@ -108,6 +125,9 @@ class ConversationWorkflow:
             raise _refusal(refused) from None
         if (answer := self._intake.recorded_answer(message)) is not None:
             return answer
+        if self._is_outdated() and not self._intake.knows(message) and not self._is_working():
+            self._draining = True  # the message is sent again, to the current build
+            raise _refusal(ConversationMoved("the conversation moves to another build"))
         turn = self._intake.accept(message)
         if not self._intake.is_under_way(turn):
             return await self._recall(message.message_id, turn)
@@ -230,6 +250,10 @@ class ConversationWorkflow:
         if self._close_reason is None:
             self._close_reason = reason.replace("\0", "")  # which Postgres cannot store
 
+    @workflow.signal(name=wire.UPGRADE)
+    def upgrade(self) -> None:
+        """Wake an idle conversation, so that it notices that another build has become current."""
+
     @workflow.query(name=wire.STATUS)
     def status(self) -> ConversationStatus:
         """What goes on, and what waits for whom."""
@@ -298,7 +322,10 @@ class ConversationWorkflow:
     def _has_something_to_do(self) -> bool:
         if self._has_work() or self._close_reason is not None or self._desk.changed:
             return True
-        return self._draining and self._is_quiet()
+        return self._must_move() and self._is_quiet()
+
+    def _is_working(self) -> bool:
+        return self._turns.running is not None or self._has_work()
 
     def _is_quiet(self) -> bool:
         return workflow.all_handlers_finished() and not self._desk.busy()
@@ -324,8 +351,23 @@ class ConversationWorkflow:
         self._desk.watch()
         self._state.last_activity = workflow.now()
         full = self._turns_in_run >= self._limits.turns_per_run
-        if full or workflow.info().is_continue_as_new_suggested():
+        if full or self._is_outdated() or workflow.info().is_continue_as_new_suggested():
             self._draining = True
+
+    def _is_outdated(self) -> bool:
+        """Whether another build has become the deployment's current one; not once moving there has led
+        back to the same one, where an operator has pinned the conversation, say."""
+        return _build_has_changed() and _build() != self._state.left_build
+
+    def _must_move(self) -> bool:
+        return self._draining or self._is_outdated()
+
+    def _move_on(self, start: ConversationStart) -> NoReturn:
+        self._state.left_build = _build() if _build_has_changed() else None
+        workflow.continue_as_new(
+            start.model_copy(update={"state": self._state}),
+            initial_versioning_behavior=ContinueAsNewVersioningBehavior.AUTO_UPGRADE,
+        )
 
     async def _close(self, reason: str) -> None:
         self._leaving = True

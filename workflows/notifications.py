@@ -97,7 +97,7 @@ async def start_notifications(start: NotificationStart) -> None:
             wire.NOTIFICATION_WORKFLOW,
             start,
             id=notification_workflow_id(start.tenant, start.conversation, start.deliveries[0]),
-            task_queue=wire.workflows_queue(start.task_queue),
+            task_queue=wire.notifications_queue(start.task_queue),
             task_timeout=_WORKFLOW_TASK_TIMEOUT,
             parent_close_policy=ParentClosePolicy.ABANDON,
             search_attributes=TypedSearchAttributes([SearchAttributePair(_TENANT, start.tenant)]),

@@ -124,6 +124,8 @@ class ConversationState(BaseModel):
     remembered: dict[str, Remembered] = Field(default_factory=dict)
     takeover: Takeover | None = None
     last_activity: datetime | None = None
+    left_build: str | None = None
+    """The build id of the worker deployment that the previous run left, to move to the current one."""
 
 
 class ConversationStart(Frozen):

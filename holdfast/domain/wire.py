@@ -14,6 +14,7 @@ HAND_BACK = "hand_back"
 CANCEL_TURN = "cancel_turn"
 APPROVAL_DECISION = "approval_decision"
 CLOSE = "close"
+UPGRADE = "upgrade"
 STATUS = "status"
 SEND_ALSO = "send_also"
 

@@ -39,7 +39,7 @@ async def send_batch(temporal: Client, task_queue: str, batch: Batch) -> None:
             tenant=batch.tenant, conversation=batch.conversation, task_queue=task_queue
         ),
         id=notification_workflow_id(batch.tenant, batch.conversation, batch.batch),
-        task_queue=wire.workflows_queue(task_queue),
+        task_queue=wire.notifications_queue(task_queue),
         start_signal=wire.SEND_ALSO,
         start_signal_args=[list(batch.deliveries)],
         search_attributes=TypedSearchAttributes([SearchAttributePair(_TENANT, batch.tenant)]),

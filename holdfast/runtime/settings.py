@@ -45,6 +45,11 @@ class Settings(BaseSettings):
 
     task_queue: str = "holdfast"
     """The first part of the names of the four task queues."""
+    deployment: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")] = None
+    """The name of the Temporal worker deployment that the workers belong to; without it, they are not
+    versioned."""
+    build_id: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = None
+    """What this version of the workers is called; without it, a digest of their code."""
     packages: list[str] = Field(default_factory=list)
     """Packages as `module:attribute` or entry point; without any, every installed entry point."""
     policy_dir: Path | None = None

@@ -89,10 +89,19 @@ def load_packages(names: Iterable[str]) -> list[Package]:
     Raises:
         ConfigurationError: one cannot be found, is not a `Package`, or is there twice.
     """
-    installed = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
-    packages = [_load_package(installed.get(name, name)) for name in names or installed]
+    packages = [_load_package(place) for place in _places(names)]
     _require_unique("package", [package.name for package in packages])
     return packages
+
+
+def package_modules(names: Iterable[str]) -> list[str]:
+    """The modules in which these packages are, named as for `load_packages`."""
+    return [place.partition(":")[0] for place in _places(names)]
+
+
+def _places(names: Iterable[str]) -> list[str]:
+    installed = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
+    return [installed.get(name, name) for name in names or installed]
 
 
 def _load_package(name: str) -> Package:

@@ -58,7 +58,7 @@ class Office:
             Parent.run,
             start,
             id=f"{self.tenant}/parent",
-            task_queue=wire.workflows_queue(self.settings.task_queue),
+            task_queue=wire.notifications_queue(self.settings.task_queue),
         )
         return self.sending(deliveries[0])
 
@@ -111,7 +111,7 @@ class Office:
         """A worker for the workflows alone."""
         return Worker(
             self.temporal,
-            task_queue=wire.workflows_queue(self.settings.task_queue),
+            task_queue=wire.notifications_queue(self.settings.task_queue),
             workflows=[NotificationWorkflow, Parent],
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
         )

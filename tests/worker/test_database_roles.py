@@ -1,7 +1,7 @@
 """A worker and the role that it connects as: never one that could change the audit log, unasked."""
 
 from holdfast.runtime.connection import require_migration_url
-from tests.platform import Platform
+from tests.platform import ROOT, Platform
 from tests.worker.running import worker
 
 
@@ -39,7 +39,7 @@ async def test_migrating_makes_the_products_role_and_can_be_repeated(
             migrated = await worker(environment, "--migrate")
             assert migrated.code == 0, migrated.log
             assert "secret" not in migrated.log
-        await remote.start_worker(**environment)
+        await remote.start_worker(ROOT, **environment)
     finally:
         await remote.database.execute(f'drop database "{remote.tenant}" with (force)')
         await remote.database.execute(f'drop role "{product}"')
