@@ -6,7 +6,7 @@ BIN := .venv/bin
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 TENANT ?= demo
 
-.PHONY: demo up test check format tau2 soak requirements migrate clean
+.PHONY: demo up test check format bench chaos histories tau2 soak requirements migrate clean
 
 demo: .venv/installed ## Play the demonstration: six conversations, a kill, three approvals
 	@$(BIN)/python -m holdfast.runtime.local -- $(BIN)/python -m shop.demo
@@ -29,6 +29,12 @@ check: .venv/installed ## Format, lint, types, import rules
 format: .venv/installed ## Bring the format in order
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench: .venv/installed ## Measure turns, growth, waiting, recovery and scale-out; writes bench/results
+	@$(BIN)/python -m bench
+
+histories: .venv/installed ## Record a history of every path that has none yet
+	@$(BIN)/python -m holdfast.runtime.local -- $(BIN)/python -m tests.histories.record
 
 tau2: .venv/installed ## All retail tasks through the whole platform, in both forms
 	$(BIN)/python -m bench.tau2

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg
 import typer
+import uvloop
 from pydantic import ValidationError
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
@@ -417,7 +418,7 @@ def main(
         if show_build:
             print(_build_id(read_settings()))
         else:
-            asyncio.run(_main(role, migrate, seed))
+            uvloop.run(_main(role, migrate, seed))
     except Unavailable as error:
         _logger.error("%s", error)
         leave(4)

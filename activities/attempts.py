@@ -60,7 +60,7 @@ async def beating(progress: Progress | None = None) -> AsyncIterator[None]:
 
 
 async def _beat(progress: Progress) -> None:
-    while True:
+    while True:  # what takes less than this needs no heartbeat
+        await asyncio.sleep(BEAT_SECONDS)
         seconds = round(time.monotonic() - progress.since, 1) if progress.nodes else 0.0
         activity.heartbeat(", ".join(progress.nodes), seconds)
-        await asyncio.sleep(BEAT_SECONDS)

@@ -27,6 +27,7 @@ from holdfast.domain.steps import (
     Proposed,
     Repeated,
     Routed,
+    StepReport,
     StepRequest,
     StepResult,
 )
@@ -71,15 +72,24 @@ class SubgraphActivities:
         self._services = services
 
     @activity.defn(name=wire.RUN_SUBGRAPH)
-    async def run_subgraph(self, request: StepRequest) -> StepResult:
-        """Run one step, and commit what it leaves behind in one transaction.
+    async def run_subgraph(self, request: StepRequest) -> StepReport:
+        """Run one step, and commit what it leaves behind in one transaction. After triage, run the
+        first step of the agent that it has chosen, too, which saves a way through Temporal.
 
         A step that was committed before gives its recorded result again.
         """
+        progress = Progress()
         with bounded_attempts(request.attempts):
-            return await self._run(request)
+            async with beating(progress):
+                result = await self._run(request, progress)
+                if not isinstance(result, Routed):
+                    return StepReport(result=result)
+                answered = await self._run(_first_step(request, result.agent), progress)
+                if isinstance(answered, Routed):
+                    raise BrokenContract("only triage may route")
+                return StepReport(result=answered, routed=result)
 
-    async def _run(self, request: StepRequest) -> StepResult:
+    async def _run(self, request: StepRequest, progress: Progress) -> StepResult:
         info = activity.info()
         key = StepKey(
             tenant=request.tenant,
@@ -90,24 +100,22 @@ class SubgraphActivities:
             run=f"{info.workflow_run_id}:{info.activity_id}",
             attempt=info.attempt,
         )
-        progress = Progress()
-        async with beating(progress):
-            begun = await begin_step(
-                self._services.pool, key, subgraph=request.subgraph, message=request.message
-            )
-            if begun.repeated is not None:
-                return Repeated(recorded=begun.repeated)
-            if begun.outcome is not None:
-                return _recorded(key, begun.outcome)
-            model = self._model(key, begun)
-            starts_agent = request.step == request.thread and request.subgraph != wire.TRIAGE
-            summary = await summarize(model, begun) if starts_agent else None
-            end = await self._run_graph(request, key, begun, summary, model, progress)
-            self._require_outcome(request, end)
-            outcome = await self._commit(
-                request, key, begun, end, summary, degraded=model.usage.degraded
-            )
-            await reach("after_commit")
+        begun = await begin_step(
+            self._services.pool, key, subgraph=request.subgraph, message=request.message
+        )
+        if begun.repeated is not None:
+            return Repeated(recorded=begun.repeated)
+        if begun.outcome is not None:
+            return _recorded(key, begun.outcome)
+        model = self._model(key, begun)
+        starts_agent = request.step == request.thread and request.subgraph != wire.TRIAGE
+        summary = await summarize(model, begun) if starts_agent else None
+        end = await self._run_graph(request, key, begun, summary, model, progress)
+        self._require_outcome(request, end)
+        outcome = await self._commit(
+            request, key, begun, end, summary, degraded=model.usage.degraded
+        )
+        await reach("after_commit")
         return _recorded(key, outcome)
 
     def _model(self, key: StepKey, begun: BegunStep) -> LedgeredModel:
@@ -281,6 +289,13 @@ class SubgraphActivities:
                 f"subgraph {request.subgraph!r} names the agent {agent!r}; it may name "
                 f"{', '.join(name for name in known if name != request.subgraph)}"
             )
+
+
+def _first_step(triage: StepRequest, agent: str) -> StepRequest:
+    """The step after triage."""
+    step = triage.step + 1
+    changes = {"step": step, "thread": step, "subgraph": agent, "message": None, "agent": None}
+    return triage.model_copy(update={**changes, "asked_back": 0})
 
 
 def _origin(request: StepRequest, begun: BegunStep) -> Origin:

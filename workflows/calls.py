@@ -1,7 +1,7 @@
 """The activities as a conversation calls them: queue, timeouts, retries, and a summary for people."""
 
 from datetime import timedelta
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
@@ -31,8 +31,8 @@ with workflow.unsafe.imports_passed_through():
         RecallRequest,
         RecordedTurn,
         RefusalRequest,
+        StepReport,
         StepRequest,
-        StepResult,
         TakeoverRequest,
     )
 
@@ -56,19 +56,20 @@ class Calls:
         self._task_queue = start.task_queue
         self.priority: PriorityName = "normal"
 
-    def step(self, request: StepRequest) -> ActivityHandle[Any]:
-        """Start a step of a turn; the handle's result is a `StepResult`."""
-        resumed = " goes on" if request.step != request.thread else ""
+    def step(self, request: StepRequest) -> ActivityHandle[StepReport]:
+        """Start a step of a turn; triage goes on with the agent's first one."""
+        more = " and agent" if request.subgraph == wire.TRIAGE else ""
+        more = " goes on" if request.step != request.thread else more
         return workflow.start_activity(
             wire.RUN_SUBGRAPH,
             request,
-            result_type=cast(type, StepResult),
+            result_type=StepReport,
             task_queue=self._subgraphs,
             start_to_close_timeout=timedelta(seconds=self._limits.step_seconds),
             heartbeat_timeout=timedelta(seconds=self._limits.heartbeat_seconds),
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             retry_policy=_RETRY,
-            summary=f"Turn {request.turn}: {request.subgraph}{resumed}",
+            summary=f"Turn {request.turn}: {request.subgraph}{more}",
             priority=self._priority(),
         )
 

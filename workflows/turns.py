@@ -35,8 +35,8 @@ with workflow.unsafe.imports_passed_through():
         Proposed,
         Repeated,
         Routed,
+        StepReport,
         StepRequest,
-        StepResult,
     )
 
 _APOLOGY = (
@@ -81,7 +81,7 @@ class TurnRunner:
         self._state = state
         self._calls = calls
         self._stop: _Stop | None = None
-        self._step_under_way: workflow.ActivityHandle[StepResult] | None = None
+        self._step_under_way: workflow.ActivityHandle[StepReport] | None = None
         self._going_on = False
         self.running: int | None = None
         """The turn that is running."""
@@ -172,7 +172,10 @@ class TurnRunner:
                 "asked_back": self._state.asked_back,
             }
         )
-        result = await self._step(request)
+        report = await self._step(request)
+        if report.routed is not None:
+            return await self._agent_goes_on(queued.turn, report.routed, report)
+        result = report.result
         if isinstance(result, Repeated):
             recorded = result.recorded
             if recorded.digest != text_digest(queued.message.text):
@@ -180,21 +183,26 @@ class TurnRunner:
                     f"message id {queued.message.message_id!r} was used before with another text"
                 )
             return recorded.result or TurnResult(turn=recorded.turn, status="failed")
-        if isinstance(result, Ended):
-            self._state.asked_back = self._state.asked_back + 1 if result.asked_back else 0
-            return self._ended(result)
-        if not isinstance(result, Routed):
+        if not isinstance(result, Ended):
             raise AssertionError(f"triage ended in {result.kind}")
-        self._state.asked_back = 0
-        self._state.agent = result.agent
-        self._state.priority = self._calls.priority = result.priority
-        return await self._agent(_Cursor(turn=queued.turn, step=2, thread=2, agent=result.agent))
+        self._state.asked_back = self._state.asked_back + 1 if result.asked_back else 0
+        return self._ended(result)
 
-    async def _agent(self, cursor: _Cursor) -> TurnResult:
+    async def _agent_goes_on(self, turn: int, routed: Routed, report: StepReport) -> TurnResult:
+        """Go on after triage and the first step of the agent that it has chosen."""
+        self._state.asked_back = 0
+        self._state.agent = routed.agent
+        self._state.priority = self._calls.priority = routed.priority
+        return await self._agent(_Cursor(turn=turn, step=2, thread=2, agent=routed.agent), report)
+
+    async def _agent(self, cursor: _Cursor, report: StepReport | None = None) -> TurnResult:
+        """Run the agent's steps from the cursor on; `report` is there where its step has been run."""
         limits = self._start.limits
-        while cursor.step <= limits.steps_per_turn:
-            request = self._request(cursor.turn, cursor.step, cursor.thread, cursor.agent)
-            result = await self._step(request.model_copy(update={"note": cursor.note}))
+        while report is not None or cursor.step <= limits.steps_per_turn:
+            if report is None:
+                request = self._request(cursor.turn, cursor.step, cursor.thread, cursor.agent)
+                report = await self._step(request.model_copy(update={"note": cursor.note}))
+            result, report = report.result, None
             match result:
                 case Ended():
                     return self._ended(result)
@@ -210,7 +218,7 @@ class TurnRunner:
                         await self._execute(cursor.turn, cursor.step, result.actions)
                 case Proposed():
                     return await self._park(cursor, result)
-                case Routed() | Repeated():
+                case Repeated():
                     raise AssertionError(f"{cursor.agent} ended in {result.kind}")
                 case _:
                     assert_never(result)
@@ -227,23 +235,24 @@ class TurnRunner:
             text = _HANDED_OVER
         return await self._end(turn, _Stop("awaiting_human", reason), None, text=text)
 
-    async def _step(self, request: StepRequest) -> StepResult:
+    async def _step(self, request: StepRequest) -> StepReport:
         if self._stop is not None:
             raise _Stopped
         handle = self._step_under_way = self._calls.step(request)
         try:
-            result: StepResult = await handle
+            report = await handle
         except ActivityError as error:
             if self._stop is not None and is_cancelled_exception(error):
                 raise _Stopped from None
             raise
         finally:
             self._step_under_way = None
+        result = report.result
         if self._stop is not None and not isinstance(result, Ended | Repeated):
             if isinstance(result, Proposed) and result.approval is not None:
                 await self._withdraw(result.approval)
             raise _Stopped
-        return result
+        return report
 
     def _ended(self, ended: Ended) -> TurnResult:
         if ended.result.status == "awaiting_human":

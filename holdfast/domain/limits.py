@@ -17,7 +17,8 @@ class Limits(Strict):
     parked_turns: Positive = 5
     remembered_messages: Positive = 100
     """Message ids that the workflow remembers; older ones are found in Postgres."""
-    steps_per_turn: Positive = 8
+    steps_per_turn: Annotated[int, Field(ge=2)] = 8
+    """Triage is the first, and the second comes along with it."""
     handoffs_per_turn: Positive = 3
     turns_per_run: Positive = 200
     """Turns after which the workflow continues as new, if Temporal has not suggested it before."""

@@ -47,7 +47,7 @@ class Opened(Frozen):
 
 
 class StepRequest(Frozen):
-    """Run a subgraph for one step of a turn.
+    """Run a subgraph for one step of a turn; after triage, the chosen agent's for the next one as well.
 
     `message` comes with a turn's first step and is recorded by it. `thread` is the first step of
     the graph's run: a step that goes on after a proposal has an earlier one.
@@ -116,6 +116,13 @@ class Repeated(Frozen):
 StepResult = Annotated[
     Routed | HandedOff | Ended | Proposed | Repeated, Field(discriminator="kind")
 ]
+
+
+class StepReport(Frozen):
+    """How the last step that was run has ended, and whom triage has chosen before it."""
+
+    result: Annotated[HandedOff | Ended | Proposed | Repeated, Field(discriminator="kind")]
+    routed: Routed | None = None
 
 
 class ActionRequest(Frozen):

@@ -6,6 +6,7 @@ What is left out here is told to the model in words, and pydantic checks it afte
 """
 
 import re
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -35,8 +36,9 @@ class _NotStrict(Exception):
     pass
 
 
+@cache
 def response_format(schema: type[BaseModel]) -> dict[str, Any]:
-    """The `response_format` of a request whose answer shall fit `schema`."""
+    """The `response_format` of a request whose answer shall fit `schema`; not to be changed."""
     described = schema.model_json_schema()
     name = re.sub(r"[^A-Za-z0-9_-]", "_", schema.__name__)[:64]
     try:

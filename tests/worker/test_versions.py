@@ -11,21 +11,19 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.deployment.v1 import WorkerDeploymentVersion
-from temporalio.api.enums.v1 import EventType, RoutingConfigUpdateState
+from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflow.v1 import VersioningOverride, WorkflowExecutionOptions
 from temporalio.api.workflowservice.v1 import (
-    DescribeWorkerDeploymentRequest,
     DescribeWorkflowExecutionRequest,
-    SetWorkerDeploymentCurrentVersionRequest,
     UpdateWorkflowExecutionOptionsRequest,
 )
-from temporalio.service import RPCError
 
 from holdfast.domain import wire
 from holdfast.domain.ids import workflow_id
 from holdfast.runtime.settings import Settings
 from holdfast.runtime.versioning import build_id
+from tests.deployment import make_current
 from tests.platform import (
     ROOT,
     Platform,
@@ -65,35 +63,6 @@ def changed_code(tmp_path: Path) -> Path:
     assert code.count(_BEFORE) == 1
     module.write_text(code.replace(_BEFORE, _CHANGE + _BEFORE))
     return tmp_path
-
-
-async def make_current(platform: Platform, build: str) -> None:
-    """What `temporal worker deployment set-current-version` does, once its workers are known."""
-
-    async def set_it() -> bool:
-        try:
-            await platform.temporal.workflow_service.set_worker_deployment_current_version(
-                SetWorkerDeploymentCurrentVersionRequest(
-                    namespace=platform.temporal.namespace,
-                    deployment_name=platform.tenant,
-                    build_id=build,
-                )
-            )
-        except RPCError:
-            return False
-        return True
-
-    async def is_known_everywhere() -> bool:
-        described = await platform.temporal.workflow_service.describe_worker_deployment(
-            DescribeWorkerDeploymentRequest(
-                namespace=platform.temporal.namespace, deployment_name=platform.tenant
-            )
-        )
-        state = described.worker_deployment_info.routing_config_update_state
-        return state == RoutingConfigUpdateState.ROUTING_CONFIG_UPDATE_STATE_COMPLETED
-
-    await eventually(set_it, what="the new current version")
-    await eventually(is_known_everywhere, what="its way to all task queues")
 
 
 async def runs(platform: Platform, conversation: str) -> list[list[HistoryEvent]]:
@@ -169,7 +138,7 @@ async def test_conversations_finish_on_their_build_and_move_at_the_next_seam(
 ) -> None:
     a, b = build_id(["shop", "tests.counter"]), "b"
     first = await platform.start_worker()
-    await make_current(platform, a)
+    await make_current(platform.temporal, platform.tenant, a)
     platform.script = routed_to("counter", counting([("add", {"counter": "c", "amount": 150})]))
     (approval,) = (await platform.send("waiting", "Add 150.")).approvals
     platform.script = lambda request: route("general") if is_triage(request) else text("Hello.")
@@ -183,7 +152,7 @@ async def test_conversations_finish_on_their_build_and_move_at_the_next_seam(
     await hold.arrived.wait()
 
     await platform.start_worker(root=changed_code, HOLDFAST_BUILD_ID=b)
-    await make_current(platform, b)
+    await make_current(platform.temporal, platform.tenant, b)
 
     # What runs ends where it began, then the conversation moves.
     hold.release()
@@ -220,11 +189,11 @@ async def test_a_conversation_that_is_pinned_by_an_operator_is_answered_where_it
 ) -> None:
     a = build_id(["shop", "tests.counter"])
     await platform.start_worker()
-    await make_current(platform, a)
+    await make_current(platform.temporal, platform.tenant, a)
     await platform.send("c1", "Hello.")
     await pin(platform, "c1", a)
     await platform.start_worker(root=changed_code, HOLDFAST_BUILD_ID="b")
-    await make_current(platform, "b")
+    await make_current(platform.temporal, platform.tenant, "b")
     for turn in (2, 3):
         assert (await platform.send("c1", "Hello again.")).turn == turn
     assert await build_of(platform, "c1") == a
