@@ -1,0 +1,169 @@
+"""Scenarios of proposals and approvals: what policy decides, what people decide, what silence decides."""
+
+from typing import Any
+
+from holdfast.domain import wire
+from holdfast.domain.approval import Decision
+from tests.histories.scenario import adding, park, said_again, scenario
+from tests.platform import Platform, counting, eventually, routed_to
+from tests.scripted_model import text
+
+
+@scenario()
+async def allowed(platform: Platform) -> None:
+    platform.script = routed_to("counter", counting([adding(1)], [adding(2)]))
+    await platform.send("allowed", "add one, then two")
+
+
+@scenario()
+async def denied(platform: Platform) -> None:
+    platform.script = routed_to("counter", counting([adding(950)], [adding(7)], [adding(13)]))
+    await platform.send("denied", "add")
+
+
+@scenario()
+async def compensated(platform: Platform) -> None:
+    proposal = [adding(1), adding(2, name="add_for_good"), adding(13), adding(4)]
+    platform.script = routed_to("counter", counting(proposal, then="Half."))
+    await platform.send("compensated", "add all")
+
+
+@scenario()
+async def parked(platform: Platform) -> None:
+    await park(platform, "parked")
+    platform.script = routed_to("counter", lambda _: text("Still here."))
+    await platform.send("parked", "and the weather?")
+
+
+@scenario()
+async def approved(platform: Platform) -> None:
+    approval = await park(platform, "approved")
+    await platform.client.decide(approval, "accept", reviewer="rita", roles=["counters"])
+    await said_again(platform, "approved")
+
+
+@scenario()
+async def rejected(platform: Platform) -> None:
+    approval = await park(platform, "rejected")
+    await platform.client.decide(
+        approval, "reject", reviewer="rita", roles=["counters"], text="Too much for May."
+    )
+    await said_again(platform, "rejected")
+
+
+@scenario()
+async def responded(platform: Platform) -> None:
+    approval = await park(platform, "responded")
+    platform.script = routed_to("counter", counting([adding(150)], [adding(2)], then="Two it is."))
+    await platform.client.decide(
+        approval, "respond", reviewer="rita", roles=["counters"], text="Take two."
+    )
+    await said_again(platform, "responded")
+
+
+@scenario()
+async def edited(platform: Platform) -> None:
+    """After an edit that is refused."""
+    approval = await park(platform, "edited")
+    refused: dict[str, Any] = {"counter": "c", "amount": 950}
+    await _signal(platform, "edited", approval, kind="edit", actions=[_action(refused)])
+
+    async def is_refused() -> bool:
+        seen = [event.type async for event in platform.client.events("edited")]
+        return "decision_refused" in seen
+
+    await eventually(is_refused, what="the refusal")
+    taken: dict[str, Any] = {"counter": "c", "amount": 120}
+    await platform.client.decide(
+        approval, "edit", reviewer="rita", roles=["counters"], arguments=[taken]
+    )
+    await said_again(platform, "edited")
+
+
+@scenario()
+async def signalled(platform: Platform) -> None:
+    """After a signal that is refused."""
+    approval = await park(platform, "signalled")
+    await _signal(platform, "signalled", approval, id="d0", digest="0" * 64)
+    await _signal(platform, "signalled", approval)
+    await said_again(platform, "signalled")
+
+
+@scenario()
+async def quorum(platform: Platform) -> None:
+    approval = await park(platform, "quorum", counter="quorum")
+    await platform.client.decide(approval, "accept", reviewer="ann", roles=["boss"])
+    await platform.client.decide(approval, "accept", reviewer="bob", roles=["lead"])
+    await said_again(platform, "quorum")
+
+
+@scenario()
+async def claimed(platform: Platform) -> None:
+    approval = await park(platform, "claimed", counter="claimed")
+    decide = platform.client.decide
+    await decide(approval, "claim", reviewer="ann", roles=["boss"])
+    await decide(approval, "comment", reviewer="bob", text="Ask the customer first?")
+    await decide(approval, "release", reviewer="ann", roles=["boss"])
+    await decide(approval, "delegate", reviewer="ann", roles=["boss"], to="deb")
+    await decide(approval, "accept", reviewer="deb", roles=["intern"])
+    await said_again(platform, "claimed")
+
+
+@scenario()
+async def escalated(platform: Platform) -> None:
+    approval = await park(platform, "escalated", counter="ladder")
+
+    async def has_escalated() -> bool:
+        return "boss" in (await platform.client.approval(approval)).roles
+
+    await eventually(has_escalated, what="the escalation")
+    await platform.client.decide(approval, "accept", reviewer="cleo", roles=["boss"])
+    await said_again(platform, "escalated")
+
+
+@scenario()
+async def expired(platform: Platform) -> None:
+    await park(platform, "expired", counter="hasty")
+    await said_again(platform, "expired")
+
+
+@scenario()
+async def expired_to_allow(platform: Platform) -> None:
+    await park(platform, "expired-to-allow", counter="silent")
+    await said_again(platform, "expired-to-allow")
+
+
+@scenario()
+async def expired_to_person(platform: Platform) -> None:
+    await park(platform, "expired-to-person", counter="personal")
+    await said_again(platform, "expired-to-person")
+
+
+@scenario()
+async def stale(platform: Platform) -> None:
+    approval = await park(platform, "stale", counter="watched")
+    await platform.database.execute(
+        "insert into counter.effects (tenant, counter, amount) values ($1, 'watched', 5)",
+        platform.tenant,
+    )
+    await platform.client.decide(approval, "accept", reviewer="ann", roles=["boss"])
+    await said_again(platform, "stale")
+
+
+async def _signal(platform: Platform, conversation: str, approval: str, **changes: Any) -> None:
+    """Send a signed decision straight to the workflow."""
+    record = await platform.client.approval(approval)
+    fields = {
+        "id": "d1",
+        "approval": approval,
+        "kind": "accept",
+        "reviewer": "sid",
+        "roles": ("counters",),
+        "digest": record.args_digest,
+    }
+    decision = Decision.model_validate({**fields, **changes})
+    await platform.handle(conversation).signal(wire.APPROVAL_DECISION, platform.signed(decision))
+
+
+def _action(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {"name": "add", "arguments": arguments}
