@@ -33,6 +33,12 @@ format: .venv/installed ## Bring the format in order
 bench: .venv/installed ## Measure turns, growth, waiting, recovery and scale-out; writes bench/results
 	@$(BIN)/python -m bench
 
+SEED ?= 1
+MINUTES ?= 5
+
+chaos: .venv/installed ## Kill everything at random (SEED=, MINUTES=), and count what came of it
+	@$(BIN)/python -m bench.chaos --seed $(SEED) --minutes $(MINUTES)
+
 histories: .venv/installed ## Record a history of every path that has none yet
 	@$(BIN)/python -m holdfast.runtime.local -- $(BIN)/python -m tests.histories.record
 

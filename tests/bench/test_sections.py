@@ -55,7 +55,7 @@ def test_growth_is_the_late_turns_beside_the_early_ones() -> None:
 
 
 async def test_conversations_that_wait_are_counted_and_woken_in_every_way() -> None:
-    level = waiting.Level(parked=14, cached=8, woken=2, decided=3)
+    level = waiting.Level(parked=14, cached=10, woken=2, decided=3, warm_ups=2)
     async with bench_stack() as stack:
         waited = await wait(stack, level)
 
@@ -83,8 +83,8 @@ async def test_a_level_of_workers_tells_what_a_turn_takes() -> None:
     assert len(measured.latencies) == 4
     assert measured.turns_a_second > 0
     assert measured.cpu["workers"] > 0
-    assert 0 < measured.own_share <= measured.busy + 0.05
-    assert measured.busy <= 1
+    assert measured.own_share > 0
+    assert 0 < measured.busy <= 1
     assert measured.written.rows_inserted > measured.written_turns
     assert measured.history.events > 0
     assert measured.history.transitions > 0
