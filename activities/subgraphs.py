@@ -116,6 +116,8 @@ class SubgraphActivities:
             request, key, begun, end, summary, degraded=model.usage.degraded
         )
         await reach("after_commit")
+        if isinstance(end.outcome, Proposal):
+            await reach("after_proposal_commit")
         return _recorded(key, outcome)
 
     def _model(self, key: StepKey, begun: BegunStep) -> LedgeredModel:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError
 
 from workflows.calls import Calls
 
@@ -241,8 +241,9 @@ class TurnRunner:
         handle = self._step_under_way = self._calls.step(request)
         try:
             report = await handle
-        except ActivityError as error:
-            if self._stop is not None and is_cancelled_exception(error):
+        except ActivityError:
+            # Also when its worker died meanwhile: Temporal tries nothing again that is to be cancelled.
+            if self._stop is not None:
                 raise _Stopped from None
             raise
         finally:
@@ -311,7 +312,7 @@ class TurnRunner:
     async def _end(
         self, turn: int, stop: _Stop, queued: QueuedMessage | None, text: str | None = None
     ) -> TurnResult:
-        return await self._calls.end_turn(
+        ended = await self._calls.end_turn(
             EndTurnRequest(
                 tenant=self._start.tenant,
                 conversation=self._start.conversation,
@@ -322,6 +323,10 @@ class TurnRunner:
                 message=queued.message if queued else None,
             )
         )
+        if ended.status == "awaiting_human" and self._state.takeover is None:
+            # It had ended before, and the worker that knew has died.
+            self._state.takeover = Takeover(reason=stop.reason, since=workflow.now())
+        return ended
 
     def _request(self, turn: int, step: int, thread: int, subgraph: str) -> StepRequest:
         return StepRequest(

@@ -9,7 +9,9 @@ from pydantic import JsonValue
 from holdfast.domain.approval import Approval, ApprovalState, Decision, Edit, TakenDecision
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.errors import ApprovalNotFound
+from holdfast.domain.events import NewEvent
 from holdfast.domain.model import Frozen
+from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
 
 
@@ -329,3 +331,47 @@ async def read_taken(
         for row in rows
     ]
     return Approval.model_validate(asked), tuple(taken)
+
+
+async def withdraw_orphans(
+    connection: Connection,
+    tenant: str,
+    conversation: str,
+    *,
+    reason: str,
+    turn: int | None = None,
+) -> None:
+    """Withdraw approvals that no workflow waits for, of one turn or of all: their run was terminated,
+    or the worker that asked died before it could say so, and the turn was ended meanwhile."""
+    orphans = await connection.fetch(
+        """
+        with withdrawn as (
+            update holdfast.approvals set state = 'withdrawn', decided_at = now()
+             where tenant = $1 and conversation = $2 and state = 'pending'
+               and ($4::int is null or turn = $4)
+            returning id, turn
+        ), ended as (
+            update holdfast.actions
+               set state = 'withdrawn', error = $3, updated_at = now()
+             where tenant = $1 and approval in (select id from withdrawn)
+        )
+        select id, turn from withdrawn
+        """,
+        tenant,
+        conversation,
+        reason,
+        turn,
+    )
+    await append_events(
+        connection,
+        tenant,
+        conversation,
+        [
+            NewEvent(
+                type="approval_decided",
+                turn=orphan["turn"],
+                data={"approval": orphan["id"], "state": "withdrawn"},
+            )
+            for orphan in orphans
+        ],
+    )

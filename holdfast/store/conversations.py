@@ -6,6 +6,7 @@ from holdfast.domain.errors import ConversationExists, ConversationNotFound, Tur
 from holdfast.domain.events import NewEvent
 from holdfast.domain.model import Frozen
 from holdfast.domain.steps import Opened
+from holdfast.store.approvals import withdraw_orphans
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
 from holdfast.store.turns import find_turn
@@ -61,7 +62,9 @@ async def open_conversation(
                 conversation,
             )
         if not row["created"] and not was_closed:
-            await _withdraw_orphans(connection, tenant, conversation)
+            await withdraw_orphans(
+                connection, tenant, conversation, reason="The conversation was restarted."
+            )
         if row["created"] or reopened:
             kind = "conversation_reopened" if reopened else "conversation_opened"
             await append_events(
@@ -74,39 +77,6 @@ async def open_conversation(
         priority=row["priority"],
         closed=was_closed and not reopened,
         repeated=repeated or None,
-    )
-
-
-async def _withdraw_orphans(connection: Connection, tenant: str, conversation: str) -> None:
-    """Withdraw the approvals that a run which was terminated has left: nobody waits for them now."""
-    orphans = await connection.fetch(
-        """
-        with withdrawn as (
-            update holdfast.approvals set state = 'withdrawn', decided_at = now()
-             where tenant = $1 and conversation = $2 and state = 'pending'
-            returning id, turn
-        ), ended as (
-            update holdfast.actions
-               set state = 'withdrawn', error = 'The conversation was restarted.', updated_at = now()
-             where tenant = $1 and approval in (select id from withdrawn)
-        )
-        select id, turn from withdrawn
-        """,
-        tenant,
-        conversation,
-    )
-    await append_events(
-        connection,
-        tenant,
-        conversation,
-        [
-            NewEvent(
-                type="approval_decided",
-                turn=orphan["turn"],
-                data={"approval": orphan["id"], "state": "withdrawn"},
-            )
-            for orphan in orphans
-        ],
     )
 
 

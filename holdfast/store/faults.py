@@ -14,6 +14,7 @@ FaultPoint = Literal[
     "after_ledger_save",
     "before_commit",
     "after_commit",
+    "after_proposal_commit",
     "before_action_commit",
     "after_action_commit",
     "after_sending",

@@ -5,6 +5,7 @@ from holdfast.domain.errors import TurnNotFound
 from holdfast.domain.events import NewEvent
 from holdfast.domain.ids import text_digest
 from holdfast.domain.steps import RecordedTurn
+from holdfast.store.approvals import withdraw_orphans
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
 from holdfast.store.steps import NewMessage
@@ -103,6 +104,9 @@ async def end_turn(
             tenant,
             conversation,
             turn,
+        )
+        await withdraw_orphans(
+            connection, tenant, conversation, turn=turn, reason="The turn was ended."
         )
         if status == "awaiting_human":
             await connection.execute(

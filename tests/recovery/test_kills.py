@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.api.enums.v1 import PendingActivityState
 
 from holdfast.runtime.settings import Settings
 from tests.platform import Platform, counting, eventually, open_platform, routed_to
-from tests.scripted_model import Hold, Reply, text
+from tests.scripted_model import Answer, Hold, Reply, text
 
 ADD = ("add", {"counter": "c", "amount": 5})
 
@@ -23,6 +24,13 @@ async def remote(stack_settings: Settings, tenant: str) -> AsyncIterator[Platfor
     """A platform without a worker: tests start theirs as processes, to kill them."""
     async with open_platform(stack_settings, tenant, in_process=False) as opened:
         yield opened
+
+
+def replied(script: Answer, request: dict[str, Any]) -> Reply:
+    """What a plain script answers."""
+    reply = script(request)
+    assert isinstance(reply, Reply)
+    return reply
 
 
 @pytest.mark.parametrize("point", [*LEDGER_POINTS, *ACTION_POINTS])
@@ -64,8 +72,7 @@ async def test_a_kill_in_a_later_model_call_repeats_no_finished_one(remote: Plat
 
     def answer(request: dict[str, Any]) -> Reply:
         said = sum(message["role"] == "assistant" for message in request["messages"])
-        reply = steps(request)
-        assert isinstance(reply, Reply)
+        reply = replied(steps, request)
         if said == 2 and not held:
             held.append(1)
             return reply.held(hold)
@@ -81,6 +88,43 @@ async def test_a_kill_in_a_later_model_call_repeats_no_finished_one(remote: Plat
     assert remote.model.most_repeated == 2
     assert sum(remote.model.calls.values()) == len(remote.model.calls) + 1
     hold.release()
+    await remote.replay("c1")
+
+
+async def is_to_be_cancelled(remote: Platform) -> bool:
+    """Whether Temporal has been asked to cancel the step that is under way."""
+    described = await remote.handle("c1").describe()
+    pending = described.raw_description.pending_activities
+    return any(
+        one.state == PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED for one in pending
+    )
+
+
+@pytest.mark.parametrize("committed", [False, True])
+async def test_a_turn_whose_worker_dies_while_it_is_cancelled_is_cancelled(
+    remote: Platform, tmp_path: Path, committed: bool
+) -> None:
+    hold = Hold()
+    asking = counting([("add", {"counter": "c", "amount": 150})], then="Added.")
+    remote.script = routed_to("counter", lambda request: replied(asking, request).held(hold))
+    doomed = await remote.start_worker(
+        HOLDFAST_FAULT=f"after_proposal_commit:{tmp_path / 'died'}" if committed else ""
+    )
+    answer = asyncio.create_task(remote.send("c1", "add a lot"))
+    await hold.arrived.wait()
+    cancelling = asyncio.create_task(remote.client.cancel_turn("c1", 1))
+    await eventually(lambda: is_to_be_cancelled(remote))
+    if committed:
+        hold.release()
+    else:
+        doomed.signal(signal.SIGKILL)
+    assert await doomed.died() == -signal.SIGKILL
+    hold.release()
+    await remote.start_worker()
+    assert await cancelling == 1
+    assert (await answer).status == "cancelled"
+    assert await remote.client.approvals() == []
+    assert (await remote.client.status("c1")).phase == "open"
     await remote.replay("c1")
 
 
