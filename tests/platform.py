@@ -130,9 +130,13 @@ class Platform:
             ):
                 await replayer.replay_workflow(history)
 
-    async def start_worker(self, root: Path = ROOT, **environment: str) -> "WorkerProcess":
+    async def start_worker(
+        self, *arguments: str, root: Path = ROOT, **environment: str
+    ) -> "WorkerProcess":
         """A worker in a process of its own, ready; from the code in `root`."""
-        process = await WorkerProcess.start({**self.environment, **environment}, root=root)
+        process = await WorkerProcess.start(
+            {**self.environment, **environment}, *arguments, root=root
+        )
         self._workers.append(process)
         return process
 

@@ -118,7 +118,9 @@ class ConversationWorkflow:
     @workflow.update(name=wire.SEND_MESSAGE)
     async def send_message(self, message: CustomerMessage) -> TurnResult:
         """Answer a customer's message; returns when the turn is answered or parked."""
-        await workflow.wait_condition(lambda: self._opened)
+        await workflow.wait_condition(
+            lambda: self._opened and self._intake.disputed_by(message) is None
+        )
         try:
             self._check_message(message)
         except Refused as refused:
@@ -287,6 +289,7 @@ class ConversationWorkflow:
         )
         self._intake.customer = opened.customer
         self._state.turns = opened.turns
+        self._intake.has_forgotten = opened.turns > 0
         self._state.agent = opened.agent
         if opened.repeated is not None and self._start.message_id is not None:
             self._intake.found(self._start.message_id, opened.repeated)
@@ -346,7 +349,7 @@ class ConversationWorkflow:
             try:
                 self._intake.results[queued.turn] = await self._turns.answer(queued)
             except Refused as refused:
-                self._intake.results[queued.turn] = refused
+                self._intake.refuse(queued, refused)
             self._turns_in_run += 1
         self._desk.watch()
         self._state.last_activity = workflow.now()

@@ -39,6 +39,10 @@ class Intake:
         self._repeated: dict[str, RecordedTurn] = {}
         self.customer = start.customer
         """Whose conversation it is; what the records say counts."""
+        self.has_forgotten = start.state is not None and start.state.turns > len(
+            start.state.remembered
+        )
+        """Whether the records have turns whose messages are not remembered here."""
         self.queue: deque[QueuedMessage] = deque()
         self.results: dict[int, TurnResult | Refused] = {}
         """How the turns of this run ended."""
@@ -63,10 +67,25 @@ class Intake:
         known = self._state.remembered.get(message.message_id)
         repeated = self._repeated.get(message.message_id)
         digest = known.digest if known else repeated.digest if repeated else None
-        if digest is not None and digest != text_digest(message.text):
+        differs = digest is not None and digest != text_digest(message.text)
+        if differs and self.disputed_by(message) is None:
             raise MessageConflict(
                 f"message id {message.message_id!r} was used before with another text"
             )
+
+    def disputed_by(self, message: CustomerMessage) -> int | None:
+        """The turn that is under way for another text under the same id, where the records may know
+        that to be the wrong one; the turn's first step finds out."""
+        known = self._state.remembered.get(message.message_id)
+        if known is None or known.digest == text_digest(message.text) or not self.has_forgotten:
+            return None
+        under_way = self.is_under_way(known.turn) and known.turn not in self.results
+        return known.turn if under_way else None
+
+    def refuse(self, queued: QueuedMessage, refused: Refused) -> None:
+        """End the turn of a message whose id turned out to be another one's."""
+        self._state.remembered.pop(queued.message.message_id, None)
+        self.results[queued.turn] = refused
 
     def check_capacity(self, message: CustomerMessage) -> None:
         """Refuse a new message that there is no room or no time for.

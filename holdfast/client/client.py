@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Self
 from uuid import uuid4
 
@@ -18,7 +17,7 @@ from holdfast.client.listing import list_conversations
 from holdfast.client.records import Records
 from holdfast.client.requests import REQUEST_SECONDS, Requests
 from holdfast.client.reviewing import Reviewing
-from holdfast.client.sending import send_message
+from holdfast.client.sending import Sending
 from holdfast.client.views import ConversationView, ListedConversation, SentMessage
 from holdfast.domain import wire
 from holdfast.domain.conversation import (
@@ -150,7 +149,7 @@ class HoldfastClient(Reviewing, Notifying, Auditing):
                 f"{self._limits.message_characters}"
             )
         result = await deliver(
-            partial(send_message, self._temporal, start, message, wait=wait),
+            Sending(self._temporal, start, message, wait=wait).attempt,
             what=f"message {message.message_id} to conversation {conversation}",
             timeout=timeout,
         )

@@ -1,4 +1,4 @@
-"""One attempt to hand a message to its conversation, which is started where it does not run."""
+"""Hands a message to its conversation, which is started where it does not run."""
 
 import asyncio
 from contextlib import suppress
@@ -7,6 +7,7 @@ from datetime import timedelta
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
+    WorkflowUpdateFailedError,
     WorkflowUpdateHandle,
     WorkflowUpdateRPCTimeoutOrCancelledError,
     WorkflowUpdateStage,
@@ -22,6 +23,7 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
+from holdfast.client.delivery import failure_of
 from holdfast.domain import wire
 from holdfast.domain.conversation import ConversationStart, CustomerMessage, TurnResult
 from holdfast.domain.ids import text_digest, workflow_id
@@ -36,35 +38,64 @@ seconds, is most of the time that a recovery takes."""
 _LOOK_BRIEFLY = timedelta(milliseconds=1)
 
 
-async def send_message(
-    temporal: Client, start: ConversationStart, message: CustomerMessage, *, wait: bool
-) -> TurnResult | None:
-    """The answer to the message, or None where only its acceptance was waited for.
+class Sending:
+    """Attempts to hand over one message.
 
-    A repetition may join the attempt before, whose id it shares. Another text under the same
-    `message_id` has another id, so that the workflow sees and refuses it.
-
-    Raises what the SDK raises: `RPCError`, `WorkflowUpdateFailedError` and their kin.
+    A repetition may join the attempt before, whose update id it shares. Another text under the same
+    `message_id` has another id, so that the workflow sees and refuses it. A run that has sent the
+    message on, and closed, would say so for ever to whoever asks under that id: the next attempt has
+    another one, too.
     """
-    starting = _starting(start)
-    try:
-        handle: WorkflowUpdateHandle[TurnResult] = await temporal.start_update_with_start_workflow(
-            wire.SEND_MESSAGE,
-            message,
-            start_workflow_operation=starting,
-            wait_for_stage=WorkflowUpdateStage.COMPLETED if wait else WorkflowUpdateStage.ACCEPTED,
-            id=f"{message.message_id}:{text_digest(message.text)}",
-            result_type=TurnResult,
-        )
-    except (RPCError, WorkflowAlreadyStartedError, WorkflowUpdateRPCTimeoutOrCancelledError):
-        # The operation has the same error, and asyncio complains of errors that nobody looks at.
-        with suppress(Exception, asyncio.CancelledError):
-            await starting.workflow_handle()
-        raise
-    if wait:
-        return await handle.result()
-    await _raise_refusal(handle)
-    return None
+
+    def __init__(
+        self, temporal: Client, start: ConversationStart, message: CustomerMessage, *, wait: bool
+    ) -> None:
+        self._temporal = temporal
+        self._start = start
+        self._message = message
+        self._wait = wait
+        self._sent_on = 0
+
+    async def attempt(self) -> TurnResult | None:
+        """The answer to the message, or None where only its acceptance is waited for.
+
+        Raises what the SDK raises: `RPCError`, `WorkflowUpdateFailedError` and their kin.
+        """
+        try:
+            handle = await self._update()
+            if self._wait:
+                return await handle.result()
+            await _raise_refusal(handle)
+        except WorkflowUpdateFailedError as failed:
+            if failure_of(failed) is None:
+                self._sent_on += 1
+            raise
+        return None
+
+    async def _update(self) -> WorkflowUpdateHandle[TurnResult]:
+        starting = _starting(self._start)
+        stage = WorkflowUpdateStage.COMPLETED if self._wait else WorkflowUpdateStage.ACCEPTED
+        try:
+            handle: WorkflowUpdateHandle[
+                TurnResult
+            ] = await self._temporal.start_update_with_start_workflow(
+                wire.SEND_MESSAGE,
+                self._message,
+                start_workflow_operation=starting,
+                wait_for_stage=stage,
+                id=self._update_id(),
+                result_type=TurnResult,
+            )
+        except (RPCError, WorkflowAlreadyStartedError, WorkflowUpdateRPCTimeoutOrCancelledError):
+            # The operation has the same error, and asyncio complains of errors that nobody looks at.
+            with suppress(Exception, asyncio.CancelledError):
+                await starting.workflow_handle()
+            raise
+        return handle
+
+    def _update_id(self) -> str:
+        id_ = f"{self._message.message_id}:{text_digest(self._message.text)}"
+        return f"{id_}:{self._sent_on}" if self._sent_on else id_
 
 
 async def _raise_refusal(handle: WorkflowUpdateHandle[TurnResult]) -> None:

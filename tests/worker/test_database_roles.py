@@ -39,7 +39,7 @@ async def test_migrating_makes_the_products_role_and_can_be_repeated(
             migrated = await worker(environment, "--migrate")
             assert migrated.code == 0, migrated.log
             assert "secret" not in migrated.log
-        await remote.start_worker(ROOT, **environment)
+        await remote.start_worker(root=ROOT, **environment)
     finally:
         await remote.database.execute(f'drop database "{remote.tenant}" with (force)')
         await remote.database.execute(f'drop role "{product}"')

@@ -4,7 +4,9 @@ import asyncio
 from typing import Any
 
 import pytest
+from temporalio.service import RPCError
 
+from holdfast.domain import wire
 from holdfast.domain.errors import MessageConflict, NotHeld, WrongCustomer
 from holdfast.domain.limits import Limits
 from holdfast.runtime.settings import Settings
@@ -233,3 +235,56 @@ async def test_a_conversation_whose_workflow_was_terminated_goes_on_with_the_nex
     assert (await platform.client.approval(parked.approvals[0])).state == "withdrawn"
     assert (await platform.send("c1", "add", message_id="m1")).turn == 1
     assert (await platform.client.show("c1")).status == "open"
+
+
+async def test_another_text_that_comes_first_after_reopening_does_not_take_an_old_id(
+    platform: Platform,
+) -> None:
+    hold = Hold()
+    platform.script = routed_to("counter", echo)
+    await platform.send("c1", "one", message_id="m1")
+    await platform.client.close("c1")
+    platform.script = routed_to("counter", lambda request: echo(request).held(hold))
+    await platform.send("c1", "two", message_id="m2", wait=False)
+    await hold.arrived.wait()
+    wrong = asyncio.create_task(platform.send("c1", "another", message_id="m1"))
+
+    async def is_queued() -> bool:
+        return (await platform.client.status("c1")).queued_turns != ()
+
+    await eventually(is_queued)
+    right = asyncio.create_task(platform.send("c1", "one", message_id="m1"))
+    await asyncio.sleep(0.1)
+    hold.release()
+    with pytest.raises(MessageConflict):
+        await wrong
+    assert (await right).reply == "You said one"
+    with pytest.raises(MessageConflict):
+        await platform.send("c1", "yet another", message_id="m1")
+    assert (await platform.send("c1", "one", message_id="m1")).turn == 1
+    await platform.replay("c1")
+
+
+async def test_a_message_that_a_closing_run_sends_on_reopens_the_conversation(
+    stack_settings: Settings, tenant: str
+) -> None:
+    async with open_platform(stack_settings, tenant, in_process=False) as platform:
+        platform.script = routed_to("counter", echo)
+        deciding = await platform.start_worker("--role", "workflows")
+        sending = asyncio.create_task(platform.send("c1", "one", timeout=30))
+
+        async def is_accepted() -> bool:
+            try:
+                history = await platform.handle("c1").fetch_history()
+            except RPCError:  # it does not run yet
+                return False
+            return any(
+                event.HasField("workflow_execution_update_accepted_event_attributes")
+                for event in history.events
+            )
+
+        await eventually(is_accepted)
+        await platform.handle("c1").signal(wire.CLOSE, "closed at once")
+        await platform.start_worker("--role", "subgraphs")
+        assert (await sending).reply == "You said one"
+        await deciding.stop()
