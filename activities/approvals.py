@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pydantic import JsonValue
 from temporalio import activity
 
-from activities.attempts import bounded_attempts
+from activities.attempts import bounded_attempts, heartbeating
 from activities.proposals import Judgement, Origin, judged
 from activities.services import Services
 from holdfast.domain import wire
@@ -55,6 +55,7 @@ class ApprovalActivities:
         self._services = services
 
     @activity.defn(name=wire.DECIDE_APPROVAL)
+    @heartbeating
     async def decide_approval(self, request: DecisionRequest) -> DecisionOutcome:
         """Verify a decision's statement, look at its edit, take it, and record all of that at once.
 
@@ -76,6 +77,7 @@ class ApprovalActivities:
                 return DecisionOutcome(code=refused.code, refusal=str(refused))
 
     @activity.defn(name=wire.RECORD_REFUSAL)
+    @heartbeating
     async def record_refusal(self, request: RefusalRequest) -> None:
         """Record a decision that the workflow has refused."""
         await self._record_refusal(
@@ -86,6 +88,7 @@ class ApprovalActivities:
         )
 
     @activity.defn(name=wire.RECORD_ALARM)
+    @heartbeating
     async def record_alarm(self, request: AlarmRequest) -> AlarmOutcome:
         """Record what an alarm has done to an approval, or that its question was taken back."""
         approval, alarm = request.approval, request.alarm

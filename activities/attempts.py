@@ -1,9 +1,11 @@
 """Which failures of an activity are tried again, and how a long one shows that it is alive."""
 
 import asyncio
+import functools
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import ParamSpec, TypeVar
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -17,6 +19,9 @@ from holdfast.domain.errors import (
 )
 from holdfast.store.pool import TRANSIENT_ERRORS
 from holdfast.subgraphs.runner import Progress
+
+Parameters = ParamSpec("Parameters")
+ResultT = TypeVar("ResultT")
 
 BEAT_SECONDS = 0.5
 """Time between heartbeats; the heartbeat timeout is a few times that."""
@@ -57,6 +62,19 @@ async def beating(progress: Progress | None = None) -> AsyncIterator[None]:
         yield
     finally:
         beat.cancel()
+
+
+def heartbeating(
+    activity: Callable[Parameters, Awaitable[ResultT]],
+) -> Callable[Parameters, Awaitable[ResultT]]:
+    """An activity that sends heartbeats, so that the death of its worker is noticed soon."""
+
+    @functools.wraps(activity)
+    async def beats(*args: Parameters.args, **kwargs: Parameters.kwargs) -> ResultT:
+        async with beating():
+            return await activity(*args, **kwargs)
+
+    return beats
 
 
 async def _beat(progress: Progress) -> None:

@@ -3,6 +3,7 @@
 from pydantic import JsonValue
 from temporalio import activity
 
+from activities.attempts import heartbeating
 from activities.services import Services
 from holdfast.domain import wire
 from holdfast.domain.conversation import TurnResult
@@ -29,6 +30,7 @@ class ConversationActivities:
         self._pool = services.pool
 
     @activity.defn(name=wire.OPEN_CONVERSATION)
+    @heartbeating
     async def open_conversation(self, request: OpenRequest) -> Opened:
         """Create the conversation's records, or find and reopen them."""
         async with self._pool.acquire() as connection:
@@ -41,6 +43,7 @@ class ConversationActivities:
             )
 
     @activity.defn(name=wire.RECALL_TURN)
+    @heartbeating
     async def recall_turn(self, request: RecallRequest) -> RecordedTurn:
         """Find what a message was answered."""
         async with self._pool.acquire() as connection:
@@ -52,6 +55,7 @@ class ConversationActivities:
         return found
 
     @activity.defn(name=wire.END_TURN)
+    @heartbeating
     async def end_turn(self, request: EndTurnRequest) -> TurnResult:
         """End a turn that no subgraph ended; one that has ended keeps its end."""
         async with self._pool.acquire() as connection:
@@ -67,6 +71,7 @@ class ConversationActivities:
             )
 
     @activity.defn(name=wire.RECORD_HUMAN_TURN)
+    @heartbeating
     async def record_human_turn(self, request: HumanTurnRequest) -> int:
         """Append a person's message, once for each id; its number."""
         async with self._pool.acquire() as connection, connection.transaction():
@@ -80,6 +85,7 @@ class ConversationActivities:
             )
 
     @activity.defn(name=wire.RECORD_TAKEOVER)
+    @heartbeating
     async def record_takeover(self, request: TakeoverRequest) -> None:
         """Record that a person holds the conversation, or that the agents have it again."""
         held = request.reviewer is not None
@@ -104,6 +110,7 @@ class ConversationActivities:
             await events.append_events(connection, request.tenant, request.conversation, [event])
 
     @activity.defn(name=wire.CLOSE_CONVERSATION)
+    @heartbeating
     async def close_conversation(self, request: CloseRequest) -> None:
         """Close the records, with a farewell to the customer where there is one."""
         async with self._pool.acquire() as connection, connection.transaction():

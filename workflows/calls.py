@@ -159,6 +159,7 @@ class Calls:
             result_type=result,
             task_queue=self._subgraphs,
             start_to_close_timeout=_RECORD_TIMEOUT,
+            heartbeat_timeout=timedelta(seconds=self._limits.heartbeat_seconds),
             retry_policy=_RETRY,
             summary=summary,
             priority=self._priority(),
