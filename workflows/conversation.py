@@ -46,6 +46,7 @@ with workflow.unsafe.imports_passed_through():
     )
 
 _IDLE = "idle"
+_TRY_AGAIN_AFTER = timedelta(minutes=10)
 _FAREWELL = "This conversation was closed since nobody wrote for a while. Write here to reopen it."
 
 
@@ -358,9 +359,11 @@ class ConversationWorkflow:
             self._draining = True
 
     def _is_outdated(self) -> bool:
-        """Whether another build has become the deployment's current one; not once moving there has led
-        back to the same one, where an operator has pinned the conversation, say."""
-        return _build_has_changed() and _build() != self._state.left_build
+        """Whether another build has become the deployment's current one. Where moving there has led back
+        to the same one, since an operator has pinned the conversation, say, it is tried again later."""
+        returned = _build() == self._state.left_build
+        age = workflow.now() - workflow.info().start_time
+        return _build_has_changed() and (not returned or age > _TRY_AGAIN_AFTER)
 
     def _must_move(self) -> bool:
         return self._draining or self._is_outdated()

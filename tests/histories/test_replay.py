@@ -88,3 +88,12 @@ async def test_a_change_that_raises_is_told_with_the_exception() -> None:
 async def test_the_same_change_behind_a_patch_breaks_nothing(path: str) -> None:
     for file in FILES[path]:
         await require_replay(read_history(file), workflows=[PausingFromNowOn])
+
+
+def test_every_activity_beats_so_that_the_death_of_its_worker_is_noticed() -> None:
+    for path in FILES:
+        for event in first_of(path).history.events:
+            if event.HasField("activity_task_scheduled_event_attributes"):
+                scheduled = event.activity_task_scheduled_event_attributes
+                seconds = scheduled.heartbeat_timeout.ToSeconds()
+                assert 0 < seconds <= 5, scheduled.activity_type.name
