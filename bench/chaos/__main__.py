@@ -1,0 +1,42 @@
+"""Kills everything at random and counts what came of it: `python -m bench.chaos [--seed N] [--minutes M]`.
+
+It starts servers, workers and clients of its own, and deletes what they leave. The exit code is 1 if
+anything was lost, duplicated or different; the report says what.
+"""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.chaos.run import run_chaos
+from holdfast.runtime.process import leave
+
+
+def _main(
+    seed: Annotated[int, typer.Option(help="What is said, and which harm is done.")] = 1,
+    minutes: Annotated[float, typer.Option(min=0.1, max=600, help="How long harm is done.")] = 5.0,
+    json: Annotated[Path | None, typer.Option(help="Where the report goes as JSON.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Where it goes as Markdown.")] = None,
+    histories: Annotated[
+        Path | None, typer.Option(help="A folder for the histories of runs with a problem.")
+    ] = None,
+) -> None:
+    """Run conversations while everything is killed."""
+    out = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # workers log there that servers are away
+    report = asyncio.run(run_chaos(seed=seed, minutes=minutes, keep=histories))
+    page = report.markdown()
+    os.write(out, page.encode())
+    if json is not None:
+        json.write_text(report.model_dump_json(indent=1) + "\n")
+    if markdown is not None:
+        markdown.write_text("# Chaos\n\n" + page)
+    leave(0 if report.holds else 1)
+
+
+if __name__ == "__main__":
+    typer.run(_main)

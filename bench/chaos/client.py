@@ -1,0 +1,64 @@
+"""A process of the run's clients: `python -m bench.chaos.client`.
+
+Its first line of input is a `Session`, every other one a conversation to go on with (`Assigned`). What
+it sees goes out as `Observation`s. It ends with its input.
+"""
+
+import asyncio
+import os
+import sys
+
+from bench.chaos.load import Player
+from bench.chaos.observations import Assigned, Broken, Observation
+from holdfast.client import HoldfastClient
+from holdfast.domain.limits import Limits
+from holdfast.domain.model import Frozen
+from holdfast.runtime.process import leave
+from holdfast.runtime.settings import read_settings
+
+
+class Session(Frozen):
+    """The tenant that the process connects as, and the limits of the conversations that it starts."""
+
+    tenant: str
+    limits: Limits
+
+
+_OUT = os.dup(sys.stdout.fileno())
+"""Where observations go. The SDK logs to the standard output, which is made the standard error."""
+
+
+def _tell(observation: Observation) -> None:
+    os.write(_OUT, observation.model_dump_json().encode() + b"\n")
+
+
+async def _play(client: HoldfastClient, assigned: Assigned) -> None:
+    plan = assigned.plan
+    try:
+        await Player(client.for_tenant(plan.tenant), assigned, _tell).play()
+    except Exception as error:  # the others go on, and the run is told
+        problem = f"{type(error).__name__}: {error}"
+        if isinstance(error, ExceptionGroup):
+            problem = "; ".join(f"{type(one).__name__}: {one}" for one in error.exceptions)
+        _tell(Broken(tenant=plan.tenant, conversation=plan.conversation, problem=problem))
+
+
+async def _serve() -> None:
+    session = Session.model_validate_json(await asyncio.to_thread(sys.stdin.readline))
+    settings = read_settings(limits=session.limits)
+    playing: set[asyncio.Task[None]] = set()
+    async with HoldfastClient.connect(settings, tenant=session.tenant) as client:
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            task = asyncio.create_task(_play(client, Assigned.model_validate_json(line)))
+            playing.add(task)
+            task.add_done_callback(playing.discard)
+        for task in playing:
+            task.cancel()
+
+
+if __name__ == "__main__":
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    try:
+        asyncio.run(_serve())
+    finally:
+        leave(0)

@@ -1,0 +1,159 @@
+"""What a run has found, as JSON and Markdown."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.report import Machine, Ratio, Section, Table, percentile, section_lines
+
+_HOW = """\
+{conversations} conversations of {workers} worker processes, while workers, clients, Temporal and Postgres \
+are killed (SIGKILL), frozen (SIGSTOP, workers for longer than they are waited for) and restarted at random \
+moments, and workers kill themselves at named fault points. Messages are doubled, reordered, repeated, \
+interrupted and cancelled, decisions taken twice and against each other, conversations closed and reopened; \
+each continues as new after {turns_per_run} turns. The seed fixes what is said and which harm is drawn; the moments \
+differ from run to run. Afterwards everything is counted on the far side of each boundary."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Recovery(_Frozen):
+    """Seconds from a kill to the next progress of the conversations it affected."""
+
+    victim: str
+    conversations: int
+    p50: float
+    p95: float
+    max: float
+
+    @classmethod
+    def of(cls, victim: str, seconds: list[float]) -> "Recovery":
+        """The figures of a victim's kills."""
+        return cls(
+            victim=victim,
+            conversations=len(seconds),
+            p50=percentile(seconds, 0.5),
+            p95=percentile(seconds, 0.95),
+            max=max(seconds),
+        )
+
+
+class Problem(_Frozen):
+    """Something that should not be."""
+
+    kind: str
+    what: str
+
+
+class ChaosReport(_Frozen):
+    """A whole run."""
+
+    machine: Machine
+    started: datetime
+    seed: int
+    minutes: float
+    seconds: float
+    workers: int
+    turns_per_run: int
+    harm: dict[str, int]
+    """Kills and freezes by kind; a kill at a fault point has that in its name."""
+    kills: int
+    conversations: int
+    retail_tasks: int
+    turns: int
+    actions: int
+    checked: dict[str, int]
+    model_calls: int
+    model_calls_repeated: int
+    """Calls at the endpoint beyond those that the ledger has."""
+    model_call_keys_repeated: int
+    most_calls_of_a_key: int
+    degraded_calls: int
+    """Calls that the offline model answered, since the endpoint did not."""
+    recovery: tuple[Recovery, ...]
+    lost: int
+    duplicated: int
+    diverged: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was lost, duplicated or different."""
+        return not self.problems
+
+    def markdown(self) -> str:
+        """The report as a page."""
+        machine = self.machine
+        versions = ", ".join(f"{name} {number}" for name, number in machine.versions.items())
+        lines = [
+            f"`python -m bench.chaos --seed {self.seed} --minutes {self.minutes:g}`, "
+            f"{self.started:%Y-%m-%d}, {self.seconds:.0f} s in all, on {machine.cores} cores of "
+            f"{machine.processor}, {machine.memory_gib:g} GiB, {machine.system}, "
+            f"Python {machine.python}, {versions}.",
+            "",
+            *section_lines(self._section()),
+        ]
+        if self.problems:
+            lines += [
+                "",
+                "**Problems**",
+                "",
+                *(f"- {one.kind}: {one.what}" for one in self.problems),
+            ]
+        return "\n".join(lines) + "\n"
+
+    def _section(self) -> Section:
+        return Section(
+            name="chaos",
+            title="Chaos",
+            how=_HOW.format(
+                conversations=self.conversations,
+                workers=self.workers,
+                turns_per_run=self.turns_per_run,
+            ),
+            ratios=(
+                Ratio(name="lost", value=self.lost, aim=0),
+                Ratio(name="duplicated", value=self.duplicated, aim=0),
+                Ratio(name="diverged", value=self.diverged, aim=0),
+                Ratio(
+                    name="model calls repeated for each kill",
+                    value=self.model_calls_repeated / max(1, self.kills),
+                ),
+            ),
+            tables=(
+                Table(
+                    title="What went on",
+                    columns=("", "count"),
+                    rows=(
+                        ("conversations", self.conversations),
+                        ("of these, retail tasks", self.retail_tasks),
+                        ("turns", self.turns),
+                        ("actions", self.actions),
+                        ("model calls", self.model_calls),
+                        ("model calls repeated", self.model_calls_repeated),
+                        ("most calls of one ledger key", self.most_calls_of_a_key),
+                        ("model calls answered offline", self.degraded_calls),
+                    ),
+                ),
+                Table(
+                    title="Harm",
+                    columns=("", "times"),
+                    rows=tuple(sorted(self.harm.items())),
+                ),
+                Table(
+                    title="Seconds from a kill to the next progress of a conversation it affected",
+                    columns=("killed", "conversations", "p50", "p95", "max"),
+                    rows=tuple(
+                        (one.victim, one.conversations, one.p50, one.p95, one.max)
+                        for one in self.recovery
+                    ),
+                ),
+                Table(
+                    title="Looked at",
+                    columns=("", "count"),
+                    rows=tuple(sorted(self.checked.items())),
+                ),
+            ),
+        )
