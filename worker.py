@@ -48,6 +48,7 @@ from holdfast.runtime.health import HealthServer
 from holdfast.runtime.process import leave
 from holdfast.runtime.settings import Settings, read_settings
 from holdfast.runtime.versioning import build_id, deployment_config
+from holdfast.store.attempts import prune_attempts
 from holdfast.store.knowledge import load_articles
 from holdfast.store.llm_calls import prune_requests
 from holdfast.store.migrate import CORE_SCHEMA, migrate, require_migrated
@@ -69,6 +70,7 @@ _STICKY_TIMEOUT = timedelta(seconds=1)
 _HEARTBEAT_THROTTLE = timedelta(milliseconds=500)
 
 _PRUNE_SECONDS = 3600.0
+_ATTEMPTS_KEPT = timedelta(days=1)
 
 _POLLERS = PollerBehaviorAutoscaling(minimum=1, maximum=20, initial=2)
 """Few while there is little to do: each open poll of a frozen process swallows one task."""
@@ -282,7 +284,7 @@ async def run(settings: Settings, role: Role) -> None:
         async with contextlib.AsyncExitStack() as stack:
             for worker in workers:
                 await stack.enter_async_context(worker)
-            pruning = asyncio.create_task(_prune_requests(services, settings))
+            pruning = asyncio.create_task(_prune(services, settings))
             stack.callback(pruning.cancel)
             if role in (Role.ALL, Role.NOTIFICATIONS):
                 sweeping = keep_sweeping(client, services.pool, settings.task_queue)
@@ -307,14 +309,16 @@ def _build_id(settings: Settings) -> str:
     return settings.build_id or build_id(package_modules(settings.packages))
 
 
-async def _prune_requests(services: Services, settings: Settings) -> None:
-    """Remove whole model requests that are older than the settings want, now and every hour."""
+async def _prune(services: Services, settings: Settings) -> None:
+    """Remove whole model requests that are older than the settings want, and attempts that nobody can be
+    late for any more, now and every hour."""
     while True:
         try:
             async with services.pool.acquire() as connection:
                 await prune_requests(connection, timedelta(days=settings.model_request_days))
+                await prune_attempts(connection, _ATTEMPTS_KEPT)
         except TRANSIENT_ERRORS as error:
-            _logger.warning("model requests are pruned an hour later: %s", error)
+            _logger.warning("old rows are pruned an hour later: %s", error)
         await asyncio.sleep(_PRUNE_SECONDS)
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pydantic import JsonValue
 from temporalio import activity
 
-from activities.attempts import bounded_attempts, heartbeating
+from activities.attempts import bounded_attempts, heartbeating, recording
 from activities.proposals import Judgement, Origin, judged
 from activities.services import Services
 from holdfast.domain import wire
@@ -92,7 +92,9 @@ class ApprovalActivities:
     async def record_alarm(self, request: AlarmRequest) -> AlarmOutcome:
         """Record what an alarm has done to an approval, or that its question was taken back."""
         approval, alarm = request.approval, request.alarm
-        async with self._services.pool.acquire() as connection, connection.transaction():
+        async with recording(
+            self._services.pool, request.tenant, request.conversation
+        ) as connection:
             recorded = await lock_approval(connection, request.tenant, approval.id)
             if recorded != approval:
                 if recorded.state != "pending":

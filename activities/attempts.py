@@ -17,7 +17,8 @@ from holdfast.domain.errors import (
     SubgraphFailed,
     Unavailable,
 )
-from holdfast.store.pool import TRANSIENT_ERRORS
+from holdfast.store.attempts import begin_attempt
+from holdfast.store.pool import TRANSIENT_ERRORS, Connection, Pool
 from holdfast.subgraphs.runner import Progress
 
 Parameters = ParamSpec("Parameters")
@@ -65,16 +66,36 @@ async def beating(progress: Progress | None = None) -> AsyncIterator[None]:
 
 
 def heartbeating(
-    activity: Callable[Parameters, Awaitable[ResultT]],
+    work: Callable[Parameters, Awaitable[ResultT]],
 ) -> Callable[Parameters, Awaitable[ResultT]]:
     """An activity that sends heartbeats, so that the death of its worker is noticed soon."""
 
-    @functools.wraps(activity)
+    @functools.wraps(work)
     async def beats(*args: Parameters.args, **kwargs: Parameters.kwargs) -> ResultT:
         async with beating():
-            return await activity(*args, **kwargs)
+            return await work(*args, **kwargs)
 
     return beats
+
+
+@asynccontextmanager
+async def recording(pool: Pool, tenant: str, conversation: str) -> AsyncIterator[Connection]:
+    """The transaction in which an activity records something.
+
+    Raises:
+        StaleAttempt: a later attempt has recorded it; this one belongs to a worker that was thought dead.
+    """
+    info = activity.info()
+    async with pool.acquire() as connection, connection.transaction():
+        if not await begin_attempt(
+            connection,
+            tenant=tenant,
+            conversation=conversation,
+            activity=f"{info.workflow_run_id}:{info.activity_id}",
+            attempt=info.attempt,
+        ):
+            raise StaleAttempt(f"a later attempt than {info.attempt} has recorded this")
+        yield connection
 
 
 async def _beat(progress: Progress) -> None:

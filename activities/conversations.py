@@ -1,12 +1,13 @@
 """The activities that record a conversation outside of its subgraphs' steps."""
 
+from contextlib import AbstractAsyncContextManager
+
 from pydantic import JsonValue
 from temporalio import activity
 
-from activities.attempts import heartbeating
+from activities.attempts import heartbeating, recording
 from activities.services import Services
 from holdfast.domain import wire
-from holdfast.domain.conversation import TurnResult
 from holdfast.domain.errors import TurnNotFound
 from holdfast.domain.events import NewEvent
 from holdfast.domain.steps import (
@@ -18,9 +19,13 @@ from holdfast.domain.steps import (
     RecallRequest,
     RecordedTurn,
     TakeoverRequest,
+    TurnEnd,
 )
 from holdfast.store import conversations, events, transcript, turns
+from holdfast.store.pool import Connection
 from holdfast.store.steps import NewMessage
+
+_Request = OpenRequest | EndTurnRequest | HumanTurnRequest | TakeoverRequest | CloseRequest
 
 
 class ConversationActivities:
@@ -29,11 +34,14 @@ class ConversationActivities:
     def __init__(self, services: Services) -> None:
         self._pool = services.pool
 
+    def _recording(self, request: _Request) -> AbstractAsyncContextManager[Connection]:
+        return recording(self._pool, request.tenant, request.conversation)
+
     @activity.defn(name=wire.OPEN_CONVERSATION)
     @heartbeating
     async def open_conversation(self, request: OpenRequest) -> Opened:
         """Create the conversation's records, or find and reopen them."""
-        async with self._pool.acquire() as connection:
+        async with self._recording(request) as connection:
             return await conversations.open_conversation(
                 connection,
                 tenant=request.tenant,
@@ -56,9 +64,9 @@ class ConversationActivities:
 
     @activity.defn(name=wire.END_TURN)
     @heartbeating
-    async def end_turn(self, request: EndTurnRequest) -> TurnResult:
+    async def end_turn(self, request: EndTurnRequest) -> TurnEnd:
         """End a turn that no subgraph ended; one that has ended keeps its end."""
-        async with self._pool.acquire() as connection:
+        async with self._recording(request) as connection:
             return await turns.end_turn(
                 connection,
                 tenant=request.tenant,
@@ -74,7 +82,7 @@ class ConversationActivities:
     @heartbeating
     async def record_human_turn(self, request: HumanTurnRequest) -> int:
         """Append a person's message, once for each id; its number."""
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with self._recording(request) as connection:
             return await transcript.append_message(
                 connection,
                 request.tenant,
@@ -90,7 +98,7 @@ class ConversationActivities:
         """Record that a person holds the conversation, or that the agents have it again."""
         held = request.reviewer is not None
         phase = "awaiting_human" if held else "open"
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with self._recording(request) as connection:
             changed = await conversations.set_phase(
                 connection, request.tenant, request.conversation, phase, request.reviewer
             )
@@ -113,7 +121,7 @@ class ConversationActivities:
     @heartbeating
     async def close_conversation(self, request: CloseRequest) -> None:
         """Close the records, with a farewell to the customer where there is one."""
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with self._recording(request) as connection:
             changed = await conversations.set_phase(
                 connection, request.tenant, request.conversation, "closed"
             )

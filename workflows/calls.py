@@ -13,7 +13,9 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import BaseModel
 
     from holdfast.domain import wire
-    from holdfast.domain.conversation import ConversationStart, TurnResult
+    from holdfast.domain.conversation import ConversationStart, CustomerMessage, TurnResult
+    from holdfast.domain.errors import MessageConflict
+    from holdfast.domain.ids import text_digest
     from holdfast.domain.notifications import NotificationStart
     from holdfast.domain.outcomes import PRIORITY_LEVELS, PriorityName
     from holdfast.domain.steps import (
@@ -34,6 +36,7 @@ with workflow.unsafe.imports_passed_through():
         StepReport,
         StepRequest,
         TakeoverRequest,
+        TurnEnd,
     )
 
 ResultT = TypeVar("ResultT")
@@ -42,6 +45,19 @@ _RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=10)
 )
 _RECORD_TIMEOUT = timedelta(seconds=30)
+
+
+def answer_before(recorded: RecordedTurn, message: CustomerMessage) -> TurnResult:
+    """What a message was answered when it came first.
+
+    Raises:
+        MessageConflict: that was another text.
+    """
+    if recorded.digest != text_digest(message.text):
+        raise MessageConflict(
+            f"message id {message.message_id!r} was used before with another text"
+        )
+    return recorded.result or TurnResult(turn=recorded.turn, status="failed")
 
 
 class Calls:
@@ -107,10 +123,19 @@ class Calls:
         )
 
     async def end_turn(self, request: EndTurnRequest) -> TurnResult:
-        """End a turn that no subgraph ended."""
-        return await self._record(
-            wire.END_TURN, request, TurnResult, f"Turn {request.turn}: {request.status}"
+        """End a turn that no subgraph ended.
+
+        Raises:
+            MessageConflict: the id of its message is an old one, with another text.
+        """
+        ended = await self._record(
+            wire.END_TURN, request, TurnEnd, f"Turn {request.turn}: {request.status}"
         )
+        if ended.result is not None:
+            return ended.result
+        assert ended.repeated is not None
+        assert request.message is not None
+        return answer_before(ended.repeated, request.message)
 
     async def record_human_turn(self, request: HumanTurnRequest) -> int:
         """Record a person's message to the customer; its number."""

@@ -235,7 +235,11 @@ class ConversationWorkflow:
         for queued in self._intake.queue:
             if queued.turn == request.turn:
                 self._intake.queue.remove(queued)
-                self._intake.results[queued.turn] = await self._end_turn(request, queued.message)
+                try:
+                    ended = await self._end_turn(request, queued.message)
+                    self._intake.results[queued.turn] = ended
+                except Refused as refused:
+                    self._intake.refuse(queued, refused)
                 return
 
     @cancel_turn.validator

@@ -7,7 +7,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from workflows.calls import Calls
+from workflows.calls import Calls, answer_before
 
 with workflow.unsafe.imports_passed_through():
     from typing import assert_never
@@ -23,8 +23,6 @@ with workflow.unsafe.imports_passed_through():
         TurnResult,
         TurnStatus,
     )
-    from holdfast.domain.errors import MessageConflict
-    from holdfast.domain.ids import text_digest
     from holdfast.domain.outcomes import ActionState
     from holdfast.domain.steps import (
         ActionRequest,
@@ -177,12 +175,7 @@ class TurnRunner:
             return await self._agent_goes_on(queued.turn, report.routed, report)
         result = report.result
         if isinstance(result, Repeated):
-            recorded = result.recorded
-            if recorded.digest != text_digest(queued.message.text):
-                raise MessageConflict(
-                    f"message id {queued.message.message_id!r} was used before with another text"
-                )
-            return recorded.result or TurnResult(turn=recorded.turn, status="failed")
+            return answer_before(result.recorded, queued.message)
         if not isinstance(result, Ended):
             raise AssertionError(f"triage ended in {result.kind}")
         self._state.asked_back = self._state.asked_back + 1 if result.asked_back else 0

@@ -21,14 +21,15 @@ def _main(
     minutes: Annotated[float, typer.Option(min=0.1, max=600, help="How long harm is done.")] = 5.0,
     json: Annotated[Path | None, typer.Option(help="Where the report goes as JSON.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Where it goes as Markdown.")] = None,
-    histories: Annotated[
-        Path | None, typer.Option(help="A folder for the histories of runs with a problem.")
+    evidence: Annotated[
+        Path | None,
+        typer.Option(help="A folder for what is known of conversations with a problem."),
     ] = None,
 ) -> None:
     """Run conversations while everything is killed."""
     out = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # workers log there that servers are away
-    report = asyncio.run(run_chaos(seed=seed, minutes=minutes, keep=histories))
+    report = asyncio.run(run_chaos(seed=seed, minutes=minutes, evidence=evidence))
     page = report.markdown()
     os.write(out, page.encode())
     if json is not None:

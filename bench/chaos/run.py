@@ -18,6 +18,7 @@ from bench.chaos.oracle.answers import (
     judge_streams,
     judge_unfinished,
 )
+from bench.chaos.oracle.evidence import write_evidence
 from bench.chaos.oracle.histories import judge_histories
 from bench.chaos.oracle.model_calls import ModelCalls, judge_model_calls
 from bench.chaos.oracle.records import judge_records
@@ -38,11 +39,11 @@ _QUIET_SECONDS = 120.0
 
 
 async def run_chaos(
-    *, seed: int, minutes: float, workers: int = 3, keep: Path | None = None
+    *, seed: int, minutes: float, workers: int = 3, evidence: Path | None = None
 ) -> ChaosReport:
     """Let conversations go on for some minutes while everything is killed, and judge the outcome.
 
-    Histories with a problem are written to the folder `keep`, to be replayed at leisure.
+    What is known of conversations with a problem is written to the folder `evidence`.
     """
     started, clock = now(), time.monotonic()
     seen, journal, verdict = Seen(), Journal(), Verdict()
@@ -78,7 +79,9 @@ async def run_chaos(
         _say(f"{journal.kills} kills; waiting for {_playing(clients)} conversations to end")
         await _quiet(clients)
         _say(f"{len(seen.finished)} conversations have ended; counting")
-        calls = await _judge(stack, seen, journal, verdict, plays, seed, keep)
+        calls = await _judge(stack, seen, journal, verdict, plays, seed)
+        if evidence is not None:
+            await write_evidence(stack, seen, verdict, evidence)
         recovery = await recovery_seconds(stack, seen, journal)
     for unexpected in journal.unexpected:
         verdict.diverged(unexpected)
@@ -149,7 +152,6 @@ async def _judge(
     verdict: Verdict,
     plays: Sequence[RetailPlay],
     seed: int,
-    keep: Path | None,
 ) -> ModelCalls:
     await judge_unfinished(stack, seen, verdict)
     judge_answers(seen, verdict)
@@ -161,7 +163,7 @@ async def _judge(
                 verdict.diverged(problem)
     await judge_streams(stack, seen, verdict, seed)
     await judge_repetitions(stack, seen, verdict, seed)
-    await judge_histories(stack, verdict, seed, keep=keep)
+    await judge_histories(stack, verdict, seed)
     for said in stack.model.unknown:
         verdict.diverged(f"the model was asked about {said!r}, which nobody has said")
     return calls

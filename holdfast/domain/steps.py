@@ -210,6 +210,13 @@ class EndTurnRequest(Frozen):
     message: CustomerMessage | None = None
 
 
+class TurnEnd(Frozen):
+    """How the turn has ended; or the turn that its message had before."""
+
+    result: TurnResult | None = None
+    repeated: RecordedTurn | None = None
+
+
 class HumanTurnRequest(Frozen):
     """Record a person's message to the customer."""
 

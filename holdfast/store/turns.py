@@ -4,7 +4,7 @@ from holdfast.domain.conversation import CustomerMessage, TurnResult
 from holdfast.domain.errors import TurnNotFound
 from holdfast.domain.events import NewEvent
 from holdfast.domain.ids import text_digest
-from holdfast.domain.steps import RecordedTurn
+from holdfast.domain.steps import RecordedTurn, TurnEnd
 from holdfast.store.approvals import withdraw_orphans
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
@@ -41,8 +41,9 @@ async def end_turn(
     reason: str,
     text: str | None,
     message: CustomerMessage | None,
-) -> TurnResult:
-    """End a turn that no subgraph ended; a turn that had ended before keeps its end.
+) -> TurnEnd:
+    """End a turn that no subgraph ended; a turn that had ended before keeps its end, and one whose
+    message had another turn before is not begun.
 
     The steps that were still running are closed, so that a late commit of theirs is refused.
     """
@@ -64,10 +65,15 @@ async def end_turn(
             conversation,
             turn,
         )
+        if row is None and message is not None:
+            known = await find_turn(connection, tenant, conversation, message.message_id)
+            return TurnEnd(repeated=known)
         if row is None:
             raise TurnNotFound(f"conversation {tenant}/{conversation} has no turn {turn}")
         if row["ended_at"] is not None:
-            return TurnResult.model_validate({**row["result"], "reply_seq": row["reply_seq"]})
+            return TurnEnd(
+                result=TurnResult.model_validate({**row["result"], "reply_seq": row["reply_seq"]})
+            )
         seq = text and await append_message(
             connection, tenant, conversation, turn, NewMessage(role="assistant", text=text)
         )
@@ -121,7 +127,7 @@ async def end_turn(
             conversation,
             [NewEvent(type="turn_ended", turn=turn, data={"status": status, "reason": reason})],
         )
-    return result
+    return TurnEnd(result=result)
 
 
 async def _begin_turn(

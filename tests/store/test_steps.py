@@ -118,13 +118,38 @@ async def test_a_turn_that_was_ended_refuses_the_late_commit_of_its_step(
                 text=None,
                 message=MESSAGE,
             )
-            assert ended.status == "cancelled"
+            assert ended.result is not None
+            assert ended.result.status == "cancelled"
     with pytest.raises(StaleAttempt):
         await commit_step(pool, key(tenant), reply("late"))
     assert await texts(pool, tenant) == ["hello"]
     async with pool.acquire() as connection:
         events = await read_events(connection, tenant, "c1")
     assert [event.type for event in events].count("turn_ended") == 1
+
+
+async def test_a_turn_is_not_ended_for_a_message_that_had_another_one(
+    pool: Pool, tenant: str
+) -> None:
+    await begin_step(pool, key(tenant), subgraph="triage", message=MESSAGE)
+    await commit_step(pool, key(tenant), reply("hi"))
+    async with pool.acquire() as connection:
+        ended = await end_turn(
+            connection,
+            tenant=tenant,
+            conversation="c1",
+            turn=2,
+            status="cancelled",
+            reason="test",
+            text=None,
+            message=MESSAGE,
+        )
+    assert ended.result is None
+    assert ended.repeated is not None
+    assert ended.repeated.turn == 1
+    assert ended.repeated.result is not None
+    assert (ended.repeated.result.status, ended.repeated.result.reply) == ("answered", "hi")
+    assert await texts(pool, tenant) == ["hello", "hi"]
 
 
 async def test_a_known_message_id_is_found_and_nothing_is_begun(pool: Pool, tenant: str) -> None:

@@ -265,6 +265,21 @@ async def test_another_text_that_comes_first_after_reopening_does_not_take_an_ol
     await platform.replay("c1")
 
 
+async def test_an_old_message_gets_its_answer_also_while_a_person_holds_the_conversation(
+    platform: Platform,
+) -> None:
+    platform.script = routed_to("counter", echo)
+    await platform.send("c1", "one", message_id="m1")
+    await platform.client.close("c1")
+    await platform.send("c1", "two", message_id="m2")
+    await platform.client.take_over("c1", reviewer="pat")
+    again = await platform.send("c1", "one", message_id="m1", timeout=20)
+    assert (again.turn, again.reply) == (1, "You said one")
+    with pytest.raises(MessageConflict):
+        await platform.send("c1", "another", message_id="m2")
+    await platform.replay("c1")
+
+
 async def test_a_message_that_a_closing_run_sends_on_reopens_the_conversation(
     stack_settings: Settings, tenant: str
 ) -> None:

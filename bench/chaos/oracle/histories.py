@@ -1,9 +1,7 @@
 """In Temporal: no failed workflow task, no conversation that ended as none should, histories that replay."""
 
-import asyncio
 import random
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.client import WorkflowExecutionStatus, WorkflowHistory
@@ -28,11 +26,8 @@ _HARMLESS = {WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAN
 """Temporal's own: something came in while a workflow was about to end, and it looks at that first."""
 
 
-async def judge_histories(
-    stack: ChaosStack, verdict: Verdict, seed: int, *, keep: Path | None
-) -> None:
-    """Look through the histories of all runs, and replay them; those with a problem are written to the
-    folder `keep`."""
+async def judge_histories(stack: ChaosStack, verdict: Verdict, seed: int) -> None:
+    """Look through the histories of all runs, and replay them."""
     histories: list[WorkflowHistory] = []
     async for run in stack.temporal_client.list_workflows(
         f"WorkflowType = '{CONVERSATION_WORKFLOW}'"
@@ -43,8 +38,7 @@ async def judge_histories(
             verdict.diverged(f"run {run.run_id} of {run.id} ended {status}")
         handle = stack.temporal_client.get_workflow_handle(run.id, run_id=run.run_id)
         history = await handle.fetch_history()
-        if _tasks_failed(history, verdict) and keep is not None:
-            await _write(history, keep)
+        _look_at_tasks(history, verdict)
         if _can_be_replayed(history):
             histories.append(history)
     chance = random.Random(f"{seed}-replays")
@@ -53,14 +47,11 @@ async def judge_histories(
     results = await replayer.replay_workflows(_each(chosen), raise_on_replay_failure=False)
     verdict.checked["histories replayed"] += len(chosen)
     for run_id, failure in results.replay_failures.items():
-        verdict.diverged(f"run {run_id} does not replay: {failure}")
-        if keep is not None:
-            await _write(next(one for one in chosen if one.run_id == run_id), keep)
+        broken = next(one for one in chosen if one.run_id == run_id)
+        verdict.diverged(f"{broken.workflow_id} does not replay: run {run_id}: {failure}")
 
 
-def _tasks_failed(history: WorkflowHistory, verdict: Verdict) -> bool:
-    """Whether tasks of this run have failed, which the verdict says then."""
-    found = False
+def _look_at_tasks(history: WorkflowHistory, verdict: Verdict) -> None:
     for event in history.events:
         if event.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
             continue
@@ -68,18 +59,10 @@ def _tasks_failed(history: WorkflowHistory, verdict: Verdict) -> bool:
         if failed.cause in _HARMLESS:
             verdict.checked["workflow tasks that Temporal put off"] += 1
             continue
-        found = True
         cause = WorkflowTaskFailedCause.Name(failed.cause)
         verdict.diverged(
             f"a workflow task of {history.workflow_id} has failed: {cause}, {failed.failure.message}"
         )
-    return found
-
-
-async def _write(history: WorkflowHistory, folder: Path) -> None:
-    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    name = f"{history.workflow_id.replace('/', '-')}-{history.run_id}.json"
-    await asyncio.to_thread((folder / name).write_text, history.to_json())
 
 
 def _can_be_replayed(history: WorkflowHistory) -> bool:

@@ -82,14 +82,12 @@ async def test_a_signal_ends_the_demonstration_and_its_workers(stack_settings: S
 async def test_a_broken_promise_is_named_and_ends_with_exit_code_1(
     stack_settings: Settings,
 ) -> None:
-    environment = {"HOLDFAST_LIMITS__STEPS_PER_TURN": "1"}
+    environment = {"HOLDFAST_LIMITS__STEPS_PER_TURN": "2"}
     async with _demo(stack_settings, **environment) as (demo, mark):
         told, _ = await demo.communicate()
         assert demo.returncode == 1
         said = " ".join(told.decode().split())
-        assert (
-            "expected that turn 1 of 'where-is-my-order' is answered; found: awaiting_human" in said
-        )
+        assert "expected that turn 1 of 'new-address' is answered; found: awaiting_human" in said
         assert _marked(mark) == []
 
 
