@@ -3,7 +3,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+CORES := $(shell nproc 2>/dev/null || echo 2)
+JOBS ?= $(shell expr $(CORES) + 1) # tests wait, for servers and for timeouts, while others run
 TENANT ?= demo
 
 .PHONY: demo up test check format bench chaos histories tau2 soak requirements migrate clean
@@ -18,7 +19,7 @@ up: .venv/installed ## Keep Temporal, Postgres and a worker running until Ctrl-C
 test: .venv/installed ## The whole suite; the servers first, since Temporal may have to be built
 	@$(BIN)/python -m holdfast.runtime.local -- true
 	$(BIN)/pytest -n $(JOBS) --dist worksteal
-	HOLDFAST_MAX_CACHED_WORKFLOWS=0 $(BIN)/pytest -n $(JOBS) --dist worksteal tests/workflows tests/client
+	HOLDFAST_MAX_CACHED_WORKFLOWS=0 $(BIN)/pytest -n $(JOBS) --dist worksteal tests/workflows
 
 check: .venv/installed ## Format, lint, types, import rules
 	$(BIN)/ruff format --check .

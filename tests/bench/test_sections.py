@@ -54,6 +54,7 @@ def test_growth_is_the_late_turns_beside_the_early_ones() -> None:
     assert not any(ratio.holds for ratio in ratios)
 
 
+@pytest.mark.soak
 async def test_conversations_that_wait_are_counted_and_woken_in_every_way() -> None:
     level = waiting.Level(parked=14, cached=10, woken=2, decided=3, warm_ups=2)
     async with bench_stack() as stack:
@@ -66,6 +67,7 @@ async def test_conversations_that_wait_are_counted_and_woken_in_every_way() -> N
     assert waited.after.postgres_files >= waited.before.postgres_files > 0
 
 
+@pytest.mark.soak
 async def test_a_killed_worker_costs_a_second_call_of_its_own_turns_only() -> None:
     async with bench_stack() as stack:
         recovered = await recover(stack, survivors=1, turns=4, name="test")
