@@ -119,9 +119,9 @@ class ConversationWorkflow:
     @workflow.update(name=wire.SEND_MESSAGE)
     async def send_message(self, message: CustomerMessage) -> TurnResult:
         """Answer a customer's message; returns when the turn is answered or parked."""
-        await workflow.wait_condition(
-            lambda: self._opened and self._intake.disputed_by(message) is None
-        )
+        await workflow.wait_condition(lambda: self._opened)
+        while self._intake.disputed_by(message) is not None:  # another may have come in between
+            await workflow.wait_condition(lambda: self._intake.disputed_by(message) is None)
         try:
             self._check_message(message)
         except Refused as refused:

@@ -134,9 +134,9 @@ class Intake:
         return turn
 
     def is_under_way(self, turn: int) -> bool:
-        """Whether the turn runs, waits in the queue, or has ended in this run."""
+        """Whether the turn's answer is under way: it runs, waits in the queue, or has ended in this run."""
         queued = any(one.turn == turn for one in self.queue)
-        return queued or turn == self._turns.running or turn in self.results
+        return queued or turn == self._turns.answering or turn in self.results
 
     def _remember(self, message: CustomerMessage, turn: int) -> None:
         remembered = self._state.remembered

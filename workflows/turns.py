@@ -84,6 +84,11 @@ class TurnRunner:
         self.running: int | None = None
         """The turn that is running."""
 
+    @property
+    def answering(self) -> int | None:
+        """The turn that is running whose message has no answer yet, as one that goes on has."""
+        return None if self._going_on else self.running
+
     def stop(self, status: TurnStatus, reason: str) -> None:
         """End the running turn as soon as nothing is half done; a finished answer still counts."""
         if self._stop is None:
@@ -94,7 +99,7 @@ class TurnRunner:
     def interrupt(self, reason: str) -> None:
         """End the running turn for a message that does not want to wait. A turn that goes on after a
         decision is left alone: the customer has to hear what became of the action."""
-        if self.running is not None and not self._going_on:
+        if self.answering is not None:
             self.stop("cancelled", reason)
 
     async def answer(self, queued: QueuedMessage) -> TurnResult:

@@ -18,6 +18,18 @@ def echo(request: dict[str, Any]) -> Reply:
     return text(f"You said {last_message(request)}")
 
 
+async def accepted_updates(platform: Platform, conversation: str, count: int) -> bool:
+    """Whether the conversation's latest run has accepted so many updates."""
+    try:
+        history = await platform.handle(conversation).fetch_history()
+    except RPCError:  # it does not run yet
+        return False
+    return count == sum(
+        event.HasField("workflow_execution_update_accepted_event_attributes")
+        for event in history.events
+    )
+
+
 async def event_types(platform: Platform, conversation: str) -> list[str]:
     return [event.type async for event in platform.client.events(conversation)]
 
@@ -265,6 +277,32 @@ async def test_another_text_that_comes_first_after_reopening_does_not_take_an_ol
     await platform.replay("c1")
 
 
+async def test_both_texts_of_an_old_id_that_come_at_once_after_reopening_get_what_is_due_to_them(
+    platform: Platform,
+) -> None:
+    platform.script = routed_to("counter", echo)
+    await platform.send("c1", "one", message_id="m1")
+    await platform.client.close("c1")
+
+    async with platform.database.acquire() as connection, connection.transaction():
+        # The run can't open the conversation before all three messages wait for that.
+        await connection.execute(
+            "select * from holdfast.conversations where tenant = $1 for update", platform.tenant
+        )
+        two = asyncio.create_task(platform.send("c1", "two", message_id="m2"))
+        await eventually(lambda: accepted_updates(platform, "c1", 1))
+        wrong = asyncio.create_task(platform.send("c1", "another", message_id="m1"))
+        await eventually(lambda: accepted_updates(platform, "c1", 2))
+        right = asyncio.create_task(platform.send("c1", "one", message_id="m1"))
+        await eventually(lambda: accepted_updates(platform, "c1", 3))
+
+    assert (await two).reply == "You said two"
+    with pytest.raises(MessageConflict):
+        await wrong
+    assert (await right).reply == "You said one"
+    await platform.replay("c1")
+
+
 async def test_an_old_message_gets_its_answer_also_while_a_person_holds_the_conversation(
     platform: Platform,
 ) -> None:
@@ -280,6 +318,27 @@ async def test_an_old_message_gets_its_answer_also_while_a_person_holds_the_conv
     await platform.replay("c1")
 
 
+async def test_a_message_that_comes_again_while_its_turn_goes_on_gets_its_first_answer(
+    stack_settings: Settings, tenant: str
+) -> None:
+    limits = Limits(turns_per_run=1)  # the turn is parked by one run, and goes on in the next
+    async with open_platform(stack_settings, tenant, limits=limits) as platform:
+        call = ("add", {"counter": "c", "amount": 150})
+        platform.script = routed_to("counter", counting([call]))
+        parked = await platform.send("c1", "add", message_id="m1")
+        hold = Hold()
+        platform.script = lambda _: text("It is added.").held(hold)
+        await platform.client.decide(
+            parked.approvals[0], "accept", reviewer="r", roles=["counters"]
+        )
+        await hold.arrived.wait()
+        assert await platform.send("c1", "add", message_id="m1", timeout=20) == parked
+        hold.release()
+        platform.script = routed_to("counter", echo)
+        assert (await platform.send("c1", "two")).turn == 2
+        await platform.replay("c1")
+
+
 async def test_a_message_that_a_closing_run_sends_on_reopens_the_conversation(
     stack_settings: Settings, tenant: str
 ) -> None:
@@ -288,17 +347,7 @@ async def test_a_message_that_a_closing_run_sends_on_reopens_the_conversation(
         deciding = await platform.start_worker("--role", "workflows")
         sending = asyncio.create_task(platform.send("c1", "one", timeout=30))
 
-        async def is_accepted() -> bool:
-            try:
-                history = await platform.handle("c1").fetch_history()
-            except RPCError:  # it does not run yet
-                return False
-            return any(
-                event.HasField("workflow_execution_update_accepted_event_attributes")
-                for event in history.events
-            )
-
-        await eventually(is_accepted)
+        await eventually(lambda: accepted_updates(platform, "c1", 1))
         await platform.handle("c1").signal(wire.CLOSE, "closed at once")
         await platform.start_worker("--role", "subgraphs")
         assert (await sending).reply == "You said one"
