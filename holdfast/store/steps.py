@@ -166,11 +166,15 @@ new_turn as (
 """
 
 _BEGIN = """
-claimed as (
+open_turn as (
+    select turn from holdfast.turns
+     where tenant = $1 and conversation = $2 and turn = $3 and ended_at is null
+       for share
+), claimed as (
     insert into holdfast.steps as step
         (tenant, conversation, turn, step, thread, run, attempt, subgraph)
     select $1, $2, $3, $4, $5, $6, $7, {subgraph}
-     where {not_repeated}
+     where {not_repeated} and ({begun} or exists (select from open_turn))
     on conflict (tenant, conversation, turn, step) do update
        set run = excluded.run, attempt = excluded.attempt, started_at = now()
      where step.outcome is null and (step.run <> excluded.run or step.attempt <= excluded.attempt)
@@ -218,6 +222,7 @@ def _begin_statement(*, first: bool) -> str:
         + (_BEGIN_TURN if first else "")
         + _BEGIN.format(
             subgraph="$12" if first else "$8",
+            begun="exists (select from new_turn)" if first else "false",
             not_repeated=f"{_FIRST_TURN_OF_MESSAGE} is null" if first else "true",
             repeated=_FIRST_TURN_OF_MESSAGE if first else "null::jsonb",
             limit=TRANSCRIPT_LIMIT,
@@ -235,7 +240,7 @@ async def begin_step(
     """Claim the step for this attempt and read what it needs; with `message`, begin the turn.
 
     Raises:
-        StaleAttempt: a newer attempt owns the step.
+        StaleAttempt: a newer attempt owns the step, or the turn has ended.
         LookupError: the conversation has no records.
     """
     arguments: list[object] = [

@@ -128,6 +128,26 @@ async def test_a_turn_that_was_ended_refuses_the_late_commit_of_its_step(
     assert [event.type for event in events].count("turn_ended") == 1
 
 
+@pytest.mark.parametrize("message", [MESSAGE, None])
+async def test_a_turn_that_has_ended_begins_no_step(
+    pool: Pool, tenant: str, message: CustomerMessage | None
+) -> None:
+    async with pool.acquire() as connection:
+        await end_turn(
+            connection,
+            tenant=tenant,
+            conversation="c1",
+            turn=1,
+            status="cancelled",
+            reason="test",
+            text=None,
+            message=MESSAGE,
+        )
+    with pytest.raises(StaleAttempt):
+        await begin_step(pool, key(tenant), subgraph="triage", message=message)
+    assert await texts(pool, tenant) == ["hello"]
+
+
 async def test_a_turn_is_not_ended_for_a_message_that_had_another_one(
     pool: Pool, tenant: str
 ) -> None:
