@@ -47,6 +47,11 @@ class Journal:
         """How many processes were killed."""
         return sum(one.kind == "killed" for one in self.harm)
 
+    def latest(self, since: float, until: float) -> Harm | None:
+        """The harm in between that began last."""
+        between = [one for one in self.harm if one.at <= until and since <= one.until]
+        return max(between, key=lambda one: one.at, default=None)
+
     def doubts(self, since: float, until: float) -> bool:
         """Whether, in between, two workers may have run the same step: one that was frozen or cut off from
         its servers is alive after another has taken over."""

@@ -1,4 +1,4 @@
-"""How long conversations stood still after what worked for them was killed."""
+"""How long conversations stood still after what worked for them was killed, and what approvals lost by it."""
 
 from bisect import bisect_right
 from collections import defaultdict
@@ -44,3 +44,30 @@ async def _progress(stack: ChaosStack, seen: Seen) -> dict[ConversationKey, Sequ
     for row in await stack.database.fetch(_EVENTS):
         times[row["tenant"], row["conversation"]].append(row["created_at"].timestamp())
     return defaultdict(list, {key: sorted(one) for key, one in times.items()})
+
+
+_FOLLOW_UPS = """
+    select extract(epoch from approval.decided_at)::float8 as decided,
+           extract(epoch from min(event.created_at))::float8 as followed
+      from holdfast.approvals as approval
+      join holdfast.events as event
+        on event.tenant = approval.tenant and event.conversation = approval.conversation
+           and event.turn = approval.turn and event.type = 'message_sent'
+           and event.created_at > approval.decided_at
+     where approval.decided_at is not null
+     group by approval.tenant, approval.id
+"""
+
+_SHORTLY_SECONDS = 4.0
+"""A harm is felt for about this long: until a heartbeat or a workflow task is given up."""
+
+
+async def follow_up_seconds(stack: ChaosStack, journal: Journal) -> dict[bool, list[float]]:
+    """Seconds from the last decision on each approval to the message that follows, and whether there was
+    harm meanwhile or shortly before."""
+    found: defaultdict[bool, list[float]] = defaultdict(list)
+    for row in await stack.database.fetch(_FOLLOW_UPS):
+        decided, followed = row["decided"], row["followed"]
+        harmed = journal.latest(decided - _SHORTLY_SECONDS, followed) is not None
+        found[harmed].append(followed - decided)
+    return dict(found)

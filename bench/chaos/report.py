@@ -15,25 +15,28 @@ each continues as new after {turns_per_run} turns. The seed fixes what is said a
 differ from run to run. Afterwards everything is counted on the far side of each boundary."""
 
 
+_WORKER_KILLED = "worker killed"
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Recovery(_Frozen):
-    """Seconds from a kill to the next progress of the conversations it affected."""
+class Durations(_Frozen):
+    """How long something took, in seconds: `count` times after `what`."""
 
-    victim: str
-    conversations: int
+    what: str
+    count: int
     p50: float
     p95: float
     max: float
 
     @classmethod
-    def of(cls, victim: str, seconds: list[float]) -> "Recovery":
-        """The figures of a victim's kills."""
+    def of(cls, what: str, seconds: list[float]) -> "Durations":
+        """The figures of these durations, of which there is at least one."""
         return cls(
-            victim=victim,
-            conversations=len(seconds),
+            what=what,
+            count=len(seconds),
             p50=percentile(seconds, 0.5),
             p95=percentile(seconds, 0.95),
             max=max(seconds),
@@ -72,7 +75,12 @@ class ChaosReport(_Frozen):
     most_calls_of_a_key: int
     degraded_calls: int
     """Calls that the offline model answered, since the endpoint did not."""
-    recovery: tuple[Recovery, ...]
+    model_calls_repeated_after: dict[str, int]
+    """The repeated ones by the kind of harm that came last before them."""
+    recovery: tuple[Durations, ...]
+    """From a kill to the next progress of each conversation that it affected, by victim."""
+    follow_ups: tuple[Durations, ...]
+    """From the decision on an approval to the message that follows, in peace and under harm."""
     lost: int
     duplicated: int
     diverged: int
@@ -104,6 +112,10 @@ class ChaosReport(_Frozen):
             ]
         return "\n".join(lines) + "\n"
 
+    @property
+    def _workers_killed(self) -> int:
+        return sum(times for name, times in self.harm.items() if name.startswith(_WORKER_KILLED))
+
     def _section(self) -> Section:
         return Section(
             name="chaos",
@@ -118,8 +130,23 @@ class ChaosReport(_Frozen):
                 Ratio(name="duplicated", value=self.duplicated, aim=0),
                 Ratio(name="diverged", value=self.diverged, aim=0),
                 Ratio(
-                    name="model calls repeated for each kill",
+                    name="model calls repeated for each worker that was killed",
+                    value=self.model_calls_repeated_after.get(_WORKER_KILLED, 0)
+                    / max(1, self._workers_killed),
+                    aim=1,
+                ),
+                Ratio(
+                    name="model calls repeated for each kill of anything",
                     value=self.model_calls_repeated / max(1, self.kills),
+                ),
+                *(
+                    Ratio(
+                        name="seconds from the kill of a worker to progress, p95",
+                        value=one.p95,
+                        aim=6,
+                    )
+                    for one in self.recovery
+                    if one.what == "worker"
                 ),
             ),
             tables=(
@@ -143,12 +170,19 @@ class ChaosReport(_Frozen):
                     rows=tuple(sorted(self.harm.items())),
                 ),
                 Table(
+                    title="Model calls repeated, by the harm before",
+                    columns=("", "calls"),
+                    rows=tuple(sorted(self.model_calls_repeated_after.items())),
+                ),
+                Table(
                     title="Seconds from a kill to the next progress of a conversation it affected",
                     columns=("killed", "conversations", "p50", "p95", "max"),
-                    rows=tuple(
-                        (one.victim, one.conversations, one.p50, one.p95, one.max)
-                        for one in self.recovery
-                    ),
+                    rows=tuple(map(_row, self.recovery)),
+                ),
+                Table(
+                    title="Seconds from a decision to the message that follows",
+                    columns=("", "approvals", "p50", "p95", "max"),
+                    rows=tuple(map(_row, self.follow_ups)),
                 ),
                 Table(
                     title="Looked at",
@@ -157,3 +191,7 @@ class ChaosReport(_Frozen):
                 ),
             ),
         )
+
+
+def _row(durations: Durations) -> tuple[str, int, float, float, float]:
+    return durations.what, durations.count, durations.p50, durations.p95, durations.max

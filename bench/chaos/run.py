@@ -24,8 +24,8 @@ from bench.chaos.oracle.model_calls import ModelCalls, judge_model_calls
 from bench.chaos.oracle.records import judge_records
 from bench.chaos.oracle.verdict import Verdict
 from bench.chaos.plan import ConversationPlan, counter_plans
-from bench.chaos.recovery import recovery_seconds
-from bench.chaos.report import ChaosReport, Problem, Recovery
+from bench.chaos.recovery import follow_up_seconds, recovery_seconds
+from bench.chaos.report import ChaosReport, Durations, Problem
 from bench.chaos.retail import RetailPlay, choose_plays, load_plays, problems_of
 from bench.chaos.stack import LIMITS, TENANT, ChaosStack, chaos_stack
 from bench.report import Machine, now
@@ -83,6 +83,7 @@ async def run_chaos(
         if evidence is not None:
             await write_evidence(stack, seen, verdict, evidence)
         recovery = await recovery_seconds(stack, seen, journal)
+        follow_ups = await follow_up_seconds(stack, journal)
     for unexpected in journal.unexpected:
         verdict.diverged(unexpected)
     for line in crew.log if verdict.problems else ():
@@ -107,7 +108,12 @@ async def run_chaos(
         model_call_keys_repeated=calls.keys_repeated,
         most_calls_of_a_key=calls.most,
         degraded_calls=calls.degraded,
-        recovery=tuple(Recovery.of(victim, times) for victim, times in sorted(recovery.items())),
+        model_calls_repeated_after=dict(calls.repeated_after),
+        recovery=tuple(Durations.of(victim, times) for victim, times in sorted(recovery.items())),
+        follow_ups=tuple(
+            Durations.of("harm meanwhile or shortly before" if harmed else "in peace", times)
+            for harmed, times in sorted(follow_ups.items())
+        ),
         lost=verdict.count("lost"),
         duplicated=verdict.count("duplicated"),
         diverged=verdict.count("diverged"),

@@ -1,11 +1,15 @@
 """The ledger of a step: model calls made before, so that none is paid twice."""
 
+import asyncio
 from collections.abc import Iterable
 from typing import Protocol
 
 from holdfast.llm.request import ModelRequest
 from holdfast.store.llm_calls import CallScope, ModelAnswer, RecordedCall, save_call
-from holdfast.store.pool import Pool
+from holdfast.store.pool import TRANSIENT_ERRORS, Pool
+
+_TRY_AGAIN_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+"""Pauses between attempts to record an answer while Postgres is away."""
 
 _Key = tuple[str, str, int]
 
@@ -93,9 +97,17 @@ class StepLedger:
     ) -> RecordedCall:
         call = _recorded(self.step, node, occurrence, request, answer)
         kept = request.packed() if self._keep_requests else None
+        for seconds in _TRY_AGAIN_SECONDS:
+            try:
+                return await self._save(call, kept)
+            except TRANSIENT_ERRORS:  # an answer that is paid for outlasts a restart of Postgres
+                await asyncio.sleep(seconds)
+        return await self._save(call, kept)
+
+    async def _save(self, call: RecordedCall, request: bytes | None) -> RecordedCall:
         async with self._pool.acquire() as connection:
-            standing = await save_call(connection, self._scope, call, kept)
-        self._calls[(node, request.digest, occurrence)] = standing
+            standing = await save_call(connection, self._scope, call, request)
+        self._calls[(call.node, call.request_digest, call.occurrence)] = standing
         return standing
 
 

@@ -1,7 +1,8 @@
 """At the model's endpoint: how often each call of the ledger was made, and none that was finished again."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import datetime
+from itertools import pairwise
 
 from bench.chaos.journal import Journal
 from bench.chaos.oracle.verdict import Verdict
@@ -18,11 +19,12 @@ _LEDGER = """
 
 class ModelCalls:
     """Counts of calls: `made` at the endpoint, `repeated` of those that were made more often than the
-    ledger has them."""
+    ledger has them, and `repeated_after` the same by the latest harm before."""
 
     def __init__(self) -> None:
         self.made = 0
         self.repeated = 0
+        self.repeated_after: Counter[str] = Counter()
         self.keys_repeated = 0
         self.most = 0
         self.degraded = 0
@@ -47,6 +49,9 @@ async def judge_model_calls(stack: ChaosStack, journal: Journal, verdict: Verdic
         kept, since = recorded.get(digest, (1, None))
         again = max(0, len(times) - kept)
         counts.repeated += again
+        for before, then in pairwise(times[-again - 1 :] if again else ()):
+            cause = journal.latest(before, then)
+            counts.repeated_after[f"{cause.victim} {cause.kind}" if cause else "no harm"] += 1
         counts.keys_repeated += again > 0
         counts.most = max(counts.most, len(times))
         if since is None or not again:
