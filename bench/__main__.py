@@ -15,7 +15,7 @@ from typing import Annotated, Protocol, cast
 
 import typer
 
-from bench.report import Machine, Report, Section, now, write_report
+from bench.report import RESULTS, Machine, Report, Section, now, write_report
 from holdfast.runtime.process import leave
 
 
@@ -35,8 +35,6 @@ class _Measure(Protocol):
 
 _MODULES = {SectionName.TURNS: "bench.turns.section"}
 """Where a section is, if it is not in the module of its name."""
-
-_RESULTS = Path(__file__).parent / "results"
 
 
 def _measure_of(name: SectionName) -> _Measure:
@@ -64,7 +62,7 @@ async def _run(names: list[SectionName], *, quick: bool, output: Path) -> int:
             command=_command(names, quick=quick),
             sections=tuple(sections),
         )
-        write_report(report, output)
+        write_report(report, output, name="report", title="Benchmark")
         print(report.markdown())
     for name in broken:
         print(f"the section {name} broke; its error is above", file=sys.stderr)
@@ -85,7 +83,7 @@ def _main(
     ] = None,
     output: Annotated[
         Path, typer.Option(help="Where report.md and report.json are written.")
-    ] = _RESULTS,
+    ] = RESULTS,
 ) -> None:
     """Run the benchmark and write its report."""
     names = [name for name in SectionName if not only or name in only]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import psutil
 from pydantic import BaseModel, ConfigDict
@@ -134,11 +134,23 @@ def section_lines(section: Section) -> list[str]:
     return lines
 
 
-def write_report(report: Report, folder: Path) -> None:
-    """Write `report.json` and `report.md`, in place of earlier ones."""
+class Page(Protocol):
+    """A report that can be written down."""
+
+    def markdown(self) -> str: ...
+
+    def model_dump_json(self, *, indent: int) -> str: ...
+
+
+def write_report(report: Page, folder: Path, *, name: str, title: str) -> None:
+    """Write the report as `NAME.json` and `NAME.md`, in place of earlier ones."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").write_text(report.model_dump_json(indent=1) + "\n")
-    (folder / "report.md").write_text("# Benchmark\n\n" + report.markdown())
+    (folder / f"{name}.json").write_text(report.model_dump_json(indent=1) + "\n")
+    (folder / f"{name}.md").write_text(f"# {title}\n\n" + report.markdown())
+
+
+RESULTS = Path(__file__).parent / "results"
+"""Where the latest reports are kept."""
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -13,14 +13,16 @@ from typing import Annotated
 import typer
 
 from bench.chaos.run import run_chaos
+from bench.report import RESULTS, write_report
 from holdfast.runtime.process import leave
 
 
 def _main(
     seed: Annotated[int, typer.Option(help="What is said, and which harm is done.")] = 1,
     minutes: Annotated[float, typer.Option(min=0.1, max=600, help="How long harm is done.")] = 5.0,
-    json: Annotated[Path | None, typer.Option(help="Where the report goes as JSON.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Where it goes as Markdown.")] = None,
+    output: Annotated[
+        Path, typer.Option(help="Where chaos.md and chaos.json are written.")
+    ] = RESULTS,
     evidence: Annotated[
         Path | None,
         typer.Option(help="A folder for what is known of conversations with a problem."),
@@ -30,12 +32,8 @@ def _main(
     out = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # workers log there that servers are away
     report = asyncio.run(run_chaos(seed=seed, minutes=minutes, evidence=evidence))
-    page = report.markdown()
-    os.write(out, page.encode())
-    if json is not None:
-        json.write_text(report.model_dump_json(indent=1) + "\n")
-    if markdown is not None:
-        markdown.write_text("# Chaos\n\n" + page)
+    os.write(out, report.markdown().encode())
+    write_report(report, output, name="chaos", title="Chaos")
     leave(0 if report.holds else 1)
 
 

@@ -79,11 +79,11 @@ async def run_chaos(
         _say(f"{journal.kills} kills; waiting for {_playing(clients)} conversations to end")
         await _quiet(clients)
         _say(f"{len(seen.finished)} conversations have ended; counting")
+        recovery = await recovery_seconds(stack, seen, journal)
+        follow_ups = await follow_up_seconds(stack, journal)
         calls = await _judge(stack, seen, journal, verdict, plays, seed)
         if evidence is not None:
             await write_evidence(stack, seen, verdict, evidence)
-        recovery = await recovery_seconds(stack, seen, journal)
-        follow_ups = await follow_up_seconds(stack, journal)
     for unexpected in journal.unexpected:
         verdict.diverged(unexpected)
     for line in crew.log if verdict.problems else ():

@@ -31,4 +31,5 @@ class Limits(Strict):
     heartbeat_seconds: Annotated[float, Field(gt=0)] = 3.0
     """A worker that is silent for this long is taken for dead."""
     attempts: Positive = 3
-    """Attempts that a subgraph gets when its own code raises; infrastructure is retried for ever."""
+    """A subgraph whose own code raises in this attempt or a later one has failed. Attempts that end by a failure
+    of infrastructure count, but are tried again for ever."""

@@ -101,7 +101,7 @@ def test_a_report_names_the_machine_the_command_and_the_versions() -> None:
 def test_a_written_report_can_be_read_again(tmp_path: Path) -> None:
     report = _report()
 
-    write_report(report, tmp_path / "results")
+    write_report(report, tmp_path / "results", name="report", title="Benchmark")
 
     written = (tmp_path / "results" / "report.json").read_text()
     assert Report.model_validate_json(written) == report
