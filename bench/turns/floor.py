@@ -3,21 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Final
 
 from temporalio import activity, workflow
-from temporalio.client import Client
 from temporalio.worker import Worker
 
 with workflow.unsafe.imports_passed_through():
-    import psutil
-
-    from bench.stack import BenchStack
-    from bench.turns.contender import History, Work
-    from bench.turns.process import ContenderProcess, contender_process
-    from bench.turns.workflow import WorkflowConversations, connected, work_on
-
-NAME: Final = "floor"
+    from bench.turns.contender import Work
+    from bench.turns.workflow import WorkflowContender, connected
 
 
 @activity.defn
@@ -43,36 +35,12 @@ class FloorWorkflow:
         )
 
 
-class Floor:
+class Floor(WorkflowContender):
     """The least that a durable answer from Temporal takes."""
 
     name = "one update, one empty activity"
-
-    def __init__(self, process: ContenderProcess, temporal: Client, task_queue: str) -> None:
-        self._process = process
-        self._conversations = WorkflowConversations(
-            temporal, "FloorWorkflow", task_queue=task_queue
-        )
-
-    @classmethod
-    @asynccontextmanager
-    async def open(cls, stack: BenchStack) -> AsyncIterator["Floor"]:
-        """The contender with its process."""
-        work = work_on(stack, NAME)
-        async with contender_process(NAME, work) as process:
-            yield cls(process, stack.temporal, work.task_queue)
-
-    def workers(self) -> list[psutil.Process]:
-        return [self._process.process]
-
-    async def send(self, conversation: str, text: str) -> str:
-        return await self._conversations.send(conversation, text)
-
-    async def history(self, conversation: str) -> History | None:
-        return await self._conversations.history(conversation)
-
-    async def database_bytes(self) -> int | None:
-        return None
+    process_name = "floor"
+    workflow_name = "FloorWorkflow"
 
 
 @asynccontextmanager

@@ -3,25 +3,19 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 from langgraph.checkpoint.memory import InMemorySaver
 from temporalio import workflow
-from temporalio.client import Client
 from temporalio.langgraph import LangGraphPlugin, graph
 from temporalio.worker import Worker
 
 with workflow.unsafe.imports_passed_through():
-    import psutil
-
-    from bench.stack import BenchStack
-    from bench.turns.contender import History, Work
+    from bench.turns.contender import Work
     from bench.turns.graph import Nodes, build, model_at
-    from bench.turns.process import ContenderProcess, contender_process
-    from bench.turns.workflow import WorkflowConversations, connected, work_on
+    from bench.turns.workflow import WorkflowContender, connected
     from holdfast.store.pool import open_pool
 
-NAME: Final = "plugin"
 _GRAPH = "turn"
 _THREAD = "conversation"
 
@@ -48,36 +42,12 @@ class PluginWorkflow:
         return str(state["said"])
 
 
-class Plugin:
+class Plugin(WorkflowContender):
     """LangGraph on Temporal, as the plugin's own guide has it."""
 
     name = "temporalio-langgraph"
-
-    def __init__(self, process: ContenderProcess, temporal: Client, task_queue: str) -> None:
-        self._process = process
-        self._conversations = WorkflowConversations(
-            temporal, "PluginWorkflow", task_queue=task_queue
-        )
-
-    @classmethod
-    @asynccontextmanager
-    async def open(cls, stack: BenchStack) -> AsyncIterator["Plugin"]:
-        """The contender with its process."""
-        work = work_on(stack, NAME)
-        async with contender_process(NAME, work) as process:
-            yield cls(process, stack.temporal, work.task_queue)
-
-    def workers(self) -> list[psutil.Process]:
-        return [self._process.process]
-
-    async def send(self, conversation: str, text: str) -> str:
-        return await self._conversations.send(conversation, text)
-
-    async def history(self, conversation: str) -> History | None:
-        return await self._conversations.history(conversation)
-
-    async def database_bytes(self) -> int | None:
-        return None
+    process_name = "plugin"
+    workflow_name = "PluginWorkflow"
 
 
 @asynccontextmanager

@@ -7,11 +7,11 @@ import pytest
 from holdfast.domain.conversation import CustomerMessage, TurnResult
 from holdfast.domain.errors import StaleAttempt
 from holdfast.domain.events import NewEvent
-from holdfast.domain.steps import Ended
+from holdfast.domain.steps import Ended, TurnEnd
 from holdfast.runtime.settings import Settings
 from holdfast.store.conversations import open_conversation
 from holdfast.store.events import read_events
-from holdfast.store.pool import Pool, open_pool
+from holdfast.store.pool import Connection, Pool, open_pool
 from holdfast.store.steps import (
     NewMessage,
     StepCommit,
@@ -102,22 +102,26 @@ async def test_a_run_that_was_reset_takes_over_from_the_one_before(pool: Pool, t
     assert await texts(pool, tenant) == ["hello", "new run"]
 
 
+async def cancel(connection: Connection, tenant: str, *, turn: int) -> TurnEnd:
+    return await end_turn(
+        connection,
+        tenant=tenant,
+        conversation="c1",
+        turn=turn,
+        status="cancelled",
+        reason="test",
+        text=None,
+        message=MESSAGE,
+    )
+
+
 async def test_a_turn_that_was_ended_refuses_the_late_commit_of_its_step(
     pool: Pool, tenant: str
 ) -> None:
     await begin_step(pool, key(tenant), subgraph="triage", message=MESSAGE)
     async with pool.acquire() as connection:
         for _ in range(2):
-            ended = await end_turn(
-                connection,
-                tenant=tenant,
-                conversation="c1",
-                turn=1,
-                status="cancelled",
-                reason="test",
-                text=None,
-                message=MESSAGE,
-            )
+            ended = await cancel(connection, tenant, turn=1)
             assert ended.result is not None
             assert ended.result.status == "cancelled"
     with pytest.raises(StaleAttempt):
@@ -133,16 +137,7 @@ async def test_a_turn_that_has_ended_begins_no_step(
     pool: Pool, tenant: str, message: CustomerMessage | None
 ) -> None:
     async with pool.acquire() as connection:
-        await end_turn(
-            connection,
-            tenant=tenant,
-            conversation="c1",
-            turn=1,
-            status="cancelled",
-            reason="test",
-            text=None,
-            message=MESSAGE,
-        )
+        await cancel(connection, tenant, turn=1)
     with pytest.raises(StaleAttempt):
         await begin_step(pool, key(tenant), subgraph="triage", message=message)
     assert await texts(pool, tenant) == ["hello"]
@@ -154,16 +149,7 @@ async def test_a_turn_is_not_ended_for_a_message_that_had_another_one(
     await begin_step(pool, key(tenant), subgraph="triage", message=MESSAGE)
     await commit_step(pool, key(tenant), reply("hi"))
     async with pool.acquire() as connection:
-        ended = await end_turn(
-            connection,
-            tenant=tenant,
-            conversation="c1",
-            turn=2,
-            status="cancelled",
-            reason="test",
-            text=None,
-            message=MESSAGE,
-        )
+        ended = await cancel(connection, tenant, turn=2)
     assert ended.result is None
     assert ended.repeated is not None
     assert ended.repeated.turn == 1
