@@ -52,6 +52,13 @@ class Journal:
         between = [one for one in self.harm if one.at <= until and since <= one.until]
         return max(between, key=lambda one: one.at, default=None)
 
+    def only(self, harm: Harm, *, until: float) -> bool:
+        """Whether nothing but clients was harmed otherwise, from this harm on."""
+        return all(
+            one is harm or one.victim == "client" or one.at > until or one.until < harm.at
+            for one in self.harm
+        )
+
     def doubts(self, since: float, until: float) -> bool:
         """Whether, in between, two workers may have run the same step: one that was frozen or cut off from
         its servers is alive after another has taken over."""

@@ -14,10 +14,11 @@ _EVENTS = "select tenant, conversation, created_at from holdfast.events"
 async def recovery_seconds(
     stack: ChaosStack, seen: Seen, journal: Journal
 ) -> dict[str, list[float]]:
-    """Seconds from each kill to the next progress of each conversation that it affected, by victim.
+    """Seconds from each kill to the next progress of each conversation that it affected, by victim; and
+    of those the ones in which nothing else was harmed meanwhile, nor was just frozen.
 
-    Progress is a call of the model or an event. Later kills of what took over are not subtracted.
-    Conversations that were about to end, and had no progress to make, are left out.
+    Progress is a call of the model or an event. Conversations that were about to end, and had no
+    progress to make, are left out.
     """
     progress = await _progress(stack, seen)
     found: defaultdict[str, list[float]] = defaultdict(list)
@@ -26,8 +27,12 @@ async def recovery_seconds(
             for key in harm.affected:
                 times = progress[key]
                 after = bisect_right(times, harm.at)
-                if after < len(times):
-                    found[harm.victim].append(times[after] - harm.at)
+                if after == len(times):
+                    continue
+                seconds = times[after] - harm.at
+                found[harm.victim].append(seconds)
+                if journal.only(harm, until=times[after]):
+                    found[f"{harm.victim}, and nothing else meanwhile"].append(seconds)
     return dict(found)
 
 
