@@ -4,9 +4,7 @@ import typer
 
 from holdfast.runtime.process import leave
 from holdfast.terminal import auditing, conversing, delivering, policies, reviewing
-from holdfast.terminal.running import exit_code
-
-INTERRUPTED = 130
+from holdfast.terminal.running import INTERRUPTED, exit_code
 
 app = typer.Typer(
     help="Talk to Holdfast: send messages, decide on approvals, take conversations over.",

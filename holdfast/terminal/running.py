@@ -3,12 +3,14 @@
 import asyncio
 import json
 import logging
+import signal
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from holdfast.domain.errors import ConfigurationError, HoldfastError, Refused, Unavailable
+from holdfast.runtime.process import leave
 
 if TYPE_CHECKING:
     # Imported where they are used: they bring the Temporal SDK, which `--help` can do without.
@@ -18,7 +20,11 @@ if TYPE_CHECKING:
 WRONG_USAGE = 2
 REFUSED = 3
 UNREACHABLE = 4
+INTERRUPTED = 130
 _UNEXPECTED = 1
+
+_INTERRUPT_SECONDS = 2.0
+"""How long an interrupted command may take to close its connections."""
 
 
 def call(
@@ -33,15 +39,36 @@ def call(
 
 
 def with_client(tenant: str, operation: Callable[["HoldfastClient"], Awaitable[None]]) -> None:
-    """Run `operation` with a client of this environment's settings."""
+    """Run `operation` with a client of this environment's settings.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C.
+    """
     from holdfast.client import HoldfastClient
 
     async def run() -> None:
+        _interrupt_on_ctrl_c()
         async with HoldfastClient.connect(tenant=tenant) as client:
             await operation(client)
 
     _log_to_stderr()
-    asyncio.run(run())
+    try:
+        asyncio.run(run())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+def _interrupt_on_ctrl_c() -> None:
+    """Cancel the running task on Ctrl-C, and end the process where that does not end the task: a query
+    that is cancelled in the wrong moment keeps its connection for ever."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def interrupt() -> None:
+        task.cancel()
+        loop.call_later(_INTERRUPT_SECONDS, leave, INTERRUPTED)
+
+    loop.add_signal_handler(signal.SIGINT, interrupt)
 
 
 def _log_to_stderr() -> None:
