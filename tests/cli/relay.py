@@ -9,13 +9,16 @@ _CLIENT_PREFACE_AND_CALLS = 1_000
 
 
 class Relay:
-    """Passes bytes both ways. `used` is set once a client has sent more than a greeting."""
+    """Passes bytes both ways. `used` is set once a client has sent more than a greeting, `withheld` once
+    something was said while it was silent."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = host, port
         self._writers: list[asyncio.StreamWriter] = []
         self._server: asyncio.Server | None = None
         self.used = asyncio.Event()
+        self.withheld = asyncio.Event()
+        self._silent = False
         self.address = ""
 
     @classmethod
@@ -37,6 +40,10 @@ class Relay:
         for writer in self._writers:
             writer.close()
 
+    def fall_silent(self) -> None:
+        """Pass nothing on any more, and keep the connections."""
+        self._silent = True
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(*self._target)
         self._writers += [writer, back]
@@ -50,6 +57,9 @@ class Relay:
         passed = 0
         try:
             while data := await reader.read(65_536):
+                if self._silent:
+                    self.withheld.set()
+                    continue
                 writer.write(data)
                 await writer.drain()
                 passed += len(data)

@@ -5,8 +5,10 @@ import json
 import os
 import pty
 from typing import Any
+from urllib.parse import urlsplit
 
 from tests.cli.command import Command, starter
+from tests.cli.relay import Relay
 from tests.platform import Platform, eventually, routed_to
 from tests.scripted_model import Reply, last_message, text, tool_calls
 
@@ -218,6 +220,26 @@ async def test_events_come_from_a_number_on_and_are_followed(platform: Platform)
     assert (line["seq"], line["type"]) == (int(last) + 1, "message_received")
     following.interrupt()
     assert (await following.end()).code == 130
+
+
+async def test_ctrl_c_ends_a_command_that_waits_for_a_silent_server(platform: Platform) -> None:
+    await platform.send("c1", "one")
+    url = urlsplit(platform.environment["HOLDFAST_DATABASE_URL"])
+    assert url.hostname is not None
+    assert url.port is not None
+    async with Relay.open(url.hostname, url.port) as relay:
+        user, _, _ = url.netloc.rpartition("@")
+        through = url._replace(netloc=f"{user}@{relay.address}").geturl()
+        following = await Command.start(
+            {**platform.environment, "HOLDFAST_DATABASE_URL": through},
+            "events", "c1", "--follow", "--tenant", platform.tenant, "--json",
+        )  # fmt: skip
+        await following.read_line()
+        relay.fall_silent()
+        await relay.withheld.wait()
+        following.interrupt()
+        async with asyncio.timeout(20):
+            assert (await following.end()).code == 130
 
 
 async def test_a_chat_by_lines_shows_each_answer_and_only_new_ones(platform: Platform) -> None:
