@@ -21,7 +21,6 @@ with workflow.unsafe.imports_passed_through():
         CancelTurn,
         ConversationStart,
         ConversationState,
-        ConversationStatus,
         CustomerMessage,
         HandBack,
         HumanReply,
@@ -221,35 +220,50 @@ class ConversationWorkflow:
         self._require_holder(request.reviewer)
 
     @workflow.update(name=wire.CANCEL_TURN)
-    async def cancel_turn(self, request: CancelTurn) -> None:
-        """Cancel a turn; returns when it is cancelled, or has ended otherwise meanwhile."""
-        if self._turns.running == request.turn:
+    async def cancel_turn(self, request: CancelTurn) -> int:
+        """Cancel a turn; returns its number when it is cancelled, or has ended otherwise meanwhile."""
+        turn = self._turn_to_cancel(request)
+        if self._turns.running == turn:
             self._turns.stop("cancelled", request.reason)
-            await workflow.wait_condition(lambda: self._turns.running != request.turn)
-            return
+            await workflow.wait_condition(lambda: self._turns.running != turn)
+            return turn
         for parked in self._desk.waiting():
-            if parked.turn == request.turn:
+            if parked.turn == turn:
                 if await self._cancel_parked(parked, request.reason):
                     self._overview.publish()
-                return
+                return turn
         for queued in self._intake.queue:
-            if queued.turn == request.turn:
+            if queued.turn == turn:
                 self._intake.queue.remove(queued)
                 try:
-                    ended = await self._end_turn(request, queued.message)
-                    self._intake.results[queued.turn] = ended
+                    ended = await self._end_turn(turn, request.reason, queued.message)
+                    self._intake.results[turn] = ended
                 except Refused as refused:
                     self._intake.refuse(queued, refused)
-                return
+                return turn
+        return turn
 
     @cancel_turn.validator
     def _validate_cancel(self, request: CancelTurn) -> None:
-        turns = [queued.turn for queued in self._intake.queue]
-        turns += [parked.turn for parked in self._desk.waiting()]
-        if request.turn != self._turns.running and request.turn not in turns:
-            raise _refusal(
-                TurnNotFound(f"turn {request.turn} is not queued, running or waiting for approval")
+        try:
+            self._turn_to_cancel(request)
+        except TurnNotFound as missing:
+            raise _refusal(missing) from None
+
+    def _turn_to_cancel(self, request: CancelTurn) -> int:
+        running = self._turns.running
+        parked = [parked.turn for parked in self._desk.waiting()]
+        if request.turn is None:
+            if running is None:
+                waiting = ", ".join(str(turn) for turn in parked) or "none"
+                raise TurnNotFound(f"no turn is running (waiting for approval: {waiting})")
+            return running
+        queued = [queued.turn for queued in self._intake.queue]
+        if request.turn not in (running, *parked, *queued):
+            raise TurnNotFound(
+                f"turn {request.turn} is not queued, running or waiting for approval"
             )
+        return request.turn
 
     @workflow.signal(name=wire.CLOSE)
     def close(self, reason: str) -> None:
@@ -260,25 +274,6 @@ class ConversationWorkflow:
     @workflow.signal(name=wire.UPGRADE)
     def upgrade(self) -> None:
         """Wake an idle conversation, so that it notices that another build has become current."""
-
-    @workflow.query(name=wire.STATUS)
-    def status(self) -> ConversationStatus:
-        """What goes on, and what waits for whom."""
-        state = self._state
-        return ConversationStatus(
-            tenant=self._start.tenant,
-            conversation=self._start.conversation,
-            customer=self._intake.customer,
-            phase="closed" if self._leaving else self._overview.phase(),
-            turns=state.turns,
-            running_turn=self._turns.running,
-            queued_turns=tuple(queued.turn for queued in self._intake.queue),
-            parked_turns=tuple(parked.turn for parked in self._desk.waiting()),
-            pending_approvals=self._overview.pending_approvals(),
-            agent=state.agent,
-            held_by=state.takeover.reviewer if state.takeover else None,
-            draining=self._draining,
-        )
 
     # Messages.
 
@@ -400,17 +395,19 @@ class ConversationWorkflow:
         """Cancel a turn that waits for an approval; False when that was decided meanwhile."""
         if not await self._desk.withdraw(parked):
             return False
-        await self._end_turn(CancelTurn(turn=parked.turn, reason=reason), None)
+        await self._end_turn(parked.turn, reason, None)
         return True
 
-    async def _end_turn(self, request: CancelTurn, message: CustomerMessage | None) -> TurnResult:
+    async def _end_turn(
+        self, turn: int, reason: str, message: CustomerMessage | None
+    ) -> TurnResult:
         return await self._calls.end_turn(
             EndTurnRequest(
                 tenant=self._start.tenant,
                 conversation=self._start.conversation,
-                turn=request.turn,
+                turn=turn,
                 status="cancelled",
-                reason=request.reason,
+                reason=reason,
                 message=message,
             )
         )

@@ -1,4 +1,4 @@
-"""What operators and clients see of a conversation: search attributes, details, status."""
+"""What operators see of a conversation: search attributes, and the details in the Temporal UI."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from workflows.approvals import ApprovalDesk
 with workflow.unsafe.imports_passed_through():
     from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
-    from holdfast.domain.conversation import ConversationPhase, ConversationState, PendingApproval
+    from holdfast.domain.conversation import ConversationPhase, ConversationState
 
 _STATUS = SearchAttributeKey.for_keyword("HoldfastStatus")
 _AGENT = SearchAttributeKey.for_keyword("HoldfastAgent")
@@ -28,29 +28,15 @@ class Overview:
         known = workflow.info().typed_search_attributes
         self._published = {key.name: known.get(key) for key in _KEYS}
 
-    def phase(self) -> ConversationPhase:
+    def _phase(self) -> ConversationPhase:
         """What the conversation waits for, while it is not closed."""
         if self._state.takeover is not None:
             return "awaiting_human"
         return "awaiting_approval" if self._desk.waiting() else "open"
 
-    def pending_approvals(self) -> tuple[PendingApproval, ...]:
-        """The approvals that wait."""
-        return tuple(
-            PendingApproval(
-                id=parked.approval.id,
-                turn=parked.turn,
-                roles=parked.approval.roles,
-                due_at=parked.approval.due_at,
-                expires_at=parked.approval.expires_at,
-                digest=parked.approval.args_digest,
-            )
-            for parked in self._desk.waiting()
-        )
-
     def publish(self, *, closed: bool = False) -> None:
         """Set what has changed; an attribute that is as it was costs nothing."""
-        phase: ConversationPhase = "closed" if closed else self.phase()
+        phase: ConversationPhase = "closed" if closed else self._phase()
         waiting = [] if closed else [parked.approval for parked in self._desk.waiting()]
         values = (
             phase,

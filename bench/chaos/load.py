@@ -188,10 +188,9 @@ class Player:
 
     async def _accept_what_waits(self) -> None:
         with suppress(Refused):
-            status = await _until_available(
-                lambda: self._client.status(self._plan.conversation, timeout=_TRY_SECONDS)
-            )
-            for waiting in status.pending_approvals:
+            for waiting in await _until_available(
+                lambda: self._client.approvals(conversation=self._plan.conversation)
+            ):
                 id_ = waiting.id
                 await _until_available(
                     lambda id_=id_: self._client.decide(  # type: ignore[misc]

@@ -24,7 +24,6 @@ from holdfast.domain.conversation import (
     CancelTurn,
     ConversationPhase,
     ConversationStart,
-    ConversationStatus,
     CustomerMessage,
     OnBusy,
 )
@@ -32,7 +31,6 @@ from holdfast.domain.errors import (
     ConversationClosed,
     InvalidRequest,
     MessageTooLong,
-    TurnNotFound,
     Unavailable,
 )
 from holdfast.domain.events import Event
@@ -217,16 +215,6 @@ class HoldfastClient(Reviewing, Notifying, Auditing):
             self._temporal, self.tenant, status=status, query=query, limit=limit
         )
 
-    async def status(
-        self, conversation: str, *, timeout: float | None = REQUEST_SECONDS
-    ) -> ConversationStatus:
-        """What goes on in a conversation at this moment, from its workflow's memory.
-
-        Raises:
-            ConversationNotFound, ConversationClosed.
-        """
-        return await self._requests.status(conversation, timeout=timeout)
-
     async def fork(self, conversation: str, *, turn: int, target: str) -> ConversationRecord:
         """Create the conversation `target` from what was said up to the end of `turn`.
 
@@ -258,18 +246,11 @@ class HoldfastClient(Reviewing, Notifying, Auditing):
         Raises:
             ConversationNotFound, ConversationClosed, TurnNotFound.
         """
-        if turn is None:
-            status = await self.status(conversation, timeout=timeout)
-            if status.running_turn is None:
-                parked = ", ".join(str(one) for one in status.parked_turns) or "none"
-                raise TurnNotFound(f"no turn is running (waiting for approval: {parked})")
-            turn = status.running_turn
         with checking():
             request = CancelTurn(turn=turn, reason=reason)
-        await self._requests.update(
-            conversation, wire.CANCEL_TURN, request, type(None), timeout=timeout
+        return await self._requests.update(
+            conversation, wire.CANCEL_TURN, request, int, timeout=timeout
         )
-        return turn
 
     async def close(
         self,

@@ -6,7 +6,6 @@ from typing import TypeVar
 
 from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
 from temporalio.client import (
-    WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -71,7 +70,6 @@ async def deliver(
                 except (
                     RPCError,
                     WorkflowUpdateFailedError,
-                    WorkflowQueryFailedError,
                     WorkflowAlreadyStartedError,
                 ) as error:
                     if (failure := failure_of(error)) is not None:
@@ -98,8 +96,6 @@ def failure_of(error: Exception) -> HoldfastError | None:
     """What the failure of a request means; None where the same request may still succeed."""
     if isinstance(error, WorkflowUpdateFailedError):
         return _failure_of_update(error)
-    if isinstance(error, WorkflowQueryFailedError):
-        return HoldfastError(f"the conversation does not answer queries: {error}")
     if isinstance(error, RPCError):
         if _names_unknown_namespace(error):
             return ConfigurationError(f"{error.message}; set HOLDFAST_TEMPORAL_NAMESPACE")

@@ -1,19 +1,17 @@
-"""Requests to the conversations that exist: updates, the closing signal, queries, histories."""
+"""Requests to the conversations that exist: updates, the closing signal, histories."""
 
 from functools import partial
 from typing import TypeVar
 from uuid import uuid4
 
 from pydantic import BaseModel
-from temporalio.client import Client, WorkflowHandle, WorkflowQueryRejectedError
-from temporalio.common import QueryRejectCondition
+from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
 from holdfast.client.delivery import deliver, is_missing
 from holdfast.client.records import Records
 from holdfast.client.views import History
 from holdfast.domain import wire
-from holdfast.domain.conversation import ConversationStatus
 from holdfast.domain.errors import ConversationClosed
 from holdfast.domain.ids import workflow_id
 
@@ -73,31 +71,6 @@ class Requests:
             timeout=timeout,
             when_missing=partial(self._explain_missing, conversation),
         )
-
-    async def status(self, conversation: str, *, timeout: float | None) -> ConversationStatus:
-        """What the workflow says about itself."""
-        handle = self._handle(conversation)
-
-        async def attempt() -> ConversationStatus:
-            status: ConversationStatus = await handle.query(
-                wire.STATUS,
-                result_type=ConversationStatus,
-                reject_condition=QueryRejectCondition.NOT_OPEN,
-            )
-            return status
-
-        try:
-            status = await deliver(
-                attempt,
-                what=f"status of conversation {conversation}",
-                timeout=timeout,
-                when_missing=partial(self._explain_missing, conversation),
-            )
-        except WorkflowQueryRejectedError as error:
-            raise ConversationClosed(f"conversation {conversation!r} is closed") from error
-        if status.phase == "closed":  # recorded, and its workflow is about to end
-            raise ConversationClosed(f"conversation {conversation!r} is closed")
-        return status
 
     async def history(self, conversation: str, *, timeout: float | None) -> History | None:
         """The history of the latest run; None when Temporal has none any more."""

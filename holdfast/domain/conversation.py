@@ -100,9 +100,10 @@ class HandBack(Strict):
 
 
 class CancelTurn(Strict):
-    """Cancel a turn that is queued, running or parked. What was executed before stands."""
+    """Cancel a turn that is queued, running or parked, by default the running one. What was executed
+    before stands."""
 
-    turn: Annotated[int, Field(ge=1)]
+    turn: Annotated[int, Field(ge=1)] | None = None
     reason: Annotated[str, Field(max_length=2_000)] = "cancelled on request"
 
 
@@ -141,31 +142,3 @@ class ConversationStart(Frozen):
     task_queue: str = "holdfast"
     message_id: str | None = None
     state: ConversationState | None = None
-
-
-class PendingApproval(Frozen):
-    """An approval in a status: enough to find and to decide it."""
-
-    id: str
-    turn: int
-    roles: tuple[str, ...]
-    due_at: datetime
-    expires_at: datetime
-    digest: str
-
-
-class ConversationStatus(Frozen):
-    """The answer to the `status` query: small, from the workflow's memory alone."""
-
-    tenant: str
-    conversation: str
-    customer: str
-    phase: ConversationPhase
-    turns: int
-    running_turn: int | None
-    queued_turns: tuple[int, ...]
-    parked_turns: tuple[int, ...]
-    pending_approvals: tuple[PendingApproval, ...]
-    agent: str | None
-    held_by: str | None
-    draining: bool

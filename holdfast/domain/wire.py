@@ -15,7 +15,6 @@ CANCEL_TURN = "cancel_turn"
 APPROVAL_DECISION = "approval_decision"
 CLOSE = "close"
 UPGRADE = "upgrade"
-STATUS = "status"
 SEND_ALSO = "send_also"
 
 OPEN_CONVERSATION = "open_conversation"

@@ -150,7 +150,7 @@ async def test_the_architecture_page_names_every_table_and_every_handler(
         await connection.close()
     names = {str(row["tablename"]) for row in tables} - {"schema_version"}
     names |= {wire.SEND_MESSAGE, wire.DECIDE, wire.APPROVAL_DECISION, wire.TAKE_OVER, wire.CLOSE}
-    names |= {wire.REPLY_AS_HUMAN, wire.HAND_BACK, wire.CANCEL_TURN, wire.STATUS}
+    names |= {wire.REPLY_AS_HUMAN, wire.HAND_BACK, wire.CANCEL_TURN}
     assert {name for name in names if f"`{name}`" not in page} == set()
 
 

@@ -13,8 +13,8 @@ from tests.histories.scenarios import PATHS
 FILES = recorded_files()
 RECORD = "make histories"
 
-NOT_IN_HISTORIES = {wire.STATUS, wire.TRIAGE}
-"""A query, and a subgraph, whose name is in a payload."""
+NOT_IN_HISTORIES = {wire.TRIAGE}
+"""A subgraph, whose name is in a payload."""
 
 
 def first_of(path: str) -> RecordedHistory:

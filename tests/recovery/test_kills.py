@@ -124,7 +124,31 @@ async def test_a_turn_whose_worker_dies_while_it_is_cancelled_is_cancelled(
     assert await cancelling == 1
     assert (await answer).status == "cancelled"
     assert await remote.client.approvals() == []
-    assert (await remote.client.status("c1")).phase == "open"
+    assert (await remote.client.show("c1")).status == "open"
+    await remote.replay("c1")
+
+
+async def test_a_conversation_replays_that_was_asked_to_stop_while_nobody_ran_it(
+    remote: Platform,
+) -> None:
+    """A query would wait for a second worker, come to it with a step's result that no workflow task
+    has handled, and leave it with a state that no replay reaches."""
+    hold = Hold()
+    asking = counting([("add", {"counter": "c", "amount": 5})], then="Added.")
+    remote.script = routed_to("counter", lambda request: replied(asking, request).held(hold))
+    await remote.start_worker("--role", "subgraphs")
+    await remote.start_worker("--role", "actions")
+    doomed = await remote.start_worker("--role", "workflows")
+    answer = asyncio.create_task(remote.send("c1", "add five"))
+    await hold.arrived.wait()
+    doomed.signal(signal.SIGKILL)
+    await doomed.died()
+    await remote.start_worker("--role", "workflows")
+    cancelling = asyncio.create_task(remote.client.cancel_turn("c1"))
+    await asyncio.sleep(0.2)
+    hold.release()
+    assert await cancelling == 1
+    await answer
     await remote.replay("c1")
 
 

@@ -187,15 +187,11 @@ async def _new_database(settings: Settings) -> AsyncIterator[Settings]:
 
 
 async def _approve(client: HoldfastClient) -> bool:
-    """The reviewer: accept what waits now. True once the turn waits for nobody and has ended.
-
-    The workflow is asked what waits, not the list of approvals: that names an approval some
-    milliseconds before the workflow takes decisions on it.
-    """
-    status = await client.status(_CONVERSATION)
-    for waiting in status.pending_approvals:
+    """The reviewer: accept what waits now. True once the turn has ended."""
+    for waiting in await client.approvals(conversation=_CONVERSATION):
         await client.decide(waiting.id, "accept", reviewer="rita", roles=["retail"])
-    return not status.parked_turns and status.running_turn is None
+    told = {event.type async for event in client.events(_CONVERSATION)}
+    return not told.isdisjoint({"turn_ended", "awaiting_human"})
 
 
 def _message(task: tau2.Task) -> str:

@@ -86,8 +86,9 @@ async def test_a_conversation_goes_on_while_an_approval_waits(platform: Platform
     platform.script = routed_to("counter", lambda _: text("Still here."))
     meanwhile = await platform.send("c1", "and the weather?")
     assert (meanwhile.turn, meanwhile.reply) == (2, "Still here.")
-    status = await platform.client.status("c1")
-    assert (status.phase, status.parked_turns) == ("awaiting_approval", (1,))
+    view = await platform.client.show("c1")
+    assert view.status == "awaiting_approval"
+    assert [waiting.turn for waiting in view.pending_approvals] == [1]
     platform.script = routed_to("counter", counting([add(150)], then="It is added."))
     await platform.client.decide(parked.approvals[0], "accept", reviewer="r", roles=["counters"])
     assert await follow_up(platform, "c1", 1) == "It is added."

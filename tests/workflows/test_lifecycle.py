@@ -260,11 +260,7 @@ async def test_another_text_that_comes_first_after_reopening_does_not_take_an_ol
     await platform.send("c1", "two", message_id="m2", wait=False)
     await hold.arrived.wait()
     wrong = asyncio.create_task(platform.send("c1", "another", message_id="m1"))
-
-    async def is_queued() -> bool:
-        return (await platform.client.status("c1")).queued_turns != ()
-
-    await eventually(is_queued)
+    await eventually(lambda: accepted_updates(platform, "c1", 2))
     right = asyncio.create_task(platform.send("c1", "one", message_id="m1"))
     await asyncio.sleep(0.1)
     hold.release()
