@@ -19,12 +19,13 @@ import uvloop
 from pydantic import ValidationError
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
-from temporalio.worker import PollerBehaviorAutoscaling, Worker
+from temporalio.worker import Interceptor, PollerBehaviorAutoscaling, Worker
 
 from activities.actions import ActionActivities
 from activities.approvals import ApprovalActivities
 from activities.conversations import ConversationActivities
 from activities.notifications import NotificationActivities
+from activities.presence import Presence
 from activities.services import Services
 from activities.subgraphs import SubgraphActivities
 from holdfast.authority.keys import VerificationKeys
@@ -150,6 +151,7 @@ def build_workers(
     settings: Settings,
     role: Role = Role.ALL,
     version: WorkerDeploymentVersion | None = None,
+    interceptors: Sequence[Interceptor] = (),
 ) -> list[Worker]:
     """The Temporal workers of a role, not running yet; without a `version` they are not versioned."""
     queue = settings.task_queue
@@ -179,6 +181,7 @@ def build_workers(
             max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
             default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
             graceful_shutdown_timeout=grace,
+            interceptors=interceptors,
             deployment_config=moving,
             workflow_task_poller_behavior=_POLLERS,
             sticky_queue_schedule_to_start_timeout=_STICKY_TIMEOUT,
@@ -280,8 +283,11 @@ async def run(settings: Settings, role: Role) -> None:
         loop.add_signal_handler(signum, stopping.set)
     async with open_services(settings, packages) as services:
         version = _version(settings)
-        workers = build_workers(client, services, settings, role, version)
+        presence = Presence(client, f"{client.namespace}/{settings.task_queue}")
+        workers = build_workers(client, services, settings, role, version, [presence])
         async with contextlib.AsyncExitStack() as stack:
+            keeping = presence.keep(require_database_url(settings))
+            stack.callback(asyncio.create_task(keeping).cancel)  # after the workers have stopped
             for worker in workers:
                 await stack.enter_async_context(worker)
             pruning = asyncio.create_task(_prune(services, settings))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from temporalio.api.enums.v1 import PendingActivityState
 
+from holdfast.domain.limits import Limits
 from holdfast.runtime.settings import Settings
 from tests.platform import Platform, counting, eventually, open_platform, routed_to
 from tests.scripted_model import Answer, Hold, Reply, text
@@ -150,6 +151,30 @@ async def test_a_conversation_replays_that_was_asked_to_stop_while_nobody_ran_it
     assert await cancelling == 1
     await answer
     await remote.replay("c1")
+
+
+@pytest.mark.parametrize("survived", [True, False])
+async def test_the_death_of_a_worker_is_noticed_before_a_heartbeat_is_missed(
+    stack_settings: Settings, tenant: str, survived: bool
+) -> None:
+    slow = Limits(heartbeat_seconds=120)
+    async with open_platform(stack_settings, tenant, in_process=False, limits=slow) as remote:
+        hold = Hold()
+        remote.script = routed_to("general", lambda _: text("Hello.").held(hold))
+        doomed = await remote.start_worker()
+        answer = asyncio.create_task(remote.send("c1", "hello"))
+        await hold.arrived.wait()
+        noted = f"select true from holdfast.presence where scope like '%/q-{tenant}'"
+        await eventually(lambda: remote.database.fetchval(noted))
+        if survived:
+            await remote.start_worker()
+        doomed.signal(signal.SIGKILL)
+        await doomed.died()
+        if not survived:
+            await remote.start_worker()
+        hold.release()
+        assert (await asyncio.wait_for(answer, 30)).reply == "Hello."
+        await remote.replay("c1")
 
 
 async def test_the_late_result_of_a_frozen_worker_is_refused(remote: Platform) -> None:
