@@ -36,9 +36,10 @@ bench: .venv/installed ## Measure turns, growth, waiting, recovery and scale-out
 
 SEED ?= 1
 MINUTES ?= 5
+WORKERS ?= 5
 
-chaos: .venv/installed ## Kill everything at random (SEED=, MINUTES=), and count what came of it
-	@$(BIN)/python -m bench.chaos --seed $(SEED) --minutes $(MINUTES)
+chaos: .venv/installed ## Kill everything at random (SEED=, MINUTES=, WORKERS=), and count what came of it
+	@$(BIN)/python -m bench.chaos --seed $(SEED) --minutes $(MINUTES) --workers $(WORKERS)
 
 histories: .venv/installed ## Record a history of every path that has none yet
 	@$(BIN)/python -m holdfast.runtime.local -- $(BIN)/python -m tests.histories.record

@@ -1,4 +1,4 @@
-"""Kills everything at random and counts what came of it: `python -m bench.chaos [--seed N] [--minutes M]`.
+"""Kills everything at random and counts what came of it: `python -m bench.chaos [--seed N] [--minutes M] [--workers W]`.
 
 It starts servers, workers and clients of its own, and deletes what they leave. The exit code is 1 if
 anything was lost, duplicated or different; the report says what.
@@ -20,6 +20,7 @@ from holdfast.runtime.process import leave
 def _main(
     seed: Annotated[int, typer.Option(help="What is said, and which harm is done.")] = 1,
     minutes: Annotated[float, typer.Option(min=0.1, max=600, help="How long harm is done.")] = 5.0,
+    workers: Annotated[int, typer.Option(min=3, max=32, help="Worker processes.")] = 5,
     output: Annotated[
         Path, typer.Option(help="Where chaos.md and chaos.json are written.")
     ] = RESULTS,
@@ -31,7 +32,7 @@ def _main(
     """Run conversations while everything is killed."""
     out = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # workers log there that servers are away
-    report = asyncio.run(run_chaos(seed=seed, minutes=minutes, evidence=evidence))
+    report = asyncio.run(run_chaos(seed=seed, minutes=minutes, workers=workers, evidence=evidence))
     os.write(out, report.markdown().encode())
     write_report(report, output, name="chaos", title="Chaos")
     leave(0 if report.holds else 1)

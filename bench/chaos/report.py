@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from bench.report import Machine, Ratio, Section, Table, percentile, section_lines
 
 _HOW = """\
-{conversations} conversations of {workers} worker processes, while workers, clients, Temporal and Postgres \
+{conversations} conversations, {at_once} at a time, of {workers} worker processes, while workers, clients, Temporal and Postgres \
 are killed (SIGKILL), frozen (SIGSTOP, workers for longer than they are waited for) and restarted at random \
 moments, and workers kill themselves at named fault points. Messages are doubled, reordered, repeated, \
 interrupted and cancelled, decisions taken twice and against each other, conversations closed and reopened; \
@@ -59,6 +59,8 @@ class ChaosReport(_Frozen):
     minutes: float
     seconds: float
     workers: int
+    at_once: int
+    """Conversations that go on at the same time."""
     turns_per_run: int
     harm: dict[str, int]
     """Kills and freezes by kind; a kill at a fault point has that in its name."""
@@ -96,7 +98,7 @@ class ChaosReport(_Frozen):
         machine = self.machine
         versions = ", ".join(f"{name} {number}" for name, number in machine.versions.items())
         lines = [
-            f"`python -m bench.chaos --seed {self.seed} --minutes {self.minutes:g}`, "
+            f"`python -m bench.chaos --seed {self.seed} --minutes {self.minutes:g} --workers {self.workers}`, "
             f"{self.started:%Y-%m-%d}, {self.seconds:.0f} s in all, on {machine.cores} cores of "
             f"{machine.processor}, {machine.memory_gib:g} GiB, {machine.system}, "
             f"Python {machine.python}, {versions}.",
@@ -123,6 +125,7 @@ class ChaosReport(_Frozen):
             how=_HOW.format(
                 conversations=self.conversations,
                 workers=self.workers,
+                at_once=self.at_once,
                 turns_per_run=self.turns_per_run,
             ),
             ratios=(

@@ -39,7 +39,7 @@ _QUIET_SECONDS = 120.0
 
 
 async def run_chaos(
-    *, seed: int, minutes: float, workers: int = 3, evidence: Path | None = None
+    *, seed: int, minutes: float, workers: int, evidence: Path | None = None
 ) -> ChaosReport:
     """Let conversations go on for some minutes while everything is killed, and judge the outcome.
 
@@ -95,6 +95,7 @@ async def run_chaos(
         minutes=minutes,
         seconds=time.monotonic() - clock,
         workers=workers,
+        at_once=_COUNTER_SLOTS + _RETAIL_SLOTS,
         turns_per_run=LIMITS.turns_per_run,
         harm=dict(journal.count()),
         kills=journal.kills,
