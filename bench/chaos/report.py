@@ -7,12 +7,12 @@ from pydantic import BaseModel, ConfigDict
 from bench.report import Machine, Ratio, Section, Table, percentile, section_lines
 
 _HOW = """\
-{conversations} conversations, {at_once} at a time, of {workers} worker processes, while workers, clients, Temporal and Postgres \
-are killed (SIGKILL), frozen (SIGSTOP, workers for longer than they are waited for) and restarted at random \
-moments, and workers kill themselves at named fault points. Messages are doubled, reordered, repeated, \
-interrupted and cancelled, decisions taken twice and against each other, conversations closed and reopened; \
-each continues as new after {turns_per_run} turns. The seed fixes what is said and which harm is drawn; the moments \
-differ from run to run. Afterwards everything is counted on the far side of each boundary."""
+{conversations} conversations, {at_once} at a time, of {workers} worker processes, while workers, clients, \
+Temporal and Postgres are killed (SIGKILL), frozen (SIGSTOP, workers for longer than they are waited for) and \
+restarted at random moments, and workers kill themselves at named fault points. Messages are doubled, reordered, \
+repeated, interrupted and cancelled, decisions taken twice and against each other, conversations closed and \
+reopened; each continues as new after {turns_per_run} turns. The seed fixes what is said and which harm is drawn; \
+the moments differ from run to run. Afterwards everything is counted on the far side of each boundary."""
 
 
 _WORKER_KILLED = "worker killed"
