@@ -36,7 +36,7 @@ bench: .venv/installed ## Measure turns, growth, waiting, recovery and scale-out
 
 SEED ?= 1
 MINUTES ?= 5
-WORKERS ?= 5
+WORKERS ?= 6
 
 chaos: .venv/installed ## Kill everything at random (SEED=, MINUTES=, WORKERS=), and count what came of it
 	@$(BIN)/python -m bench.chaos --seed $(SEED) --minutes $(MINUTES) --workers $(WORKERS)

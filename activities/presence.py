@@ -22,10 +22,12 @@ from holdfast.store.presence import is_shared, note_tasks, open_session, take_ab
 
 _logger = logging.getLogger("holdfast.worker")
 
-_NOTE_SECONDS = 0.1
+_NOTE_SECONDS = 0.03
 """What takes less than this is rarely noted, and costs nothing."""
 
 _LOOK_SECONDS = 0.2
+"""How often this process looks after the others; a death is noticed after half of it, on average."""
+
 _AGAIN_SECONDS = 1.0
 _TELL_TIMEOUT = timedelta(seconds=5)
 

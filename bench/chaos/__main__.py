@@ -20,7 +20,7 @@ from holdfast.runtime.process import leave
 def _main(
     seed: Annotated[int, typer.Option(help="What is said, and which harm is done.")] = 1,
     minutes: Annotated[float, typer.Option(min=0.1, max=600, help="How long harm is done.")] = 5.0,
-    workers: Annotated[int, typer.Option(min=3, max=32, help="Worker processes.")] = 5,
+    workers: Annotated[int, typer.Option(min=3, max=32, help="Worker processes.")] = 6,
     output: Annotated[
         Path, typer.Option(help="Where chaos.md and chaos.json are written.")
     ] = RESULTS,

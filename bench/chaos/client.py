@@ -1,11 +1,12 @@
 """A process of the run's clients: `python -m bench.chaos.client`.
 
 Its first line of input is a `Session`, every other one a conversation to go on with (`Assigned`). What
-it sees goes out as `Observation`s. It ends with its input.
+it sees goes out as `Observation`s. It ends with its input. SIGUSR1 has it say what it waits for.
 """
 
 import asyncio
 import os
+import signal
 import sys
 
 from bench.chaos.load import Player
@@ -43,9 +44,21 @@ async def _play(client: HoldfastClient, assigned: Assigned) -> None:
         _tell(Broken(tenant=plan.tenant, conversation=plan.conversation, problem=problem))
 
 
+def _say_what_is_waited_for() -> None:
+    for task in asyncio.all_tasks():
+        places = [task.get_name()]
+        inner: object = task.get_coro()
+        while inner is not None:
+            if (frame := getattr(inner, "cr_frame", None)) is not None:
+                places.append(f"{frame.f_code.co_qualname}:{frame.f_lineno}")
+            inner = getattr(inner, "cr_await", None)
+        print(*places, sep=" > ", file=sys.stderr, flush=True)
+
+
 async def _serve() -> None:
     session = Session.model_validate_json(await asyncio.to_thread(sys.stdin.readline))
     settings = read_settings(limits=session.limits)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _say_what_is_waited_for)
     playing: set[asyncio.Task[None]] = set()
     async with HoldfastClient.connect(settings, tenant=session.tenant) as client:
         while line := await asyncio.to_thread(sys.stdin.readline):

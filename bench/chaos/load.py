@@ -65,7 +65,7 @@ class Player:
             for number in range(self._assigned.round, len(self._plan.rounds)):
                 await self._play_round(self._plan.rounds[number])
                 if number == len(self._plan.rounds) - 1:
-                    await self._catch_up()
+                    await self._catch_up(following)
                 self._observe(
                     RoundDone(
                         tenant=self._plan.tenant,
@@ -214,9 +214,11 @@ class Player:
                     self._tell(event)
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _catch_up(self) -> None:
+    async def _catch_up(self, following: asyncio.Task[None]) -> None:
         """Wait until the stream has told everything that is recorded."""
-        while await _until_available(self._is_behind):  # noqa: ASYNC110 another task reads it
+        while await _until_available(self._is_behind):
+            if following.done():  # it ends with an error only
+                following.result()
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _is_behind(self) -> bool:

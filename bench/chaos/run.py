@@ -1,6 +1,7 @@
 """One run: the load and the harm side by side, then quiet, then the oracle."""
 
 import asyncio
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -144,7 +145,12 @@ def _clients(
 async def _quiet(clients: Sequence[ClientProcess]) -> None:
     """Wait until no conversation is under way; not for ever, those that are left are lost."""
     deadline = time.monotonic() + _QUIET_SECONDS
-    while _playing(clients) and time.monotonic() < deadline:  # noqa: ASYNC110 they are processes
+    while _playing(clients):
+        if time.monotonic() > deadline:
+            for client in clients:
+                client.signal(signal.SIGUSR1)
+            await asyncio.sleep(1.0)
+            return
         await asyncio.sleep(0.1)
 
 
