@@ -8,7 +8,6 @@ from temporalio import activity
 from activities.attempts import heartbeating, recording
 from activities.services import Services
 from holdfast.domain import wire
-from holdfast.domain.errors import TurnNotFound
 from holdfast.domain.events import NewEvent
 from holdfast.domain.steps import (
     CloseRequest,
@@ -52,15 +51,12 @@ class ConversationActivities:
 
     @activity.defn(name=wire.RECALL_TURN)
     @heartbeating
-    async def recall_turn(self, request: RecallRequest) -> RecordedTurn:
-        """Find what a message was answered."""
+    async def recall_turn(self, request: RecallRequest) -> RecordedTurn | None:
+        """Find what a message was answered; None where it is new."""
         async with self._pool.acquire() as connection:
-            found = await turns.find_turn(
+            return await turns.find_turn(
                 connection, request.tenant, request.conversation, request.message_id
             )
-        if found is None:
-            raise TurnNotFound(f"no turn has the message id {request.message_id!r}")
-        return found
 
     @activity.defn(name=wire.END_TURN)
     @heartbeating

@@ -68,12 +68,11 @@ class Presence(Interceptor):
         noted: set[bytes] = set()
         looks = round(_LOOK_SECONDS / _NOTE_SECONDS)
         while True:
-            for _ in range(looks):
-                running = set(self._running)
-                if running != noted:
-                    begun, ended = running - noted, noted - running
+            for look in range(looks):
+                begun, ended = self._running - noted, noted - self._running
+                if begun or (ended and look == 0):  # that something has ended can wait
                     await note_tasks(connection, self._scope, begun=begun, ended=ended)
-                    noted = running
+                    noted = (noted | begun) - ended
                 await asyncio.sleep(_NOTE_SECONDS)
             if abandoned := await take_abandoned(connection, self._scope):
                 telling = asyncio.create_task(self._tell(abandoned))
@@ -84,10 +83,13 @@ class Presence(Interceptor):
         """Have Temporal try the tasks again; those it knows to be over by now are refused."""
         _logger.warning("a worker died; activities to be tried again: %s", len(abandoned))
         died = ApplicationError("the worker that ran this has died", type="WorkerDied")
-        for token in abandoned:
+
+        async def tell(token: bytes) -> None:
+            handle = self._client.get_async_activity_handle(task_token=token)
             with contextlib.suppress(RPCError):
-                handle = self._client.get_async_activity_handle(task_token=token)
                 await handle.fail(died, rpc_timeout=_TELL_TIMEOUT)
+
+        await asyncio.gather(*(tell(token) for token in abandoned))
 
 
 class _Noting(ActivityInboundInterceptor):

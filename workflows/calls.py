@@ -1,7 +1,7 @@
 """The activities as a conversation calls them: queue, timeouts, retries, and a summary for people."""
 
 from datetime import timedelta
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
@@ -116,11 +116,10 @@ class Calls:
         what = request.alarm.kind if request.alarm else "taken back"
         return await self._record(wire.RECORD_ALARM, request, AlarmOutcome, f"Approval: {what}")
 
-    async def recall(self, request: RecallRequest) -> RecordedTurn:
-        """Find the answer of a message that was sent before."""
-        return await self._record(
-            wire.RECALL_TURN, request, RecordedTurn, "Find an earlier turn's answer"
-        )
+    async def recall(self, request: RecallRequest) -> RecordedTurn | None:
+        """Find the turn of a message that may have been sent before, with its answer."""
+        found = cast("type[RecordedTurn | None]", RecordedTurn | None)
+        return await self._record(wire.RECALL_TURN, request, found, "Find an earlier turn's answer")
 
     async def end_turn(self, request: EndTurnRequest) -> TurnResult:
         """End a turn that no subgraph ended.

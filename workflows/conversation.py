@@ -41,6 +41,7 @@ with workflow.unsafe.imports_passed_through():
         HumanTurnRequest,
         OpenRequest,
         RecallRequest,
+        RecordedTurn,
         TakeoverRequest,
     )
 
@@ -119,6 +120,10 @@ class ConversationWorkflow:
     async def send_message(self, message: CustomerMessage) -> TurnResult:
         """Answer a customer's message; returns when the turn is answered or parked."""
         await workflow.wait_condition(lambda: self._opened)
+        if self._intake.would_interrupt_unseen(message):  # an old one must not
+            recorded = await self._recall(message.message_id)
+            if recorded is not None:
+                self._intake.found(message.message_id, recorded)
         while self._intake.disputed_by(message) is not None:  # another may have come in between
             await workflow.wait_condition(lambda: self._intake.disputed_by(message) is None)
         try:
@@ -132,7 +137,9 @@ class ConversationWorkflow:
             raise _refusal(ConversationMoved("the conversation moves to another build"))
         turn = self._intake.accept(message)
         if not self._intake.is_under_way(turn):
-            return await self._recall(message.message_id, turn)
+            recorded = await self._recall(message.message_id)
+            answered = recorded.result if recorded is not None else None
+            return answered or TurnResult(turn=turn, status="failed")
         await workflow.wait_condition(lambda: turn in self._intake.results)
         result = self._intake.results[turn]
         if isinstance(result, Refused):
@@ -307,15 +314,14 @@ class ConversationWorkflow:
         if not self._intake.knows(message):
             self._check_open()
 
-    async def _recall(self, message_id: str, turn: int) -> TurnResult:
-        recorded = await self._calls.recall(
+    async def _recall(self, message_id: str) -> RecordedTurn | None:
+        return await self._calls.recall(
             RecallRequest(
                 tenant=self._start.tenant,
                 conversation=self._start.conversation,
                 message_id=message_id,
             )
         )
-        return recorded.result or TurnResult(turn=turn, status="failed")
 
     # Work.
 

@@ -105,6 +105,12 @@ class Intake:
         id_ = message.message_id
         return id_ in self._state.remembered or id_ in self._repeated
 
+    def would_interrupt_unseen(self, message: CustomerMessage) -> bool:
+        """Whether the message would end the turn that runs, and may be one that the records know."""
+        if message.on_busy != "interrupt" or self._turns.answering is None:
+            return False
+        return self.has_forgotten and not self.knows(message)
+
     def recorded_answer(self, message: CustomerMessage) -> TurnResult | None:
         """The answer that the records had for the message when this run began."""
         repeated = self._repeated.get(message.message_id)

@@ -54,7 +54,7 @@ class ModelClient:
     A provider that cannot be reached, takes too long, or answers with 408, 409, 429 or 5xx or
     something that is no completion, is passed over for the next one; so is one that refuses our key
     or does not know its model (401 to 404), which is logged as an error. A request that is refused
-    for itself (400, 413, 422) is not sent on. Nothing is retried here: the step is.
+    for itself (400, 413, 422) is not sent on. Only a lost connection is tried again here, once.
 
     Args:
         chain: the providers.
@@ -130,9 +130,7 @@ class ModelClient:
             async with asyncio.timeout(provider.timeout_seconds):
                 # The body has the form of the wire already; taken as parameters, all of it would be
                 # walked through and copied once more, a tenth of the CPU time of a turn.
-                completion = await link.client.chat.completions.create(
-                    model=provider.model, messages=(), extra_body=options
-                )
+                completion = await self._create(link, options)
         except (TimeoutError, openai.APITimeoutError) as error:
             raise _Outage(f"no answer within {provider.timeout_seconds:g} s") from error
         except openai.APIStatusError as error:
@@ -141,6 +139,21 @@ class ModelClient:
             raise _Outage(f"{error} ({error.__cause__ or type(error).__name__})") from error
         latency_ms = round((time.perf_counter() - started) * 1000)
         return self._answer(provider, completion, latency_ms)
+
+    async def _create(self, link: _Link, options: dict[str, Any]) -> object:
+        """Send the request; once more where its connection was lost, as one that has been idle for long,
+        or whose process was frozen, may be: that is no outage yet."""
+        for lost_before in (False, True):
+            try:
+                return await link.client.chat.completions.create(
+                    model=link.provider.model, messages=(), extra_body=options
+                )
+            except openai.APITimeoutError:
+                raise
+            except openai.APIConnectionError:
+                if lost_before:
+                    raise
+        raise AssertionError("the second attempt returns or raises")
 
     def _answer(self, provider: Provider, completion: object, latency_ms: int) -> ModelAnswer:
         # Some gateways answer 200 with an error or a web page in the body.

@@ -1,6 +1,8 @@
 """Pools of Postgres connections, and what a connection is called in this project."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -12,8 +14,9 @@ if TYPE_CHECKING:
 
     Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
     Pool = asyncpg.Pool[asyncpg.Record]
+    _PlainConnection = asyncpg.Connection[asyncpg.Record]
 else:
-    Connection = asyncpg.Connection
+    Connection = _PlainConnection = asyncpg.Connection
     Pool = asyncpg.Pool
 
 CONNECT_TIMEOUT_SECONDS = 5.0
@@ -27,6 +30,7 @@ TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
     asyncpg.AdminShutdownError,
@@ -39,6 +43,45 @@ TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
 
 UNREACHABLE_ERRORS: tuple[type[Exception], ...] = (*TRANSIENT_ERRORS, asyncpg.PostgresError)
 """Ways in which opening a connection fails: the server is away, or refuses user or database."""
+
+
+class _SelfAware(_PlainConnection):
+    """Knows whether its server has given it up, or its own state is mixed up: a pool that does not reset
+    it must not hand it on. (A cancelled statement is no such case: the pool waits for its end.)"""
+
+    in_doubt = False
+
+    async def execute(self, *args: Any, **options: Any) -> Any:
+        """As its parent, like the others."""
+        with self._watching():
+            return await super().execute(*args, **options)
+
+    async def executemany(self, *args: Any, **options: Any) -> Any:
+        with self._watching():
+            return await super().executemany(*args, **options)
+
+    async def fetch(self, *args: Any, **options: Any) -> Any:
+        with self._watching():
+            return await super().fetch(*args, **options)
+
+    async def fetchrow(self, *args: Any, **options: Any) -> Any:
+        with self._watching():
+            return await super().fetchrow(*args, **options)
+
+    async def fetchval(self, *args: Any, **options: Any) -> Any:
+        with self._watching():
+            return await super().fetchval(*args, **options)
+
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        try:
+            yield
+        except asyncpg.PostgresError as error:
+            self.in_doubt |= error.severity_en != "ERROR"
+            raise
+        except Exception:
+            self.in_doubt = True
+            raise
 
 
 async def open_pool(
@@ -64,6 +107,7 @@ async def open_pool(
             timeout=CONNECT_TIMEOUT_SECONDS,
             server_settings=settings,
             init=_speak_json,
+            connection_class=_SelfAware,
             reset=None if read_only else _no_reset,
         )
     except UNREACHABLE_ERRORS as error:
@@ -83,6 +127,8 @@ async def _speak_json(connection: Connection) -> None:
 async def _no_reset(connection: Connection) -> None:
     """Our own statements leave a session as it was, so giving a connection back costs no round trip.
     Brought graphs get the read-only pool, whose connections are reset as usual."""
+    if isinstance(connection, _SelfAware) and connection.in_doubt:
+        connection.terminate()
 
 
 def _dump(value: Any) -> str:

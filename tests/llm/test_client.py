@@ -163,6 +163,29 @@ async def test_a_cancelled_probe_does_not_keep_the_circuit_open(
         assert (await client.complete(REQUEST)).response.text == "back"
 
 
+async def test_a_connection_that_is_lost_once_is_no_outage(open_client: OpenClient) -> None:
+    connections = 0
+    async with ScriptedModel([text("at last")]) as model:
+        port = int(model.base_url.rsplit(":", 1)[1].split("/")[0])
+
+        async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal connections
+            connections += 1
+            asked = await reader.readuntil(b"\r\n\r\n")
+            if connections > 1:
+                onward, back = await asyncio.open_connection("127.0.0.1", port), writer
+                onward[1].write(asked + await reader.read(2**16))
+                back.write(await onward[0].read(2**16))
+                onward[1].close()
+            writer.close()
+
+        async with await asyncio.start_server(relay, "127.0.0.1", 0) as server:
+            address = server.sockets[0].getsockname()[1]
+            client = open_client(provider(f"http://127.0.0.1:{address}/v1"))
+            answer = await client.complete(REQUEST)
+    assert (answer.response.text, answer.degraded, connections) == ("at last", False, 2)
+
+
 async def test_a_refused_request_is_no_failure_of_the_provider(open_client: OpenClient) -> None:
     settings = BreakerSettings(failures=1)
     async with ScriptedModel([failure(400), text("ok")]) as model:

@@ -299,6 +299,25 @@ async def test_both_texts_of_an_old_id_that_come_at_once_after_reopening_get_wha
     await platform.replay("c1")
 
 
+async def test_an_old_interrupting_message_does_not_end_the_turn_that_runs_after_reopening(
+    platform: Platform,
+) -> None:
+    hold = Hold()
+    platform.script = routed_to("counter", echo)
+    await platform.send("c1", "one", message_id="m1", on_busy="interrupt")
+    await platform.client.close("c1")
+    platform.script = routed_to("counter", lambda request: echo(request).held(hold))
+    running = asyncio.create_task(platform.send("c1", "two", message_id="m2"))
+    await hold.arrived.wait()
+    again = await platform.send("c1", "one", message_id="m1", on_busy="interrupt", timeout=20)
+    assert (again.turn, again.reply) == (1, "You said one")
+    with pytest.raises(MessageConflict):
+        await platform.send("c1", "another", message_id="m1", on_busy="interrupt", timeout=20)
+    hold.release()
+    assert (await running).reply == "You said two"
+    await platform.replay("c1")
+
+
 async def test_an_old_message_gets_its_answer_also_while_a_person_holds_the_conversation(
     platform: Platform,
 ) -> None:
