@@ -7,7 +7,7 @@ from bench.chaos.run import run_chaos
 
 @pytest.mark.timeout(300)
 async def test_conversations_come_out_right_while_everything_is_killed() -> None:
-    report = await run_chaos(seed=7, minutes=1.0, workers=3)
+    report = await run_chaos(seed=7, minutes=0.6, workers=3)
     assert report.problems == ()
     assert report.kills > 0
     assert report.conversations > 0
