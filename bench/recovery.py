@@ -36,8 +36,8 @@ _HOW = """\
 The agent's model answers {seconds:g} s after it was called, but nobody before the kill: once all {turns} are \
 at the model, one worker gets SIGKILL, and the clock starts. So a turn that ran on another worker is answered \
 after little more than {seconds:g} s; one that ran on the killed worker has to be missed first (its \
-session with Postgres ends), taken up by another worker, and to ask the model again. The model calls that the killed worker had in \
-flight are the only ones that may be made twice. Nothing is restarted: the survivors do it all."""
+session with Postgres ends), taken up by another worker, and to ask the model again. The model calls that the \
+killed worker had in flight are the only ones that may be made twice. Nothing is restarted: the survivors do it all."""
 
 
 @dataclass(frozen=True, kw_only=True)
