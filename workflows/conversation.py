@@ -230,24 +230,7 @@ class ConversationWorkflow:
     async def cancel_turn(self, request: CancelTurn) -> int:
         """Cancel a turn; returns its number when it is cancelled, or has ended otherwise meanwhile."""
         turn = self._turn_to_cancel(request)
-        if self._turns.running == turn:
-            self._turns.stop("cancelled", request.reason)
-            await workflow.wait_condition(lambda: self._turns.running != turn)
-            return turn
-        for parked in self._desk.waiting():
-            if parked.turn == turn:
-                if await self._cancel_parked(parked, request.reason):
-                    self._overview.publish()
-                return turn
-        for queued in self._intake.queue:
-            if queued.turn == turn:
-                self._intake.queue.remove(queued)
-                try:
-                    ended = await self._end_turn(turn, request.reason, queued.message)
-                    self._intake.results[turn] = ended
-                except Refused as refused:
-                    self._intake.refuse(queued, refused)
-                return turn
+        await self._cancel(turn, request.reason)
         return turn
 
     @cancel_turn.validator
@@ -396,6 +379,26 @@ class ConversationWorkflow:
         )
         self._overview.publish(closed=True)
         await workflow.wait_condition(workflow.all_handlers_finished)
+
+    async def _cancel(self, turn: int, reason: str) -> None:
+        if self._turns.running == turn:
+            self._turns.stop("cancelled", reason)
+            await workflow.wait_condition(lambda: self._turns.running != turn)
+            return
+        for parked in self._desk.waiting():
+            if parked.turn == turn:
+                if await self._cancel_parked(parked, reason):
+                    self._overview.publish()
+                return
+        for queued in self._intake.queue:
+            if queued.turn == turn:
+                self._intake.queue.remove(queued)
+                try:
+                    ended = await self._end_turn(turn, reason, queued.message)
+                    self._intake.results[turn] = ended
+                except Refused as refused:
+                    self._intake.refuse(queued, refused)
+                return
 
     async def _cancel_parked(self, parked: ParkedTurn, reason: str) -> bool:
         """Cancel a turn that waits for an approval; False when that was decided meanwhile."""

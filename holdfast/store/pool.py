@@ -1,8 +1,8 @@
 """Pools of Postgres connections, and what a connection is called in this project."""
 
+import functools
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -45,43 +45,33 @@ UNREACHABLE_ERRORS: tuple[type[Exception], ...] = (*TRANSIENT_ERRORS, asyncpg.Po
 """Ways in which opening a connection fails: the server is away, or refuses user or database."""
 
 
-class _SelfAware(_PlainConnection):
-    """Knows whether its server has given it up, or its own state is mixed up: a pool that does not reset
-    it must not hand it on. (A cancelled statement is no such case: the pool waits for its end.)"""
+def _watched(method: Callable[..., Awaitable[Any]]) -> Any:
+    """The method of a connection, noting where it leaves the connection in doubt."""
 
-    in_doubt = False
-
-    async def execute(self, *args: Any, **options: Any) -> Any:
-        """As its parent, like the others."""
-        with self._watching():
-            return await super().execute(*args, **options)
-
-    async def executemany(self, *args: Any, **options: Any) -> Any:
-        with self._watching():
-            return await super().executemany(*args, **options)
-
-    async def fetch(self, *args: Any, **options: Any) -> Any:
-        with self._watching():
-            return await super().fetch(*args, **options)
-
-    async def fetchrow(self, *args: Any, **options: Any) -> Any:
-        with self._watching():
-            return await super().fetchrow(*args, **options)
-
-    async def fetchval(self, *args: Any, **options: Any) -> Any:
-        with self._watching():
-            return await super().fetchval(*args, **options)
-
-    @contextmanager
-    def _watching(self) -> Iterator[None]:
+    @functools.wraps(method)
+    async def watched(self: "_SelfAware", *args: Any, **options: Any) -> Any:
         try:
-            yield
+            return await method(self, *args, **options)
         except asyncpg.PostgresError as error:
             self.in_doubt |= error.severity_en != "ERROR"
             raise
         except Exception:
             self.in_doubt = True
             raise
+
+    return watched
+
+
+class _SelfAware(_PlainConnection):
+    """Knows whether its server has given it up, or its own state is mixed up: a pool that does not reset
+    it must not hand it on. (A cancelled statement is no such case: the pool waits for its end.)"""
+
+    in_doubt = False
+    execute = _watched(_PlainConnection.execute)
+    executemany = _watched(_PlainConnection.executemany)
+    fetch = _watched(_PlainConnection.fetch)
+    fetchrow = _watched(_PlainConnection.fetchrow)
+    fetchval = _watched(_PlainConnection.fetchval)
 
 
 async def open_pool(

@@ -28,7 +28,7 @@ async def test_a_connection_whose_state_is_mixed_up_is_replaced(
 
     before = await pool.fetchval(PID)
     with monkeypatch.context() as patched:
-        patched.setattr(asyncpg.Connection, "fetchrow", mixed_up)
+        patched.setattr(asyncpg.Connection, "_execute", mixed_up)
         with pytest.raises(Unavailable):
             await Records(pool, tenant).conversation("c1")
     assert await pool.fetchval(PID) != before
