@@ -75,6 +75,7 @@ class ActionActivities:
                     )
                     if problem is not None:
                         return await _go_stale(connection, request, record, problem)
+                await reach("after_permission")
                 await begin_execution(
                     connection, request.tenant, record.id, idempotency_key=record.id
                 )

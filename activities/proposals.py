@@ -24,6 +24,7 @@ from holdfast.domain.description import ActionDescription
 from holdfast.domain.ids import derived_id
 from holdfast.domain.outcomes import ProposedAction
 from holdfast.domain.policy import ApprovalRule, Policy, Verdict
+from holdfast.store.faults import reach
 from holdfast.store.pool import Connection
 from holdfast.store.steps import NewAction, NewApproval
 
@@ -123,6 +124,7 @@ async def judged(
         actions = [
             await _judge(origin, one, policies.get(one.proposed.name), windows) for one in rehearsed
         ]
+        await reach("after_counting")
         yield connection, Judgement(actions=tuple(actions))
 
 
