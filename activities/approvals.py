@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pydantic import JsonValue
 from temporalio import activity
 
-from activities.attempts import bounded_attempts, heartbeating, recording
+from activities.attempts import Attempt, attempting, heartbeating, recording
 from activities.proposals import Judgement, Origin, judged
 from activities.services import Services
 from holdfast.domain import wire
@@ -55,13 +55,12 @@ class ApprovalActivities:
         self._services = services
 
     @activity.defn(name=wire.DECIDE_APPROVAL)
-    @heartbeating
     async def decide_approval(self, request: DecisionRequest) -> DecisionOutcome:
         """Verify a decision's statement, look at its edit, take it, and record all of that at once.
 
         A decision that was taken before gives its recorded outcome. A refusal is recorded, too.
         """
-        with bounded_attempts(_DECISION_ATTEMPTS):
+        async with attempting(Attempt(_DECISION_ATTEMPTS)):
             try:
                 await self._services.verifier.verify(
                     request.decision, tenant=request.tenant, at=request.at

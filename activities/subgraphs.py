@@ -1,12 +1,13 @@
 """The activity that runs a subgraph for one step of a turn."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from pydantic import JsonValue, TypeAdapter
 from temporalio import activity
 
-from activities.attempts import beating, bounded_attempts
+from activities.attempts import Attempt, attempting, is_passing
 from activities.proposals import (
     Judgement,
     Origin,
@@ -14,6 +15,7 @@ from activities.proposals import (
     judged,
     recorded_actions,
 )
+from activities.pulse import Blockade
 from activities.services import PooledReads, Services
 from activities.summaries import summarize, transcript_with
 from holdfast.domain import wire
@@ -35,6 +37,7 @@ from holdfast.llm.ledger import StepLedger
 from holdfast.llm.model import LedgeredModel
 from holdfast.notifications.outbox import enqueue_request
 from holdfast.store.audit import append_audit
+from holdfast.store.events import append_events
 from holdfast.store.faults import reach
 from holdfast.store.llm_calls import CallScope, recorded_call
 from holdfast.store.pool import Connection
@@ -79,8 +82,9 @@ class SubgraphActivities:
         A step that was committed before gives its recorded result again.
         """
         progress = Progress()
-        with bounded_attempts(request.attempts):
-            async with beating(progress):
+        attempt = Attempt(request.attempts, lost=request.lost_attempts, progress=progress)
+        try:
+            async with attempting(attempt):
                 result = await self._run(request, progress)
                 if not isinstance(result, Routed):
                     return StepReport(result=result)
@@ -88,6 +92,26 @@ class SubgraphActivities:
                 if isinstance(answered, Routed):
                     raise BrokenContract("only triage may route")
                 return StepReport(result=answered, routed=result)
+        finally:
+            if attempt.blockades:
+                await self._report(request, attempt.blockades)
+
+    async def _report(self, request: StepRequest, blockades: Sequence[Blockade]) -> None:
+        """Say which nodes have kept the worker from doing anything else."""
+        announced = [
+            NewEvent(
+                type="node_blocked_worker",
+                turn=request.turn,
+                data={"node": one.node, "where": one.where, "seconds": one.seconds},
+            )
+            for one in blockades
+        ]
+        try:
+            async with self._services.pool.acquire() as connection, connection.transaction():
+                await append_events(connection, request.tenant, request.conversation, announced)
+        except Exception as error:
+            if not is_passing(error):
+                raise
 
     async def _run(self, request: StepRequest, progress: Progress) -> StepResult:
         info = activity.info()
