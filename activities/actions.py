@@ -3,15 +3,16 @@
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
+import httpx2
 from pydantic import BaseModel, JsonValue
 from temporalio import activity
 
-from activities.attempts import PASSING_ERRORS, beating
+from activities.attempts import Attempt, beating
 from activities.permission import objection
 from activities.services import Services
 from holdfast.domain import wire
 from holdfast.domain.approval import Approval, ShownAction, replay, shown_digest
-from holdfast.domain.errors import NotApproved
+from holdfast.domain.errors import AttemptsLost, NotApproved, TookTooLong
 from holdfast.domain.events import EventType, NewEvent
 from holdfast.domain.outcomes import ActionState
 from holdfast.domain.steps import ActionReport, ActionRequest
@@ -31,6 +32,9 @@ from holdfast.store.faults import reach
 from holdfast.store.pool import Connection
 from holdfast.store.subjects import lock_subjects
 from holdfast.subgraphs.action import ActionContext, ActionRefused, AnyAction
+
+_UNKNOWN_OUTCOMES = (TookTooLong, AttemptsLost, TimeoutError, httpx2.TimeoutException)
+"""Failures after which another system may have done what it was asked for."""
 
 _NOT_ATTEMPTED = "An earlier action of the same proposal did not succeed."
 
@@ -153,6 +157,9 @@ class ActionActivities:
                 return _report(record)
             await begin_execution(connection, request.tenant, record.id, idempotency_key=record.id)
             problem = f"{type(error).__name__}: {error}"
+            action = self._services.registry.action(record.name)
+            if action is not None and action.remote and isinstance(error, _UNKNOWN_OUTCOMES):
+                problem += "; its outcome is unknown"
             return await _finish(connection, request, record, None, problem, state="failed")
 
     async def _let_stand(self, request: ActionRequest, error: Exception) -> ActionReport:
@@ -199,14 +206,14 @@ async def _tried(
     give_up: Callable[[ActionRequest, Exception], Awaitable[ActionReport]],
 ) -> ActionReport:
     """What `work` reports; on the last attempt, what `give_up` makes of its failure."""
-    async with beating():
-        try:
+    attempt = Attempt(request.attempts, lost=request.lost_attempts, within=request.seconds)
+    try:
+        async with attempt.running():
             return await work(request)
-        except PASSING_ERRORS:
+    except Exception as error:
+        if attempt.repeats(error):
             raise
-        except Exception as error:
-            if activity.info().attempt < request.attempts:
-                raise
+        async with beating():
             return await give_up(request, error)
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pydantic import JsonValue
 from temporalio import activity
 
-from activities.attempts import bounded_attempts, heartbeating, recording
+from activities.attempts import Attempt, attempting, heartbeating, recording
 from activities.circumstances import Origin
 from activities.proposals import Judgement, judged, recorded_actions
 from activities.services import Services
@@ -56,18 +56,18 @@ class ApprovalActivities:
         self._services = services
 
     @activity.defn(name=wire.DECIDE_APPROVAL)
-    @heartbeating
     async def decide_approval(self, request: DecisionRequest) -> DecisionOutcome:
         """Verify a decision's statement, look at its edit, take it, and record all of that at once.
 
         A decision that was taken before gives its recorded outcome. A refusal is recorded, too.
         """
-        with bounded_attempts(_DECISION_ATTEMPTS):
+        attempt = Attempt(_DECISION_ATTEMPTS)
+        async with attempting(attempt):
             try:
                 await self._services.verifier.verify(
                     request.decision, tenant=request.tenant, at=request.at
                 )
-                return await self._take(request)
+                return await self._take(request, is_last=attempt.is_last)
             except Refused as refused:
                 await self._record_refusal(
                     request.tenant,
@@ -128,7 +128,7 @@ class ApprovalActivities:
             data={"roles": list(approval.roles)},
         )
 
-    async def _take(self, request: DecisionRequest) -> DecisionOutcome:
+    async def _take(self, request: DecisionRequest, *, is_last: bool) -> DecisionOutcome:
         decision = request.decision
         if decision.kind != "edit":
             async with self._services.pool.acquire() as connection, connection.transaction():
@@ -139,9 +139,10 @@ class ApprovalActivities:
         if taken is not None:
             async with self._services.pool.acquire() as connection, connection.transaction():
                 return await self._decided(connection, request, taken)
-        async with judged(
-            self._services, origin, decision.actions, attempts=_DECISION_ATTEMPTS
-        ) as (writing, judgement):
+        async with judged(self._services, origin, decision.actions, is_last=is_last) as (
+            writing,
+            judgement,
+        ):
             return await self._record(writing, request, origin, judgement)
 
     async def _record(

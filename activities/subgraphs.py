@@ -1,12 +1,13 @@
 """The activity that runs a subgraph for one step of a turn."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from pydantic import JsonValue, TypeAdapter
 from temporalio import activity
 
-from activities.attempts import beating, bounded_attempts
+from activities.attempts import Attempt, attempting, is_passing
 from activities.circumstances import Origin
 from activities.proposals import (
     Judgement,
@@ -14,6 +15,7 @@ from activities.proposals import (
     judged,
     recorded_actions,
 )
+from activities.pulse import Blockade
 from activities.services import PooledReads, Services
 from activities.summaries import summarize, transcript_with
 from holdfast.domain import wire
@@ -35,6 +37,7 @@ from holdfast.llm.ledger import StepLedger
 from holdfast.llm.model import LedgeredModel
 from holdfast.notifications.outbox import enqueue_request
 from holdfast.store.audit import append_audit
+from holdfast.store.events import append_events
 from holdfast.store.faults import reach
 from holdfast.store.llm_calls import CallScope, recorded_call
 from holdfast.store.pool import Connection
@@ -79,17 +82,38 @@ class SubgraphActivities:
         A step that was committed before gives its recorded result again.
         """
         progress = Progress()
-        with bounded_attempts(request.attempts):
-            async with beating(progress):
-                result = await self._run(request, progress)
+        attempt = Attempt(request.attempts, lost=request.lost_attempts, progress=progress)
+        try:
+            async with attempting(attempt):
+                result = await self._run(request, progress, attempt)
                 if not isinstance(result, Routed):
                     return StepReport(result=result)
-                answered = await self._run(_first_step(request, result.agent), progress)
+                answered = await self._run(_first_step(request, result.agent), progress, attempt)
                 if isinstance(answered, Routed):
                     raise BrokenContract("only triage may route")
                 return StepReport(result=answered, routed=result)
+        finally:
+            if attempt.blockades:
+                await self._report(request, attempt.blockades)
 
-    async def _run(self, request: StepRequest, progress: Progress) -> StepResult:
+    async def _report(self, request: StepRequest, blockades: Sequence[Blockade]) -> None:
+        """Say which nodes have kept the worker from doing anything else."""
+        announced = [
+            NewEvent(
+                type="node_blocked_worker",
+                turn=request.turn,
+                data={"node": one.node, "where": one.where, "seconds": one.seconds},
+            )
+            for one in blockades
+        ]
+        try:
+            async with self._services.pool.acquire() as connection, connection.transaction():
+                await append_events(connection, request.tenant, request.conversation, announced)
+        except Exception as error:
+            if not is_passing(error):
+                raise
+
+    async def _run(self, request: StepRequest, progress: Progress, attempt: Attempt) -> StepResult:
         info = activity.info()
         key = StepKey(
             tenant=request.tenant,
@@ -113,7 +137,13 @@ class SubgraphActivities:
         end = await self._run_graph(request, key, begun, summary, model, progress)
         self._require_outcome(request, end)
         outcome = await self._commit(
-            request, key, begun, end, summary, degraded=model.usage.degraded
+            request,
+            key,
+            begun,
+            end,
+            summary,
+            degraded=model.usage.degraded,
+            is_last=attempt.is_last,
         )
         await reach("after_commit")
         if isinstance(end.outcome, Proposal):
@@ -190,6 +220,7 @@ class SubgraphActivities:
         summary: Summary | None,
         *,
         degraded: bool,
+        is_last: bool,
     ) -> dict[str, Any]:
         match end.outcome:
             case Route():
@@ -200,9 +231,10 @@ class SubgraphActivities:
                 commit = _end(request, end.outcome, degraded=degraded)
             case Proposal():
                 origin = _origin(request, begun)
-                async with judged(
-                    self._services, origin, end.outcome.actions, attempts=request.attempts
-                ) as (connection, judgement):
+                async with judged(self._services, origin, end.outcome.actions, is_last=is_last) as (
+                    connection,
+                    judgement,
+                ):
                     commit = _propose(request, origin, end.outcome, judgement, degraded=degraded)
                     commit = commit.model_copy(
                         update={"snapshot": end.snapshot, "summary": summary}

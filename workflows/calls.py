@@ -72,8 +72,9 @@ class Calls:
         self._task_queue = start.task_queue
         self.priority: PriorityName = "normal"
 
-    def step(self, request: StepRequest) -> ActivityHandle[StepReport]:
-        """Start a step of a turn; triage goes on with the agent's first one."""
+    def step(self, request: StepRequest, *, within: timedelta) -> ActivityHandle[StepReport]:
+        """Start a step of a turn, all attempts of which end within that time; triage goes on with the
+        agent's first one."""
         more = " and agent" if request.subgraph == wire.TRIAGE else ""
         more = " goes on" if request.step != request.thread else more
         return workflow.start_activity(
@@ -81,6 +82,7 @@ class Calls:
             request,
             result_type=StepReport,
             task_queue=self._subgraphs,
+            schedule_to_close_timeout=within,
             start_to_close_timeout=timedelta(seconds=self._limits.step_seconds),
             heartbeat_timeout=timedelta(seconds=self._limits.heartbeat_seconds),
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,

@@ -2,10 +2,11 @@
 
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, ApplicationError, RetryState, TimeoutError
 
 from workflows.calls import Calls, answer_before
 
@@ -23,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
         TurnResult,
         TurnStatus,
     )
+    from holdfast.domain.errors import AttemptsLost, TookTooLong
     from holdfast.domain.outcomes import ActionState
     from holdfast.domain.steps import (
         ActionRequest,
@@ -41,6 +43,11 @@ _APOLOGY = (
     "I am sorry, something went wrong on our side and I could not finish this. Please try again."
 )
 _HANDED_OVER = "I am handing you over to a colleague, who will answer you here."
+
+_BOUNDS = frozenset({AttemptsLost.code, TookTooLong.code, "TurnBudgetExceeded"})
+"""Errors of a step that say that it has reached a bound: a person takes over."""
+
+_LEAST_TIME = timedelta(seconds=1)
 
 
 @dataclass
@@ -67,6 +74,10 @@ class _Stopped(Exception):
     """The running turn has reached a point where it can end."""
 
 
+class _OutOfTime(Exception):
+    """The turn has had its time."""
+
+
 class _TakenOver(Exception):
     """A person took the conversation while a turn went on after a decision; it goes on later."""
 
@@ -81,6 +92,7 @@ class TurnRunner:
         self._stop: _Stop | None = None
         self._step_under_way: workflow.ActivityHandle[StepReport] | None = None
         self._going_on = False
+        self._until: datetime | None = None
         self.running: int | None = None
         """The turn that is running."""
 
@@ -109,6 +121,7 @@ class TurnRunner:
             MessageConflict: its id is an old one, with another text.
         """
         self.running, self._stop = queued.turn, None
+        self._start_clock()
         try:
             if self._state.takeover is not None:
                 return await self._end(
@@ -122,6 +135,7 @@ class TurnRunner:
         """Go on with a parked turn whose approval is decided; False while it has to wait, since a
         person holds the conversation and agents keep quiet."""
         self.running, self._stop, self._going_on = parked.turn, None, True
+        self._start_clock()
         try:
             if parked.approval.state == "expired" and parked.approval.on_expiry == "person":
                 await self._hand_over(
@@ -162,8 +176,14 @@ class TurnRunner:
             if self._going_on and self._state.takeover is not None:
                 raise _TakenOver from None
             return await self._end(turn, self._stop, queued)
+        except _OutOfTime:
+            return await self._hand_over(turn, self._too_long(turn), queued)
         except ActivityError as error:
             workflow.logger.error("turn %s failed: %s", turn, error.cause)
+            if isinstance(error.cause, TimeoutError) or error.retry_state == RetryState.TIMEOUT:
+                return await self._hand_over(turn, self._too_long(turn), queued)
+            if isinstance(error.cause, ApplicationError) and error.cause.type in _BOUNDS:
+                return await self._hand_over(turn, str(error.cause), queued)
             cause = str(error.cause or error)
             return await self._end(turn, _Stop("failed", cause), queued, text=_APOLOGY)
 
@@ -225,18 +245,34 @@ class TurnRunner:
             cursor.turn, f"turn {cursor.turn} reached its bound of steps or handoffs"
         )
 
-    async def _hand_over(self, turn: int, reason: str) -> TurnResult:
+    def _start_clock(self) -> None:
+        self._until = workflow.now() + timedelta(seconds=self._start.limits.turn_seconds)
+
+    def _time_left(self) -> timedelta:
+        """How long the next step may take, all its attempts together."""
+        assert self._until is not None
+        left = self._until - workflow.now()
+        if left <= timedelta(0) and workflow.patched("turn-seconds"):
+            raise _OutOfTime
+        return max(left, _LEAST_TIME)
+
+    def _too_long(self, turn: int) -> str:
+        return f"turn {turn} took longer than {self._start.limits.turn_seconds} s"
+
+    async def _hand_over(
+        self, turn: int, reason: str, queued: QueuedMessage | None = None
+    ) -> TurnResult:
         """End the turn, and leave the conversation to a person."""
         text = None
         if self._state.takeover is None:
             self._state.takeover = Takeover(reason=reason, since=workflow.now())
             text = _HANDED_OVER
-        return await self._end(turn, _Stop("awaiting_human", reason), None, text=text)
+        return await self._end(turn, _Stop("awaiting_human", reason), queued, text=text)
 
     async def _step(self, request: StepRequest) -> StepReport:
         if self._stop is not None:
             raise _Stopped
-        handle = self._step_under_way = self._calls.step(request)
+        handle = self._step_under_way = self._calls.step(request, within=self._time_left())
         try:
             report = await handle
         except ActivityError:
@@ -294,6 +330,8 @@ class TurnRunner:
             step=step,
             index=index,
             attempts=self._start.limits.attempts,
+            lost_attempts=self._start.limits.lost_attempts,
+            seconds=self._start.limits.turn_seconds,
         )
 
     async def _withdraw(self, approval: Approval) -> None:
@@ -335,5 +373,6 @@ class TurnRunner:
             thread=thread,
             subgraph=subgraph,
             attempts=self._start.limits.attempts,
+            lost_attempts=self._start.limits.lost_attempts,
             may_park=len(self._state.parked) < self._start.limits.parked_turns,
         )

@@ -60,6 +60,7 @@ class StepRequest(Frozen):
     thread: int
     subgraph: str
     attempts: int
+    lost_attempts: int = 10
     message: CustomerMessage | None = None
     note: str = ""
     agent: str | None = None
@@ -134,6 +135,9 @@ class ActionRequest(Frozen):
     step: int
     index: int
     attempts: int
+    lost_attempts: int = 10
+    seconds: float = 900.0
+    """After this long, failures of Postgres end the attempts as well, once it can record that."""
 
 
 class ActionReport(Frozen):

@@ -234,7 +234,7 @@ async def test_what_is_changed_in_the_table_after_the_approval_is_not_executed(
         f"update holdfast.actions set {change} where tenant = $1", desk.tenant
     )
     with pytest.raises(NotApproved, match="something else"):
-        await desk.execute(asked, attempt=1)
+        await desk.execute(asked, attempts=3)
     assert await effects(desk) == []
 
 
@@ -273,5 +273,5 @@ async def test_a_forged_acceptance_is_not_executed(opening: Opening) -> None:
         desk.tenant,
     )
     with pytest.raises(Exception, match="statement"):
-        await desk.execute(asked, attempt=1)
+        await desk.execute(asked, attempts=3)
     assert await effects(desk) == []
