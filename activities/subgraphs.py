@@ -17,7 +17,7 @@ from activities.proposals import (
 from activities.services import PooledReads, Services
 from activities.summaries import summarize, transcript_with
 from holdfast.domain import wire
-from holdfast.domain.conversation import TurnResult
+from holdfast.domain.conversation import TurnResult, inline
 from holdfast.domain.errors import StaleAttempt
 from holdfast.domain.events import NewEvent
 from holdfast.domain.outcomes import Citation, Escalation, Handoff, Proposal, Reply, Route
@@ -51,9 +51,6 @@ from holdfast.store.steps import (
 )
 from holdfast.subgraphs.contract import TranscriptMessage, TurnContext
 from holdfast.subgraphs.runner import BrokenContract, Progress, StepEnd, StepStart
-
-INLINE_REPLY_CHARACTERS = 1_500
-"""A longer reply stays in Postgres, so that a turn's history stays small."""
 
 _TOO_MANY_WAIT = (
     "This needs a person's approval, and too many requests of this conversation wait for one."
@@ -352,7 +349,7 @@ def _propose(
     result = TurnResult(
         turn=request.turn,
         status="awaiting_approval",
-        reply=_inline(proposal.holding_message),
+        reply=inline(proposal.holding_message),
         approvals=(approval.id,),
         degraded=degraded,
     )
@@ -393,7 +390,7 @@ def _end(request: StepRequest, outcome: Reply | Escalation, *, degraded: bool) -
     result = TurnResult(
         turn=request.turn,
         status="awaiting_human" if escalated else "answered",
-        reply=_inline(outcome.text),
+        reply=inline(outcome.text),
         citations=named,
         degraded=degraded,
     )
@@ -427,10 +424,6 @@ def _end(request: StepRequest, outcome: Reply | Escalation, *, degraded: bool) -
             ),
         ),
     )
-
-
-def _inline(text: str) -> str | None:
-    return text if len(text) <= INLINE_REPLY_CHARACTERS else None
 
 
 def _recorded(key: StepKey, outcome: object) -> StepResult:
