@@ -138,6 +138,8 @@ class SubgraphActivities:
     ) -> StepEnd:
         registry = self._services.registry
         agents = registry.agents()
+        remote = registry.remote_actions()
+        past = [seen for one in begun.standing if (seen := one.seen(remote)) is not None]
         context = TurnContext(
             tenant=request.tenant,
             conversation=request.conversation,
@@ -150,6 +152,8 @@ class SubgraphActivities:
             note=request.note,
             language=begun.language,
             asked_back=request.asked_back,
+            executed=tuple(one for one in past if one.state in ("executed", "unclear")),
+            waiting=tuple(one for one in past if one.state in ("waiting", "under_way")),
         )
         resumes = request.step != request.thread
         said_before, messages = transcript_with(begun, summary)

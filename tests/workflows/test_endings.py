@@ -35,7 +35,8 @@ def then(*replies: Reply) -> Any:
 
 
 async def assert_a_person_is_called(platform: Platform, sent: SentMessage) -> None:
-    """The effect stands, callers and customer are told so, and agents keep quiet."""
+    """The effect stands, callers and customer are told so, agents keep quiet, and when they are asked
+    again they know what was done."""
     assert sent.status == "awaiting_human"
     assert [(one.name, one.state) for one in sent.actions][:1] == [("add", "executed")]
     assert sent.reply is not None
@@ -48,7 +49,19 @@ async def assert_a_person_is_called(platform: Platform, sent: SentMessage) -> No
     assert (await platform.send(sent.conversation, "And now?")).status == "awaiting_human"
     assert len(platform.model.requests) == calls
     assert await platform.effects() == [1]
+    await platform.client.take_over(sent.conversation, reviewer="rita")
+    await platform.client.hand_back(sent.conversation, reviewer="rita")
+    platform.script = routed_to("general", lambda _: text("Yes, it is done."))
+    assert (await platform.send(sent.conversation, "Is it done?")).reply == "Yes, it is done."
+    for request in platform.model.requests[-2:]:
+        assert 'Add to a counter (add {"amount": 1, "counter": "c"}, in turn 1' in known(request)
     await platform.replay(sent.conversation)
+
+
+def known(request: dict[str, Any]) -> str:
+    """What the model was told before the dialogue."""
+    said = [one["content"] for one in request["messages"] if one["role"] == "system"]
+    return "\n".join(said)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +108,17 @@ async def test_a_failure_while_an_approval_waits_says_what_waits(platform: Platf
     assert sent.reply is not None
     assert "need not ask for it again:\n- Add to a counter" in sent.reply
     assert "try again" not in sent.reply
+
+
+async def test_the_next_agents_know_what_waits_for_approval(platform: Platform) -> None:
+    platform.script = routed_to("counter", counting([add(150)]))
+    await platform.send("c1", "add a lot")
+    platform.script = routed_to("general", lambda _: text("It waits."))
+    for conversation in ("c1", "another"):
+        await platform.send(conversation, "what about it?")
+        assert 'Add to a counter (add {"amount": 150' in known(platform.model.requests[-1])
+    await platform.send("somebody", "what about it?", customer="customer-2")
+    assert "150" not in known(platform.model.requests[-1])
 
 
 async def cancelled_after_an_effect(platform: Platform) -> tuple[Hold, "asyncio.Task[SentMessage]"]:
