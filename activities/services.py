@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from activities.policy_texts import PolicyTexts
 from holdfast.authority.statements import Verifier
 from holdfast.llm.client import ModelClient
 from holdfast.notifications.config import Notifications
@@ -30,6 +31,7 @@ class Services:
     notifications: Notifications
     webhooks: WebhookSender
     keep_requests: bool = False
+    policy_texts: PolicyTexts = field(default_factory=PolicyTexts)
 
 
 class PooledReads:

@@ -7,9 +7,9 @@ from pydantic import JsonValue, TypeAdapter
 from temporalio import activity
 
 from activities.attempts import beating, bounded_attempts
+from activities.circumstances import Origin
 from activities.proposals import (
     Judgement,
-    Origin,
     ask_for_approval,
     judged,
     recorded_actions,
@@ -201,10 +201,9 @@ class SubgraphActivities:
                 commit = _end(request, end.outcome, degraded=degraded)
             case Proposal():
                 origin = _origin(request, begun)
-                async with judged(self._services, origin, end.outcome.actions) as (
-                    connection,
-                    judgement,
-                ):
+                async with judged(
+                    self._services, origin, end.outcome.actions, attempts=request.attempts
+                ) as (connection, judgement):
                     commit = _propose(request, origin, end.outcome, judgement, degraded=degraded)
                     commit = commit.model_copy(
                         update={"snapshot": end.snapshot, "summary": summary}

@@ -311,7 +311,8 @@ with fence as (
            updated_at = now()
      where tenant = $1 and id = $2 and exists (select from fence)
     returning last_message, last_message - jsonb_array_length($8) as message_before,
-              last_event - jsonb_array_length($9) as event_before, customer
+              last_event - jsonb_array_length($9) as event_before, customer,
+              clock_timestamp() as at
 ), committed as (
     update holdfast.steps
        set committed_at = now(),
@@ -347,14 +348,14 @@ with fence as (
 ), proposed as (
     insert into holdfast.actions
         (tenant, conversation, turn, step, id, index, name, arguments, facts, verdict, state,
-         policy, policy_version, policy_digest, rule, description, approval, error, result, repeats,
-         customer)
+         policy, policy_version, policy_digest, rule, description, approval, error, created_at,
+         result, repeats, customer)
     select $1, $2, $3, $4, action ->> 'id', (action ->> 'index')::int, action ->> 'name',
            action -> 'arguments', action -> 'facts', action ->> 'verdict', action ->> 'state',
            action ->> 'policy', (action ->> 'policy_version')::int, action ->> 'policy_digest',
            action ->> 'rule', nullif(action -> 'description', 'null'), action ->> 'approval',
-           action ->> 'error', nullif(action -> 'result', 'null'), action ->> 'repeats',
-           numbers.customer
+           action ->> 'error', numbers.at, nullif(action -> 'result', 'null'),
+           action ->> 'repeats', numbers.customer
       from numbers, jsonb_array_elements($16) as action
 ), asked as (
     insert into holdfast.approvals

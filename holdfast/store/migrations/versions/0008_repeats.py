@@ -4,7 +4,7 @@ when its graph was started, so that the graph is told the same on every try."""
 from alembic import op
 
 revision = "0008"
-down_revision = "0006"
+down_revision = "0007"
 
 STATEMENTS = [
     "alter table holdfast.actions add column customer text, add column repeats text",
