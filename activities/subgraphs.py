@@ -19,7 +19,7 @@ from activities.pulse import Blockade
 from activities.services import PooledReads, Services
 from activities.summaries import summarize, transcript_with
 from holdfast.domain import wire
-from holdfast.domain.conversation import TurnResult
+from holdfast.domain.conversation import TurnResult, inline
 from holdfast.domain.errors import StaleAttempt
 from holdfast.domain.events import NewEvent
 from holdfast.domain.outcomes import Citation, Escalation, Handoff, Proposal, Reply, Route
@@ -54,9 +54,6 @@ from holdfast.store.steps import (
 )
 from holdfast.subgraphs.contract import TranscriptMessage, TurnContext
 from holdfast.subgraphs.runner import BrokenContract, Progress, StepEnd, StepStart
-
-INLINE_REPLY_CHARACTERS = 1_500
-"""A longer reply stays in Postgres, so that a turn's history stays small."""
 
 _TOO_MANY_WAIT = (
     "This needs a person's approval, and too many requests of this conversation wait for one."
@@ -171,6 +168,8 @@ class SubgraphActivities:
     ) -> StepEnd:
         registry = self._services.registry
         agents = registry.agents()
+        remote = registry.remote_actions()
+        past = [seen for one in begun.standing if (seen := one.seen(remote)) is not None]
         context = TurnContext(
             tenant=request.tenant,
             conversation=request.conversation,
@@ -183,6 +182,8 @@ class SubgraphActivities:
             note=request.note,
             language=begun.language,
             asked_back=request.asked_back,
+            executed=tuple(one for one in past if one.state in ("executed", "unclear")),
+            waiting=tuple(one for one in past if one.state in ("waiting", "under_way")),
         )
         resumes = request.step != request.thread
         said_before, messages = transcript_with(begun, summary)
@@ -383,7 +384,7 @@ def _propose(
     result = TurnResult(
         turn=request.turn,
         status="awaiting_approval",
-        reply=_inline(proposal.holding_message),
+        reply=inline(proposal.holding_message),
         approvals=(approval.id,),
         degraded=degraded,
     )
@@ -424,7 +425,7 @@ def _end(request: StepRequest, outcome: Reply | Escalation, *, degraded: bool) -
     result = TurnResult(
         turn=request.turn,
         status="awaiting_human" if escalated else "answered",
-        reply=_inline(outcome.text),
+        reply=inline(outcome.text),
         citations=named,
         degraded=degraded,
     )
@@ -458,10 +459,6 @@ def _end(request: StepRequest, outcome: Reply | Escalation, *, degraded: bool) -
             ),
         ),
     )
-
-
-def _inline(text: str) -> str | None:
-    return text if len(text) <= INLINE_REPLY_CHARACTERS else None
 
 
 def _recorded(key: StepKey, outcome: object) -> StepResult:

@@ -39,11 +39,6 @@ with workflow.unsafe.imports_passed_through():
         StepRequest,
     )
 
-_APOLOGY = (
-    "I am sorry, something went wrong on our side and I could not finish this. Please try again."
-)
-_HANDED_OVER = "I am handing you over to a colleague, who will answer you here."
-
 _BOUNDS = frozenset({AttemptsLost.code, TookTooLong.code, "TurnBudgetExceeded"})
 """Errors of a step that say that it has reached a bound: a person takes over."""
 
@@ -64,10 +59,12 @@ class _Cursor:
 
 @dataclass(frozen=True)
 class _Stop:
-    """Somebody wants the running turn to end, as `status` and for `reason`."""
+    """Why a turn ends that no subgraph ended, and as what. `to_person` says that a person goes on with
+    it where something was done and the rest was not."""
 
     status: TurnStatus
     reason: str
+    to_person: bool = True
 
 
 class _Stopped(Exception):
@@ -101,18 +98,29 @@ class TurnRunner:
         """The turn that is running whose message has no answer yet, as one that goes on has."""
         return None if self._going_on else self.running
 
-    def stop(self, status: TurnStatus, reason: str) -> None:
+    def stop(self, status: TurnStatus, reason: str, *, to_person: bool = True) -> None:
         """End the running turn as soon as nothing is half done; a finished answer still counts."""
         if self._stop is None:
-            self._stop = _Stop(status, reason)
+            self._stop = _Stop(status, reason, to_person)
             if self._step_under_way is not None:
                 self._step_under_way.cancel()
 
     def interrupt(self, reason: str) -> None:
         """End the running turn for a message that does not want to wait. A turn that goes on after a
-        decision is left alone: the customer has to hear what became of the action."""
+        decision is left alone: the customer has to hear what became of the action. No person is
+        called: the agent that gets the message knows what was done."""
         if self.answering is not None:
-            self.stop("cancelled", reason)
+            self.stop("cancelled", reason, to_person=False)
+
+    async def cancel(
+        self, turn: int, reason: str, *, queued: QueuedMessage | None = None, to_person: bool = True
+    ) -> TurnResult:
+        """End a turn that does not run: one that waits for an approval, or one whose message is queued.
+
+        Raises:
+            MessageConflict: the id of its message is an old one, with another text.
+        """
+        return await self._end(turn, _Stop("cancelled", reason, to_person), queued)
 
     async def answer(self, queued: QueuedMessage) -> TurnResult:
         """Run the turn of a message until it is answered, parked, or ended otherwise.
@@ -185,7 +193,7 @@ class TurnRunner:
             if isinstance(error.cause, ApplicationError) and error.cause.type in _BOUNDS:
                 return await self._hand_over(turn, str(error.cause), queued)
             cause = str(error.cause or error)
-            return await self._end(turn, _Stop("failed", cause), queued, text=_APOLOGY)
+            return await self._end(turn, _Stop("failed", cause), queued)
 
     async def _triage(self, queued: QueuedMessage) -> TurnResult:
         request = self._request(queued.turn, 1, 1, wire.TRIAGE).model_copy(
@@ -263,11 +271,10 @@ class TurnRunner:
         self, turn: int, reason: str, queued: QueuedMessage | None = None
     ) -> TurnResult:
         """End the turn, and leave the conversation to a person."""
-        text = None
-        if self._state.takeover is None:
+        held = self._state.takeover is not None
+        if not held:
             self._state.takeover = Takeover(reason=reason, since=workflow.now())
-            text = _HANDED_OVER
-        return await self._end(turn, _Stop("awaiting_human", reason), queued, text=text)
+        return await self._end(turn, _Stop("awaiting_human", reason), queued, held=held)
 
     async def _step(self, request: StepRequest) -> StepReport:
         if self._stop is not None:
@@ -346,7 +353,7 @@ class TurnRunner:
         await self._calls.notify(outcome.deliveries)
 
     async def _end(
-        self, turn: int, stop: _Stop, queued: QueuedMessage | None, text: str | None = None
+        self, turn: int, stop: _Stop, queued: QueuedMessage | None, *, held: bool | None = None
     ) -> TurnResult:
         ended = await self._calls.end_turn(
             EndTurnRequest(
@@ -355,12 +362,14 @@ class TurnRunner:
                 turn=turn,
                 status=stop.status,
                 reason=stop.reason,
-                text=text,
                 message=queued.message if queued else None,
+                held=self._state.takeover is not None if held is None else held,
+                to_person=stop.to_person,
             )
         )
         if ended.status == "awaiting_human" and self._state.takeover is None:
-            # It had ended before, and the worker that knew has died.
+            # Something was done and the rest was not; or it had ended before, and the worker that knew
+            # has died.
             self._state.takeover = Takeover(reason=stop.reason, since=workflow.now())
         return ended
 

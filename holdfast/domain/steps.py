@@ -202,7 +202,9 @@ class RecallRequest(Frozen):
 class EndTurnRequest(Frozen):
     """End a turn that no subgraph ended: cancelled, failed, or over a bound.
 
-    `message` is recorded first where the turn never started. `text` is what the customer is told.
+    `message` is recorded first where the turn never started. What the customer is told is worked out
+    from the records. `held` says that a person has the conversation already. `to_person` says that a
+    person goes on with it where something was done and the rest was not.
     """
 
     tenant: str
@@ -210,8 +212,9 @@ class EndTurnRequest(Frozen):
     turn: int
     status: TurnStatus
     reason: str
-    text: str | None = None
     message: CustomerMessage | None = None
+    held: bool = False
+    to_person: bool = True
 
 
 class TurnEnd(Frozen):
@@ -243,9 +246,9 @@ class TakeoverRequest(Frozen):
 
 
 class CloseRequest(Frozen):
-    """Close the conversation's records."""
+    """Close the conversation's records; `idle` where nobody wrote for a while, which is then said."""
 
     tenant: str
     conversation: str
     reason: str
-    farewell: str | None = None
+    idle: bool = False

@@ -26,6 +26,7 @@ from holdfast import (
     Tool,
     TurnContext,
     TurnState,
+    dialogue,
     propose,
 )
 from holdfast.domain.outcomes import Route
@@ -205,14 +206,14 @@ class State(TurnState):
 
 
 async def _ask(state: State, runtime: Runtime[TurnContext]) -> dict[str, Any]:
-    said = [{"role": "user", "content": message.text} for message in state["transcript"][-1:]]
-    dialogue = state.get("dialogue") or [{"role": "system", "content": "You count."}, *said]
-    completion = await runtime.context.model.chat(dialogue, tools=TOOLS)
-    dialogue = [*dialogue, completion.as_message()]
+    said = dialogue(state["transcript"], latest=1, context=runtime.context)
+    spoken = state.get("dialogue") or [{"role": "system", "content": "You count."}, *said]
+    completion = await runtime.context.model.chat(spoken, tools=TOOLS)
+    spoken = [*spoken, completion.as_message()]
     calls = [call.model_dump(mode="json") for call in completion.tool_calls]
     if calls:
-        return {"dialogue": dialogue, "calls": calls}
-    return {"dialogue": dialogue, "calls": [], "outcome": Reply(text=completion.text)}
+        return {"dialogue": spoken, "calls": calls}
+    return {"dialogue": spoken, "calls": [], "outcome": Reply(text=completion.text)}
 
 
 async def _act(state: State) -> dict[str, Any]:
