@@ -9,6 +9,7 @@ from temporalio import activity
 from activities.attempts import bounded_attempts, heartbeating, recording
 from activities.proposals import Judgement, Origin, judged
 from activities.services import Services
+from activities.serving import elsewhere
 from holdfast.domain import wire
 from holdfast.domain.approval import Alarm, Approval, Decision, Edit, TakenDecision
 from holdfast.domain.errors import AlreadyDecided, InvalidEdit, Refused
@@ -135,11 +136,23 @@ class ApprovalActivities:
         async with self._services.reads.acquire() as reading:
             taken = await outcome_of(reading, request.tenant, decision.approval, decision.id)
             origin = await _origin(reading, request)
+        if taken is None and (place := self._elsewhere(decision)) is not None:
+            return DecisionOutcome(elsewhere=place)
         if taken is not None:
             async with self._services.pool.acquire() as connection, connection.transaction():
                 return await self._decided(connection, request, taken)
         async with judged(self._services, origin, decision.actions) as (writing, judgement):
             return await self._record(writing, request, judgement)
+
+    def _elsewhere(self, edit: Decision) -> str | None:
+        """The package to whose workers an edit is taken whose actions are not here."""
+        fleet, registry = self._services.fleet, self._services.registry
+        for action in edit.actions:
+            if registry.action(action.name) is None:
+                place = fleet.place_of_action(action.name)
+                shared = wire.subgraphs_queue(fleet.task_queue)
+                return elsewhere(place, f"action {action.name!r}", shared=shared)
+        return None
 
     async def _record(
         self, connection: Connection, request: DecisionRequest, judgement: Judgement | None

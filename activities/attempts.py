@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError
 from holdfast.domain.errors import (
     ConfigurationError,
     ModelUnavailable,
+    NotServedHere,
     StaleAttempt,
     SubgraphFailed,
     Unavailable,
@@ -31,6 +32,7 @@ PASSING_ERRORS: tuple[type[Exception], ...] = (
     *TRANSIENT_ERRORS,
     Unavailable,
     ModelUnavailable,
+    NotServedHere,
     StaleAttempt,
 )
 """Failures that do not count against a subgraph or an action: they are tried again for ever."""

@@ -32,6 +32,7 @@ class ConversationActivities:
 
     def __init__(self, services: Services) -> None:
         self._pool = services.pool
+        self._fleet = services.fleet
 
     def _recording(self, request: _Request) -> AbstractAsyncContextManager[Connection]:
         return recording(self._pool, request.tenant, request.conversation)
@@ -47,6 +48,7 @@ class ConversationActivities:
                 conversation=request.conversation,
                 customer=request.customer,
                 message_id=request.message_id,
+                scope=self._fleet.scope,
             )
 
     @activity.defn(name=wire.RECALL_TURN)

@@ -25,6 +25,7 @@ from holdfast.domain.outcomes import (
 )
 from holdfast.subgraphs.checkpointer import SnapshotSaver
 from holdfast.subgraphs.contract import Subgraph, TranscriptMessage, TurnContext
+from holdfast.subgraphs.snapshots import shapes_of
 
 SNAPSHOT_PAUSE_SECONDS = 0.05
 """A snapshot is saved when supersteps that took this long are done and the graph is still running this
@@ -88,6 +89,8 @@ class SubgraphRunner:
                 f"subgraph {subgraph.name!r} uses a DeltaChannel, whose history Holdfast does not "
                 "keep; use a reducer"
             )
+        self.graphs = shapes_of(self._graph)
+        """The nodes and channels that a snapshot may need."""
 
     async def run(
         self,
