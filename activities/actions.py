@@ -10,6 +10,7 @@ from temporalio import activity
 from activities.attempts import Attempt, beating
 from activities.permission import objection
 from activities.services import Services
+from activities.serving import look_before_acting
 from holdfast.domain import wire
 from holdfast.domain.approval import Approval, ShownAction, replay, shown_digest
 from holdfast.domain.errors import AttemptsLost, NotApproved, TookTooLong
@@ -48,12 +49,28 @@ class ActionActivities:
     @activity.defn(name=wire.EXECUTE_ACTION)
     async def execute_action(self, request: ActionRequest) -> ActionReport:
         """Execute one action of a proposal, or say what became of it before."""
-        return await _tried(request, self._execute, self._give_up)
+        return await _tried(request, self._execute_where_served, self._give_up)
 
     @activity.defn(name=wire.COMPENSATE_ACTION)
     async def compensate_action(self, request: ActionRequest) -> ActionReport:
         """Undo an executed action where it says how; otherwise it stands."""
-        return await _tried(request, self._compensate, self._let_stand)
+        return await _tried(request, self._compensate_where_served, self._let_stand)
+
+    async def _execute_where_served(self, request: ActionRequest) -> ActionReport:
+        report = await look_before_acting(self._services, request)
+        if report is None:
+            return await self._execute(request)
+        if report.stuck is not None:
+            async with self._services.pool.acquire() as connection, connection.transaction():
+                record = await _locked(connection, request)
+                if record.state != "proposed":
+                    return _report(record)
+                await _call_off(connection, request, record, report.stuck)
+        return report
+
+    async def _compensate_where_served(self, request: ActionRequest) -> ActionReport:
+        report = await look_before_acting(self._services, request)
+        return await self._compensate(request) if report is None else report
 
     async def _execute(self, request: ActionRequest) -> ActionReport:
         async with self._services.pool.acquire() as connection:
@@ -276,6 +293,25 @@ async def _go_stale(
         data=data,
     )
     return ActionReport(state="stale")
+
+
+async def _call_off(
+    connection: Connection, request: ActionRequest, record: ActionRecord, reason: str
+) -> None:
+    """End a proposal of which nothing was done, since its agent could not go on afterwards."""
+    if record.approval is not None:
+        await _go_stale(connection, request, record, reason)
+        return
+    await set_open_actions(
+        connection,
+        request.tenant,
+        request.conversation,
+        request.turn,
+        request.step,
+        state="stale",
+        error=reason,
+    )
+    await _announce(connection, request, record, "stale", {"error": reason})
 
 
 def _context(

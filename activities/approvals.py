@@ -10,6 +10,7 @@ from activities.attempts import Attempt, attempting, heartbeating, recording
 from activities.circumstances import Origin
 from activities.proposals import Judgement, judged, recorded_actions
 from activities.services import Services
+from activities.serving import elsewhere
 from holdfast.domain import wire
 from holdfast.domain.approval import Alarm, Approval, Decision, Edit, TakenDecision
 from holdfast.domain.errors import AlreadyDecided, InvalidEdit, Refused
@@ -136,6 +137,8 @@ class ApprovalActivities:
         async with self._services.reads.acquire() as reading:
             taken = await outcome_of(reading, request.tenant, decision.approval, decision.id)
             origin = await _origin(reading, request)
+        if taken is None and (place := self._elsewhere(decision)) is not None:
+            return DecisionOutcome(elsewhere=place)
         if taken is not None:
             async with self._services.pool.acquire() as connection, connection.transaction():
                 return await self._decided(connection, request, taken)
@@ -144,6 +147,16 @@ class ApprovalActivities:
             judgement,
         ):
             return await self._record(writing, request, origin, judgement)
+
+    def _elsewhere(self, edit: Decision) -> str | None:
+        """The package to whose workers an edit is taken whose actions are not here."""
+        fleet, registry = self._services.fleet, self._services.registry
+        for action in edit.actions:
+            if registry.action(action.name) is None:
+                place = fleet.place_of_action(action.name)
+                shared = wire.subgraphs_queue(fleet.task_queue)
+                return elsewhere(place, f"action {action.name!r}", shared=shared)
+        return None
 
     async def _record(
         self,

@@ -15,6 +15,7 @@ from holdfast.domain.errors import (
     AttemptsLost,
     ConfigurationError,
     ModelUnavailable,
+    NotServedHere,
     StaleAttempt,
     SubgraphFailed,
     TookTooLong,
@@ -35,7 +36,7 @@ _RECORD_SECONDS = 2.0
 
 def is_passing(error: BaseException) -> bool:
     """Whether it does not count against a step or an action: the same is tried again until it works."""
-    return is_transient(error) or isinstance(error, ModelUnavailable | StaleAttempt)
+    return is_transient(error) or isinstance(error, ModelUnavailable | NotServedHere | StaleAttempt)
 
 
 class Attempt:
@@ -109,7 +110,8 @@ class Attempt:
         if isinstance(error, AttemptsLost | ConfigurationError):
             return False
         if is_passing(error):
-            if self._until is not None and datetime.now(UTC) > self._until:
+            late = self._until is not None and datetime.now(UTC) > self._until
+            if late and not isinstance(error, NotServedHere):
                 return False
             tally = self._tally.passed_over()
         else:

@@ -55,6 +55,8 @@ class _Cursor:
     agent: str
     handoffs: int = 0
     note: str = ""
+    package: str | None = None
+    """Whose workers have the agent, where that had to be found out."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,10 @@ class _Stopped(Exception):
 
 class _OutOfTime(Exception):
     """The turn has had its time."""
+
+
+class _Stuck(Exception):
+    """Nothing of a proposal was done, since its agent could not have gone on afterwards."""
 
 
 class _TakenOver(Exception):
@@ -166,6 +172,11 @@ class TurnRunner:
             )
             await self._guarded(self._agent(cursor), parked.turn, None)
             return True
+        except _Stuck as stuck:
+            stale = parked.approval.go_stale()
+            self._state.parked[parked.approval.id] = parked.model_copy(update={"approval": stale})
+            await self._hand_over(parked.turn, str(stuck))
+            return True
         except _TakenOver:
             return False
         finally:
@@ -210,7 +221,7 @@ class TurnRunner:
         if isinstance(result, Repeated):
             return answer_before(result.recorded, queued.message)
         if not isinstance(result, Ended):
-            raise AssertionError(f"triage ended in {result.kind}")
+            raise AssertionError(f"triage ended in {result and result.kind}")
         self._state.asked_back = self._state.asked_back + 1 if result.asked_back else 0
         return self._ended(result)
 
@@ -219,7 +230,8 @@ class TurnRunner:
         self._state.asked_back = 0
         self._state.agent = routed.agent
         self._state.priority = self._calls.priority = routed.priority
-        return await self._agent(_Cursor(turn=turn, step=2, thread=2, agent=routed.agent), report)
+        cursor = _Cursor(turn=turn, step=2, thread=2, agent=routed.agent, package=report.elsewhere)
+        return await self._agent(cursor, report if report.result is not None else None)
 
     async def _agent(self, cursor: _Cursor, report: StepReport | None = None) -> TurnResult:
         """Run the agent's steps from the cursor on; `report` is there where its step has been run."""
@@ -227,9 +239,12 @@ class TurnRunner:
         while report is not None or cursor.step <= limits.steps_per_turn:
             if report is None:
                 request = self._request(cursor.turn, cursor.step, cursor.thread, cursor.agent)
-                report = await self._step(request.model_copy(update={"note": cursor.note}))
-            result, report = report.result, None
+                request = request.model_copy(update={"note": cursor.note})
+                report = await self._step(request, cursor.package)
+            result, cursor.package, report = report.result, report.elsewhere or cursor.package, None
             match result:
+                case None:  # taken to where the agent is
+                    continue
                 case Ended():
                     return self._ended(result)
                 case HandedOff():
@@ -237,11 +252,14 @@ class TurnRunner:
                     if cursor.handoffs > limits.handoffs_per_turn:
                         break
                     cursor.agent, cursor.note = result.to, result.note
-                    cursor.thread = cursor.step + 1
+                    cursor.thread, cursor.package = cursor.step + 1, None
                     self._state.agent = result.to
                 case Proposed(approval=None):
                     if not result.blocked:
-                        await self._execute(cursor.turn, cursor.step, result.actions)
+                        try:
+                            await self._execute(cursor.turn, cursor.step, result.actions)
+                        except _Stuck as stuck:
+                            return await self._hand_over(cursor.turn, str(stuck))
                 case Proposed():
                     return await self._park(cursor, result)
                 case Repeated():
@@ -276,10 +294,10 @@ class TurnRunner:
             self._state.takeover = Takeover(reason=reason, since=workflow.now())
         return await self._end(turn, _Stop("awaiting_human", reason), queued, held=held)
 
-    async def _step(self, request: StepRequest) -> StepReport:
+    async def _step(self, request: StepRequest, package: str | None = None) -> StepReport:
         if self._stop is not None:
             raise _Stopped
-        handle = self._step_under_way = self._calls.step(request, within=self._time_left())
+        handle = self._step_under_way = self._calls.step(request, package, within=self._time_left())
         try:
             report = await handle
         except ActivityError:
@@ -320,9 +338,15 @@ class TurnRunner:
 
     async def _execute(self, turn: int, step: int, actions: int) -> ActionState:
         """Execute the actions in order; when one does not succeed, undo those before it. Returns what
-        became of the last one that was tried."""
+        became of the last one that was tried.
+
+        Raises:
+            _Stuck: none was tried, since the agent could not go on afterwards.
+        """
         for index in range(actions):
             report = await self._calls.execute(self._action(turn, step, index))
+            if report.stuck is not None:
+                raise _Stuck(report.stuck)
             if report.state != "executed":
                 for earlier in reversed(range(index)):
                     await self._calls.compensate(self._action(turn, step, earlier))
