@@ -128,9 +128,14 @@ async def open_services(settings: Settings, packages: Sequence[Package]) -> Asyn
             environment=os.environ,
         )
         webhooks = await stack.enter_async_context(WebhookSender())
+        chain = _chain(settings)
+        if chain.mode == "only":
+            _logger.warning("no model answers but the offline one: rules, for trying things out")
         models = ModelClient(
-            _chain(settings),
-            offline_transport=OfflineTransport([package.hints for package in packages]),
+            chain,
+            offline_transport=OfflineTransport(
+                [package.hints for package in packages], acts=chain.mode == "only"
+            ),
         )
         stack.push_async_callback(models.aclose)
         yield Services(
@@ -382,8 +387,9 @@ async def _verifier(settings: Settings) -> Verifier:
 def _chain(settings: Settings) -> Chain:
     try:
         if settings.models:
-            return Chain.model_validate({"providers": settings.models})
+            return Chain.model_validate({"providers": settings.models, "offline": settings.offline})
         return default_chain(
+            offline=settings.offline,
             api_key=settings.openai_api_key,
             base_url=settings.model_base_url,
             model=settings.model,
@@ -393,7 +399,7 @@ def _chain(settings: Settings) -> Chain:
             f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
             for problem in error.errors(include_input=False)  # the input has keys in it
         )
-        raise ConfigurationError(f"HOLDFAST_MODELS: {problems}") from None
+        raise ConfigurationError(f"the models are not in order: {problems}") from None
 
 
 async def _main(role: Role, migrating: bool, seeding: str | None) -> None:

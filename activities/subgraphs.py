@@ -107,7 +107,7 @@ class SubgraphActivities:
             return Repeated(recorded=begun.repeated)
         if begun.outcome is not None:
             return _recorded(key, begun.outcome)
-        model = self._model(key, begun)
+        model = self._model(request, key, begun)
         starts_agent = request.step == request.thread and request.subgraph != wire.TRIAGE
         summary = await summarize(model, begun) if starts_agent else None
         end = await self._run_graph(request, key, begun, summary, model, progress)
@@ -120,7 +120,7 @@ class SubgraphActivities:
             await reach("after_proposal_commit")
         return _recorded(key, outcome)
 
-    def _model(self, key: StepKey, begun: BegunStep) -> LedgeredModel:
+    def _model(self, request: StepRequest, key: StepKey, begun: BegunStep) -> LedgeredModel:
         scope = CallScope.model_validate(key.model_dump(exclude={"run", "attempt"}))
         ledger = StepLedger(
             self._services.pool,
@@ -128,7 +128,9 @@ class SubgraphActivities:
             [recorded_call(row) for row in begun.calls],
             keep_requests=self._services.keep_requests,
         )
-        return LedgeredModel(self._services.models, ledger)
+        # What a brought graph makes of an answer is not known: a proposal, for all that anybody can tell.
+        stand_in = self._services.registry.is_builtin(request.subgraph)
+        return LedgeredModel(self._services.models, ledger, stand_in=stand_in)
 
     async def _run_graph(
         self,

@@ -95,6 +95,15 @@ class ChatRequest(_Part):
     def functions(self) -> tuple[Function, ...]:
         return tuple(tool.function for tool in self.tools)
 
+    def without_tools(self) -> "ChatRequest":
+        """The same request with nothing to call."""
+        return self._with(tools=[], tool_choice="none")
+
+    def _with(self, **changes: Any) -> "ChatRequest":
+        # Not `model_copy`, which would carry along what has been worked out from the old values.
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self).model_construct(**{**fields, **changes})
+
     @cached_property
     def system(self) -> str:
         """What the developer says: all system messages."""

@@ -35,10 +35,15 @@ class OfflineTransport(httpx2.AsyncBaseTransport):
 
     Refuses in OpenAI's error form: 404 for any other path, 400 for what is no chat request, for
     `stream`, for `n` above 1 and for an answer format other than text and a JSON schema.
+
+    Args:
+        hints: what packages tell.
+        acts: whether it calls tools; without that it answers in words alone, whatever is offered.
     """
 
-    def __init__(self, hints: Sequence[Hints] = ()) -> None:
+    def __init__(self, hints: Sequence[Hints] = (), *, acts: bool = True) -> None:
         self._hints = merged(hints)
+        self._acts = acts
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         path = request.url.path.rstrip("/")
@@ -62,6 +67,8 @@ class OfflineTransport(httpx2.AsyncBaseTransport):
         problem = _unsupported(asked)
         if problem:
             return _refuse(400, problem)
+        if not self._acts:
+            asked = asked.without_tools()
         return _respond(200, _completion(asked, body, self._hints))
 
 
