@@ -215,6 +215,7 @@ def build_workers(
                 records.open_conversation,
                 records.recall_turn,
                 records.end_turn,
+                records.announce_delay,
                 records.record_human_turn,
                 records.record_takeover,
                 records.close_conversation,

@@ -1,10 +1,13 @@
 """The activity that runs a subgraph for one step of a turn."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from pydantic import JsonValue, TypeAdapter
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.attempts import beating, bounded_attempts
 from activities.proposals import (
@@ -18,7 +21,7 @@ from activities.services import PooledReads, Services
 from activities.summaries import summarize, transcript_with
 from holdfast.domain import wire
 from holdfast.domain.conversation import TurnResult
-from holdfast.domain.errors import StaleAttempt
+from holdfast.domain.errors import ModelUnavailable, StaleAttempt
 from holdfast.domain.events import NewEvent
 from holdfast.domain.outcomes import Citation, Escalation, Handoff, Proposal, Reply, Route
 from holdfast.domain.steps import (
@@ -79,7 +82,7 @@ class SubgraphActivities:
         A step that was committed before gives its recorded result again.
         """
         progress = Progress()
-        with bounded_attempts(request.attempts):
+        with _waiting_for_models(request), bounded_attempts(request.attempts):
             async with beating(progress):
                 result = await self._run(request, progress)
                 if not isinstance(result, Routed):
@@ -293,6 +296,20 @@ class SubgraphActivities:
                 f"subgraph {request.subgraph!r} names the agent {agent!r}; it may name "
                 f"{', '.join(name for name in known if name != request.subgraph)}"
             )
+
+
+@contextmanager
+def _waiting_for_models(request: StepRequest) -> Iterator[None]:
+    """Leave it to the workflow to wait while no model answers: it can tell the customer, be stopped, and
+    call a person in the end. A workflow of older code knows nothing of that; there, Temporal retries."""
+    try:
+        yield
+    except ModelUnavailable as outage:
+        if not request.waits_for_model:
+            raise
+        raise ApplicationError(
+            str(outage), outage.retry_after, type=ModelUnavailable.code, non_retryable=True
+        ) from None  # a stack trace would go into the history with every try
 
 
 def _first_step(triage: StepRequest, agent: str) -> StepRequest:

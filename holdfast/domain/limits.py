@@ -30,6 +30,10 @@ class Limits(Strict):
     """Longest run of one attempt of an action."""
     heartbeat_seconds: Annotated[float, Field(gt=0)] = 3.0
     """A worker that is silent for this long is taken for dead."""
+    holding_message_seconds: Annotated[float, Field(gt=0)] = 20.0
+    """A customer whose turn waits for a model is told so after this long."""
+    model_wait_seconds: Annotated[float, Field(gt=0)] = 600.0
+    """How long a turn waits for a model, all of its steps together; then a person takes over."""
     attempts: Positive = 3
     """A subgraph whose own code raises in this attempt or a later one has failed. Attempts that end by a failure
     of infrastructure count, but are tried again for ever."""
