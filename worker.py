@@ -138,9 +138,14 @@ async def open_services(
             environment=os.environ,
         )
         webhooks = await stack.enter_async_context(WebhookSender())
+        chain = _chain(settings)
+        if chain.mode == "only":
+            _logger.warning("no model answers but the offline one: rules, for trying things out")
         models = ModelClient(
-            _chain(settings),
-            offline_transport=OfflineTransport([package.hints for package in packages]),
+            chain,
+            offline_transport=OfflineTransport(
+                [package.hints for package in packages], acts=chain.mode == "only"
+            ),
         )
         stack.push_async_callback(models.aclose)
         fleet = Fleet(
@@ -232,6 +237,7 @@ def build_workers(
                 records.open_conversation,
                 records.recall_turn,
                 records.end_turn,
+                records.announce_delay,
                 records.record_human_turn,
                 records.record_takeover,
                 records.close_conversation,
@@ -428,8 +434,9 @@ async def _verifier(settings: Settings) -> Verifier:
 def _chain(settings: Settings) -> Chain:
     try:
         if settings.models:
-            return Chain.model_validate({"providers": settings.models})
+            return Chain.model_validate({"providers": settings.models, "offline": settings.offline})
         return default_chain(
+            offline=settings.offline,
             api_key=settings.openai_api_key,
             base_url=settings.model_base_url,
             model=settings.model,
@@ -439,7 +446,7 @@ def _chain(settings: Settings) -> Chain:
             f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
             for problem in error.errors(include_input=False)  # the input has keys in it
         )
-        raise ConfigurationError(f"HOLDFAST_MODELS: {problems}") from None
+        raise ConfigurationError(f"the models are not in order: {problems}") from None
 
 
 async def _main(role: Role, migrating: bool, seeding: str | None) -> None:

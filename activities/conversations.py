@@ -11,6 +11,7 @@ from holdfast.domain import wire
 from holdfast.domain.events import NewEvent
 from holdfast.domain.steps import (
     CloseRequest,
+    DelayRequest,
     EndTurnRequest,
     HumanTurnRequest,
     Opened,
@@ -21,11 +22,14 @@ from holdfast.domain.steps import (
     TurnEnd,
 )
 from holdfast.domain.texts import customer_text
-from holdfast.store import conversations, events, transcript, turns
+from holdfast.llm.words import language_of
+from holdfast.store import conversations, events, notices, transcript, turns
 from holdfast.store.pool import Connection
 from holdfast.store.steps import NewMessage
 
-_Request = OpenRequest | EndTurnRequest | HumanTurnRequest | TakeoverRequest | CloseRequest
+_Request = (
+    OpenRequest | EndTurnRequest | DelayRequest | HumanTurnRequest | TakeoverRequest | CloseRequest
+)
 
 
 class ConversationActivities:
@@ -79,6 +83,21 @@ class ConversationActivities:
                 to_person=request.to_person,
                 remote=self._remote,
             )
+
+    @activity.defn(name=wire.ANNOUNCE_DELAY)
+    @heartbeating
+    async def announce_delay(self, request: DelayRequest) -> None:
+        """Tell the customer, once for each turn, that it takes longer."""
+        place = (request.tenant, request.conversation, request.turn)
+        async with self._recording(request) as connection:
+            words = await notices.last_words(connection, *place)
+            if words is None:
+                return
+            language, said = words
+            # No model has told the language yet where the first message of all waits for one.
+            spoken = language if language != "en" else language_of(said)
+            text = customer_text("takes_longer", spoken)
+            await notices.announce_delay(connection, *place, text)
 
     @activity.defn(name=wire.RECORD_HUMAN_TURN)
     @heartbeating

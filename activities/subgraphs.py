@@ -1,11 +1,13 @@
 """The activity that runs a subgraph for one step of a turn."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from pydantic import JsonValue, TypeAdapter
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.attempts import Attempt, attempting, is_passing
 from activities.circumstances import Origin
@@ -22,7 +24,7 @@ from activities.serving import elsewhere
 from activities.summaries import summarize, transcript_with
 from holdfast.domain import wire
 from holdfast.domain.conversation import TurnResult, inline
-from holdfast.domain.errors import NotServedHere, StaleAttempt
+from holdfast.domain.errors import ModelUnavailable, NotServedHere, StaleAttempt
 from holdfast.domain.events import NewEvent
 from holdfast.domain.fleet import missing
 from holdfast.domain.outcomes import Citation, Escalation, Handoff, Proposal, Reply, Route
@@ -84,21 +86,27 @@ class SubgraphActivities:
         progress = Progress()
         attempt = Attempt(request.attempts, lost=request.lost_attempts, progress=progress)
         try:
-            async with attempting(attempt):
-                if (place := self._elsewhere(request.subgraph)) is not None:
-                    return StepReport(elsewhere=place)
-                result = await self._run(request, progress, attempt)
-                if not isinstance(result, Routed):
-                    return StepReport(result=result)
-                if (place := self._elsewhere(result.agent)) is not None:
-                    return StepReport(routed=result, elsewhere=place)
-                answered = await self._run(_first_step(request, result.agent), progress, attempt)
-                if isinstance(answered, Routed):
-                    raise BrokenContract("only triage may route")
-                return StepReport(result=answered, routed=result)
+            with _waiting_for_models(request):
+                async with attempting(attempt):
+                    return await self._steps(request, progress, attempt)
         finally:
             if attempt.blockades:
                 await self._report(request, attempt.blockades)
+
+    async def _steps(
+        self, request: StepRequest, progress: Progress, attempt: Attempt
+    ) -> StepReport:
+        if (place := self._elsewhere(request.subgraph)) is not None:
+            return StepReport(elsewhere=place)
+        result = await self._run(request, progress, attempt)
+        if not isinstance(result, Routed):
+            return StepReport(result=result)
+        if (place := self._elsewhere(result.agent)) is not None:
+            return StepReport(routed=result, elsewhere=place)
+        answered = await self._run(_first_step(request, result.agent), progress, attempt)
+        if isinstance(answered, Routed):
+            raise BrokenContract("only triage may route")
+        return StepReport(result=answered, routed=result)
 
     async def _report(self, request: StepRequest, blockades: Sequence[Blockade]) -> None:
         """Say which nodes have kept the worker from doing anything else."""
@@ -143,7 +151,7 @@ class SubgraphActivities:
             return Repeated(recorded=begun.repeated)
         if begun.outcome is not None:
             return _recorded(key, begun.outcome)
-        model = self._model(key, begun)
+        model = self._model(request, key, begun)
         starts_agent = request.step == request.thread and request.subgraph != wire.TRIAGE
         summary = await summarize(model, begun) if starts_agent else None
         end = await self._run_graph(request, key, begun, summary, model, progress)
@@ -162,7 +170,7 @@ class SubgraphActivities:
             await reach("after_proposal_commit")
         return _recorded(key, outcome)
 
-    def _model(self, key: StepKey, begun: BegunStep) -> LedgeredModel:
+    def _model(self, request: StepRequest, key: StepKey, begun: BegunStep) -> LedgeredModel:
         scope = CallScope.model_validate(key.model_dump(exclude={"run", "attempt"}))
         ledger = StepLedger(
             self._services.pool,
@@ -170,7 +178,9 @@ class SubgraphActivities:
             [recorded_call(row) for row in begun.calls],
             keep_requests=self._services.keep_requests,
         )
-        return LedgeredModel(self._services.models, ledger)
+        # What a brought graph makes of an answer is not known: a proposal, for all that anybody can tell.
+        stand_in = self._services.registry.is_builtin(request.subgraph)
+        return LedgeredModel(self._services.models, ledger, stand_in=stand_in)
 
     async def _run_graph(
         self,
@@ -363,6 +373,20 @@ class SubgraphActivities:
                 f"subgraph {request.subgraph!r} names the agent {agent!r}; it may name "
                 f"{', '.join(name for name in known if name != request.subgraph)}"
             )
+
+
+@contextmanager
+def _waiting_for_models(request: StepRequest) -> Iterator[None]:
+    """Leave it to the workflow to wait while no model answers: it can tell the customer, be stopped, and
+    call a person in the end. A workflow of older code knows nothing of that; there, Temporal retries."""
+    try:
+        yield
+    except ModelUnavailable as outage:
+        if not request.waits_for_model:
+            raise
+        raise ApplicationError(
+            str(outage), outage.retry_after, type=ModelUnavailable.code, non_retryable=True
+        ) from None  # a stack trace would go into the history with every try
 
 
 def _first_step(triage: StepRequest, agent: str) -> StepRequest:

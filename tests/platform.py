@@ -282,6 +282,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "HOLDFAST_TASK_QUEUE": settings.task_queue,
         "HOLDFAST_PACKAGES": json.dumps(settings.packages),
         "HOLDFAST_MODELS": json.dumps(settings.models),
+        "HOLDFAST_OFFLINE": settings.offline or "",
         "HOLDFAST_HEALTH_PORT": "0",
         "HOLDFAST_DATABASE_CONNECTIONS": str(settings.database_connections),
         "HOLDFAST_SHUTDOWN_SECONDS": str(settings.shutdown_seconds),

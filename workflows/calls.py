@@ -26,6 +26,7 @@ with workflow.unsafe.imports_passed_through():
         CloseRequest,
         DecisionOutcome,
         DecisionRequest,
+        DelayRequest,
         EndTurnRequest,
         HumanTurnRequest,
         Opened,
@@ -143,6 +144,11 @@ class Calls:
         assert ended.repeated is not None
         assert request.message is not None
         return answer_before(ended.repeated, request.message)
+
+    async def announce_delay(self, request: DelayRequest) -> None:
+        """Tell the customer that a turn takes longer."""
+        what = f"Turn {request.turn}: no model answers yet"
+        await self._record(wire.ANNOUNCE_DELAY, request, type(None), what)
 
     async def record_human_turn(self, request: HumanTurnRequest) -> int:
         """Record a person's message to the customer; its number."""

@@ -9,6 +9,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, RetryState, TimeoutError
 
 from workflows.calls import Calls, answer_before
+from workflows.outages import ModelOutages, NoModel, pause_asked_for
 
 with workflow.unsafe.imports_passed_through():
     from typing import assert_never
@@ -94,6 +95,7 @@ class TurnRunner:
         self._calls = calls
         self._stop: _Stop | None = None
         self._step_under_way: workflow.ActivityHandle[StepReport] | None = None
+        self._outages = ModelOutages(start, calls, 0)
         self._going_on = False
         self._until: datetime | None = None
         self.running: int | None = None
@@ -134,8 +136,7 @@ class TurnRunner:
         Raises:
             MessageConflict: its id is an old one, with another text.
         """
-        self.running, self._stop = queued.turn, None
-        self._start_clock()
+        self._begin(queued.turn)
         try:
             if self._state.takeover is not None:
                 return await self._end(
@@ -148,8 +149,8 @@ class TurnRunner:
     async def go_on(self, parked: ParkedTurn) -> bool:
         """Go on with a parked turn whose approval is decided; False while it has to wait, since a
         person holds the conversation and agents keep quiet."""
-        self.running, self._stop, self._going_on = parked.turn, None, True
-        self._start_clock()
+        self._begin(parked.turn)
+        self._going_on = True
         try:
             if parked.approval.state == "expired" and parked.approval.on_expiry == "person":
                 await self._hand_over(
@@ -182,6 +183,11 @@ class TurnRunner:
         finally:
             self.running, self._going_on = None, False
 
+    def _begin(self, turn: int) -> None:
+        self.running, self._stop = turn, None
+        self._outages = ModelOutages(self._start, self._calls, turn)
+        self._until = workflow.now() + timedelta(seconds=self._start.limits.turn_seconds)
+
     async def _guarded(
         self,
         work: Coroutine[Any, Any, TurnResult],
@@ -197,6 +203,8 @@ class TurnRunner:
             return await self._end(turn, self._stop, queued)
         except _OutOfTime:
             return await self._hand_over(turn, self._too_long(turn), queued)
+        except NoModel as outage:
+            return await self._hand_over(turn, str(outage), queued)
         except ActivityError as error:
             workflow.logger.error("turn %s failed: %s", turn, error.cause)
             if isinstance(error.cause, TimeoutError) or error.retry_state == RetryState.TIMEOUT:
@@ -271,9 +279,6 @@ class TurnRunner:
             cursor.turn, f"turn {cursor.turn} reached its bound of steps or handoffs"
         )
 
-    def _start_clock(self) -> None:
-        self._until = workflow.now() + timedelta(seconds=self._start.limits.turn_seconds)
-
     def _time_left(self) -> timedelta:
         """How long the next step may take, all its attempts together."""
         assert self._until is not None
@@ -297,9 +302,41 @@ class TurnRunner:
     async def _step(self, request: StepRequest, package: str | None = None) -> StepReport:
         if self._stop is not None:
             raise _Stopped
+        report = await self._patiently(request, package)
+        result = report.result
+        if self._stop is not None and not isinstance(result, Ended | Repeated):
+            if isinstance(result, Proposed) and result.approval is not None:
+                await self._withdraw(result.approval)
+            raise _Stopped
+        return report
+
+    async def _patiently(self, request: StepRequest, package: str | None) -> StepReport:
+        """Run a step, again and again while no model can be asked.
+
+        Raises:
+            NoModel: that has lasted too long.
+        """
+        self._outages.step_begins()
+        while True:
+            try:
+                report = await self._try(request, package)
+            except ActivityError as error:
+                asked_for = pause_asked_for(error)
+                if asked_for is None:
+                    raise
+            else:
+                self._outages.step_ends()
+                return report
+            await self._outages.outlast(asked_for, self._is_stopped)
+            if self._is_stopped():
+                raise _Stopped
+            request = request.model_copy(update={"message": None})  # the first try recorded it
+
+    async def _try(self, request: StepRequest, package: str | None) -> StepReport:
         handle = self._step_under_way = self._calls.step(request, package, within=self._time_left())
         try:
-            report = await handle
+            await self._outages.watch(lambda: handle.done() or self._is_stopped())
+            return await handle
         except ActivityError:
             # Also when its worker died meanwhile: Temporal tries nothing again that is to be cancelled.
             if self._stop is not None:
@@ -307,12 +344,9 @@ class TurnRunner:
             raise
         finally:
             self._step_under_way = None
-        result = report.result
-        if self._stop is not None and not isinstance(result, Ended | Repeated):
-            if isinstance(result, Proposed) and result.approval is not None:
-                await self._withdraw(result.approval)
-            raise _Stopped
-        return report
+
+    def _is_stopped(self) -> bool:
+        return self._stop is not None
 
     def _ended(self, ended: Ended) -> TurnResult:
         if ended.result.status == "awaiting_human":
@@ -408,4 +442,5 @@ class TurnRunner:
             attempts=self._start.limits.attempts,
             lost_attempts=self._start.limits.lost_attempts,
             may_park=len(self._state.parked) < self._start.limits.parked_turns,
+            waits_for_model=True,
         )

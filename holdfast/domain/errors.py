@@ -225,9 +225,17 @@ class TurnTimedOut(HoldfastError):
 
 
 class ModelUnavailable(HoldfastError):
-    """No provider of the chain, the offline model included, could answer. The step is tried again."""
+    """No provider of the chain could answer. The turn waits, and goes to a person after
+    `Limits.model_wait_seconds`.
+
+    `retry_after`: the seconds after which one of them wants to be asked again, where all said so.
+    """
 
     code = "ModelUnavailable"
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class InvalidModelRequest(HoldfastError):

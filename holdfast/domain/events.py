@@ -16,6 +16,7 @@ EventType = Literal[
     "message_sent",
     "turn_routed",
     "turn_handed_off",
+    "turn_delayed",
     "turn_ended",
     "approval_requested",
     "approval_updated",

@@ -33,6 +33,10 @@ class Limits(Strict):
     """Longest run of one attempt of an action."""
     heartbeat_seconds: Annotated[float, Field(gt=0)] = 3.0
     """A worker that is silent for this long is taken for dead."""
+    holding_message_seconds: Annotated[float, Field(gt=0)] = 20.0
+    """A customer whose turn waits for a model is told so after this long."""
+    model_wait_seconds: Annotated[float, Field(gt=0)] = 600.0
+    """How long a turn waits for a model, all of its steps together; then a person takes over."""
     attempts: Positive = 3
     """Attempts at a subgraph's step or an action that may end by its own code: it raised, took too long, or
     blocked its worker. Failures of Temporal, of Postgres and of all models don't count."""

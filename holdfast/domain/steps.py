@@ -67,6 +67,8 @@ class StepRequest(Frozen):
     asked_back: int = 0
     may_park: bool = True
     """False when as many turns wait for approval as may: one more is refused to the agent."""
+    waits_for_model: bool = False
+    """Whether the workflow waits where no model can be asked, rather than Temporal's retries."""
 
 
 class Routed(Frozen):
@@ -230,6 +232,14 @@ class EndTurnRequest(Frozen):
     message: CustomerMessage | None = None
     held: bool = False
     to_person: bool = True
+
+
+class DelayRequest(Frozen):
+    """Tell the customer that a turn takes longer, since no model can be asked."""
+
+    tenant: str
+    conversation: str
+    turn: int
 
 
 class TurnEnd(Frozen):

@@ -22,6 +22,7 @@ Phrase = Literal[
     "cannot_help",
     "can_help_with",
     "closed_idle",
+    "takes_longer",
 ]
 
 _TEXTS: dict[str, dict[Phrase, str]] = {
@@ -51,6 +52,8 @@ _TEXTS: dict[str, dict[Phrase, str]] = {
         "can_help_with": "Here is what I can help you with:",
         "closed_idle": "This conversation was closed since nobody wrote for a while. Write here to "
         "reopen it.",
+        "takes_longer": "This takes longer than usual. Your message has arrived, and the answer will come "
+        "here; you need not send it again.",
     },
     "de": {
         "handed_over": "Ich übergebe an eine Kollegin oder einen Kollegen; die Antwort kommt hier.",
@@ -78,6 +81,8 @@ _TEXTS: dict[str, dict[Phrase, str]] = {
         "Menschen.",
         "cannot_help": "Dabei kann ich leider nicht helfen.",
         "can_help_with": "Dabei kann ich helfen:",
+        "takes_longer": "Das dauert gerade länger als sonst. Ihre Nachricht ist angekommen, und die "
+        "Antwort kommt hier; Sie brauchen sie nicht noch einmal zu schicken.",
         "closed_idle": "Dieses Gespräch wurde geschlossen, da eine Weile niemand geschrieben hat. "
         "Schreiben Sie hier, um es wieder zu öffnen.",
     },

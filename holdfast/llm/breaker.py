@@ -3,6 +3,8 @@
 closed ──failures in a row, or a Retry-After──▶ open ──cool-down over──▶ half open: one probe
    ▲                                             ▲                           │
    └───────────────────success───────────────────┼────────failure────────────┘
+
+A rate limit is no failure: the provider works, and whoever was told to wait waits; others may ask.
 """
 
 from collections.abc import Callable
@@ -61,8 +63,13 @@ class Breaker:
                 self._probing = True
                 return admitted
 
+    @property
+    def remaining(self) -> float:
+        """Seconds until a call may be admitted; 0 where one may be now."""
+        return 0.0 if self._open_until is None else max(0.0, self._open_until - self._clock())
+
     def succeeded(self) -> None:
-        """The provider answered."""
+        """The provider answered, be it with a rate limit."""
         self._failures = 0
         self._open_until = None
         self._probing = False

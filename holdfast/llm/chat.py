@@ -39,7 +39,7 @@ class ToolCall(Frozen):
 class Completion(Frozen):
     """A model's answer: text, tool calls, or both. `price` is in US dollars.
 
-    `degraded` says that the offline model answered, since no real one could or none is configured.
+    `degraded` says that the offline model answered.
     """
 
     text: str
@@ -84,7 +84,7 @@ class ChatModel(Protocol):
         Raises:
             InvalidModelOutput: the repaired answer has unreadable tool calls, too.
             InvalidModelRequest: a provider refuses the request itself.
-            ModelUnavailable: no provider of the chain could answer; the step is retried.
+            ModelUnavailable: no provider of the chain could answer; the turn waits for one.
         """
         ...
 
@@ -96,6 +96,6 @@ class ChatModel(Protocol):
         Raises:
             InvalidModelOutput: the repaired answer did not fit either.
             InvalidModelRequest: a provider refuses the request itself.
-            ModelUnavailable: no provider of the chain could answer; the step is retried.
+            ModelUnavailable: no provider of the chain could answer; the turn waits for one.
         """
         ...

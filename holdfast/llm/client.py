@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -18,6 +18,7 @@ from holdfast.llm.breaker import Breaker, BreakerSettings
 from holdfast.llm.prices import PRICES, Prices, price_of
 from holdfast.llm.providers import OPENAI_URL, Chain, Provider
 from holdfast.llm.request import ModelRequest
+from holdfast.llm.retrying import Outage, OutageKind, RetrySettings, pause_before_retry
 from holdfast.store.llm_calls import ModelAnswer, ModelResponse, RawToolCall
 
 log = logging.getLogger(__name__)
@@ -28,17 +29,11 @@ _REQUEST_AT_FAULT = {400, 413, 422}
 """Statuses that say that the request is wrong: the next provider is not asked, since it would be
 paid for hiding a mistake of ours."""
 
+_RATE_LIMITED = 429
+
 _SETTINGS_AT_FAULT = {401, 402, 403, 404}
 """Statuses that say that this provider's key, account or model name is wrong: an error in the log,
 and the next provider answers."""
-
-
-class _Outage(Exception):
-    """A provider did not answer. `retry_after` is the pause that it asks for, in seconds."""
-
-    def __init__(self, reason: str, retry_after: float | None = None) -> None:
-        super().__init__(reason)
-        self.retry_after = retry_after
 
 
 @dataclass(frozen=True)
@@ -51,17 +46,20 @@ class _Link:
 class ModelClient:
     """One for a process: it holds the connections and the circuit breakers.
 
-    A provider that cannot be reached, takes too long, or answers with 408, 409, 429 or 5xx or
-    something that is no completion, is passed over for the next one; so is one that refuses our key
-    or does not know its model (401 to 404), which is logged as an error. A request that is refused
-    for itself (400, 413, 422) is not sent on. Only a lost connection is tried again here, once.
+    A provider that cannot be reached, or answers with 408, 409, 429 or 5xx or something that is no
+    completion, is asked once more after a short pause, and then passed over for the next one. So is,
+    without another try, one that takes too long, and one that refuses our key or does not know its
+    model (401 to 404), which is logged as an error. A request that is refused for itself (400, 413,
+    422) is not sent on.
 
     Args:
         chain: the providers.
         offline_transport: answers in place of a network what is sent to the offline model.
         breaker: when a failing provider is left alone.
+        retry: how a call that failed is made once more.
         prices: US dollars for a million tokens, by model name; others cost nothing.
         clock: seconds that never go back, for the breakers.
+        sleep: waits for so many seconds.
     """
 
     def __init__(
@@ -70,38 +68,52 @@ class ModelClient:
         *,
         offline_transport: httpx2.AsyncBaseTransport,
         breaker: BreakerSettings | None = None,
+        retry: RetrySettings | None = None,
         prices: Prices = PRICES,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._prices = prices
+        self._retry = retry or RetrySettings()
+        self._sleep = sleep
+        self._mode = chain.mode
         self._links = [
             _Link(
                 provider=provider,
                 client=_open(provider, offline_transport),
                 breaker=Breaker(breaker or BreakerSettings(), clock),
             )
-            for provider in chain.providers
+            for provider in chain.links
         ]
 
-    async def complete(self, request: ModelRequest) -> ModelAnswer:
-        """The answer of the first provider that gives one.
+    async def complete(self, request: ModelRequest, *, stand_in: bool = False) -> ModelAnswer:
+        """The answer of the first provider that gives one. As a fallback, the offline model is one of
+        them where `stand_in` says that its words may do.
 
         Raises:
             InvalidModelRequest: a provider refuses the request itself.
-            ModelUnavailable: none answered, not even the offline model.
+            ModelUnavailable: none answered.
         """
         reasons: list[str] = []
+        pauses: list[float] = []
         for link in self._links:
             name = link.provider.name
+            if link.provider.kind == "offline" and self._mode == "fallback" and not stand_in:
+                continue
             if not link.breaker.admit():
                 reasons.append(f"{name}: left alone after failures")
+                pauses.append(link.breaker.remaining)
                 continue
             try:
-                answer = await self._ask(link, request)
-            except _Outage as outage:
-                link.breaker.failed(outage.retry_after)
+                answer = await self._ask_twice(link, request)
+            except Outage as outage:
+                if outage.kind == "busy":
+                    link.breaker.succeeded()
+                else:
+                    link.breaker.failed(outage.retry_after)
                 log.warning("model provider %s did not answer: %s", name, outage)
                 reasons.append(f"{name}: {outage}")
+                pauses.append(outage.retry_after or 0.0)
             except InvalidModelRequest:
                 link.breaker.succeeded()
                 raise
@@ -112,12 +124,26 @@ class ModelClient:
                 link.breaker.succeeded()
                 log.info("model call answered by %s in %d ms", name, answer.latency_ms)
                 return answer
-        raise ModelUnavailable(f"no model answered: {'; '.join(reasons)}")
+        raise ModelUnavailable(
+            f"no model answered: {'; '.join(reasons)}", retry_after=min(pauses, default=0.0) or None
+        )
 
     async def aclose(self) -> None:
         """Close the connections."""
         for link in self._links:
             await link.client.close()
+
+    async def _ask_twice(self, link: _Link, request: ModelRequest) -> ModelAnswer:
+        """A single failure, such as a connection that was lost while it was idle, is no outage yet."""
+        try:
+            return await self._ask(link, request)
+        except Outage as outage:
+            pause = pause_before_retry(outage, self._retry)
+            if pause is None:
+                raise
+            log.info("model provider %s is asked again: %s", link.provider.name, outage)
+        await self._sleep(pause)
+        return await self._ask(link, request)
 
     async def _ask(self, link: _Link, request: ModelRequest) -> ModelAnswer:
         provider = link.provider
@@ -130,37 +156,24 @@ class ModelClient:
             async with asyncio.timeout(provider.timeout_seconds):
                 # The body has the form of the wire already; taken as parameters, all of it would be
                 # walked through and copied once more, a tenth of the CPU time of a turn.
-                completion = await self._create(link, options)
+                completion = await link.client.chat.completions.create(
+                    model=provider.model, messages=(), extra_body=options
+                )
         except (TimeoutError, openai.APITimeoutError) as error:
-            raise _Outage(f"no answer within {provider.timeout_seconds:g} s") from error
+            raise Outage(f"no answer within {provider.timeout_seconds:g} s", "slow") from error
         except openai.APIStatusError as error:
             raise _refusal(provider, error) from error
         except (openai.APIError, ValueError) as error:
-            raise _Outage(f"{error} ({error.__cause__ or type(error).__name__})") from error
+            raise Outage(f"{error} ({error.__cause__ or type(error).__name__})") from error
         latency_ms = round((time.perf_counter() - started) * 1000)
         return self._answer(provider, completion, latency_ms)
-
-    async def _create(self, link: _Link, options: dict[str, Any]) -> object:
-        """Send the request; once more where its connection was lost, as one that has been idle for long,
-        or whose process was frozen, may be: that is no outage yet."""
-        for lost_before in (False, True):
-            try:
-                return await link.client.chat.completions.create(
-                    model=link.provider.model, messages=(), extra_body=options
-                )
-            except openai.APITimeoutError:
-                raise
-            except openai.APIConnectionError:
-                if lost_before:
-                    raise
-        raise AssertionError("the second attempt returns or raises")
 
     def _answer(self, provider: Provider, completion: object, latency_ms: int) -> ModelAnswer:
         # Some gateways answer 200 with an error or a web page in the body.
         if not isinstance(completion, ChatCompletion) or not (
             completion.choices and completion.choices[0].message
         ):
-            raise _Outage("the answer is no chat completion")
+            raise Outage("the answer is no chat completion")
         usage = completion.usage
         prompt = (usage and usage.prompt_tokens) or 0
         generated = (usage and usage.completion_tokens) or 0
@@ -224,7 +237,10 @@ def _refusal(provider: Provider, error: openai.APIStatusError) -> Exception:
             status,
             provider.model,
         )
-    return _Outage(f"status {status}", _retry_after(error.response.headers))
+        kind: OutageKind = "settings"
+    else:
+        kind = "busy" if status == _RATE_LIMITED else "failed"
+    return Outage(f"status {status}", kind, _retry_after(error.response.headers))
 
 
 def _retry_after(headers: httpx2.Headers) -> float | None:

@@ -54,6 +54,8 @@ class LedgeredModel:
     Args:
         client: makes the calls.
         ledger: has those made before.
+        stand_in: whether the offline model, as a fallback, may answer these calls. Only for nodes that
+            can't come to a proposal.
         fault: called with `before_model_call`, `after_model_call` and `after_ledger_save` around
             every real call.
     """
@@ -63,9 +65,11 @@ class LedgeredModel:
         client: ModelClient,
         ledger: CallLedger,
         *,
+        stand_in: bool = False,
         fault: Callable[[str], Awaitable[None]] = reach,
     ) -> None:
         self._client = client
+        self._stand_in = stand_in
         self._ledger = ledger
         self._fault = fault
         self._occurrences: Counter[tuple[str, int, str]] = Counter()
@@ -149,7 +153,7 @@ class LedgeredModel:
         found = call is not None
         if call is None:
             await self._fault("before_model_call")
-            answer = await self._client.complete(request)
+            answer = await self._client.complete(request, stand_in=self._stand_in)
             self._made += 1
             await self._fault("after_model_call")
             call = await self._save(node.name, occurrence, request, answer)

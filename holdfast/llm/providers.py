@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from holdfast.domain.model import Strict
+from holdfast.domain.offline import OfflineMode
 
 ProviderKind = Literal["openai", "azure", "offline"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -69,24 +70,51 @@ OFFLINE = Provider(name="offline", kind="offline", model="rules")
 
 
 class Chain(Strict):
-    """Providers in the order in which they are asked. The offline model is always the last one: it
-    is added where it is not named."""
+    """Providers in the order in which they are asked, and what the offline model is there for.
 
-    providers: tuple[Provider, ...] = (OFFLINE,)
+    Args:
+        providers: those that are configured.
+        offline: `only` asks the offline model and nobody else, `never` does without it, `fallback`
+            lets it answer after the others where nothing can come of its answer but words. By
+            default `only` where no provider is configured, else `never`.
+    """
+
+    providers: tuple[Provider, ...] = ()
+    offline: OfflineMode | None = None
 
     @field_validator("providers")
     @classmethod
-    def _end_offline(cls, providers: tuple[Provider, ...]) -> tuple[Provider, ...]:
-        if not providers or providers[-1].kind != "offline":
-            providers = (*providers, OFFLINE)
-        if any(provider.kind == "offline" for provider in providers[:-1]):
-            raise ValueError(
-                "the offline model is the last provider of a chain, and only once in it"
-            )
-        names = [provider.name for provider in providers]
+    def _named_apart(cls, providers: tuple[Provider, ...]) -> tuple[Provider, ...]:
+        if any(provider.kind == "offline" for provider in providers):
+            raise ValueError("the offline model is no provider of a chain: set HOLDFAST_OFFLINE")
+        names = [provider.name for provider in (*providers, OFFLINE)]
         if doubled := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"provider names must be unique: {', '.join(doubled)}")
         return providers
+
+    @model_validator(mode="after")
+    def _somebody_answers(self) -> "Chain":
+        if not self.providers and self.offline in ("fallback", "never"):
+            raise ValueError(
+                f"HOLDFAST_OFFLINE={self.offline} needs a provider, and none is configured"
+            )
+        return self
+
+    @property
+    def mode(self) -> OfflineMode:
+        """What the offline model is there for."""
+        return self.offline or ("never" if self.providers else "only")
+
+    @property
+    def links(self) -> tuple[Provider, ...]:
+        """Who is asked, in order."""
+        match self.mode:
+            case "only":
+                return (OFFLINE,)
+            case "fallback":
+                return (*self.providers, OFFLINE)
+            case "never":
+                return self.providers
 
 
 def default_chain(
@@ -94,17 +122,18 @@ def default_chain(
     api_key: SecretStr | None = None,
     base_url: str | None = None,
     model: str | None = None,
+    offline: OfflineMode | None = None,
 ) -> Chain:
-    """The chain of the simple settings: one OpenAI-compatible provider, then the offline model.
+    """The chain of the simple settings: one OpenAI-compatible provider.
 
     Without a key and an endpoint the offline model is alone.
 
     Raises:
-        pydantic.ValidationError: `base_url` is no HTTP address.
+        pydantic.ValidationError: `base_url` is no HTTP address, or nobody would answer.
     """
     key = api_key if api_key is not None and api_key.get_secret_value() else None
     if key is None and not base_url:
-        return Chain()
+        return Chain(offline=offline)
     chosen = model or DEFAULT_MODEL
     quiet = not base_url and chosen.startswith(_TOOLS_WITHOUT_REASONING)
     provider = Provider(
@@ -114,4 +143,4 @@ def default_chain(
         model=chosen,
         reasoning_effort="none" if quiet else None,
     )
-    return Chain(providers=(provider,))
+    return Chain(providers=(provider,), offline=offline)

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from holdfast.domain.errors import ConfigurationError
 from holdfast.domain.limits import Limits
+from holdfast.domain.offline import OfflineMode
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
@@ -77,6 +78,10 @@ class Settings(BaseSettings):
     """The model, where one provider is enough and `OPENAI_API_KEY` or `model_base_url` is set."""
     model_base_url: str | None = None
     openai_api_key: Annotated[SecretStr | None, Field(validation_alias="OPENAI_API_KEY")] = None
+    offline: OfflineMode | None = None
+    """What the offline model is there for: `only` (nobody else answers), `fallback` (small talk and
+    the help centre while no provider answers; it never acts) or `never`. Without it, `only` where no
+    provider is configured, else `never`."""
     keep_model_requests: bool = False
     """Keep whole model requests in the ledger, compressed, besides their digests."""
     model_request_days: Annotated[int, Field(ge=1)] = 30

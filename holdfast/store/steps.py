@@ -196,6 +196,7 @@ select conversation.customer, conversation.language, conversation.summary,
             select jsonb_build_object('seq', seq, 'turn', turn, 'role', role, 'text', text) as line
               from holdfast.messages
              where tenant = $1 and conversation = $2 and seq > conversation.summarized_through
+               and role <> 'notice'
              order by seq desc limit {limit}) as lines) as transcript,
        (select jsonb_agg(to_jsonb(call) - 'request') from holdfast.llm_calls as call
          where tenant = $1 and conversation = $2 and turn = $3 and thread = $5) as calls,

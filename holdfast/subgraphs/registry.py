@@ -46,6 +46,7 @@ class Registry:
             "action", [action.name for package in packages for action in package.actions]
         )
         self.packages = tuple(packages)
+        self._builtin = frozenset(subgraph.name for subgraph in builtin)
         self._runners = {subgraph.name: SubgraphRunner(subgraph) for subgraph in subgraphs}
         self._actions = {action.name: action for package in packages for action in package.actions}
         self.policies = PolicyBook(
@@ -88,6 +89,10 @@ class Registry:
             for action in package.actions
         )
         return Served(agents=tuple(agents), actions=tuple(actions))
+
+    def is_builtin(self, name: str) -> bool:
+        """Whether every installation has this subgraph, rather than a package. Those propose nothing."""
+        return name in self._builtin
 
     def runner(self, name: str) -> SubgraphRunner:
         """The subgraph of this name.

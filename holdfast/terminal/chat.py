@@ -10,7 +10,7 @@ from holdfast.domain.errors import ConversationNotFound, HoldfastError
 from holdfast.domain.events import Event
 from holdfast.store.transcript import MessageRecord
 
-_SHOWN_ROLES = ("assistant", "human")
+_SHOWN_ROLES = ("assistant", "human", "notice")
 
 
 class Chat:

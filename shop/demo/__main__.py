@@ -50,9 +50,10 @@ async def _play(narrator: Narrator) -> Summary:
 
 
 def _model_in_words(settings: Settings) -> str:
-    if settings.models or settings.model_base_url or settings.openai_api_key:
+    configured = settings.models or settings.model_base_url or settings.openai_api_key
+    if configured and settings.offline != "only":
         return "The agents' model is the one that the environment names."
-    return "The agents' model is the offline one: rules that need no key."
+    return "The agents' model is the offline one: rules that need no key, and stand in for a model."
 
 
 async def _until_stopped(narrator: Narrator) -> Summary:

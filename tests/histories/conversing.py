@@ -6,7 +6,7 @@ from typing import Any
 from holdfast.domain.limits import Limits
 from tests.histories.scenario import adding, park, said_again, scenario
 from tests.platform import Platform, counting, eventually, is_triage, route, routed_to
-from tests.scripted_model import Hold, Reply, last_message, text, tool_calls
+from tests.scripted_model import Hold, Reply, failure, last_message, text, tool_calls
 
 
 def _echo(request: dict[str, Any]) -> Reply:
@@ -80,6 +80,18 @@ async def failed(platform: Platform) -> None:
     assert ended.status == "failed"
     platform.script = routed_to("counter", _echo)
     await platform.send("failed", "again")
+
+
+@scenario(limits=Limits(holding_message_seconds=0.5, model_wait_seconds=4))
+async def waited_for_a_model(platform: Platform) -> None:
+    """One turn is answered after a while, the next one is left to a person."""
+    failing = iter([failure(500)] * 4)
+    platform.script = routed_to("counter", lambda request: next(failing, None) or _echo(request))
+    answered_late = await platform.send("waited-for-a-model", "one")
+    assert answered_late.status == "answered"
+    platform.script = lambda _: failure(500)
+    left = await platform.send("waited-for-a-model", "two")
+    assert left.status == "awaiting_human"
 
 
 @scenario()

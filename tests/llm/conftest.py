@@ -6,23 +6,30 @@ import httpx2
 import pytest
 from pytest_asyncio import fixture as async_fixture
 
+from holdfast.domain.offline import OfflineMode
 from holdfast.llm.breaker import BreakerSettings
 from holdfast.llm.client import ModelClient
 from holdfast.llm.prices import PRICES, Prices
 from holdfast.llm.providers import Chain, Provider
+from holdfast.llm.retrying import RetrySettings
 from tests.scripted_model import ScriptedModel, text
 
 OFFLINE_TEXT = "Our models are unreachable."
 
 
 class Clock:
-    """Seconds that pass when the test says so."""
+    """Seconds that pass when the test says so, or somebody sleeps; `slept` are the pauses."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
+        self.slept: list[float] = []
 
     def __call__(self) -> float:
         return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
 
 
 class OfflineAnswers:
@@ -57,7 +64,9 @@ async def open_client(clock: Clock, offline: OfflineAnswers) -> AsyncIterator[Op
 
     def open_one(
         *links: ScriptedModel | Provider,
+        mode: OfflineMode | None = None,
         breaker: BreakerSettings | None = None,
+        retry: RetrySettings | None = None,
         prices: Prices = PRICES,
     ) -> ModelClient:
         providers = tuple(
@@ -65,11 +74,13 @@ async def open_client(clock: Clock, offline: OfflineAnswers) -> AsyncIterator[Op
             for index, link in enumerate(links, start=1)
         )
         client = ModelClient(
-            Chain(providers=providers),
+            Chain(providers=providers, offline=mode),
             offline_transport=offline.transport,
             breaker=breaker,
+            retry=retry or RetrySettings(pause_seconds=0),
             prices=prices,
             clock=clock,
+            sleep=clock.sleep,
         )
         opened.append(client)
         return client

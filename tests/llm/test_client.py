@@ -15,6 +15,7 @@ from holdfast.llm.chat import Tool
 from holdfast.llm.prices import Price
 from holdfast.llm.providers import Provider
 from holdfast.llm.request import ModelRequest
+from holdfast.llm.retrying import RetrySettings
 from holdfast.store.llm_calls import RawToolCall
 from tests.llm.conftest import OFFLINE_TEXT, Clock, OfflineAnswers, OpenClient, provider
 from tests.scripted_model import (
@@ -42,14 +43,60 @@ async def test_the_first_provider_answers_when_it_can(open_client: OpenClient) -
     assert second.requests == []
 
 
-@pytest.mark.parametrize("status", [401, 402, 403, 404, 408, 409, 429, 500, 503])
-async def test_a_provider_that_fails_is_passed_over_in_order(
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 503])
+async def test_a_provider_that_fails_is_asked_once_more_and_then_passed_over(
+    open_client: OpenClient, status: int
+) -> None:
+    failures = [failure(status), failure(status)]
+    async with ScriptedModel(failures) as first, ScriptedModel([text("ok")]) as second:
+        answer = await open_client(first, second).complete(REQUEST)
+    assert answer.provider == "scripted-2"
+    assert (first.calls[REQUEST.digest], second.calls[REQUEST.digest]) == (2, 1)
+
+
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 503])
+async def test_one_failed_call_is_answered_by_the_same_provider(
+    open_client: OpenClient, status: int
+) -> None:
+    async with ScriptedModel([failure(status), text("ok")]) as first, ScriptedModel([]) as second:
+        answer = await open_client(first, second).complete(REQUEST)
+    assert (answer.provider, answer.response.text) == ("scripted-1", "ok")
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404])
+async def test_a_provider_whose_settings_are_wrong_is_passed_over_at_once(
     open_client: OpenClient, status: int
 ) -> None:
     async with ScriptedModel([failure(status)]) as first, ScriptedModel([text("ok")]) as second:
         answer = await open_client(first, second).complete(REQUEST)
     assert answer.provider == "scripted-2"
-    assert first.calls[REQUEST.digest] == second.calls[REQUEST.digest] == 1
+
+
+async def test_the_pause_before_the_second_try_is_short_and_not_the_same_for_all(
+    open_client: OpenClient, clock: Clock
+) -> None:
+    replies = [reply for _ in range(20) for reply in (failure(503), text("ok"))]
+    async with ScriptedModel(replies) as model:
+        client = open_client(model, retry=RetrySettings(pause_seconds=0.4))
+        for _ in range(20):
+            await client.complete(REQUEST)
+    assert len(clock.slept) == 20
+    assert all(0.2 <= pause <= 0.4 for pause in clock.slept)
+    assert len(set(clock.slept)) > 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_short_retry_after_is_waited_for_and_a_long_one_is_not(
+    open_client: OpenClient, clock: Clock, status: int
+) -> None:
+    short, long = failure(status, retry_after=2), failure(status, retry_after=9)
+    replies = [short, text("patient"), long]
+    async with ScriptedModel(replies) as first, ScriptedModel([text("next")]) as second:
+        client = open_client(first, second)
+        assert (await client.complete(REQUEST)).response.text == "patient"
+        assert clock.slept == [2]
+        assert (await client.complete(REQUEST)).response.text == "next"
+        assert clock.slept == [2]
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
@@ -66,7 +113,10 @@ async def test_a_wrong_key_is_an_error_in_the_log(
     open_client: OpenClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with ScriptedModel([failure(401)]) as model:
-        with caplog.at_level(logging.WARNING, logger="holdfast.llm.client"):
+        with (
+            caplog.at_level(logging.WARNING, logger="holdfast.llm.client"),
+            pytest.raises(ModelUnavailable),
+        ):
             await open_client(model).complete(REQUEST)
     assert any(
         record.levelno == logging.ERROR and "scripted-1 answers 401" in record.getMessage()
@@ -74,24 +124,42 @@ async def test_a_wrong_key_is_an_error_in_the_log(
     )
 
 
-async def test_the_offline_model_answers_last_and_says_so(open_client: OpenClient) -> None:
-    closed = provider("http://127.0.0.1:9/v1", name="unreachable")
-    answer = await open_client(closed).complete(REQUEST)
+CLOSED = provider("http://127.0.0.1:9/v1", name="unreachable")
+
+
+async def test_the_offline_model_answers_for_nobody_unless_told(open_client: OpenClient) -> None:
+    with pytest.raises(ModelUnavailable, match="unreachable: "):
+        await open_client(CLOSED).complete(REQUEST, stand_in=True)
+
+
+async def test_as_a_fallback_the_offline_model_answers_last_and_says_so(
+    open_client: OpenClient,
+) -> None:
+    answer = await open_client(CLOSED, mode="fallback").complete(REQUEST, stand_in=True)
     assert (answer.response.text, answer.provider) == (OFFLINE_TEXT, "offline")
     assert answer.degraded
 
 
+async def test_as_a_fallback_the_offline_model_answers_nobody_who_may_act_on_it(
+    open_client: OpenClient,
+) -> None:
+    with pytest.raises(ModelUnavailable):
+        await open_client(CLOSED, mode="fallback").complete(REQUEST)
+
+
 async def test_the_offline_model_alone_is_degraded_too(open_client: OpenClient) -> None:
     assert (await open_client().complete(REQUEST)).degraded
+    assert (await open_client(CLOSED, mode="only").complete(REQUEST)).provider == "offline"
 
 
 async def test_when_nobody_answers_the_error_says_why_for_each(
     open_client: OpenClient, offline: OfflineAnswers
 ) -> None:
     offline.status = 500
-    async with ScriptedModel([failure(503)]) as model:
+    async with ScriptedModel([failure(503), failure(503)]) as model:
+        client = open_client(model, mode="fallback")
         with pytest.raises(ModelUnavailable, match=r"scripted-1: status 503; offline: status 500"):
-            await open_client(model).complete(REQUEST)
+            await client.complete(REQUEST, stand_in=True)
 
 
 @pytest.mark.parametrize(
@@ -104,27 +172,36 @@ async def test_when_nobody_answers_the_error_says_why_for_each(
 async def test_a_success_without_a_completion_is_an_outage(
     open_client: OpenClient, broken: Reply
 ) -> None:
-    async with ScriptedModel([broken]) as model:
-        assert (await open_client(model).complete(REQUEST)).provider == "offline"
+    async with ScriptedModel([broken, broken]) as first, ScriptedModel([text("ok")]) as second:
+        assert (await open_client(first, second).complete(REQUEST)).provider == "scripted-2"
 
 
-async def test_a_provider_that_takes_too_long_is_passed_over(open_client: OpenClient) -> None:
+async def test_a_provider_that_takes_too_long_is_passed_over_at_once(
+    open_client: OpenClient,
+) -> None:
     hold = Hold()
-    async with ScriptedModel([text("late").held(hold)]) as slow:
-        client = open_client(provider(slow, timeout_seconds=0.2))
-        assert (await client.complete(REQUEST)).provider == "offline"
+    async with ScriptedModel([text("late").held(hold)]) as slow, ScriptedModel([text("ok")]) as on:
+        client = open_client(provider(slow, timeout_seconds=0.2), on)
+        assert (await client.complete(REQUEST)).provider == "scripted-2"
         assert hold.arrived.is_set()
+
+
+def twice(reply: Reply) -> list[Reply]:
+    """A call and the second try that follows it."""
+    return [reply, reply]
 
 
 async def test_failures_in_a_row_open_the_circuit_until_a_probe_succeeds(
     open_client: OpenClient, clock: Clock
 ) -> None:
     settings = BreakerSettings(failures=2, cooldown_seconds=10)
-    async with ScriptedModel([failure(500), failure(500), text("back"), text("on")]) as model:
+    replies = [*twice(failure(500)), *twice(failure(500)), text("back"), text("on")]
+    async with ScriptedModel(replies) as model:
         client = open_client(model, breaker=settings)
-        providers = [(await client.complete(REQUEST)).provider for _ in range(3)]
-        assert providers == ["offline"] * 3
-        assert len(model.requests) == 2
+        for _ in range(3):
+            with pytest.raises(ModelUnavailable):
+                await client.complete(REQUEST)
+        assert len(model.requests) == 4
         clock.now += 10
         providers = [(await client.complete(REQUEST)).provider for _ in range(2)]
         assert providers == ["scripted-1"] * 2
@@ -135,13 +212,17 @@ async def test_while_a_probe_is_out_other_calls_go_to_the_next_provider(
 ) -> None:
     hold = Hold()
     settings = BreakerSettings(failures=1, cooldown_seconds=10)
-    async with ScriptedModel([failure(500), text("back").held(hold)]) as model:
-        client = open_client(model, breaker=settings)
+    replies = [*twice(failure(500)), text("back").held(hold)]
+    async with (
+        ScriptedModel(replies) as model,
+        ScriptedModel([text("one"), text("two")]) as following,
+    ):
+        client = open_client(model, following, breaker=settings)
         await client.complete(REQUEST)
         clock.now += 10
         probe = asyncio.create_task(client.complete(REQUEST))
         await hold.arrived.wait()
-        assert (await client.complete(REQUEST)).provider == "offline"
+        assert (await client.complete(REQUEST)).provider == "scripted-2"
         hold.release()
         assert (await probe).provider == "scripted-1"
 
@@ -151,9 +232,11 @@ async def test_a_cancelled_probe_does_not_keep_the_circuit_open(
 ) -> None:
     hold = Hold()
     settings = BreakerSettings(failures=1, cooldown_seconds=10)
-    async with ScriptedModel([failure(500), text("never").held(hold), text("back")]) as model:
+    replies = [*twice(failure(500)), text("never").held(hold), text("back")]
+    async with ScriptedModel(replies) as model:
         client = open_client(model, breaker=settings)
-        await client.complete(REQUEST)
+        with pytest.raises(ModelUnavailable):
+            await client.complete(REQUEST)
         clock.now += 10
         probe = asyncio.create_task(client.complete(REQUEST))
         await hold.arrived.wait()
@@ -195,23 +278,61 @@ async def test_a_refused_request_is_no_failure_of_the_provider(open_client: Open
         assert (await client.complete(REQUEST)).response.text == "ok"
 
 
+async def test_a_rate_limit_of_one_caller_keeps_nobody_else_away(open_client: OpenClient) -> None:
+    settings = BreakerSettings(failures=1)
+    limited = failure(429, retry_after=40)
+    async with ScriptedModel([limited, text("for another"), limited]) as model:
+        client = open_client(model, breaker=settings)
+        with pytest.raises(ModelUnavailable) as told:
+            await client.complete(REQUEST)
+        assert told.value.retry_after == 40
+        assert (await client.complete(REQUEST)).response.text == "for another"
+        with pytest.raises(ModelUnavailable):
+            await client.complete(REQUEST)
+
+
+async def test_a_rate_limit_without_a_pause_is_asked_again_and_says_nothing_of_when(
+    open_client: OpenClient,
+) -> None:
+    async with ScriptedModel(twice(failure(429))) as model:
+        with pytest.raises(ModelUnavailable) as told:
+            await open_client(model).complete(REQUEST)
+    assert told.value.retry_after is None
+
+
+async def test_an_outage_says_when_the_first_of_the_providers_may_be_asked_again(
+    open_client: OpenClient, clock: Clock
+) -> None:
+    async with (
+        ScriptedModel([failure(503, retry_after=60)]) as first,
+        ScriptedModel([failure(503, retry_after=20)]) as second,
+    ):
+        client = open_client(first, second)
+        for _ in range(2):  # the second time both are left alone
+            with pytest.raises(ModelUnavailable) as told:
+                await client.complete(REQUEST)
+            assert told.value.retry_after == 20
+
+
 async def test_retry_after_is_honoured_in_seconds(open_client: OpenClient, clock: Clock) -> None:
-    async with ScriptedModel([failure(429, retry_after=40), text("back")]) as model:
-        client = open_client(model)
+    replies = [failure(503, retry_after=40), text("back")]
+    async with ScriptedModel(replies) as model, ScriptedModel(twice(text("on"))) as following:
+        client = open_client(model, following)
         await client.complete(REQUEST)
         clock.now += 39
-        assert (await client.complete(REQUEST)).provider == "offline"
+        assert (await client.complete(REQUEST)).provider == "scripted-2"
         clock.now += 1
         assert (await client.complete(REQUEST)).provider == "scripted-1"
 
 
 async def test_retry_after_is_honoured_as_a_date(open_client: OpenClient, clock: Clock) -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
-    async with ScriptedModel([failure(503, retry_after=date), text("back")]) as model:
-        client = open_client(model)
+    replies = [failure(503, retry_after=date), text("back")]
+    async with ScriptedModel(replies) as model, ScriptedModel(twice(text("on"))) as following:
+        client = open_client(model, following)
         await client.complete(REQUEST)
         clock.now += 50
-        assert (await client.complete(REQUEST)).provider == "offline"
+        assert (await client.complete(REQUEST)).provider == "scripted-2"
         clock.now += 50
         assert (await client.complete(REQUEST)).provider == "scripted-1"
 

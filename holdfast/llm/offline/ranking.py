@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from holdfast.llm.hints import Hints
 from holdfast.llm.offline.request import ChatRequest
+from holdfast.llm.offline.reserve import Span
 from holdfast.llm.words import stems
 
 HINT_WEIGHT = 2.0
@@ -54,6 +55,29 @@ def score(
         * len(said & stems(f"{option.replace('_', ' ')} {descriptions.get(option, '')}"))
         for option in options
     }
+
+
+def spans_of(expressions: Sequence[str], text: str) -> set[Span]:
+    """Where the expressions occur in `text`, overlapping occurrences included."""
+    found: set[Span] = set()
+    for expression in expressions:
+        pattern = re.compile(expression, re.IGNORECASE)
+        at = 0
+        while (match := pattern.search(text, at)) and match[0]:
+            found.add(match.span())
+            at = match.start() + 1
+    return found
+
+
+def words_like(phrase: str, text: str) -> set[Span]:
+    """Where words of `text` have the stem of a word of `phrase`."""
+    wanted = _loose(phrase)
+    return {word.span() for word in re.finditer(r"\w+", text) if _loose(word[0]) & wanted}
+
+
+def _loose(text: str) -> set[str]:
+    """Stems without the letter that a form doubles: "cancelled" and "cancel"."""
+    return {re.sub(r"(\w)\1$", r"\1", stem) for stem in stems(text)}
 
 
 def matches(expressions: Sequence[str], text: str) -> int:

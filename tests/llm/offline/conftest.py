@@ -17,12 +17,12 @@ async def connect() -> AsyncIterator[Connect]:
     """Opens SDK clients over the offline model with the given hints."""
     opened: list[openai.AsyncOpenAI] = []
 
-    def open_one(*hints: Hints) -> openai.AsyncOpenAI:
+    def open_one(*hints: Hints, acts: bool = True) -> openai.AsyncOpenAI:
         client = openai.AsyncOpenAI(
             base_url="http://offline/v1",
             api_key="none",
             max_retries=0,
-            http_client=httpx2.AsyncClient(transport=OfflineTransport(hints)),
+            http_client=httpx2.AsyncClient(transport=OfflineTransport(hints, acts=acts)),
         )
         opened.append(client)
         return client

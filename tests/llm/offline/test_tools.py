@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from openai.types.chat import ChatCompletionMessage
 
 from holdfast.llm.hints import Hints, ToolHint
@@ -224,3 +225,22 @@ async def test_a_heading_that_says_it_all_makes_its_section_the_answer(connect: 
     assert await read(connect, "Can I bring a dog?") == (
         "Tell us before you come. It costs 8 USD a night. Cats are welcome, too. [3]"
     )
+
+
+@pytest.mark.parametrize(
+    "choice",
+    ["auto", "required", {"type": "function", "function": {"name": "cancel_booking"}}],
+)
+async def test_as_a_fallback_it_calls_no_tool_whatever_is_asked_or_offered(
+    connect: Connect, choice: Any
+) -> None:
+    answer = await connect(acts=False).chat.completions.create(
+        model=MODEL,
+        messages=[user("Please cancel my booking B-77")],  # type: ignore[list-item]
+        tools=[CANCEL, LIST_BOOKINGS],  # type: ignore[list-item]
+        tool_choice=choice,
+    )
+
+    message = answer.choices[0].message
+    assert not message.tool_calls
+    assert message.content
