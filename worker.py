@@ -25,6 +25,7 @@ from activities.actions import ActionActivities
 from activities.approvals import ApprovalActivities
 from activities.conversations import ConversationActivities
 from activities.notifications import NotificationActivities
+from activities.people import PeopleActivities
 from activities.presence import Presence
 from activities.services import Services
 from activities.subgraphs import SubgraphActivities
@@ -158,6 +159,7 @@ def build_workers(
     grace = timedelta(seconds=settings.shutdown_seconds)
     steps = SubgraphActivities(services)
     records = ConversationActivities(services)
+    people = PeopleActivities(services)
     approvals = ApprovalActivities(services)
     actions = ActionActivities(services)
     notifications = NotificationActivities(services.pool, services.notifications, services.webhooks)
@@ -210,8 +212,8 @@ def build_workers(
                 records.open_conversation,
                 records.recall_turn,
                 records.end_turn,
-                records.record_human_turn,
-                records.record_takeover,
+                people.record_human_turn,
+                people.record_takeover,
                 records.close_conversation,
                 approvals.decide_approval,
                 approvals.record_refusal,
@@ -368,7 +370,12 @@ def _schemas(packages: Sequence[Package]) -> dict[str, Path]:
 
 async def _verifier(settings: Settings) -> Verifier:
     if settings.reviewer_keys is not None:
-        return StatementVerifier(await VerificationKeys.open(settings.reviewer_keys))
+        keys = await VerificationKeys.open(
+            settings.reviewer_keys,
+            max_age=timedelta(hours=settings.reviewer_keys_max_age_hours),
+            bounds=settings.reviewer_key_bounds,
+        )
+        return StatementVerifier(keys)
     if not settings.unsigned_decisions:
         raise ConfigurationError(
             "nobody could check who decides on approvals: set HOLDFAST_REVIEWER_KEYS to a JWKS file "

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
 
 from pydantic import BaseModel, JsonValue
 from temporalio import activity
@@ -11,8 +10,9 @@ from activities.attempts import PASSING_ERRORS, beating
 from activities.services import Services
 from holdfast.domain import wire
 from holdfast.domain.approval import args_digest, replay
-from holdfast.domain.errors import NotApproved
+from holdfast.domain.errors import NotAllowed, NotApproved
 from holdfast.domain.events import EventType, NewEvent
+from holdfast.domain.failures import in_words
 from holdfast.domain.ids import canonical_json
 from holdfast.domain.outcomes import ActionState, ProposedAction
 from holdfast.domain.steps import ActionReport, ActionRequest
@@ -27,6 +27,8 @@ from holdfast.store.actions import (
 )
 from holdfast.store.approvals import lock_approval, mark_stale, read_taken
 from holdfast.store.audit import append_audit
+from holdfast.store.clock import database_now
+from holdfast.store.compensation import is_to_be_undone
 from holdfast.store.events import append_events
 from holdfast.store.faults import reach
 from holdfast.store.pool import Connection
@@ -49,7 +51,10 @@ class ActionActivities:
     @activity.defn(name=wire.COMPENSATE_ACTION)
     async def compensate_action(self, request: ActionRequest) -> ActionReport:
         """Undo an executed action where it says how; otherwise it stands."""
-        return await _tried(request, self._compensate, self._let_stand)
+        try:
+            return await _tried(request, self._compensate, self._let_stand)
+        except NotAllowed as refused:
+            return await self._let_stand(request, refused)
 
     async def _execute(self, request: ActionRequest) -> ActionReport:
         async with self._services.pool.acquire() as connection:
@@ -123,6 +128,8 @@ class ActionActivities:
                 action = self._action(record)
                 if record.state != "executed" or action.compensate is None:
                     return _report(record)
+                if not await is_to_be_undone(connection, request.tenant, record.id):
+                    raise NotAllowed(f"nothing of the proposal of action {record.id} has failed")
                 arguments = action.arguments.model_validate(record.arguments)
                 if not action.remote:
                     context = _context(request, record, connection)
@@ -139,13 +146,13 @@ class ActionActivities:
             if record.state != "proposed":
                 return _report(record)
             await begin_execution(connection, request.tenant, record.id, idempotency_key=record.id)
-            problem = f"{type(error).__name__}: {error}"
+            problem = in_words(error)
             return await _finish(connection, request, record, None, problem, state="failed")
 
     async def _let_stand(self, request: ActionRequest, error: Exception) -> ActionReport:
         async with self._services.pool.acquire() as connection, connection.transaction():
             record = await _locked(connection, request)
-            problem = f"could not be undone: {type(error).__name__}: {error}"
+            problem = f"could not be undone: {in_words(error)}"
             await _announce(connection, request, record, "failed", {"problem": problem})
         return ActionReport(state="executed")
 
@@ -164,7 +171,7 @@ class ActionActivities:
         for one in taken:
             await self._services.verifier.verify(one.decision, tenant=request.tenant, at=one.at)
         recorded = await lock_approval(connection, request.tenant, record.approval)
-        approval = replay(asked, taken, now=datetime.now(UTC))
+        approval = replay(asked, taken, now=await database_now(connection))
         if recorded.state != "accepted" or approval.state != "accepted":
             raise NotApproved(
                 f"approval {record.approval} is {approval.state} (recorded: {recorded.state})"

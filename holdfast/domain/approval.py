@@ -261,6 +261,19 @@ class Approval(Frozen):
         """The approval after its turn was cancelled; unchanged when decided."""
         return self.model_copy(update={"state": "withdrawn"}) if self.state == "pending" else self
 
+    @property
+    def ended_by_silence(self) -> bool:
+        """Whether nobody's decision, but its deadline has ended it."""
+        silent = self.state == "accepted" and self.decision_id is None
+        return silent or self.state == "expired"
+
+    def unheard(self) -> "Approval":
+        """The approval that expired without anybody who could have decided: a person takes over, whatever
+        policy says that silence means."""
+        if not self.ended_by_silence or self.on_expiry != "allow":
+            return self
+        return self.model_copy(update={"state": "expired", "on_expiry": "person"})
+
     def go_stale(self) -> "Approval":
         """The approval after its facts turned out to have changed; unchanged unless accepted."""
         return self.model_copy(update={"state": "stale"}) if self.state == "accepted" else self
@@ -268,7 +281,7 @@ class Approval(Frozen):
     # The rules.
 
     def _check(self, decision: Decision) -> None:
-        if self.state == "expired" or (self.state == "accepted" and self.decision_id is None):
+        if self.ended_by_silence:
             raise ApprovalExpired(
                 f"approval {self.id} expired at {self.expires_at:%Y-%m-%d %H:%M:%S} UTC"
             )

@@ -16,6 +16,7 @@ Team = Annotated[str | None, typer.Option(help="Your team.")]
 Statement = Annotated[
     str | None, typer.Option(metavar="JWT", help="What your identity service has signed.")
 ]
+RequestId = Annotated[str | None, typer.Option(help="The id that the statement is signed for.")]
 Digest = Annotated[str | None, typer.Option(help="The args_digest that you have seen.")]
 DecisionId = Annotated[str | None, typer.Option(help="Under the same id it is taken once.")]
 
