@@ -42,7 +42,7 @@ class PeopleActivities:
             ApplicationError: refused, as `InvalidStatement`, `NotHeld` or `ConversationClosed`.
         """
         act = request.act
-        if act is None or act.conversation != request.conversation:
+        if act is None or not _is_asked_for(request, act):
             raise refused(InvalidStatement("nobody has asked for this"))
         refusal: Refused | None = await self._objection(request.tenant, act)
         async with recording(
@@ -127,6 +127,15 @@ async def _spend(
         raise InvalidStatement("the statement was handed in before; have it signed again")
 
 
+def _is_asked_for(request: TakeoverRequest, act: PersonAct) -> bool:
+    """Whether the person asks for what is to be recorded, in this conversation."""
+    if act.conversation != request.conversation or act.text != request.note:
+        return False
+    if request.reviewer is None:
+        return act.kind == "hand_back"
+    return act.kind == "take_over" and act.reviewer == request.reviewer
+
+
 def _is_so(record: ConversationRecord | None, request: TakeoverRequest, act: PersonAct) -> bool:
     """Whether the records say already what is to be recorded, so that nothing is changed."""
     if record is None or record.closed_at is not None:
@@ -140,21 +149,12 @@ def _check_takeover(
     record: ConversationRecord | None, request: TakeoverRequest, act: PersonAct
 ) -> None:
     if request.reviewer is None:
-        _require_kind(act, "hand_back")
         _check_holder(record, act)
         return
-    _require_kind(act, "take_over")
-    if act.reviewer != request.reviewer:
-        raise InvalidStatement("the statement is another person's")
     if record is None or record.closed_at is not None:
         raise ConversationClosed("the conversation is closed; a new message reopens it")
     if record.held_by is not None:
         raise NotHeld(f"{record.held_by} holds the conversation")
-
-
-def _require_kind(act: PersonAct, kind: str) -> None:
-    if act.kind != kind:
-        raise InvalidStatement(f"the statement is there to {act.in_words}")
 
 
 def _check_holder(record: ConversationRecord | None, act: PersonAct) -> None:
