@@ -46,6 +46,7 @@ from holdfast.runtime.connection import (
     require_search_attributes,
     resolve,
 )
+from holdfast.runtime.failures import WordedLog
 from holdfast.runtime.health import HealthServer
 from holdfast.runtime.process import leave
 from holdfast.runtime.settings import Settings, read_settings
@@ -426,9 +427,9 @@ def main(
     log_level: Annotated[LogLevel, typer.Option(case_sensitive=False)] = LogLevel.INFO,
 ) -> None:
     """Run Holdfast workers until SIGTERM."""
-    logging.basicConfig(
-        level=log_level.value, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(WordedLog("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=log_level.value, handlers=[handler])
     for chatty in ("alembic", "httpx2"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:

@@ -17,6 +17,7 @@ from holdfast.domain.errors import (
     SubgraphFailed,
     Unavailable,
 )
+from holdfast.domain.failures import in_words
 from holdfast.store.attempts import begin_attempt
 from holdfast.store.pool import TRANSIENT_ERRORS, Connection, Pool
 from holdfast.subgraphs.runner import Progress
@@ -51,7 +52,7 @@ def bounded_attempts(limit: int) -> Iterator[None]:
         if activity.info().attempt < limit and not isinstance(error, ConfigurationError):
             raise
         raise ApplicationError(
-            f"{type(error).__name__}: {error}", type=SubgraphFailed.code, non_retryable=True
+            in_words(error), type=SubgraphFailed.code, non_retryable=True
         ) from error
 
 

@@ -334,7 +334,7 @@ def ask_for_approval(
         step=origin.step,
         args_digest=judgement.digest,
         requirements=judgement.requirements,
-        requesters=(Person(id=origin.customer),),
+        requesters=(Person(id=origin.customer, kind="customer"),),
         requested_at=now,
         expires_at=min(expiries),
         schedule=tuple(

@@ -5,6 +5,7 @@ breaks must not begin a row of ours, and no character of theirs may move a curso
 the direction of what stands beside it.
 """
 
+import re
 import unicodedata
 
 LINE_CHARACTERS = 2_000
@@ -14,6 +15,8 @@ MARGIN = "│ "
 
 _MOST_MARKS = 3
 """Combining characters on one letter; more of them paint over the lines above and below."""
+
+_MARKUP = re.compile(r"([\\`*_\[\]<>#|~!])")
 
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and symbols, as Unicode has it, that nothing is seen of."""
@@ -30,6 +33,12 @@ def block(text: str, indent: int = 0, longest: int = BLOCK_CHARACTERS) -> str:
     first, *more = _cut(_visible(text, keep="\n"), longest).split("\n")
     margin = " " * indent + MARGIN
     return "\n".join([first.rstrip(), *(f"{margin}{one.rstrip()}" for one in more)])
+
+
+def markdown(text: str) -> str:
+    """The text on one line that Markdown shows as it is: it must not become an image that tells its
+    server who reads it, nor a heading that poses as ours."""
+    return _MARKUP.sub(r"\\\1", line(text))
 
 
 def escaped_json(document: str) -> str:

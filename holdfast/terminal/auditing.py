@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from holdfast.domain.display import escaped_json
 from holdfast.domain.errors import AuditBroken, ConfigurationError
 from holdfast.terminal.options import AsJson, Tenant
 from holdfast.terminal.running import call, with_client
@@ -52,7 +53,7 @@ def export(
     async def write(client: "HoldfastClient") -> None:
         with _opened(output) as file:
             async for entry in client.audit(after=after):
-                print(entry.model_dump_json(), file=file)
+                print(escaped_json(entry.model_dump_json()), file=file)
 
     with_client(tenant, write)
 

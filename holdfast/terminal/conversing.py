@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from holdfast.domain.conversation import ConversationPhase, OnBusy
+from holdfast.domain.display import line
 from holdfast.terminal.options import AsJson, Conversation, Customer, Tenant
 from holdfast.terminal.running import call, print_document, with_client
 
@@ -71,7 +72,7 @@ def chat(
             conversation,
             customer,
             show=lambda message: print_document(message, as_json),
-            notice=lambda text: print(text, file=sys.stderr, flush=True),
+            notice=lambda text: print(line(text), file=sys.stderr, flush=True),
         )
         await (chat_on_terminal(session) if sys.stdin.isatty() else chat_by_lines(session))
 

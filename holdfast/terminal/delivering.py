@@ -72,4 +72,4 @@ def _show(found: "list[DeliveryRecord]") -> None:
             f"{one.attempts} {times}",
         )
         if one.last_error:
-            show_line(console, f"  {one.last_error}", style="dim")
+            show_line(console, one.last_error, style="dim", label="  ")
