@@ -23,6 +23,7 @@ from temporalio.worker import Interceptor, PollerBehaviorAutoscaling, Worker
 
 from activities.actions import ActionActivities
 from activities.approvals import ApprovalActivities
+from activities.changes import keep_noting_changes
 from activities.conversations import ConversationActivities
 from activities.notifications import NotificationActivities
 from activities.people import PeopleActivities
@@ -295,6 +296,8 @@ async def run(settings: Settings, role: Role) -> None:
                 await stack.enter_async_context(worker)
             pruning = asyncio.create_task(_prune(services, settings))
             stack.callback(pruning.cancel)
+            noting = asyncio.create_task(keep_noting_changes(services))
+            stack.callback(noting.cancel)
             if role in (Role.ALL, Role.NOTIFICATIONS):
                 sweeping = keep_sweeping(client, services.pool, settings.task_queue)
                 stack.callback(asyncio.create_task(sweeping).cancel)

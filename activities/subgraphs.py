@@ -1,12 +1,13 @@
 """The activity that runs a subgraph for one step of a turn."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, assert_never
 
 from pydantic import JsonValue, TypeAdapter
 from temporalio import activity
 
 from activities.attempts import beating, bounded_attempts
+from activities.denials import note_denials
 from activities.proposals import (
     Judgement,
     Origin,
@@ -35,6 +36,7 @@ from holdfast.llm.ledger import StepLedger
 from holdfast.llm.model import LedgeredModel
 from holdfast.notifications.outbox import enqueue_request
 from holdfast.store.audit import append_audit
+from holdfast.store.clock import database_now
 from holdfast.store.faults import reach
 from holdfast.store.llm_calls import CallScope, recorded_call
 from holdfast.store.pool import Connection
@@ -204,12 +206,22 @@ class SubgraphActivities:
                     connection,
                     judgement,
                 ):
-                    commit = _propose(request, origin, end.outcome, judgement, degraded=degraded)
+                    now = await database_now(connection) if judgement.asking else origin.opened_at
+                    commit = _propose(
+                        request, origin, end.outcome, judgement, now=now, degraded=degraded
+                    )
                     commit = commit.model_copy(
                         update={"snapshot": end.snapshot, "summary": summary}
                     )
                     if commit.approval is not None:
                         commit = await self._ask(connection, request, commit, commit.approval)
+                    await note_denials(
+                        connection,
+                        tenant=request.tenant,
+                        conversation=request.conversation,
+                        agent=request.subgraph,
+                        actions=commit.actions,
+                    )
                     await reach("before_commit")
                     return await commit_step(connection, key, commit)
             case _:
@@ -320,6 +332,7 @@ def _propose(
     proposal: Proposal,
     judgement: Judgement,
     *,
+    now: datetime,
     degraded: bool,
 ) -> StepCommit:
     """The commit of a proposal: blocked, allowed, or asked about."""
@@ -346,7 +359,7 @@ def _propose(
         judgement,
         reason=proposal.reason,
         evidence=proposal.evidence,
-        now=datetime.now(UTC),
+        now=now,
     )
     approval = asked.approval
     result = TurnResult(

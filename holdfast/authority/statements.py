@@ -76,6 +76,11 @@ class StatementVerifier:
     def __init__(self, keys: VerificationKeys) -> None:
         self._keys = keys
 
+    @property
+    def keys(self) -> VerificationKeys:
+        """The keys that it checks with."""
+        return self._keys
+
     async def verify(self, decision: Decision, *, tenant: str, at: datetime) -> None:
         """Check that the statement is genuine, was good at `at`, and says exactly this decision.
 

@@ -11,6 +11,14 @@ Conversation = Annotated[str, typer.Argument(help="The conversation's id.")]
 Customer = Annotated[str, typer.Option(help="The customer's id.")]
 Approval = Annotated[str, typer.Argument(help="The approval's id.")]
 Reviewer = Annotated[str, typer.Option("--as", metavar="NAME", help="Who you are.")]
+Reader = Annotated[
+    str | None,
+    typer.Option("--as", metavar="NAME", help="Who you are; the audit log keeps that."),
+]
+By = Annotated[
+    str | None,
+    typer.Option("--by", metavar="NAME", help="Who you are; the audit log keeps that."),
+]
 Roles = Annotated[list[str], typer.Option("--role", help="A role that you have; repeatable.")]
 Team = Annotated[str | None, typer.Option(help="Your team.")]
 Statement = Annotated[
