@@ -58,6 +58,7 @@ from holdfast.store.llm_calls import prune_requests
 from holdfast.store.migrate import CORE_SCHEMA, migrate, require_migrated
 from holdfast.store.pool import TRANSIENT_ERRORS, open_pool
 from holdfast.store.roles import grant_product_role, require_append_only_audit
+from holdfast.store.statements import prune_spent
 from holdfast.subgraphs.general import general
 from holdfast.subgraphs.knowledge import knowledge
 from holdfast.subgraphs.package import Package
@@ -75,6 +76,7 @@ _HEARTBEAT_THROTTLE = timedelta(milliseconds=500)
 
 _PRUNE_SECONDS = 3600.0
 _ATTEMPTS_KEPT = timedelta(days=1)
+_STATEMENTS_KEPT = timedelta(days=2)
 
 _POLLERS = PollerBehaviorAutoscaling(minimum=1, maximum=20, initial=2)
 """Few while there is little to do: each open poll of a frozen process swallows one task."""
@@ -329,6 +331,7 @@ async def _prune(services: Services, settings: Settings) -> None:
             async with services.pool.acquire() as connection:
                 await prune_requests(connection, timedelta(days=settings.model_request_days))
                 await prune_attempts(connection, _ATTEMPTS_KEPT)
+                await prune_spent(connection, _STATEMENTS_KEPT)
         except TRANSIENT_ERRORS as error:
             _logger.warning("old rows are pruned an hour later: %s", error)
         await asyncio.sleep(_PRUNE_SECONDS)

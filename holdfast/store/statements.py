@@ -1,6 +1,7 @@
 """Statements of people that were handed in: each counts once, whatever came of it."""
 
 import hashlib
+from datetime import timedelta
 
 from holdfast.store.pool import Connection
 
@@ -20,3 +21,11 @@ async def spend(connection: Connection, tenant: str, statement: str, *, by: str)
         by,
     )
     return bool(spent == by)
+
+
+async def prune_spent(connection: Connection, older: timedelta) -> None:
+    """Forget statements that were spent so long ago; they must have expired since, which they do within a
+    day."""
+    await connection.execute(
+        "delete from holdfast.spent_statements where spent_at < now() - $1::interval", older
+    )
