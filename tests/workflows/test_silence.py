@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from holdfast.authority.jwk import KeyBounds
+from holdfast.domain.notifications import DeliveryState
 from holdfast.runtime.settings import Settings
-from holdfast.store.deliveries import DeliveryState
 from tests.platform import Platform, counting, eventually, open_platform, routed_to
 
 Opening = Callable[..., Awaitable[Platform]]
