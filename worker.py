@@ -24,9 +24,11 @@ from temporalio.worker import Interceptor, PollerBehaviorAutoscaling, Worker
 
 from activities.actions import ActionActivities
 from activities.approvals import ApprovalActivities
+from activities.changes import keep_noting_changes
 from activities.conversations import ConversationActivities
 from activities.fleet import Fleet
 from activities.notifications import NotificationActivities
+from activities.people import PeopleActivities
 from activities.presence import Presence
 from activities.pulse import PULSE
 from activities.services import Services
@@ -49,6 +51,7 @@ from holdfast.runtime.connection import (
     require_search_attributes,
     resolve,
 )
+from holdfast.runtime.failures import WordedLog
 from holdfast.runtime.health import HealthServer
 from holdfast.runtime.process import leave
 from holdfast.runtime.settings import Settings, read_settings
@@ -59,6 +62,7 @@ from holdfast.store.llm_calls import prune_requests
 from holdfast.store.migrate import CORE_SCHEMA, migrate, require_migrated
 from holdfast.store.pool import TRANSIENT_ERRORS, UNREACHABLE_ERRORS, open_pool
 from holdfast.store.roles import grant_product_role, require_append_only_audit
+from holdfast.store.statements import prune_spent
 from holdfast.subgraphs.general import general
 from holdfast.subgraphs.knowledge import knowledge
 from holdfast.subgraphs.package import Package
@@ -77,6 +81,7 @@ _HEARTBEAT_THROTTLE = timedelta(milliseconds=50)
 
 _PRUNE_SECONDS = 3600.0
 _ATTEMPTS_KEPT = timedelta(days=1)
+_STATEMENTS_KEPT = timedelta(days=2)
 
 _POLLERS = PollerBehaviorAutoscaling(minimum=1, maximum=20, initial=2)
 """Few while there is little to do: each open poll of a frozen process swallows one task."""
@@ -184,6 +189,7 @@ def build_workers(
     grace = timedelta(seconds=settings.shutdown_seconds)
     steps = SubgraphActivities(services)
     records = ConversationActivities(services)
+    people = PeopleActivities(services)
     approvals = ApprovalActivities(services)
     actions = ActionActivities(services)
     notifications = NotificationActivities(services.pool, services.notifications, services.webhooks)
@@ -238,8 +244,8 @@ def build_workers(
                 records.recall_turn,
                 records.end_turn,
                 records.announce_delay,
-                records.record_human_turn,
-                records.record_takeover,
+                people.record_human_turn,
+                people.record_takeover,
                 records.close_conversation,
                 approvals.decide_approval,
                 approvals.record_refusal,
@@ -337,6 +343,8 @@ async def run(settings: Settings, role: Role) -> None:
             stack.push_async_callback(_cancelled, keeping_in_touch)
             pruning = asyncio.create_task(_prune(services, settings))
             stack.callback(pruning.cancel)
+            noting = asyncio.create_task(keep_noting_changes(services))
+            stack.callback(noting.cancel)
             if role in (Role.ALL, Role.NOTIFICATIONS):
                 sweeping = keep_sweeping(client, services.pool, settings.task_queue)
                 stack.callback(asyncio.create_task(sweeping).cancel)
@@ -368,6 +376,7 @@ async def _prune(services: Services, settings: Settings) -> None:
             async with services.pool.acquire() as connection:
                 await prune_requests(connection, timedelta(days=settings.model_request_days))
                 await prune_attempts(connection, _ATTEMPTS_KEPT)
+                await prune_spent(connection, _STATEMENTS_KEPT)
         except TRANSIENT_ERRORS as error:
             _logger.warning("old rows are pruned an hour later: %s", error)
         await asyncio.sleep(_PRUNE_SECONDS)
@@ -420,7 +429,12 @@ def _schemas(packages: Sequence[Package]) -> dict[str, Path]:
 
 async def _verifier(settings: Settings) -> Verifier:
     if settings.reviewer_keys is not None:
-        return StatementVerifier(await VerificationKeys.open(settings.reviewer_keys))
+        keys = await VerificationKeys.open(
+            settings.reviewer_keys,
+            max_age=timedelta(hours=settings.reviewer_keys_max_age_hours),
+            bounds=settings.reviewer_key_bounds,
+        )
+        return StatementVerifier(keys)
     if not settings.unsigned_decisions:
         raise ConfigurationError(
             "nobody could check who decides on approvals: set HOLDFAST_REVIEWER_KEYS to a JWKS file "
@@ -472,9 +486,9 @@ def main(
     log_level: Annotated[LogLevel, typer.Option(case_sensitive=False)] = LogLevel.INFO,
 ) -> None:
     """Run Holdfast workers until SIGTERM."""
-    logging.basicConfig(
-        level=log_level.value, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(WordedLog("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=log_level.value, handlers=[handler])
     for chatty in ("alembic", "httpx2"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:

@@ -1,7 +1,6 @@
 """The activities that execute and undo actions: the effect and its records are one transaction."""
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 
 import httpx2
 from pydantic import BaseModel, JsonValue
@@ -13,8 +12,9 @@ from activities.services import Services
 from activities.serving import look_before_acting
 from holdfast.domain import wire
 from holdfast.domain.approval import Approval, ShownAction, replay, shown_digest
-from holdfast.domain.errors import AttemptsLost, NotApproved, TookTooLong
+from holdfast.domain.errors import AttemptsLost, NotAllowed, NotApproved, TookTooLong
 from holdfast.domain.events import EventType, NewEvent
+from holdfast.domain.failures import in_words
 from holdfast.domain.outcomes import ActionState
 from holdfast.domain.steps import ActionReport, ActionRequest
 from holdfast.store.actions import (
@@ -28,6 +28,8 @@ from holdfast.store.actions import (
 )
 from holdfast.store.approvals import lock_approval, mark_stale, read_taken
 from holdfast.store.audit import append_audit
+from holdfast.store.clock import database_now
+from holdfast.store.compensation import is_to_be_undone
 from holdfast.store.events import append_events
 from holdfast.store.faults import reach
 from holdfast.store.pool import Connection
@@ -54,7 +56,10 @@ class ActionActivities:
     @activity.defn(name=wire.COMPENSATE_ACTION)
     async def compensate_action(self, request: ActionRequest) -> ActionReport:
         """Undo an executed action where it says how; otherwise it stands."""
-        return await _tried(request, self._compensate_where_served, self._let_stand)
+        try:
+            return await _tried(request, self._compensate_where_served, self._let_stand)
+        except NotAllowed as refused:
+            return await self._let_stand(request, refused)
 
     async def _execute_where_served(self, request: ActionRequest) -> ActionReport:
         report = await look_before_acting(self._services, request)
@@ -156,6 +161,8 @@ class ActionActivities:
                 action = self._action(record)
                 if record.state != "executed" or action.compensate is None:
                     return _report(record)
+                if not await is_to_be_undone(connection, request.tenant, record.id):
+                    raise NotAllowed(f"nothing of the proposal of action {record.id} has failed")
                 arguments = action.arguments.model_validate(record.arguments)
                 await _lock_subject(connection, request, record, action, arguments)
                 if not action.remote:
@@ -173,7 +180,7 @@ class ActionActivities:
             if record.state != "proposed":
                 return _report(record)
             await begin_execution(connection, request.tenant, record.id, idempotency_key=record.id)
-            problem = f"{type(error).__name__}: {error}"
+            problem = in_words(error)
             action = self._services.registry.action(record.name)
             if action is not None and action.remote and isinstance(error, _UNKNOWN_OUTCOMES):
                 problem += "; its outcome is unknown"
@@ -182,7 +189,7 @@ class ActionActivities:
     async def _let_stand(self, request: ActionRequest, error: Exception) -> ActionReport:
         async with self._services.pool.acquire() as connection, connection.transaction():
             record = await _locked(connection, request)
-            problem = f"could not be undone: {type(error).__name__}: {error}"
+            problem = f"could not be undone: {in_words(error)}"
             await _announce(connection, request, record, "failed", {"problem": problem})
         return ActionReport(state="executed")
 
@@ -197,7 +204,7 @@ class ActionActivities:
         for one in taken:
             await self._services.verifier.verify(one.decision, tenant=request.tenant, at=one.at)
         recorded = await lock_approval(connection, request.tenant, record.approval)
-        approval = replay(asked, taken, now=datetime.now(UTC))
+        approval = replay(asked, taken, now=await database_now(connection))
         if recorded.state != "accepted" or approval.state != "accepted":
             raise NotApproved(
                 f"approval {record.approval} is {approval.state} (recorded: {recorded.state})"

@@ -1,19 +1,29 @@
 """The activities that take decisions on approvals, and that record what their schedule does to them."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 
 from pydantic import JsonValue
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.attempts import Attempt, attempting, heartbeating, recording
 from activities.circumstances import Origin
 from activities.proposals import Judgement, judged, recorded_actions
+from activities.refusals import refused, this_activity
 from activities.services import Services
 from activities.serving import elsewhere
 from holdfast.domain import wire
 from holdfast.domain.approval import Alarm, Approval, Decision, Edit, TakenDecision
-from holdfast.domain.errors import AlreadyDecided, InvalidEdit, Refused
+from holdfast.domain.errors import (
+    ERRORS_BY_CODE,
+    AlreadyDecided,
+    ApprovalNotFound,
+    HoldfastError,
+    InvalidEdit,
+    InvalidStatement,
+    Refused,
+)
 from holdfast.domain.events import EventType, NewEvent
 from holdfast.domain.outcomes import ActionState
 from holdfast.domain.steps import (
@@ -26,20 +36,30 @@ from holdfast.domain.steps import (
 from holdfast.notifications.outbox import enqueue_alarm, enqueue_decision
 from holdfast.store.actions import replace_action, set_open_actions
 from holdfast.store.approvals import (
+    is_there_room_for_refusal,
     lock_approval,
     outcome_of,
     read_approval,
+    read_taken,
     record_refused,
     record_taken,
+    refusal_of,
     save_approval,
+    was_heard,
 )
 from holdfast.store.audit import append_audit
+from holdfast.store.clock import database_now
 from holdfast.store.conversations import read_conversation
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
+from holdfast.store.statements import spend
 
 _DECISION_ATTEMPTS = 3
 """Attempts to take a decision where an action's own code raises on an edit; then it fails."""
+
+_CLOCKS_DIFFER = timedelta(milliseconds=20)
+_LOOKS_AGAIN = timedelta(hours=1)
+"""The longest wait for an alarm that is not due by the database's clock; Temporal's may be ahead of it."""
 
 _ENDS: Mapping[str, tuple[ActionState, str]] = {
     "rejected": ("rejected", ""),
@@ -60,48 +80,79 @@ class ApprovalActivities:
     async def decide_approval(self, request: DecisionRequest) -> DecisionOutcome:
         """Verify a decision's statement, look at its edit, take it, and record all of that at once.
 
-        A decision that was taken before gives its recorded outcome. A refusal is recorded, too.
+        What the approval is and what time it is, the records and the database's clock say, whatever the
+        workflow believes. A decision that was taken before gives its recorded outcome. A refusal is
+        recorded, too.
         """
+        decision = request.decision
         attempt = Attempt(_DECISION_ATTEMPTS)
         async with attempting(attempt):
+            async with self._services.pool.acquire() as connection:
+                at = await database_now(connection)
+                before = await self._before(connection, request)
+            if before is not None:
+                return before
+            genuine = False
             try:
-                await self._services.verifier.verify(
-                    request.decision, tenant=request.tenant, at=request.at
-                )
+                await self._services.verifier.verify(decision, tenant=request.tenant, at=at)
+                genuine = True
                 return await self._take(request, is_last=attempt.is_last)
-            except Refused as refused:
+            except Refused as error:
                 await self._record_refusal(
-                    request.tenant,
-                    request.conversation,
-                    request.decision,
-                    f"{refused.code}: {refused}",
+                    request.tenant, request.conversation, decision, error, genuine=genuine
                 )
-                return DecisionOutcome(code=refused.code, refusal=str(refused))
+                return DecisionOutcome(code=error.code, refusal=str(error))
 
     @activity.defn(name=wire.RECORD_REFUSAL)
     @heartbeating
     async def record_refusal(self, request: RefusalRequest) -> None:
-        """Record a decision that the workflow has refused."""
+        """Record a decision that the workflow has refused; its statement, where genuine, is spent."""
+        error = ERRORS_BY_CODE.get(request.code, Refused)(request.refusal)
+        async with self._services.pool.acquire() as connection:
+            at = await database_now(connection)
+        try:
+            await self._services.verifier.verify(request.decision, tenant=request.tenant, at=at)
+            genuine = True
+        except Refused:
+            genuine = False
         await self._record_refusal(
-            request.tenant,
-            request.conversation,
-            request.decision,
-            f"{request.code}: {request.refusal}",
+            request.tenant, request.conversation, request.decision, error, genuine=genuine
         )
 
     @activity.defn(name=wire.RECORD_ALARM)
     @heartbeating
     async def record_alarm(self, request: AlarmRequest) -> AlarmOutcome:
-        """Record what an alarm has done to an approval, or that its question was taken back."""
-        approval, alarm = request.approval, request.alarm
+        """Record what an alarm does to an approval by now, or that its question was taken back. Which
+        alarm that is, the record and the database's clock say; one that is not due is tried again when
+        it is."""
+        try:
+            return await self._let_go_off(request)
+        except ApprovalNotFound as error:
+            raise refused(error) from None
+
+    async def _let_go_off(self, request: AlarmRequest) -> AlarmOutcome:
+        alarm = request.alarm
+        able = await self._could_somebody_decide(request) if alarm is not None else True
         async with recording(
             self._services.pool, request.tenant, request.conversation
         ) as connection:
-            recorded = await lock_approval(connection, request.tenant, approval.id)
-            if recorded != approval:
-                if recorded.state != "pending":
-                    return AlarmOutcome()
-                await self._record_alarm(connection, request)
+            approval = await lock_approval(
+                connection,
+                request.tenant,
+                request.approval.id,
+                conversation=request.conversation,
+            )
+            before = _recorded_before(approval, request)
+            if before:
+                alarm = _last_alarm(approval) if alarm is not None else None
+            elif approval.state == "pending":
+                now = await database_now(connection)
+                approval, alarm = _gone_off(approval, request, now=now)
+                if alarm is not None and alarm.kind == "expire" and not able:
+                    approval = approval.unheard()
+                await self._record_alarm(connection, request, approval, alarm)
+            else:
+                return AlarmOutcome(approval=approval)
             deliveries = await enqueue_alarm(
                 connection,
                 self._services.notifications,
@@ -109,10 +160,29 @@ class ApprovalActivities:
                 approval=approval,
                 alarm=alarm,
             )
-            return AlarmOutcome(deliveries=deliveries)
+            return AlarmOutcome(approval=approval, deliveries=deliveries)
 
-    async def _record_alarm(self, connection: Connection, request: AlarmRequest) -> None:
-        approval, alarm = request.approval, request.alarm
+    async def _could_somebody_decide(self, request: AlarmRequest) -> bool:
+        """Whether silence may be taken for consent: somebody has to have been told, in time, who could
+        have signed a decision."""
+        async with self._services.pool.acquire() as connection:
+            now = await database_now(connection)
+            asked, _ = await read_taken(connection, request.tenant, request.approval.id)
+            if asked.on_expiry != "allow":
+                return True
+            heard = await was_heard(connection, request.tenant, asked, now=now)
+        roles = frozenset(
+            role for one in asked.advance(now).current_requirements() for role in one.roles
+        )
+        return heard and await self._services.verifier.may_anybody(roles, tenant=request.tenant)
+
+    async def _record_alarm(
+        self,
+        connection: Connection,
+        request: AlarmRequest,
+        approval: Approval,
+        alarm: Alarm | None,
+    ) -> None:
         await save_approval(connection, request.tenant, approval)
         await _end_actions(connection, request.tenant, request.conversation, approval, None)
         kinds: dict[str, EventType] = {
@@ -128,6 +198,28 @@ class ApprovalActivities:
             audit=_audit_kind(approval, alarm),
             data={"roles": list(approval.roles)},
         )
+
+    async def _before(
+        self, connection: Connection, request: DecisionRequest
+    ) -> DecisionOutcome | None:
+        """What came of this very decision when it was handed in before: taken, or refused by another
+        attempt at this."""
+        decision = request.decision
+        taken = await outcome_of(
+            connection,
+            request.tenant,
+            decision.approval,
+            decision.id,
+            statement=decision.statement,
+        )
+        if taken is not None and decision.statement:
+            async with connection.transaction():
+                return await self._decided(connection, request, taken)
+        refusal = await refusal_of(connection, request.tenant, decision, by=this_activity())
+        if refusal is not None:
+            code, _, text = refusal.partition(": ")
+            return DecisionOutcome(code=code, refusal=text)
+        return None
 
     async def _take(self, request: DecisionRequest, *, is_last: bool) -> DecisionOutcome:
         decision = request.decision
@@ -167,17 +259,26 @@ class ApprovalActivities:
     ) -> DecisionOutcome:
         """Take the decision, with policy's word on its arguments where it is an edit."""
         decision = request.decision
+        recorded = await lock_approval(
+            connection, request.tenant, decision.approval, conversation=request.conversation
+        )
         before = await outcome_of(connection, request.tenant, decision.approval, decision.id)
         if before is not None:
             return await self._decided(connection, request, before)
-        recorded = await lock_approval(connection, request.tenant, decision.approval)
+        # The time of the decision is one at which nothing else happens to the approval.
+        at = await database_now(connection)
+        await self._services.verifier.verify(decision, tenant=request.tenant, at=at)
+        if decision.statement and not await spend(
+            connection, request.tenant, decision.statement, by=this_activity()
+        ):
+            raise InvalidStatement("the statement was refused before; have it signed again")
         if recorded.state != "pending":
             raise AlreadyDecided(f"approval {decision.approval} is already {recorded.state}")
         edit = None
         if judgement is not None and origin is not None:
             edit = await _edit(connection, request, origin, judgement)
-        approval = request.approval.decide(decision, now=request.at, edit=edit)
-        taken = TakenDecision(decision=decision, at=request.at, edit=edit)
+        approval = recorded.decide(decision, now=at, edit=edit)
+        taken = TakenDecision(decision=decision, at=at, edit=edit)
         await record_taken(connection, request.tenant, taken, approval)
         await save_approval(connection, request.tenant, approval)
         await _end_actions(connection, request.tenant, request.conversation, approval, decision)
@@ -207,17 +308,32 @@ class ApprovalActivities:
         return DecisionOutcome(approval=approval, deliveries=deliveries)
 
     async def _record_refusal(
-        self, tenant: str, conversation: str, decision: Decision, refusal: str
+        self,
+        tenant: str,
+        conversation: str,
+        decision: Decision,
+        error: HoldfastError,
+        *,
+        genuine: bool,
     ) -> None:
-        info = activity.info()
+        """Record a refusal, up to a bound: whoever can signal could fill the tables. A genuine statement is
+        spent by it."""
+        refusal = f"{error.code}: {error}"
         async with self._services.pool.acquire() as connection, connection.transaction():
+            if genuine and decision.statement:
+                await spend(connection, tenant, decision.statement, by=this_activity())
+            if not await is_there_room_for_refusal(
+                connection, tenant, conversation, decision.approval, genuine=genuine
+            ):
+                activity.logger.warning("a refused decision is one too many to be recorded")
+                return
             recorded = await record_refused(
                 connection,
                 tenant,
                 decision,
                 refusal=refusal,
-                by=f"{info.workflow_run_id}:{info.activity_id}",
-                at=datetime.now(UTC),
+                by=this_activity(),
+                at=await database_now(connection),
             )
             if not recorded:
                 return
@@ -226,6 +342,7 @@ class ApprovalActivities:
                 "reviewer": decision.reviewer,
                 "kind": decision.kind,
                 "refusal": refusal,
+                "genuine": genuine,
             }
             event = NewEvent(type="decision_refused", data=data)
             await append_events(connection, tenant, conversation, [event])
@@ -237,6 +354,42 @@ class ApprovalActivities:
                 subject=decision.approval,
                 data={**data, "decision": decision.id, "digest": decision.digest},
             )
+
+
+def _recorded_before(recorded: Approval, request: AlarmRequest) -> bool:
+    """Whether this was recorded before, by an attempt whose answer was lost."""
+    if request.alarm is None:
+        return recorded.state == "withdrawn"
+    if request.alarm.kind == "expire":
+        return recorded.state != "pending" and recorded.ended_by_silence
+    return recorded.state == "pending" and recorded.alarms >= max(1, request.approval.alarms)
+
+
+def _last_alarm(approval: Approval) -> Alarm:
+    if approval.state != "pending":
+        return Alarm(at=approval.expires_at, kind="expire")
+    return approval.schedule[approval.alarms - 1]
+
+
+def _gone_off(
+    recorded: Approval, request: AlarmRequest, *, now: datetime
+) -> tuple[Approval, Alarm | None]:
+    """The approval after its next alarm, and that alarm; after it was taken back, and none.
+
+    Raises:
+        ApplicationError: nothing is due yet; it is tried again when it is.
+    """
+    if request.alarm is None:
+        return recorded.withdraw(), None
+    due = recorded.next_alarm(now)
+    if due is None:
+        raise ApplicationError(
+            f"the next alarm of approval {recorded.id} is due at {recorded.due_at:%Y-%m-%d %H:%M:%S} "
+            "UTC by the database's clock",
+            type="NotDue",
+            next_retry_delay=min(recorded.due_at - now + _CLOCKS_DIFFER, _LOOKS_AGAIN),
+        )
+    return due
 
 
 async def _origin(connection: Connection, request: DecisionRequest) -> Origin:

@@ -20,6 +20,7 @@ from holdfast.domain.errors import (
     SubgraphFailed,
     TookTooLong,
 )
+from holdfast.domain.failures import in_words
 from holdfast.store.attempts import begin_attempt
 from holdfast.store.pool import Connection, Pool, is_transient
 from holdfast.subgraphs.runner import Progress
@@ -138,9 +139,7 @@ async def attempting(attempt: Attempt) -> AsyncIterator[None]:
         code = SubgraphFailed.code
         if isinstance(error, AttemptsLost | TookTooLong):
             code = error.code
-        raise ApplicationError(
-            f"{type(error).__name__}: {error}", type=code, non_retryable=True
-        ) from error
+        raise ApplicationError(in_words(error), type=code, non_retryable=True) from error
 
 
 @asynccontextmanager

@@ -13,23 +13,19 @@ from holdfast.domain.steps import (
     CloseRequest,
     DelayRequest,
     EndTurnRequest,
-    HumanTurnRequest,
     Opened,
     OpenRequest,
     RecallRequest,
     RecordedTurn,
-    TakeoverRequest,
     TurnEnd,
 )
 from holdfast.domain.texts import customer_text
 from holdfast.llm.words import language_of
-from holdfast.store import conversations, events, notices, transcript, turns
+from holdfast.store import conversations, events, notices, turns
+from holdfast.store.audit import append_audit
 from holdfast.store.pool import Connection
-from holdfast.store.steps import NewMessage
 
-_Request = (
-    OpenRequest | EndTurnRequest | DelayRequest | HumanTurnRequest | TakeoverRequest | CloseRequest
-)
+_Request = OpenRequest | EndTurnRequest | DelayRequest | CloseRequest
 
 
 class ConversationActivities:
@@ -71,7 +67,10 @@ class ConversationActivities:
     async def end_turn(self, request: EndTurnRequest) -> TurnEnd:
         """End a turn that no subgraph ended; one that has ended keeps its end."""
         async with self._recording(request) as connection:
-            return await turns.end_turn(
+            before = await turns.has_ended(
+                connection, request.tenant, request.conversation, request.turn
+            )
+            end = await turns.end_turn(
                 connection,
                 tenant=request.tenant,
                 conversation=request.conversation,
@@ -83,6 +82,16 @@ class ConversationActivities:
                 to_person=request.to_person,
                 remote=self._remote,
             )
+            if request.status == "cancelled" and end.result is not None and not before:
+                await append_audit(
+                    connection,
+                    tenant=request.tenant,
+                    kind="turn_cancelled",
+                    conversation=request.conversation,
+                    subject=f"{request.conversation}/{request.turn}",
+                    data={"turn": request.turn, "reason": request.reason},
+                )
+            return end
 
     @activity.defn(name=wire.ANNOUNCE_DELAY)
     @heartbeating
@@ -98,45 +107,6 @@ class ConversationActivities:
             spoken = language if language != "en" else language_of(said)
             text = customer_text("takes_longer", spoken)
             await notices.announce_delay(connection, *place, text)
-
-    @activity.defn(name=wire.RECORD_HUMAN_TURN)
-    @heartbeating
-    async def record_human_turn(self, request: HumanTurnRequest) -> int:
-        """Append a person's message, once for each id; its number."""
-        async with self._recording(request) as connection:
-            return await transcript.append_message(
-                connection,
-                request.tenant,
-                request.conversation,
-                request.turn,
-                NewMessage(role="human", author=request.reviewer, text=request.text),
-                request_id=request.id,
-            )
-
-    @activity.defn(name=wire.RECORD_TAKEOVER)
-    @heartbeating
-    async def record_takeover(self, request: TakeoverRequest) -> None:
-        """Record that a person holds the conversation, or that the agents have it again."""
-        held = request.reviewer is not None
-        phase = "awaiting_human" if held else "open"
-        async with self._recording(request) as connection:
-            changed = await conversations.set_phase(
-                connection, request.tenant, request.conversation, phase, request.reviewer
-            )
-            if not changed:
-                return
-            data: dict[str, JsonValue] = {"reviewer": request.reviewer} if held else {}
-            if request.note:
-                data["note"] = request.note
-                await transcript.append_message(
-                    connection,
-                    request.tenant,
-                    request.conversation,
-                    request.turn,
-                    NewMessage(role="note", text=request.note),
-                )
-            event = NewEvent(type="taken_over" if held else "handed_back", data=data)
-            await events.append_events(connection, request.tenant, request.conversation, [event])
 
     @activity.defn(name=wire.CLOSE_CONVERSATION)
     @heartbeating
@@ -159,4 +129,12 @@ class ConversationActivities:
                 request.tenant,
                 request.conversation,
                 [NewEvent(type="conversation_closed", data=data)],
+            )
+            await append_audit(
+                connection,
+                tenant=request.tenant,
+                kind="conversation_closed",
+                conversation=request.conversation,
+                subject=request.conversation,
+                data={"reason": request.reason},
             )

@@ -6,6 +6,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.attempts import beating
 from holdfast.domain import wire
+from holdfast.domain.failures import in_words
 from holdfast.domain.notifications import SendReport, SendRequest
 from holdfast.notifications.attempts import AttemptFailed
 from holdfast.notifications.config import Notifications
@@ -51,7 +52,7 @@ class NotificationActivities:
             return await self._failed(request, failed)
         except Exception as error:  # a mistake of ours must not try a receiver for ever
             activity.logger.exception("delivery %s cannot be sent", delivery.id)
-            return await self._failed(request, AttemptFailed(f"{type(error).__name__}: {error}"))
+            return await self._failed(request, AttemptFailed(in_words(error)))
         await reach("after_sending")
         async with self._pool.acquire() as connection:
             await record_delivered(connection, request.tenant, delivery.id, status=status)

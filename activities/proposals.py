@@ -213,7 +213,7 @@ def ask_for_approval(
         args_digest=judgement.digest,
         covers="shown",
         requirements=judgement.requirements,
-        requesters=(Person(id=origin.customer),),
+        requesters=(Person(id=origin.customer, kind="customer"),),
         requested_at=now,
         expires_at=min(expiries),
         schedule=tuple(

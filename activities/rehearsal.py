@@ -14,6 +14,7 @@ from activities.attempts import is_passing
 from activities.circumstances import Origin, customer_of
 from activities.services import Services
 from holdfast.domain.description import ActionDescription
+from holdfast.domain.failures import in_words
 from holdfast.domain.outcomes import ActionState, ProposedAction
 from holdfast.store.pool import Connection
 from holdfast.store.subjects import lock_subjects, reading
@@ -114,7 +115,7 @@ async def _rehearse(
     except Exception as error:
         if is_passing(error) or not is_last:
             raise
-        return _blocked(one.proposed, "failed", f"{type(error).__name__}: {error}")
+        return _blocked(one.proposed, "failed", in_words(error))
 
 
 async def _look(
@@ -136,14 +137,6 @@ async def _run(origin: Origin, connection: Connection, one: _Prepared) -> None:
     async with connection.transaction():
         await one.action.execute(origin.context(one.index, connection), one.arguments)
         await connection.execute("set constraints all immediate; set constraints all deferred")
-
-
-def in_words(error: ValidationError) -> str:
-    """What is wrong with arguments, for people and models."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in problem['loc']) or 'arguments'}: {problem['msg']}"
-        for problem in error.errors(include_url=False)
-    )
 
 
 def _blocked(proposed: ProposedAction, state: ActionState, error: str) -> RehearsedAction:

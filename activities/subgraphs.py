@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, assert_never
 
 from pydantic import JsonValue, TypeAdapter
@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.attempts import Attempt, attempting, is_passing
 from activities.circumstances import Origin
+from activities.denials import note_denials
 from activities.fleet import needs
 from activities.proposals import (
     Judgement,
@@ -42,6 +43,7 @@ from holdfast.llm.ledger import StepLedger
 from holdfast.llm.model import LedgeredModel
 from holdfast.notifications.outbox import enqueue_request
 from holdfast.store.audit import append_audit
+from holdfast.store.clock import database_now
 from holdfast.store.events import append_events
 from holdfast.store.faults import reach
 from holdfast.store.llm_calls import CallScope, recorded_call
@@ -285,12 +287,22 @@ class SubgraphActivities:
                     connection,
                     judgement,
                 ):
-                    commit = _propose(request, origin, end.outcome, judgement, degraded=degraded)
+                    now = await database_now(connection) if judgement.asking else origin.opened_at
+                    commit = _propose(
+                        request, origin, end.outcome, judgement, now=now, degraded=degraded
+                    )
                     commit = commit.model_copy(
                         update={"snapshot": end.snapshot, "summary": summary}
                     )
                     if commit.approval is not None:
                         commit = await self._ask(connection, request, commit, commit.approval)
+                    await note_denials(
+                        connection,
+                        tenant=request.tenant,
+                        conversation=request.conversation,
+                        agent=request.subgraph,
+                        actions=commit.actions,
+                    )
                     await reach("before_commit")
                     return await commit_step(connection, key, commit)
             case _:
@@ -416,6 +428,7 @@ def _propose(
     proposal: Proposal,
     judgement: Judgement,
     *,
+    now: datetime,
     degraded: bool,
 ) -> StepCommit:
     """The commit of a proposal: blocked, allowed, or asked about."""
@@ -442,7 +455,7 @@ def _propose(
         judgement,
         reason=proposal.reason,
         evidence=proposal.evidence,
-        now=datetime.now(UTC),
+        now=now,
     )
     approval = asked.approval
     result = TurnResult(

@@ -8,6 +8,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from workflows.calls import Calls
+from workflows.requests import refusal_of
 
 with workflow.unsafe.imports_passed_through():
     from holdfast.domain.approval import Alarm, Approval, ApprovalStatus, Decision
@@ -88,13 +89,17 @@ class ApprovalDesk:
     async def take_signalled(self, decision: Decision) -> None:
         """Take a decision that nobody waits for; a refusal is recorded."""
         try:
-            await self._decide(decision)
-        except Refused as refused:
-            await self._record_refusal(decision, refused.code, str(refused))
+            try:
+                await self._decide(decision)
+            except Refused as refused:
+                await self._record_refusal(decision, refused.code, str(refused))
+            except ActivityError as error:
+                failed = refusal_of(error)
+                await self._record_refusal(decision, SubgraphFailed.code, str(failed))
         except (
             ActivityError
         ) as error:  # which would end the conversation, out of a signal's handler
-            await self._record_refusal(decision, SubgraphFailed.code, str(error.cause or error))
+            workflow.logger.error("a refused decision is not recorded: %s", refusal_of(error))
 
     async def withdraw(self, parked: ParkedTurn) -> bool:
         """Take the question back, since its turn is cancelled; False when it was decided meanwhile."""
@@ -105,7 +110,11 @@ class ApprovalDesk:
                 return False
             withdrawn = found.approval.withdraw()
             outcome = await self._calls.record_alarm(self._change(withdrawn))
-            self._state.parked[approval_id] = found.model_copy(update={"approval": withdrawn})
+            recorded = outcome.approval or withdrawn
+            if recorded.state != "withdrawn":  # it had been decided before this run was reset, say
+                self._adopt(found, recorded)
+                return False
+            self._state.parked[approval_id] = found.model_copy(update={"approval": recorded})
             self.forget(approval_id)
             await self._calls.notify(outcome.deliveries)
         return True
@@ -189,7 +198,7 @@ class ApprovalDesk:
                 return
             after, alarm = due
             outcome = await self._calls.record_alarm(self._change(after, alarm))
-            self._adopt(self._state.parked[approval_id], after)
+            self._adopt(self._state.parked[approval_id], outcome.approval or after)
             await self._calls.notify(outcome.deliveries)
 
     def _pending(self, approval_id: str) -> Approval | None:

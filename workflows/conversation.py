@@ -2,16 +2,17 @@
 
 import asyncio
 from datetime import timedelta
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ActivityError
 from temporalio.workflow import ContinueAsNewVersioningBehavior
 
 from workflows.approvals import ApprovalDesk
 from workflows.calls import Calls
 from workflows.intake import Intake
 from workflows.overview import Overview
+from workflows.requests import read, refusing
 from workflows.turns import TurnRunner
 
 with workflow.unsafe.imports_passed_through():
@@ -29,12 +30,14 @@ with workflow.unsafe.imports_passed_through():
         Takeover,
         TurnResult,
     )
+    from holdfast.domain.display import line
     from holdfast.domain.errors import (
         ConversationMoved,
         NotHeld,
         Refused,
         TurnNotFound,
     )
+    from holdfast.domain.people import PersonAct, same_person
     from holdfast.domain.steps import (
         CloseRequest,
         HumanTurnRequest,
@@ -46,10 +49,8 @@ with workflow.unsafe.imports_passed_through():
 
 _IDLE = "idle"
 _TRY_AGAIN_AFTER = timedelta(minutes=10)
-
-
-def _refusal(refused: Refused) -> ApplicationError:
-    return ApplicationError(str(refused), type=refused.code, non_retryable=True)
+_RECORDED_FIRST = "a-takeover-is-recorded-first"
+"""Who is allowed to hold a conversation is known once it is recorded; it used to be taken for granted."""
 
 
 def _build() -> str | None:
@@ -115,128 +116,153 @@ class ConversationWorkflow:
     # What services, reviewers and operators may ask for.
 
     @workflow.update(name=wire.SEND_MESSAGE)
-    async def send_message(self, message: CustomerMessage) -> TurnResult:
-        """Answer a customer's message; returns when the turn is answered or parked."""
-        await workflow.wait_condition(lambda: self._opened)
-        if self._intake.would_interrupt_unseen(message):  # an old one must not
-            recorded = await self._recall(message.message_id)
-            if recorded is not None:
-                self._intake.found(message.message_id, recorded)
-        while self._intake.disputed_by(message) is not None:  # another may have come in between
-            await workflow.wait_condition(lambda: self._intake.disputed_by(message) is None)
-        try:
+    async def send_message(self, *received: Any) -> TurnResult:
+        """Answer a `CustomerMessage`; returns when the turn is answered or parked."""
+        with refusing():
+            message = read(CustomerMessage, received)
+            await workflow.wait_condition(lambda: self._opened)
+            if self._intake.would_interrupt_unseen(message):  # an old one must not
+                recorded = await self._recall(message.message_id)
+                if recorded is not None:
+                    self._intake.found(message.message_id, recorded)
+            while self._intake.disputed_by(message) is not None:  # another may have come in between
+                await workflow.wait_condition(lambda: self._intake.disputed_by(message) is None)
             self._check_message(message)
-        except Refused as refused:
-            raise _refusal(refused) from None
-        if (answer := self._intake.recorded_answer(message)) is not None:
-            return answer
-        if self._is_outdated() and not self._intake.knows(message) and not self._is_working():
-            self._draining = True  # the message is sent again, to the current build
-            raise _refusal(ConversationMoved("the conversation moves to another build"))
-        turn = self._intake.accept(message)
-        if not self._intake.is_under_way(turn):
-            recorded = await self._recall(message.message_id)
-            answered = recorded.result if recorded is not None else None
-            return answered or TurnResult(turn=turn, status="failed")
-        await workflow.wait_condition(lambda: turn in self._intake.results)
-        result = self._intake.results[turn]
-        if isinstance(result, Refused):
-            raise _refusal(result)
-        return result
+            if (answer := self._intake.recorded_answer(message)) is not None:
+                return answer
+            if self._is_outdated() and not self._intake.knows(message) and not self._is_working():
+                self._draining = True  # the message is sent again, to the current build
+                raise ConversationMoved("the conversation moves to another build")
+            turn = self._intake.accept(message)
+            if not self._intake.is_under_way(turn):
+                recorded = await self._recall(message.message_id)
+                answered = recorded.result if recorded is not None else None
+                return answered or TurnResult(turn=turn, status="failed")
+            await workflow.wait_condition(lambda: turn in self._intake.results)
+            result = self._intake.results[turn]
+            if isinstance(result, Refused):
+                raise result
+            return result
 
     @send_message.validator
-    def _validate_message(self, message: CustomerMessage) -> None:
-        try:
+    def _validate_message(self, *received: Any) -> None:
+        with refusing():
+            message = read(CustomerMessage, received)
             self._check_message(message)
             if not self._intake.knows(message):
                 self._intake.check_capacity(message)
-        except Refused as refused:
-            raise _refusal(refused) from None
 
     @workflow.update(name=wire.DECIDE)
-    async def decide(self, decision: Decision) -> ApprovalStatus:
-        """Take a reviewer's decision; returns when it is recorded."""
-        try:
-            return await self._desk.decide(decision)
-        except Refused as refused:
-            raise _refusal(refused) from None
+    async def decide(self, *received: Any) -> ApprovalStatus:
+        """Take a reviewer's `Decision`; returns when it is recorded."""
+        with refusing():
+            return await self._desk.decide(read(Decision, received))
 
     @decide.validator
-    def _validate_decision(self, decision: Decision) -> None:
-        try:
+    def _validate_decision(self, *received: Any) -> None:
+        with refusing():
+            decision = read(Decision, received)
             self._check_open()
             self._desk.check(decision)
-        except Refused as refused:
-            raise _refusal(refused) from None
 
     @workflow.signal(name=wire.APPROVAL_DECISION)
-    async def approval_decision(self, decision: Decision) -> None:
+    async def approval_decision(self, *received: Any) -> None:
         """The same as `decide` for those who can only signal; a refusal is recorded."""
+        try:
+            decision = read(Decision, received)
+        except Refused as refused:
+            workflow.logger.warning("a signal is passed over, it holds no decision: %s", refused)
+            return
+        await workflow.wait_condition(lambda: self._opened)
         await self._desk.take_signalled(decision)
 
     @workflow.update(name=wire.TAKE_OVER)
-    async def take_over(self, request: TakeOver) -> None:
-        """A person takes the conversation; a running turn ends without an agent's answer."""
-        self._state.takeover = Takeover(
-            reason="taken over", since=workflow.now(), reviewer=request.reviewer
-        )
-        self._turns.stop("awaiting_human", f"{request.reviewer} took the conversation over")
-        await self._calls.record_takeover(self._takeover_request(request.reviewer))
+    async def take_over(self, *received: Any) -> None:
+        """A person takes the conversation (`TakeOver`); a running turn ends without an agent's answer."""
+        with refusing():
+            request = read(TakeOver, received)
+            before = self._state.takeover
+            recorded_first = workflow.patched(_RECORDED_FIRST)
+            if not recorded_first:
+                self._be_held(request.reviewer)
+            try:
+                await self._calls.record_takeover(self._takeover_request(request))
+            except ActivityError:
+                self._state.takeover = before
+                raise
+            if recorded_first:
+                self._be_held(request.reviewer)
         self._overview.publish()
 
     @take_over.validator
-    def _validate_take_over(self, request: TakeOver) -> None:
-        held_by = self._state.takeover.reviewer if self._state.takeover else None
-        try:
+    def _validate_take_over(self, *received: Any) -> None:
+        with refusing():
+            request = read(TakeOver, received)
             self._check_open()
-            if held_by not in (None, request.reviewer):
+            held_by = self._state.takeover.reviewer if self._state.takeover else None
+            if held_by is not None and not same_person(held_by, request.reviewer):
                 raise NotHeld(f"{held_by} holds the conversation")
-        except Refused as refused:
-            raise _refusal(refused) from None
 
     @workflow.update(name=wire.REPLY_AS_HUMAN)
-    async def reply_as_human(self, reply: HumanReply) -> int:
-        """Send a person's message to the customer; returns its number in the conversation."""
-        return await self._calls.record_human_turn(
-            HumanTurnRequest(
-                tenant=self._start.tenant,
-                conversation=self._start.conversation,
-                turn=self._state.turns,
-                reviewer=reply.reviewer,
-                text=reply.text,
-                id=reply.id,
+    async def reply_as_human(self, *received: Any) -> int:
+        """Send a person's message to the customer (`HumanReply`); returns its number in the
+        conversation."""
+        with refusing():
+            reply = read(HumanReply, received)
+            return await self._calls.record_human_turn(
+                HumanTurnRequest(
+                    tenant=self._start.tenant,
+                    conversation=self._start.conversation,
+                    turn=self._state.turns,
+                    reviewer=reply.reviewer,
+                    text=reply.text,
+                    id=reply.id,
+                    statement=reply.statement,
+                )
             )
-        )
 
     @reply_as_human.validator
-    def _validate_human_reply(self, reply: HumanReply) -> None:
-        self._require_holder(reply.reviewer)
+    def _validate_human_reply(self, *received: Any) -> None:
+        with refusing():
+            self._require_holder(read(HumanReply, received).reviewer)
 
     @workflow.update(name=wire.HAND_BACK)
-    async def hand_back(self, request: HandBack) -> None:
-        """Give the conversation back to the agents."""
-        self._state.takeover = None
-        self._held_back.clear()
-        await self._calls.record_takeover(self._takeover_request(None, request.note))
+    async def hand_back(self, *received: Any) -> None:
+        """Give the conversation back to the agents (`HandBack`)."""
+        with refusing():
+            request = read(HandBack, received)
+            before = self._state.takeover
+            recorded_first = workflow.patched(_RECORDED_FIRST)
+            if not recorded_first:
+                self._be_free()
+            try:
+                await self._calls.record_takeover(self._takeover_request(request))
+            except ActivityError:
+                self._state.takeover = before
+                raise
+            if recorded_first:
+                self._be_free()
         self._overview.publish()
 
     @hand_back.validator
-    def _validate_hand_back(self, request: HandBack) -> None:
-        self._require_holder(request.reviewer)
+    def _validate_hand_back(self, *received: Any) -> None:
+        with refusing():
+            self._require_holder(read(HandBack, received).reviewer)
 
     @workflow.update(name=wire.CANCEL_TURN)
-    async def cancel_turn(self, request: CancelTurn) -> int:
-        """Cancel a turn; returns its number when it is cancelled, or has ended otherwise meanwhile."""
-        turn = self._turn_to_cancel(request)
-        await self._cancel(turn, request.reason)
-        return turn
+    async def cancel_turn(self, *received: Any) -> int:
+        """Cancel a turn (`CancelTurn`); returns its number when it is cancelled, or has ended otherwise
+        meanwhile."""
+        with refusing():
+            request = read(CancelTurn, received)
+            turn = self._turn_to_cancel(request)
+            await self._cancel(turn, request.reason)
+            return turn
 
     @cancel_turn.validator
-    def _validate_cancel(self, request: CancelTurn) -> None:
-        try:
-            self._turn_to_cancel(request)
-        except TurnNotFound as missing:
-            raise _refusal(missing) from None
+    def _validate_cancel(self, *received: Any) -> None:
+        with refusing():
+            self._turn_to_cancel(read(CancelTurn, received))
 
     def _turn_to_cancel(self, request: CancelTurn) -> int:
         running = self._turns.running
@@ -254,13 +280,19 @@ class ConversationWorkflow:
         return request.turn
 
     @workflow.signal(name=wire.CLOSE)
-    def close(self, reason: str) -> None:
-        """Close the conversation once the messages that were accepted are answered."""
+    def close(self, *received: Any) -> None:
+        """Close the conversation once the messages that were accepted are answered, for a reason in
+        words."""
+        try:
+            reason = read(str, received)
+        except Refused as refused:
+            workflow.logger.warning("a signal is passed over, it holds no reason: %s", refused)
+            return
         if self._close_reason is None:
-            self._close_reason = reason.replace("\0", "")  # which Postgres cannot store
+            self._close_reason = line(reason) or "closed on request"
 
     @workflow.signal(name=wire.UPGRADE)
-    def upgrade(self) -> None:
+    def upgrade(self, *_: Any) -> None:
         """Wake an idle conversation, so that it notices that another build has become current."""
 
     # Messages.
@@ -281,6 +313,10 @@ class ConversationWorkflow:
         self._state.agent = opened.agent
         if opened.repeated is not None and self._start.message_id is not None:
             self._intake.found(self._start.message_id, opened.repeated)
+        if opened.held_by is not None and self._state.takeover is None:
+            self._state.takeover = Takeover(
+                reason="taken over", since=workflow.now(), reviewer=opened.held_by
+            )
         self._leaving = opened.closed
         self._opened = True
         self._state.last_activity = workflow.now()
@@ -425,18 +461,35 @@ class ConversationWorkflow:
 
     def _require_holder(self, reviewer: str) -> None:
         held_by = self._state.takeover.reviewer if self._state.takeover else None
-        try:
-            self._check_open()
-            if held_by != reviewer:
-                raise NotHeld(f"{held_by or 'nobody'} holds the conversation; take it over first")
-        except Refused as refused:
-            raise _refusal(refused) from None
+        self._check_open()
+        if not same_person(held_by, reviewer):
+            raise NotHeld(f"{held_by or 'nobody'} holds the conversation; take it over first")
 
-    def _takeover_request(self, reviewer: str | None, note: str = "") -> TakeoverRequest:
+    def _be_held(self, reviewer: str) -> None:
+        self._state.takeover = Takeover(
+            reason="taken over", since=workflow.now(), reviewer=reviewer
+        )
+        self._turns.stop("awaiting_human", f"{reviewer} took the conversation over")
+
+    def _be_free(self) -> None:
+        self._state.takeover = None
+        self._held_back.clear()
+
+    def _takeover_request(self, asked: TakeOver | HandBack) -> TakeoverRequest:
+        back = isinstance(asked, HandBack)
+        note = asked.note if isinstance(asked, HandBack) else ""
         return TakeoverRequest(
             tenant=self._start.tenant,
             conversation=self._start.conversation,
             turn=self._state.turns,
-            reviewer=reviewer,
+            reviewer=None if back else asked.reviewer,
             note=note,
+            act=PersonAct(
+                id=asked.id or "",
+                kind="hand_back" if back else "take_over",
+                reviewer=asked.reviewer,
+                conversation=self._start.conversation,
+                text=note,
+                statement=asked.statement,
+            ),
         )

@@ -10,6 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
     from holdfast.domain.conversation import ConversationPhase, ConversationState
+    from holdfast.domain.display import markdown
 
 _STATUS = SearchAttributeKey.for_keyword("HoldfastStatus")
 _AGENT = SearchAttributeKey.for_keyword("HoldfastAgent")
@@ -67,6 +68,6 @@ class Overview:
         if state.takeover is not None:
             lines.append(
                 f"- waits for {state.takeover.reviewer or 'a person'} since "
-                f"{state.takeover.since:%Y-%m-%d %H:%M} UTC: {state.takeover.reason}"
+                f"{state.takeover.since:%Y-%m-%d %H:%M} UTC: {markdown(state.takeover.reason)}"
             )
         return "\n".join(lines)

@@ -4,11 +4,13 @@ Taken are Ed25519 (`EdDSA`, RFC 8037), P-256 (`ES256`) and RSA of at least 2,048
 """
 
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, Self, TypeVar
 
 import jwt
-from pydantic import JsonValue, ValidationError
+from pydantic import ConfigDict, JsonValue, ValidationError
 
+from holdfast.domain.failures import in_words
+from holdfast.domain.ids import json_digest
 from holdfast.domain.model import Frozen
 
 Algorithm = Literal["EdDSA", "ES256", "RS256"]
@@ -20,8 +22,40 @@ _ALGORITHMS: dict[tuple[str, str | None], Algorithm] = {
 }
 
 
+class KeyBounds(Frozen):
+    """What statements a key may sign; what is not said is not bound.
+
+    It is a member `holdfast` of the key in the set, such as `"holdfast": {"tenants": ["acme"], "roles":
+    ["refunds"], "issuer": "https://id.example.com"}`.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    tenants: tuple[str, ...] | None = None
+    roles: tuple[str, ...] | None = None
+    issuer: str | None = None
+
+    def within(self, other: "KeyBounds") -> "KeyBounds":
+        """What both allow. Of two issuers neither is, so that nothing can be signed."""
+        if self.issuer and other.issuer and self.issuer != other.issuer:
+            return KeyBounds(tenants=(), roles=())
+        return KeyBounds(
+            tenants=_both(self.tenants, other.tenants),
+            roles=_both(self.roles, other.roles),
+            issuer=self.issuer or other.issuer,
+        )
+
+
+def _both(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return tuple(value for value in one if value in other)
+
+
 class JsonWebKey(Frozen):
     """A key as it is written. Its other members, certificates for instance, are left out."""
+
+    holdfast: KeyBounds | None = None
 
     kty: str
     kid: str | None = None
@@ -66,9 +100,15 @@ class JsonWebKey(Frozen):
 
 
 class JsonWebKeySet(Frozen):
-    """A JWKS."""
+    """A JWKS. Its entries are read one by one: one that cannot be used is no reason to do without the
+    others (RFC 7517, 5)."""
 
-    keys: tuple[JsonWebKey, ...]
+    keys: tuple[JsonValue, ...]
+
+    @classmethod
+    def of(cls, *keys: JsonWebKey) -> Self:
+        """The set of these keys."""
+        return cls(keys=tuple(one.model_dump(mode="json", exclude_none=True) for one in keys))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +118,9 @@ class UsableKey:
     kid: str
     algorithm: Algorithm
     key: jwt.PyJWK
+    digest: str
+    """Of its public part, to see whether it is another one."""
+    bounds: KeyBounds
 
 
 def usable_key(jwk: JsonWebKey) -> UsableKey:
@@ -94,13 +137,21 @@ def usable_key(jwk: JsonWebKey) -> UsableKey:
         )
     try:
         key = jwt.PyJWK.from_dict(
-            jwk.model_dump(mode="json", exclude_none=True), algorithm=jwk.algorithm
+            jwk.model_dump(mode="json", exclude_none=True, exclude={"holdfast"}),
+            algorithm=jwk.algorithm,
         )
     except jwt.PyJWTError as error:
         raise ValueError(f"key {jwk.described()} is broken: {error}") from None
     if too_short := key.Algorithm.check_key_length(key.key):
         raise ValueError(f"key {jwk.described()} is too weak: {too_short}")
-    return UsableKey(kid=jwk.kid, algorithm=jwk.algorithm, key=key)
+    public = jwk.model_dump(mode="json", include={"kty", "crv", "x", "y", "n", "e"})
+    return UsableKey(
+        kid=jwk.kid,
+        algorithm=jwk.algorithm,
+        key=key,
+        digest=json_digest(public),
+        bounds=jwk.holdfast or KeyBounds(),
+    )
 
 
 _Parsed = TypeVar("_Parsed", JsonWebKey, JsonWebKeySet)
@@ -115,7 +166,16 @@ def parse(kind: type[_Parsed], content: bytes) -> _Parsed:
     try:
         return kind.model_validate_json(content)
     except ValidationError as error:
-        problems = error.errors(include_input=False, include_context=False, include_url=False)
-        places = ((".".join(map(str, one["loc"])), one["msg"]) for one in problems)
-        listed = "; ".join(f"{place}: {what}" if place else what for place, what in places)
-        raise ValueError(f"it is not a {kind.__name__}: {listed}") from None
+        raise ValueError(f"it is not a {kind.__name__}: {in_words(error)}") from None
+
+
+def entry_of_set(entry: JsonValue) -> JsonWebKey:
+    """A key out of a set.
+
+    Raises:
+        ValueError: it is none; the message never says what stands there.
+    """
+    try:
+        return JsonWebKey.model_validate(entry)
+    except ValidationError as error:
+        raise ValueError(in_words(error)) from None

@@ -8,10 +8,12 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 from uuid import uuid4
 
@@ -19,16 +21,20 @@ import httpx2
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
+from pydantic import JsonValue
 
 from holdfast.authority.jwk import (
     Algorithm,
     JsonWebKey,
     JsonWebKeySet,
+    KeyBounds,
     UsableKey,
+    entry_of_set,
     parse,
     usable_key,
 )
 from holdfast.domain.errors import ConfigurationError, InvalidStatement
+from holdfast.domain.ids import json_digest
 
 _logger = logging.getLogger(__name__)
 
@@ -81,15 +87,20 @@ class SigningKey:
         """The key itself."""
         return self._usable.key
 
+    @property
+    def bounds(self) -> KeyBounds:
+        """What it may sign."""
+        return self._usable.bounds
+
     def private_jwk(self) -> JsonWebKey:
         """The whole key, to be kept secret."""
         return self._jwk
 
     def public_jwk(self) -> JsonWebKey:
         """The part that others check statements with."""
-        public = {"kty", "kid", "crv", "x", "y", "n", "e"}
+        public = {"kty", "kid", "crv", "x", "y", "n", "e", "holdfast"}
         more = {"alg": self.algorithm, "use": "sig"}
-        return JsonWebKey(**self._jwk.model_dump(include=public), **more)
+        return JsonWebKey.model_validate({**self._jwk.model_dump(include=public), **more})
 
 
 class VerificationKeys:
@@ -98,15 +109,33 @@ class VerificationKeys:
 
     A file is read again when it has changed; a URL is fetched again after `fresh_for`, and at once
     for a key that is not known, though not more often than every `refetch_after`. What cannot be
-    read or fetched leaves the keys as they were. Keys for other purposes and algorithms are passed
-    over. Whoever can change the answer can decide: use https, or http within a machine.
+    read or fetched leaves the keys as they were, until they are `max_age` old: then nobody knows any
+    more which of them were taken out, and none counts. An empty set takes all out. Entries that cannot
+    be used, and those for other purposes, are passed over. Whoever can change the answer can decide:
+    use https, or http within a machine.
+
+    `bounds` says what keys may sign, by their id or, with `*`, all of them; the set may say so, too,
+    and then both count.
     """
 
-    def __init__(self, source: str, *, fresh_for: timedelta, refetch_after: timedelta) -> None:
+    def __init__(
+        self,
+        source: str,
+        *,
+        fresh_for: timedelta,
+        refetch_after: timedelta,
+        max_age: timedelta,
+        bounds: Mapping[str, KeyBounds],
+    ) -> None:
         self._source = source
         self._file = None if source.startswith(("https://", "http://")) else Path(source)
         self._fresh_seconds = fresh_for.total_seconds()
         self._refetch_seconds = refetch_after.total_seconds()
+        self._max_age_seconds = max_age.total_seconds()
+        self._bounds = bounds
+        self._seen = 0.0
+        self._trouble: str | None = None
+        self._passed_over = ""
         self._keys: dict[str, UsableKey] = {}
         self._content: bytes | None = None
         self._stamp: object = None
@@ -120,20 +149,55 @@ class VerificationKeys:
         *,
         fresh_for: timedelta = timedelta(minutes=5),
         refetch_after: timedelta = timedelta(seconds=10),
+        max_age: timedelta = timedelta(hours=24),
+        bounds: Mapping[str, KeyBounds] = MappingProxyType({}),
     ) -> Self:
         """The keys at `source`, a path or an http(s) URL.
 
         Raises:
             ConfigurationError: they cannot be read, or are not a set of public keys.
         """
-        keys = cls(source, fresh_for=fresh_for, refetch_after=refetch_after)
+        keys = cls(
+            source,
+            fresh_for=fresh_for,
+            refetch_after=refetch_after,
+            max_age=max_age,
+            bounds=bounds,
+        )
         try:
             await keys._look()
         except _UNUSABLE as error:
             raise ConfigurationError(
                 f"the reviewers' keys at {source} cannot be used: {_words(error)}"
             ) from None
+        if keys._passed_over and not keys._keys:
+            raise ConfigurationError(
+                f"the reviewers' keys at {source} cannot be used: there is no key that can be used "
+                f"({keys._passed_over})"
+            )
         return keys
+
+    @property
+    def source(self) -> str:
+        """Where they are."""
+        return self._source
+
+    def fingerprint(self) -> dict[str, str]:
+        """A digest of each key that counts, with what it is bound to, by its id."""
+        return {
+            kid: json_digest([one.digest, one.bounds.model_dump(mode="json")])
+            for kid, one in self._keys.items()
+        }
+
+    async def refresh(self) -> None:
+        """Look whether they have changed, where that is due."""
+        async with self._looking:
+            await self._look_again(None)
+
+    async def bounds(self) -> list[KeyBounds]:
+        """What each of the keys may sign; none where they are too old to count."""
+        await self.refresh()
+        return [] if self._is_too_old() else [one.bounds for one in self._keys.values()]
 
     async def key(self, kid: str) -> UsableKey:
         """The key of this id.
@@ -145,6 +209,11 @@ class VerificationKeys:
         if self._file is not None or self._due(kid) or kid not in self._keys:
             async with self._looking:
                 await self._look_again(kid)
+        if self._is_too_old():
+            raise InvalidStatement(
+                "the reviewers' keys could not be looked at for too long, so that nobody knows which of "
+                "them still count"
+            )
         if kid not in self._keys:
             raise InvalidStatement(
                 f"the statement is signed with the key {kid[:80]!r}, which is not among the "
@@ -152,20 +221,27 @@ class VerificationKeys:
             )
         return self._keys[kid]
 
-    def _due(self, kid: str) -> bool:
+    def _due(self, kid: str | None) -> bool:
         age = time.monotonic() - self._looked
-        return age >= (self._fresh_seconds if kid in self._keys else self._refetch_seconds)
+        known = kid is None or kid in self._keys
+        return age >= (self._fresh_seconds if known else self._refetch_seconds)
 
-    async def _look_again(self, kid: str) -> None:
+    def _is_too_old(self) -> bool:
+        return time.monotonic() - self._seen >= self._max_age_seconds
+
+    async def _look_again(self, kid: str | None) -> None:
         try:
             if self._file is None:
                 if self._due(kid):
                     await self._look()
             elif await asyncio.to_thread(_stamp, self._file) != self._stamp:
                 await self._look()
+            elif self._trouble is None:
+                self._seen = time.monotonic()
         except _UNUSABLE as error:
+            self._trouble = _words(error)
             _logger.warning(
-                "the reviewers' keys stay as they were; %s: %s", self._source, _words(error)
+                "the reviewers' keys stay as they were; %s: %s", self._source, self._trouble
             )
 
     async def _look(self) -> None:
@@ -177,8 +253,15 @@ class VerificationKeys:
             self._stamp = await asyncio.to_thread(_stamp, self._file)
             content = await asyncio.to_thread(self._file.read_bytes)
         if content != self._content:
-            self._keys = _public_keys(content, self._source)
+            self._keys, self._passed_over = _public_keys(content, self._bounds)
             self._content = content
+            if self._passed_over:
+                _logger.warning(
+                    "reviewers' keys at %s are passed over: %s", self._source, self._passed_over
+                )
+            if not self._keys:
+                _logger.warning("no reviewers' key at %s counts: nobody can decide", self._source)
+        self._seen, self._trouble = time.monotonic(), None
 
 
 def _words(error: Exception) -> str:
@@ -204,25 +287,36 @@ async def _fetch(url: str) -> bytes:
     return answer.raise_for_status().content
 
 
-def _public_keys(content: bytes, source: str) -> dict[str, UsableKey]:
+def _public_keys(
+    content: bytes, bounds: Mapping[str, KeyBounds]
+) -> tuple[dict[str, UsableKey], str]:
+    """The keys of a set that can be used, and which cannot and why: without the values, since one of
+    them may be secret."""
     keys: dict[str, UsableKey] = {}
     passed_over: list[str] = []
-    for jwk in parse(JsonWebKeySet, content).keys:
-        if jwk.is_secret:
-            raise ValueError("it holds a private or a shared key; only public keys belong there")
-        if not jwk.checks_signatures():
-            passed_over.append(jwk.described())
-            continue
-        key = usable_key(jwk)
-        if key.kid in keys:
-            raise ValueError(f"it has two keys {key.kid!r}")
-        keys[key.kid] = key
-    unusable = f"not for EdDSA, ES256 or RS256 signatures: {', '.join(passed_over) or 'none'}"
-    if not keys:
-        raise ValueError(f"it has no key that can be used ({unusable})")
-    if passed_over:
-        _logger.info("reviewers' keys at %s that are %s", source, unusable)
-    return keys
+    for number, entry in enumerate(parse(JsonWebKeySet, content).keys):
+        try:
+            key = _public_key(entry, bounds)
+            if key.kid in keys:
+                raise ValueError(f"there are two keys {key.kid!r}")
+        except ValueError as error:
+            passed_over.append(f"entry {number}: {error}")
+        else:
+            keys[key.kid] = key
+    return keys, "; ".join(passed_over)
+
+
+def _public_key(entry: JsonValue, bounds: Mapping[str, KeyBounds]) -> UsableKey:
+    jwk = entry_of_set(entry)
+    if jwk.is_secret:
+        raise ValueError("it is a private or a shared key; only public keys belong there")
+    if not jwk.checks_signatures():
+        raise ValueError(f"{jwk.described()} is not for EdDSA, ES256 or RS256 signatures")
+    key = usable_key(jwk)
+    for said in (bounds.get("*"), bounds.get(key.kid)):
+        if said is not None:
+            key = replace(key, bounds=key.bounds.within(said))
+    return key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,7 +356,7 @@ def write_development_keys(data_dir: Path) -> DevelopmentKeys:
     _write_once(keys.signing, pair.private_jwk(), mode=0o600)
     # Of the key that lies there now, which another process may have made first.
     public = SigningKey.read(keys.signing).public_jwk()
-    _write_once(keys.public, JsonWebKeySet(keys=(public,)), mode=0o644)
+    _write_once(keys.public, JsonWebKeySet.of(public), mode=0o644)
     return keys
 
 

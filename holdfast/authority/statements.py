@@ -3,7 +3,7 @@
 A statement is a JSON Web Token (RFC 7519) with the type (`typ`) `holdfast-decision+jwt`, whose header
 names the key (`kid`). An identity service may sign statements by itself. Its claims:
 
-    iss       who signed it; free, since the keys say whose word counts
+    iss       who signed it; free, unless the key is bound to an issuer (`KeyBounds`)
     aud       "holdfast-decision"
     sub       the reviewer
     team      the reviewer's team; null or left out where they have none
@@ -18,40 +18,56 @@ names the key (`kid`). An identity service may sign statements by itself. Its cl
               later at most; an `nbf`, from when on it may be, is respected
 
 All of them are needed, but for `iss`, `team` and `nbf`; others are passed over.
+
+What people do in a conversation (take it over, reply in it, hand it back) has statements of its own, of
+the type `holdfast-person+jwt` and for the audience "holdfast-person": with `sub`, `tenant`, `jti`, `iat`
+and `exp` as above, `conversation`, `act` ("take_over", "reply", "hand_back") and `content`, the digest of
+{"text": …}: the reply, or the note that comes with handing back, else "".
 """
 
-from datetime import UTC, datetime, timedelta
-from reprlib import repr as shortened
+from datetime import datetime, timedelta
 from typing import Annotated, Protocol
 
-import jwt
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict
 
 from holdfast.authority.jwk import UsableKey
 from holdfast.authority.keys import SigningKey, VerificationKeys
+from holdfast.authority.tokens import (
+    LIFETIME,
+    Claims,
+    check_audience,
+    check_bounds,
+    check_equal,
+    check_times,
+    claims_of,
+    key_id,
+    sign,
+    times_of,
+)
 from holdfast.domain.approval import Decision
-from holdfast.domain.errors import InvalidRequest, InvalidStatement
+from holdfast.domain.errors import InvalidStatement
 from holdfast.domain.ids import json_digest
 from holdfast.domain.model import Frozen
+from holdfast.domain.people import PersonAct
 
 AUDIENCE = "holdfast-decision"
 TYPE = "holdfast-decision+jwt"
 
-_ISSUER = "holdfast"
-_LIFETIME = timedelta(minutes=10)
-_LONGEST_LIFETIME = timedelta(hours=24)
-_LEEWAY_SECONDS = 60
-_JWS = jwt.PyJWS()
-
-Seconds = Annotated[int | float, Field(ge=0, le=253_402_300_799)]
-"""Since 1970; the last one is that of the year 9999."""
+ACT_AUDIENCE = "holdfast-person"
+ACT_TYPE = "holdfast-person+jwt"
 
 
 class Verifier(Protocol):
-    """Says whether a decision comes from whom it names."""
+    """Says whether a decision, or what a person does in a conversation, comes from whom it names."""
 
     async def verify(self, decision: Decision, *, tenant: str, at: datetime) -> None:
         """Check a decision that came in at `at`; raises `InvalidStatement`."""
+
+    async def verify_act(self, act: PersonAct, *, tenant: str, at: datetime) -> None:
+        """Check what a person wants to do at `at`; raises `InvalidStatement`."""
+
+    async def may_anybody(self, roles: frozenset[str], *, tenant: str) -> bool:
+        """Whether anybody could sign, for this tenant, with one of these roles."""
 
 
 class StatementVerifier:
@@ -59,6 +75,11 @@ class StatementVerifier:
 
     def __init__(self, keys: VerificationKeys) -> None:
         self._keys = keys
+
+    @property
+    def keys(self) -> VerificationKeys:
+        """The keys that it checks with."""
+        return self._keys
 
     async def verify(self, decision: Decision, *, tenant: str, at: datetime) -> None:
         """Check that the statement is genuine, was good at `at`, and says exactly this decision.
@@ -71,10 +92,35 @@ class StatementVerifier:
         """
         if not decision.statement:
             raise InvalidStatement("the decision has no signed statement")
-        key = await self._keys.key(_key_id(decision.statement))
-        claims = _claims(decision.statement, key)
-        _check_times(claims, at)
-        _check_content(claims, _said(decision, tenant))
+        key = await self._keys.key(key_id(decision.statement, kind=TYPE))
+        claims = claims_of(_Claims, decision.statement, key)
+        check_times(claims, at)
+        check_audience(claims, AUDIENCE)
+        check_equal(claims, _said(decision, tenant), what="decision")
+        _check_key(key, claims, tenant=tenant, roles=decision.roles)
+
+    async def verify_act(self, act: PersonAct, *, tenant: str, at: datetime) -> None:
+        """Check that the statement is genuine, good at `at`, and says exactly this act.
+
+        Raises:
+            InvalidStatement: the message says what is wrong.
+        """
+        if not act.statement:
+            raise InvalidStatement(f"to {act.in_words} takes a signed statement, and there is none")
+        key = await self._keys.key(key_id(act.statement, kind=ACT_TYPE))
+        claims = claims_of(_ActClaims, act.statement, key)
+        check_times(claims, at)
+        check_audience(claims, ACT_AUDIENCE)
+        check_equal(claims, _done(act, tenant), what="request")
+        _check_key(key, claims, tenant=tenant, roles=())
+
+    async def may_anybody(self, roles: frozenset[str], *, tenant: str) -> bool:
+        """Whether there is a key that signs for this tenant and gives one of these roles."""
+        return any(
+            (bounds.tenants is None or tenant in bounds.tenants)
+            and (bounds.roles is None or bool(roles & set(bounds.roles)))
+            for bounds in await self._keys.bounds()
+        )
 
 
 class UnsignedDecisions:
@@ -83,6 +129,13 @@ class UnsignedDecisions:
     async def verify(self, decision: Decision, *, tenant: str, at: datetime) -> None:
         """Nothing is checked, nor is a statement where there is one."""
 
+    async def verify_act(self, act: PersonAct, *, tenant: str, at: datetime) -> None:
+        """Nothing is checked, nor is a statement where there is one."""
+
+    async def may_anybody(self, roles: frozenset[str], *, tenant: str) -> bool:
+        """Everybody may."""
+        return True
+
 
 def sign_decision(
     decision: Decision,
@@ -90,29 +143,34 @@ def sign_decision(
     tenant: str,
     key: SigningKey,
     now: datetime | None = None,
-    lifetime: timedelta = _LIFETIME,
+    lifetime: timedelta = LIFETIME,
 ) -> Decision:
     """The decision with a signed statement of it, which may be handed in for `lifetime`.
 
     Raises:
         InvalidRequest: the lifetime is shorter than a second, or longer than 24 hours.
+        InvalidStatement: the key is bound to other tenants or roles.
     """
-    if not timedelta(seconds=1) <= lifetime <= _LONGEST_LIFETIME:
-        raise InvalidRequest(
-            f"a statement is good for between 1 second and 24 hours, not {lifetime}"
-        )
-    signed_at = int((now or datetime.now(UTC)).timestamp())
-    claims = _Claims(
-        **dict(_said(decision, tenant)),
-        iss=_ISSUER,
-        aud=AUDIENCE,
-        iat=signed_at,
-        exp=signed_at + int(lifetime.total_seconds()),
-    )
-    payload = claims.model_dump_json(exclude={"nbf"}).encode()
-    headers = {"kid": key.kid, "typ": TYPE}
-    statement = _JWS.encode(payload, key.key, algorithm=key.algorithm, headers=headers)
-    return decision.model_copy(update={"statement": statement})
+    times = times_of(lifetime, now, key)
+    issuer = times["iss"]
+    check_bounds(key.bounds, key.kid, tenant=tenant, roles=decision.roles, issuer=issuer)
+    claims = _Claims(**dict(_said(decision, tenant)), **times, aud=AUDIENCE)
+    return decision.model_copy(update={"statement": sign(claims, key, kind=TYPE)})
+
+
+def sign_act(
+    act: PersonAct,
+    *,
+    tenant: str,
+    key: SigningKey,
+    now: datetime | None = None,
+    lifetime: timedelta = LIFETIME,
+) -> str:
+    """The signed statement of what a person wants to do; raises as `sign_decision`."""
+    times = times_of(lifetime, now, key)
+    check_bounds(key.bounds, key.kid, tenant=tenant, roles=(), issuer=times["iss"])
+    claims = _ActClaims(**dict(_done(act, tenant)), **times, aud=ACT_AUDIENCE)
+    return sign(claims, key, kind=ACT_TYPE)
 
 
 class _Said(Frozen):
@@ -131,14 +189,25 @@ class _Said(Frozen):
     content: str
 
 
-class _Claims(_Said):
-    """All claims of a statement that are looked at, and who signed it."""
+class _Claims(_Said, Claims):
+    """All claims of a statement that are looked at."""
 
-    iss: str | None = None
-    aud: str | tuple[str, ...]
-    iat: Seconds
-    nbf: Seconds | None = None
-    exp: Seconds
+
+class _Done(Frozen):
+    """What a statement says that a person does, and what is asked for; these have to be equal."""
+
+    model_config = ConfigDict(strict=True)
+
+    sub: str
+    tenant: str
+    conversation: str
+    act: str
+    jti: str
+    content: str
+
+
+class _ActClaims(_Done, Claims):
+    """All claims of such a statement that are looked at."""
 
 
 def _said(decision: Decision, tenant: str) -> _Said:
@@ -156,68 +225,16 @@ def _said(decision: Decision, tenant: str) -> _Said:
     )
 
 
-def _key_id(statement: str) -> str:
-    try:
-        header = jwt.get_unverified_header(statement)
-    except jwt.PyJWTError as error:
-        raise InvalidStatement(f"the statement cannot be read: {error}") from None
-    if header.get("typ") != TYPE:
-        raise InvalidStatement(
-            f"the statement's type is {shortened(header.get('typ'))}, and not {TYPE!r}"
-        )
-    kid = header.get("kid")
-    if not isinstance(kid, str):
-        raise InvalidStatement('the statement\'s header names no key: "kid" is missing')
-    return kid
+def _done(act: PersonAct, tenant: str) -> _Done:
+    return _Done(
+        sub=act.reviewer,
+        tenant=tenant,
+        conversation=act.conversation,
+        act=act.kind,
+        jti=act.id,
+        content=json_digest({"text": act.text}),
+    )
 
 
-def _claims(statement: str, key: UsableKey) -> _Claims:
-    """What the statement says, once the key has shown that it is genuine."""
-    try:
-        payload: bytes = _JWS.decode(statement, key.key, algorithms=[key.algorithm])
-    except jwt.InvalidAlgorithmError:
-        raise InvalidStatement(
-            f"the statement is not signed with {key.algorithm}, which its key {key.kid!r} is for"
-        ) from None
-    except jwt.PyJWTError as error:
-        raise InvalidStatement(f"the statement is not genuine: {error}") from None
-    try:
-        return _Claims.model_validate_json(payload)
-    except ValidationError as error:
-        problems = error.errors(include_input=False, include_context=False, include_url=False)
-        listed = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problems)
-        raise InvalidStatement(f"the statement's claims cannot be used: {listed[:500]}") from None
-
-
-def _check_times(claims: _Claims, at: datetime) -> None:
-    now = at.timestamp()
-    if claims.exp - claims.iat > _LONGEST_LIFETIME.total_seconds():
-        raise InvalidStatement(
-            "the statement is good for more than 24 hours; have it signed for less"
-        )
-    if now >= claims.exp:
-        raise InvalidStatement(
-            f"the statement expired at {_time(claims.exp)}; have it signed again"
-        )
-    starts = max(claims.iat, claims.nbf or 0)
-    if now < starts - _LEEWAY_SECONDS:
-        raise InvalidStatement(f"the statement is good from {_time(starts)} on, which is not yet")
-
-
-def _time(seconds: Seconds) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _check_content(claims: _Claims, said: _Said) -> None:
-    audiences = (claims.aud,) if isinstance(claims.aud, str) else claims.aud
-    if AUDIENCE not in audiences:
-        raise InvalidStatement(
-            f"the statement is for {shortened(claims.aud)}, and not for {AUDIENCE!r}"
-        )
-    for name, value in said:
-        stated = getattr(claims, name)
-        if stated != value:
-            raise InvalidStatement(
-                f"the statement's {name} is {shortened(stated)}, and that of the decision "
-                f"{shortened(value)}"
-            )
+def _check_key(key: UsableKey, claims: Claims, *, tenant: str, roles: tuple[str, ...]) -> None:
+    check_bounds(key.bounds, key.kid, tenant=tenant, roles=roles, issuer=claims.iss)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+from holdfast.client.checking import require_id
 from holdfast.client.records import Records
 from holdfast.store.audit import AuditEntry, AuditReport, read_audit, verify_audit
 
@@ -39,3 +40,23 @@ class Auditing:
             if not entries:
                 return
             after = entries[-1].seq
+
+    async def export_audit(
+        self, *, after: int = 0, reader: str | None = None
+    ) -> AsyncIterator[AuditEntry]:
+        """The entries as `audit` gives them, and one of its own that says that they were exported, and by
+        whom; it comes last.
+
+        Raises:
+            AuditBroken, InvalidRequest.
+        """
+        if reader is not None:
+            require_id(reader, "reader")
+        await self._records.note(
+            "audit_exported",
+            conversation="",
+            subject=self.tenant,
+            data={"reader": reader, "after": after},
+        )
+        async for entry in self.audit(after=after):
+            yield entry

@@ -38,6 +38,7 @@ from holdfast.domain.limits import Limits
 from holdfast.runtime.connection import connect_temporal, require_database_url, resolve
 from holdfast.runtime.settings import Settings, read_settings
 from holdfast.store import conversations, transcript
+from holdfast.store.audit import append_audit
 from holdfast.store.conversations import ConversationRecord
 from holdfast.store.pool import Pool, open_pool
 from holdfast.store.transcript import MessageRecord
@@ -170,14 +171,24 @@ class HoldfastClient(Reviewing, Notifying, Auditing):
             actions=result.actions,
         )
 
-    async def show(self, conversation: str) -> ConversationView:
-        """Everything about a conversation: what was said, proposed, decided, done and paid.
+    async def show(self, conversation: str, *, reader: str | None = None) -> ConversationView:
+        """Everything about a conversation: what was said, proposed, decided, done and paid. The audit log
+        keeps that `reader` has read it.
 
         Raises:
-            ConversationNotFound.
+            ConversationNotFound, InvalidRequest.
         """
         history = await self._requests.history(conversation, timeout=REQUEST_SECONDS)
-        return await self._records.view(conversation, history)
+        view = await self._records.view(conversation, history)
+        if reader is not None:
+            require_id(reader, "reader")
+            await self._records.note(
+                "conversation_read",
+                conversation=conversation,
+                subject=conversation,
+                data={"reader": reader, "turns": view.turns, "messages": len(view.messages)},
+            )
+        return view
 
     async def messages(self, conversation: str, *, after: int = 0) -> list[MessageRecord]:
         """The messages numbered above `after`, oldest first; none where nothing is recorded."""
@@ -216,8 +227,11 @@ class HoldfastClient(Reviewing, Notifying, Auditing):
             self._temporal, self.tenant, status=status, query=query, limit=limit
         )
 
-    async def fork(self, conversation: str, *, turn: int, target: str) -> ConversationRecord:
-        """Create the conversation `target` from what was said up to the end of `turn`.
+    async def fork(
+        self, conversation: str, *, turn: int, target: str, by: str | None = None
+    ) -> ConversationRecord:
+        """Create the conversation `target` from what was said up to the end of `turn`. The audit log keeps
+        that, and who did it.
 
         It is recorded as closed until its first message opens it.
 
@@ -225,10 +239,21 @@ class HoldfastClient(Reviewing, Notifying, Auditing):
             ConversationNotFound, ConversationExists, TurnNotFound, InvalidRequest.
         """
         require_id(target, "conversation")
-        async with self._records.connection() as connection:
-            return await conversations.fork_conversation(
+        if by is not None:
+            require_id(by, "person")
+        async with self._records.connection() as connection, connection.transaction():
+            forked = await conversations.fork_conversation(
                 connection, tenant=self.tenant, source=conversation, turn=turn, target=target
             )
+            await append_audit(
+                connection,
+                tenant=self.tenant,
+                kind="conversation_forked",
+                conversation=conversation,
+                subject=target,
+                data={"turn": turn, "by": by},
+            )
+        return forked
 
     # The end of things.
 

@@ -5,6 +5,7 @@ from functools import partial
 
 from temporalio.client import Client
 
+from holdfast.client.checking import require_id
 from holdfast.client.delivery import deliver
 from holdfast.client.records import Records
 from holdfast.client.requests import REQUEST_SECONDS
@@ -12,6 +13,7 @@ from holdfast.domain.errors import InvalidRequest
 from holdfast.domain.notifications import DeliveryState
 from holdfast.notifications.batches import send_batch
 from holdfast.store import deliveries
+from holdfast.store.audit import append_audit
 from holdfast.store.deliveries import DeliveryRecord
 
 
@@ -36,9 +38,14 @@ class Notifying:
             )
 
     async def redrive(
-        self, ids: Sequence[str], *, timeout: float | None = REQUEST_SECONDS
+        self,
+        ids: Sequence[str],
+        *,
+        by: str | None = None,
+        timeout: float | None = REQUEST_SECONDS,
     ) -> list[str]:
-        """Send dead deliveries again, under their old ids, all of them or none; their ids.
+        """Send dead deliveries again, under their old ids, all of them or none; their ids. The audit log
+        keeps that, and who did it.
 
         Where Temporal does not answer, they are sent within an hour, by the workers' sweep.
 
@@ -47,19 +54,35 @@ class Notifying:
         """
         if not ids:
             raise InvalidRequest("name the deliveries that are to be sent again")
-        return await self._redrive(list(ids), timeout)
+        return await self._redrive(list(ids), by, timeout)
 
-    async def redrive_all(self, *, timeout: float | None = REQUEST_SECONDS) -> list[str]:
+    async def redrive_all(
+        self, *, by: str | None = None, timeout: float | None = REQUEST_SECONDS
+    ) -> list[str]:
         """Send every dead delivery of the tenant again; their ids."""
-        return await self._redrive(None, timeout)
+        return await self._redrive(None, by, timeout)
 
-    async def _redrive(self, ids: list[str] | None, timeout: float | None) -> list[str]:
+    async def _redrive(
+        self, ids: list[str] | None, by: str | None, timeout: float | None
+    ) -> list[str]:
+        if by is not None:
+            require_id(by, "person")
         async with self._records.connection() as connection, connection.transaction():
             batches = await deliveries.revive(connection, self.tenant, ids)
+            revived = sorted(one for batch in batches for one in batch.deliveries)
+            if revived:
+                await append_audit(
+                    connection,
+                    tenant=self.tenant,
+                    kind="deliveries_redriven",
+                    conversation="",
+                    subject=revived[0],
+                    data={"deliveries": [*revived], "by": by},
+                )
         for batch in batches:
             await deliver(
                 partial(send_batch, self._temporal, self._task_queue, batch),
                 what=f"the start of batch {batch.batch}",
                 timeout=timeout,
             )
-        return sorted(one for batch in batches for one in batch.deliveries)
+        return revived

@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
+from pydantic import JsonValue
 
 from holdfast.client.views import ConversationView, History
 from holdfast.domain.errors import ConfigurationError, Unavailable
 from holdfast.domain.events import Event
 from holdfast.store.actions import read_actions
 from holdfast.store.approvals import ApprovalFilter, list_approvals
+from holdfast.store.audit import append_audit
 from holdfast.store.conversations import ConversationRecord, read_conversation
 from holdfast.store.events import read_events
 from holdfast.store.llm_calls import count_calls
@@ -61,6 +63,20 @@ class Records:
         """
         async with self.connection() as connection:
             return await read_conversation(connection, self.tenant, conversation)
+
+    async def note(
+        self, kind: str, *, conversation: str, subject: str, data: dict[str, JsonValue]
+    ) -> None:
+        """Append an entry to the audit log."""
+        async with self.connection() as connection, connection.transaction():
+            await append_audit(
+                connection,
+                tenant=self.tenant,
+                kind=kind,
+                conversation=conversation,
+                subject=subject,
+                data=data,
+            )
 
     async def message(self, conversation: str, seq: int) -> MessageRecord:
         """A message that is known to be there."""

@@ -8,7 +8,7 @@ from uuid import uuid4
 from pydantic import JsonValue
 
 from holdfast.authority.keys import SigningKey
-from holdfast.authority.statements import sign_decision
+from holdfast.authority.statements import sign_act, sign_decision
 from holdfast.client.checking import checking, require_id
 from holdfast.client.deciding import decided_before, decision_on, known_soon
 from holdfast.client.records import Records
@@ -17,6 +17,7 @@ from holdfast.domain import wire
 from holdfast.domain.approval import ApprovalState, ApprovalStatus, DecisionKind
 from holdfast.domain.conversation import HandBack, HumanReply, TakeOver
 from holdfast.domain.ids import text_digest
+from holdfast.domain.people import ActKind, PersonAct
 from holdfast.store import approvals
 from holdfast.store.approvals import ApprovalFilter, ApprovalRecord
 from holdfast.store.audit import append_sighting
@@ -152,17 +153,29 @@ class Reviewing:
         )
 
     async def take_over(
-        self, conversation: str, *, reviewer: str, timeout: float | None = REQUEST_SECONDS
+        self,
+        conversation: str,
+        *,
+        reviewer: str,
+        request_id: str | None = None,
+        statement: str | None = None,
+        timeout: float | None = REQUEST_SECONDS,
     ) -> ConversationRecord:
         """Give the conversation to a person; agents keep quiet until it is handed back.
 
+        `statement` is what the person's identity service has signed, under `request_id` (see
+        `holdfast.authority.statements`); without one, this client signs with its own key, where its
+        settings name one. The same holds for what people do below.
+
         Raises:
-            ConversationNotFound, ConversationClosed, NotHeld: somebody else holds it.
+            ConversationNotFound, ConversationClosed, InvalidStatement, NotHeld: somebody else holds it.
         """
         with checking():
-            request = TakeOver(reviewer=reviewer)
+            request = TakeOver(reviewer=reviewer, id=request_id or uuid4().hex)
+        act = self._act(conversation, "take_over", request, statement)
+        request = request.model_copy(update={"statement": act.statement})
         await self._requests.update(
-            conversation, wire.TAKE_OVER, request, type(None), timeout=timeout
+            conversation, wire.TAKE_OVER, request, type(None), id=_update_id(act), timeout=timeout
         )
         return await self._records.conversation(conversation)
 
@@ -173,17 +186,20 @@ class Reviewing:
         *,
         reviewer: str,
         reply_id: str | None = None,
+        statement: str | None = None,
         timeout: float | None = REQUEST_SECONDS,
     ) -> MessageRecord:
         """Send the message of the person who holds the conversation, once for each `reply_id`.
 
         Raises:
-            ConversationNotFound, ConversationClosed, NotHeld, InvalidRequest.
+            ConversationNotFound, ConversationClosed, NotHeld, InvalidStatement, InvalidRequest.
         """
         with checking():
             reply = HumanReply(id=reply_id or uuid4().hex, reviewer=reviewer, text=text)
+        act = self._act(conversation, "reply", reply, statement, text)
+        reply = reply.model_copy(update={"statement": act.statement})
         seq = await self._requests.update(
-            conversation, wire.REPLY_AS_HUMAN, reply, int, id=reply.id, timeout=timeout
+            conversation, wire.REPLY_AS_HUMAN, reply, int, id=_update_id(act), timeout=timeout
         )
         return await self._records.message(conversation, seq)
 
@@ -193,16 +209,46 @@ class Reviewing:
         *,
         reviewer: str,
         note: str = "",
+        request_id: str | None = None,
+        statement: str | None = None,
         timeout: float | None = REQUEST_SECONDS,
     ) -> ConversationRecord:
         """Give the conversation back to the agents, who get to read `note`.
 
         Raises:
-            ConversationNotFound, ConversationClosed, NotHeld, InvalidRequest.
+            ConversationNotFound, ConversationClosed, NotHeld, InvalidStatement, InvalidRequest.
         """
         with checking():
-            request = HandBack(reviewer=reviewer, note=note)
+            request = HandBack(reviewer=reviewer, note=note, id=request_id or uuid4().hex)
+        act = self._act(conversation, "hand_back", request, statement, note)
+        request = request.model_copy(update={"statement": act.statement})
         await self._requests.update(
-            conversation, wire.HAND_BACK, request, type(None), timeout=timeout
+            conversation, wire.HAND_BACK, request, type(None), id=_update_id(act), timeout=timeout
         )
         return await self._records.conversation(conversation)
+
+    def _act(
+        self,
+        conversation: str,
+        kind: ActKind,
+        request: TakeOver | HumanReply | HandBack,
+        statement: str | None,
+        text: str = "",
+    ) -> PersonAct:
+        act = PersonAct(
+            id=request.id or "",
+            kind=kind,
+            reviewer=request.reviewer,
+            conversation=conversation,
+            text=text,
+            statement=statement or "",
+        )
+        if self._signing_key is None or act.statement:
+            return act
+        signed = sign_act(act, tenant=self.tenant, key=self._signing_key)
+        return act.model_copy(update={"statement": signed})
+
+
+def _update_id(act: PersonAct) -> str:
+    """Under which a request is answered once; a refused attempt must not answer for a genuine one."""
+    return f"{act.id}:{text_digest(act.statement)}"

@@ -1,12 +1,12 @@
 """What a dialect's answer says in ours, and how edited arguments are read."""
 
-import re
 from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from holdfast.dialects.coercion import coerce_arguments
 from holdfast.domain.approval import DecisionKind
+from holdfast.domain.display import markdown
 from holdfast.domain.errors import InvalidEdit, InvalidRequest
 from holdfast.domain.ids import json_digest
 from holdfast.domain.model import Frozen
@@ -93,24 +93,15 @@ def in_markdown(record: ApprovalRecord, action: AskedAction) -> str:
     changes = description.changes if description else ()
     details = description.details if description else ()
     lines = [
-        f"**{_line(description.title if description else action.name)}**",
+        f"**{markdown(description.title if description else action.name)}**",
         "",
         *(
-            f"- {_line(one.what)}: {_line(one.before or 'nothing')} → {_line(one.after or 'nothing')}"
+            f"- {markdown(one.what)}: {markdown(one.before or 'nothing')} → {markdown(one.after or 'nothing')}"
             for one in changes
         ),
-        *(f"- {_line(one.label)}: {_line(one.value)}" for one in details),
+        *(f"- {markdown(one.label)}: {markdown(one.value)}" for one in details),
     ]
-    lines += ["", _line(record.reason), *(f"> {_line(one)}" for one in record.evidence)]
+    lines += ["", markdown(record.reason), *(f"> {markdown(one)}" for one in record.evidence)]
     if record.policy_reason:
-        lines += ["", _line(record.policy_reason)]
+        lines += ["", markdown(record.policy_reason)]
     return "\n".join(lines)
-
-
-_MARKUP = re.compile(r"([\\`*_\[\]<>#|~!])")
-
-
-def _line(text: str) -> str:
-    """One line that Markdown shows as it is: what agents and customers write must not become an
-    image that tells its server who reviews, nor a heading that poses as ours."""
-    return _MARKUP.sub(r"\\\1", " ".join(text.split()))

@@ -30,6 +30,7 @@ from holdfast.domain.errors import (
 from holdfast.domain.ids import Id, json_digest
 from holdfast.domain.model import Frozen, Strict
 from holdfast.domain.outcomes import ProposedAction
+from holdfast.domain.people import folded, same_person
 
 ApprovalState = Literal[
     "pending", "accepted", "rejected", "responded", "expired", "withdrawn", "stale"
@@ -40,8 +41,17 @@ DecisionKind = Literal[
 OnExpiry = Literal["deny", "allow", "person"]
 AlarmKind = Literal["remind", "escalate", "expire"]
 
-MOST_ENTRIES = 100
-"""Decisions of all kinds that one approval takes; comments count, too."""
+MOST_COMMENTS = 100
+"""Comments on one approval."""
+
+MOST_CHANGES = 100
+"""Claims, releases, delegations and edits of one approval, all together. What settles it, or is a step to
+that (an acceptance, a rejection, a response), is never one too many."""
+
+MOST_CLAIMS = 3
+"""Claims of one person on one approval: nobody keeps others off for ever."""
+
+_CHANGES: frozenset["DecisionKind"] = frozenset({"claim", "release", "delegate", "edit"})
 
 _SPEAKS_FOR: frozenset[DecisionKind] = frozenset({"accept", "edit", "delegate", "claim"})
 """Decisions that only somebody may take whose acceptance would count."""
@@ -60,14 +70,14 @@ class Decision(Strict):
     """
 
     id: Id
-    approval: str
+    approval: Annotated[str, Field(max_length=64)]
     kind: DecisionKind
     reviewer: Id
     team: Id | None = None
-    roles: tuple[str, ...] = ()
-    digest: str
+    roles: Annotated[tuple[Annotated[str, Field(max_length=64)], ...], Field(max_length=100)] = ()
+    digest: Annotated[str, Field(max_length=64)]
     text: Annotated[str, Field(max_length=2_000)] = ""
-    actions: tuple[ProposedAction, ...] = ()
+    actions: Annotated[tuple[ProposedAction, ...], Field(max_length=10)] = ()
     to: Id | None = None
     statement: Annotated[str, Field(max_length=8_000)] = ""
 
@@ -97,10 +107,21 @@ class Alarm(Frozen):
 
 
 class Person(Frozen):
-    """Somebody who asked for something, or says something."""
+    """Somebody who asked for something, or says something. A customer and a reviewer of the same id are
+    not the same person; they are not known to be different ones either."""
 
     id: str
     team: str | None = None
+    kind: Literal["customer", "reviewer"] = "reviewer"
+
+    def is_reviewer(self, reviewer: str | None) -> bool:
+        """Whether this is that reviewer."""
+        return self.kind == "reviewer" and same_person(self.id, reviewer)
+
+    def may_be(self, reviewer: str | None) -> bool:
+        """Whether nobody can tell this person from that reviewer. Four eyes take two people who are known
+        to be two, and an id that a customer has, too, shows that of nobody."""
+        return same_person(self.id, reviewer)
 
 
 class Voice(Frozen):
@@ -168,6 +189,10 @@ class Approval(Frozen):
     """The ids of the decisions that were taken, in order."""
     decision_id: str | None = None
     """The decision that settled it."""
+    comments: int = 0
+    changes: int = 0
+    claims: tuple[str, ...] = ()
+    """Who has claimed it, once for each claim."""
     alarms: int = 0
     """How many of `schedule` have gone off."""
 
@@ -219,7 +244,13 @@ class Approval(Frozen):
         """
         approval = self.advance(now)
         approval._check(decision)
-        taken = approval.model_copy(update={"entries": (*approval.entries, decision.id)})
+        taken = approval.model_copy(
+            update={
+                "entries": (*approval.entries, decision.id),
+                "comments": approval.comments + (decision.kind == "comment"),
+                "changes": approval.changes + (decision.kind in _CHANGES),
+            }
+        )
         match decision.kind:
             case "accept":
                 return taken._accept(decision)
@@ -236,7 +267,10 @@ class Approval(Frozen):
             case "claim":
                 until = now + timedelta(seconds=self.claim_seconds)
                 return taken.model_copy(
-                    update={"claim": Claim(reviewer=decision.reviewer, until=until)}
+                    update={
+                        "claim": Claim(reviewer=decision.reviewer, until=until),
+                        "claims": (*taken.claims, folded(decision.reviewer)),
+                    }
                 )
             case "release":
                 return taken.model_copy(update={"claim": None})
@@ -268,6 +302,19 @@ class Approval(Frozen):
         """The approval after its turn was cancelled; unchanged when decided."""
         return self.model_copy(update={"state": "withdrawn"}) if self.state == "pending" else self
 
+    @property
+    def ended_by_silence(self) -> bool:
+        """Whether nobody's decision, but its deadline has ended it."""
+        silent = self.state == "accepted" and self.decision_id is None
+        return silent or self.state == "expired"
+
+    def unheard(self) -> "Approval":
+        """The approval that expired without anybody who could have decided: a person takes over, whatever
+        policy says that silence means."""
+        if not self.ended_by_silence or self.on_expiry != "allow":
+            return self
+        return self.model_copy(update={"state": "expired", "on_expiry": "person"})
+
     def go_stale(self) -> "Approval":
         """The approval after its facts turned out to have changed; unchanged unless accepted."""
         return self.model_copy(update={"state": "stale"}) if self.state == "accepted" else self
@@ -275,7 +322,7 @@ class Approval(Frozen):
     # The rules.
 
     def _check(self, decision: Decision) -> None:
-        if self.state == "expired" or (self.state == "accepted" and self.decision_id is None):
+        if self.ended_by_silence:
             raise ApprovalExpired(
                 f"approval {self.id} expired at {self.expires_at:%Y-%m-%d %H:%M:%S} UTC"
             )
@@ -296,15 +343,19 @@ class Approval(Frozen):
         if decision.kind == "comment":
             return
         self._check_person(decision)
-        if self.claim is not None and self.claim.reviewer != decision.reviewer:
+        if self.claim is not None and not same_person(self.claim.reviewer, decision.reviewer):
             raise Claimed(
                 f"{self.claim.reviewer} is on approval {self.id} until "
                 f"{self.claim.until:%Y-%m-%d %H:%M:%S} UTC"
             )
         if decision.kind == "release" and self.claim is None:
             raise InvalidRequest(f"nobody has claimed approval {self.id}")
+        if decision.kind == "claim" and self.claims.count(folded(decision.reviewer)) >= MOST_CLAIMS:
+            raise InvalidRequest(
+                f"{decision.reviewer} has claimed approval {self.id} {MOST_CLAIMS} times; decide"
+            )
         if decision.kind == "accept" and any(
-            voice.person.id == decision.reviewer for voice in self.voices
+            voice.person.is_reviewer(decision.reviewer) for voice in self.voices
         ):
             raise AlreadyDecided(
                 f"{decision.reviewer} has accepted approval {self.id}, which {self._waits_for()}"
@@ -318,16 +369,21 @@ class Approval(Frozen):
             raise InvalidRequest("an edit, and only an edit, carries the edited actions")
         if (kind == "delegate") != (decision.to is not None):
             raise InvalidRequest("a delegation, and only a delegation, says to whom")
-        if decision.to == decision.reviewer:
+        if same_person(decision.to, decision.reviewer):
             raise InvalidRequest("a voice is delegated to somebody else")
-        if len(self.entries) >= MOST_ENTRIES:
+        if kind == "comment" and self.comments >= MOST_COMMENTS:
+            raise InvalidRequest(f"approval {self.id} has {MOST_COMMENTS} comments; decide")
+        if kind in _CHANGES and self.changes >= MOST_CHANGES:
             raise InvalidRequest(
-                f"approval {self.id} has {MOST_ENTRIES} entries; decide, or reject"
+                f"approval {self.id} was claimed, delegated and edited {MOST_CHANGES} times; accept, "
+                "reject, or respond"
             )
 
     def _check_person(self, decision: Decision) -> None:
         reviewer = decision.reviewer
-        lent = next((one.to for one in self.delegations if one.reviewer == reviewer), None)
+        lent = next(
+            (one.to for one in self.delegations if same_person(one.reviewer, reviewer)), None
+        )
         if lent is not None:
             raise NotAllowed(f"{reviewer} has delegated approval {self.id} to {lent}")
         roles = self._roles_of(decision)
@@ -340,7 +396,7 @@ class Approval(Frozen):
             )
         if decision.kind not in _SPEAKS_FOR:
             return
-        if any(voice.person.id == decision.to for voice in self.voices):
+        if any(voice.person.is_reviewer(decision.to) for voice in self.voices):
             raise NotAllowed(f"{decision.to} has accepted approval {self.id} already")
         problems = [self._objection(one, decision) for one in matching]
         if all(problems):
@@ -351,37 +407,38 @@ class Approval(Frozen):
         people = [decision.reviewer, *([decision.to] if decision.to else [])]
         if requirement.four_eyes:
             for person in self.requesters:
-                if person.id in people:
+                if any(person.may_be(one) for one in people):
                     return f"{person.id} asked for this, and needs somebody else's approval"
         if requirement.other_team and decision.kind != "delegate":
             if decision.team is None:
                 return f"people of different teams have to approve, and {people[0]} names none"
-            if decision.team in self._teams(requirement):
+            if folded(decision.team) in self._teams(requirement):
                 return f"somebody of {people[0]}'s team, {decision.team}, has asked or approved"
         return None
 
     def _roles_of(self, decision: Decision) -> tuple[str, ...]:
-        lent = (one.roles for one in self.delegations if one.to == decision.reviewer)
+        lent = (one.roles for one in self.delegations if same_person(one.to, decision.reviewer))
         return tuple(sorted({*decision.roles, *(role for roles in lent for role in roles)}))
 
     def _teams(self, requirement: Requirement) -> set[str]:
         people = [*self.requesters, *(one.person for one in self._counting(requirement))]
-        return {person.team for person in people if person.team is not None}
+        return {folded(person.team) for person in people if person.team is not None}
 
     def _counting(self, requirement: Requirement) -> list[Voice]:
         """The voices that count for a requirement."""
-        asked = {person.id for person in self.requesters}
-        taken = {person.team for person in self.requesters if person.team is not None}
+        taken = {folded(person.team) for person in self.requesters if person.team is not None}
         counting: list[Voice] = []
         for voice in self.voices:
             if not set(voice.roles) & set(requirement.roles):
                 continue
-            if requirement.four_eyes and voice.person.id in asked:
+            if requirement.four_eyes and any(
+                person.may_be(voice.person.id) for person in self.requesters
+            ):
                 continue
             if requirement.other_team:
-                if voice.person.team is None or voice.person.team in taken:
+                if voice.person.team is None or folded(voice.person.team) in taken:
                     continue
-                taken.add(voice.person.team)
+                taken.add(folded(voice.person.team))
             counting.append(voice)
         return counting
 
@@ -419,11 +476,11 @@ class Approval(Frozen):
 
     def _delegate(self, decision: Decision) -> "Approval":
         assert decision.to is not None
-        kept = tuple(one for one in self.delegations if one.reviewer != decision.to)
+        kept = tuple(one for one in self.delegations if not same_person(one.reviewer, decision.to))
         delegation = Delegation(
             reviewer=decision.reviewer, to=decision.to, roles=self._roles_of(decision)
         )
-        voices = tuple(one for one in self.voices if one.person.id != decision.reviewer)
+        voices = tuple(one for one in self.voices if not one.person.is_reviewer(decision.reviewer))
         return self.model_copy(
             update={"delegations": (*kept, delegation), "voices": voices, "claim": None}
         )

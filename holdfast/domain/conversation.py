@@ -96,18 +96,26 @@ class Takeover(Frozen):
     reviewer: str | None = None
 
 
+Statement = Annotated[str, Field(max_length=8_000)]
+"""A signed statement that a person does this (`holdfast.authority.statements`); empty where none is
+needed."""
+
+
 class HumanReply(Strict):
     """A person's message to the customer. Repeating it under its `id` changes nothing more."""
 
     id: Id
     reviewer: Id
-    text: Annotated[str, Field(min_length=1)]
+    text: Annotated[str, Field(min_length=1, max_length=16_000)]
+    statement: Statement = ""
 
 
 class TakeOver(Strict):
     """A person takes the conversation; agents keep quiet until it is handed back."""
 
     reviewer: Id
+    id: Id | None = None
+    statement: Statement = ""
 
 
 class HandBack(Strict):
@@ -115,6 +123,8 @@ class HandBack(Strict):
 
     reviewer: Id
     note: Annotated[str, Field(max_length=2_000)] = ""
+    id: Id | None = None
+    statement: Statement = ""
 
 
 class CancelTurn(Strict):

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from holdfast.domain.display import line
 from holdfast.domain.model import Frozen
 
 _TITLE_CHARACTERS = 200
@@ -18,14 +19,10 @@ _MOST_LINES = 40
 def _line(longest: int) -> BeforeValidator:
     """One line of storable text: a value that breaks the line could pose as another detail."""
 
-    def line(value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        storable = value.replace("\0", "\ufffd").encode(errors="replace").decode()
-        text = " ".join(storable.split())
-        return text if len(text) <= longest else text[: longest - 1] + "…"
+    def shown(value: object) -> object:
+        return line(value, longest) if isinstance(value, str) else value
 
-    return BeforeValidator(line)
+    return BeforeValidator(shown)
 
 
 Title = Annotated[str, _line(_TITLE_CHARACTERS)]

@@ -8,6 +8,10 @@ from pydantic import BaseModel, ConfigDict, model_validator
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
+class Unstorable(ValueError):
+    """A text holds what Postgres cannot store; the message names the field, and no value."""
+
+
 class Frozen(BaseModel):
     """An immutable value. Unknown fields are dropped, so that neighbouring versions can talk."""
 
@@ -25,7 +29,7 @@ class Strict(Frozen):
     def _can_be_stored(self) -> Self:
         for name, value in self:
             if _holds_unstorable(value):
-                raise ValueError(f"{name} has a NUL character or half of a surrogate pair")
+                raise Unstorable(f"{name} has a NUL character or half of a surrogate pair")
         return self
 
 

@@ -9,6 +9,7 @@ from holdfast.domain.approval import Alarm, Approval, Decision
 from holdfast.domain.conversation import CustomerMessage, TurnResult, TurnStatus
 from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import ActionState, PriorityName
+from holdfast.domain.people import PersonAct
 
 
 class OpenRequest(Frozen):
@@ -44,6 +45,8 @@ class Opened(Frozen):
     agent: str | None = None
     priority: PriorityName = "normal"
     repeated: RecordedTurn | None = None
+    held_by: str | None = None
+    """Who holds the conversation: a run that was lost does not let go of it."""
 
 
 class StepRequest(Frozen):
@@ -162,7 +165,8 @@ class ActionReport(Frozen):
 
 
 class DecisionRequest(Frozen):
-    """Take a decision on an approval as it is, at the time the decision came in."""
+    """Take a decision on an approval. How it is, and what time, the records say: `approval` and `at` are
+    what the workflow takes them to be, and count for nothing."""
 
     tenant: str
     conversation: str
@@ -193,8 +197,8 @@ class RefusalRequest(Frozen):
 
 
 class AlarmRequest(Frozen):
-    """Record what an approval's own schedule has done to it; without an alarm, that its question was
-    taken back. `approval` is how it is now."""
+    """Record what an approval's own schedule does to it by now; without an alarm, that its question was
+    taken back. `approval` is how the workflow takes it to be then, which counts for nothing."""
 
     tenant: str
     conversation: str
@@ -203,8 +207,9 @@ class AlarmRequest(Frozen):
 
 
 class AlarmOutcome(Frozen):
-    """The notifications that still have to be sent."""
+    """How the approval is recorded now, and the notifications that still have to be sent."""
 
+    approval: Approval | None = None
     deliveries: tuple[str, ...] = ()
 
 
@@ -258,16 +263,19 @@ class HumanTurnRequest(Frozen):
     reviewer: str
     text: str
     id: str
+    statement: str = ""
 
 
 class TakeoverRequest(Frozen):
-    """Record who has the conversation; `reviewer` None hands it back to the agents with `note`."""
+    """Record who has the conversation; `reviewer` None hands it back to the agents with `note`. `act` is
+    what the person has asked for."""
 
     tenant: str
     conversation: str
     turn: int
     reviewer: str | None
     note: str = ""
+    act: PersonAct | None = None
 
 
 class CloseRequest(Frozen):

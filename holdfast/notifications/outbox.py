@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from holdfast.domain.approval import Alarm, Approval, Decision
+from holdfast.domain.display import line
 from holdfast.domain.notifications import (
     ApprovalData,
     Notice,
@@ -70,12 +71,12 @@ async def enqueue_request(
         approval=approval.id,
         conversation=conversation,
         turn=approval.turn,
-        agent=asked.agent,
-        reason=asked.reason,
+        agent=line(asked.agent),
+        reason=line(asked.reason),
         actions=tuple(
             NoticedAction(
                 name=one.name,
-                title=one.description and one.description.title,
+                title=one.description and line(one.description.title),
                 arguments=one.arguments,
             )
             for one in actions
@@ -154,12 +155,12 @@ async def _enqueue_change(
         approval=approval.id,
         conversation=record.conversation,
         turn=record.turn,
-        agent=record.agent,
-        reason=record.reason,
+        agent=line(record.agent),
+        reason=line(record.reason),
         actions=tuple(
             NoticedAction(
                 name=one.name,
-                title=one.description and one.description.title,
+                title=one.description and line(one.description.title),
                 arguments=one.arguments,
             )
             for one in record.actions
@@ -170,7 +171,7 @@ async def _enqueue_change(
         due_at=approval.due_at if approval.state == "pending" else None,
         expires_at=approval.expires_at,
         reviewer=reviewer,
-        text=text,
+        text=line(text),
     )
     payload = Payload(type=event, timestamp=datetime.now(UTC), data=data)
     return await enqueue(

@@ -5,11 +5,11 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from holdfast.domain.display import line
 from holdfast.domain.model import Frozen
 from holdfast.domain.notifications import ApprovalData, NoticedAction, NoticeType, Payload
 
 _SUBJECT_CHARACTERS = 150
-_VALUE_CHARACTERS = 2_000
 
 _SUBJECTS: Mapping[NoticeType, str] = {
     "approval.requested": "Approval needed",
@@ -44,11 +44,11 @@ def render_email(payload: Payload) -> RenderedEmail:
     subject = _SUBJECTS[payload.type].format(state=data.state)
     introduction = _INTRODUCTIONS[payload.type].format(
         state="accepted, as policy says" if _by_silence(payload) else data.state,
-        agent=f"The agent {_line(data.agent)}",
+        agent=f"The agent {line(data.agent)}",
     )
-    rows = [(label, _line(value)) for label, value in _rows(data) if value]
+    rows = [(label, line(value)) for label, value in _rows(data) if value]
     return RenderedEmail(
-        subject=_cut(f"{subject}: {_line(_title(data.actions[0]))}", _SUBJECT_CHARACTERS)
+        subject=line(f"{subject}: {_title(data.actions[0])}", _SUBJECT_CHARACTERS)
         if data.actions
         else subject,
         text="\n".join([introduction, "", *(f"{label}: {value}" for label, value in rows), ""]),
@@ -83,17 +83,6 @@ def _title(action: NoticedAction) -> str:
 
 def _time(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _line(text: str) -> str:
-    """A value on one line, so that no text of a customer looks like another line of ours, without
-    control characters or those that change the direction of writing."""
-    spaced = " ".join(text.split())
-    return _cut("".join(one for one in spaced if one.isprintable()), _VALUE_CHARACTERS)
-
-
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _document(introduction: str, rows: list[tuple[str, str]]) -> str:

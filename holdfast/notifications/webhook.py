@@ -11,6 +11,7 @@ import httpx2
 from pydantic import SecretStr
 from standardwebhooks import Webhook
 
+from holdfast.domain.display import escaped_json
 from holdfast.domain.notifications import Payload
 from holdfast.notifications.attempts import AttemptFailed
 
@@ -51,7 +52,7 @@ class WebhookSender:
         Raises:
             AttemptFailed: no answer came in time, or one that is no success.
         """
-        body = payload.model_dump_json()
+        body = escaped_json(payload.model_dump_json())
         headers = {
             "content-type": "application/json",
             "user-agent": "holdfast",

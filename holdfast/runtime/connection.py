@@ -1,6 +1,7 @@
 """How every process reaches Temporal: one plugin for client, worker and replayer."""
 
 import asyncio
+import dataclasses
 
 from pydantic import SecretStr
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
@@ -14,17 +15,21 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from holdfast.authority.keys import DevelopmentKeys
 from holdfast.domain.errors import ConfigurationError, Unavailable
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
+from holdfast.runtime.failures import WordedFailures
 from holdfast.runtime.local.stack import find_running_stack
 from holdfast.runtime.settings import Settings
 
 PLUGIN = SimplePlugin(
     "holdfast",
-    data_converter=pydantic_data_converter,
+    data_converter=dataclasses.replace(
+        pydantic_data_converter, failure_converter_class=WordedFailures
+    ),
     workflow_runner=SandboxedWorkflowRunner(
         SandboxRestrictions.default.with_passthrough_modules("pydantic", "holdfast.domain")
     ),
 )
-"""Payloads are pydantic's JSON; workflows run in the sandbox, which shares the domain's classes."""
+"""Payloads are pydantic's JSON; failures hold no values; workflows run in the sandbox, which shares the
+domain's classes."""
 
 _CONNECT_SECONDS = 5.0
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from holdfast.authority.jwk import KeyBounds
 from holdfast.domain.errors import ConfigurationError
 from holdfast.domain.limits import Limits
 from holdfast.domain.offline import OfflineMode
@@ -89,6 +90,10 @@ class Settings(BaseSettings):
 
     reviewer_keys: str | None = None
     """The public keys that reviewers' decisions are checked with: a JWKS file, or its URL."""
+    reviewer_keys_max_age_hours: Annotated[float, Field(gt=0)] = 24.0
+    """How long those keys count when they cannot be looked at any more."""
+    reviewer_key_bounds: dict[str, KeyBounds] = Field(default_factory=dict)
+    """The tenants, roles and issuer that a key may sign for, by its id, or `*` for all of them."""
     unsigned_decisions: bool = False
     """Take decisions without a signed statement, on the word of whoever can reach Temporal."""
     signing_key: Path | None = None

@@ -1,6 +1,6 @@
 """Approvals and the decisions on them."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +13,9 @@ from holdfast.domain.events import NewEvent
 from holdfast.domain.model import Frozen
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
+
+MOST_REFUSALS = 50
+"""Refused decisions that are recorded of an approval, and again as many that a reviewer has signed."""
 
 
 class AskedAction(Frozen):
@@ -157,18 +160,22 @@ async def list_approvals(
     return [ApprovalRecord.model_validate(dict(row)) for row in rows]
 
 
-async def lock_approval(connection: Connection, tenant: str, approval: str) -> Approval:
-    """An approval as it is recorded, locked until the transaction ends.
+async def lock_approval(
+    connection: Connection, tenant: str, approval: str, *, conversation: str | None = None
+) -> Approval:
+    """An approval as it is recorded, locked until the transaction ends; of this conversation, where one
+    is named.
 
     Raises:
         ApprovalNotFound: there is none of this id.
     """
     row = await connection.fetchrow(
-        "select state, approval from holdfast.approvals where tenant = $1 and id = $2 for update",
+        "select state, approval, conversation from holdfast.approvals "
+        "where tenant = $1 and id = $2 for update",
         tenant,
         approval,
     )
-    if row is None:
+    if row is None or conversation not in (None, row["conversation"]):
         raise ApprovalNotFound(f"tenant {tenant!r} has no approval {approval!r}")
     return Approval.model_validate({**row["approval"], "state": row["state"]})
 
@@ -210,19 +217,117 @@ async def mark_stale(connection: Connection, tenant: str, approval: str, reason:
 
 
 async def outcome_of(
-    connection: Connection, tenant: str, approval: str, decision: str
+    connection: Connection,
+    tenant: str,
+    approval: str,
+    decision: str,
+    *,
+    statement: str | None = None,
 ) -> Approval | None:
-    """The approval as it was after this decision, where it was taken."""
+    """The approval as it was after this decision, where it was taken; with this statement, where one is
+    given."""
     outcome = await connection.fetchval(
         """
         select outcome from holdfast.decisions
          where tenant = $1 and approval = $2 and id = $3 and refusal is null
+           and ($4::text is null or statement = $4)
         """,
         tenant,
         approval,
         decision,
+        statement,
     )
     return Approval.model_validate(outcome) if outcome is not None else None
+
+
+async def refusal_of(
+    connection: Connection, tenant: str, decision: Decision, *, by: str
+) -> str | None:
+    """The refusal of a decision that this activity has recorded before."""
+    refusal: str | None = await connection.fetchval(
+        """
+        select refusal from holdfast.decisions
+         where tenant = $1 and approval = $2 and id = $3 and recorded_by = $4
+           and refusal is not null
+        """,
+        tenant,
+        decision.approval,
+        decision.id,
+        by,
+    )
+    return refusal
+
+
+async def is_there_room_for_refusal(
+    connection: Connection, tenant: str, conversation: str, approval: str, *, genuine: bool
+) -> bool:
+    """Whether one more refused decision may be recorded: so many of an approval whose statement was
+    genuine, so many of others, and so many of what is no approval of this conversation.
+
+    False, too, where the conversation has no records to add it to.
+    """
+    there = await connection.fetchval(
+        "select true from holdfast.conversations where tenant = $1 and id = $2 for update",
+        tenant,
+        conversation,
+    )
+    known = await connection.fetchval(
+        "select true from holdfast.approvals where tenant = $1 and id = $2 and conversation = $3",
+        tenant,
+        approval,
+        conversation,
+    )
+    recorded = await connection.fetchval(
+        """
+        select count(*) from holdfast.events as event
+         where tenant = $1 and conversation = $2 and type = 'decision_refused'
+           and case when $4 then data ->> 'approval' = $3 and (data -> 'genuine')::bool = $5
+                    else not exists (
+                        select from holdfast.approvals
+                         where tenant = $1 and conversation = $2 and id = event.data ->> 'approval')
+               end
+        """,
+        tenant,
+        conversation,
+        approval,
+        bool(known),
+        genuine,
+    )
+    return bool(there) and recorded < MOST_REFUSALS
+
+
+_LATE = timedelta(minutes=1)
+_LATE_SHARE = 0.1
+
+
+async def was_heard(connection: Connection, tenant: str, asked: Approval, *, now: datetime) -> bool:
+    """Whether silence about an approval may be taken for consent at `now`.
+
+    Where channels are told of it, one of them has to have taken it, or somebody has to have looked at
+    it or said something. And its end has to be noticed about when it comes: a platform that was down
+    meanwhile (by more than a minute and a tenth of the time) has shown it to nobody.
+    """
+    late = max(_LATE, (asked.expires_at - asked.requested_at) * _LATE_SHARE)
+    if now - asked.expires_at > late:
+        return False
+    heard = await connection.fetchval(
+        """
+        select not exists (select from holdfast.deliveries
+                            where tenant = $1 and conversation = approval.conversation
+                              and deliveries.approval = $2)
+            or exists (select from holdfast.deliveries
+                        where tenant = $1 and conversation = approval.conversation
+                          and deliveries.approval = $2 and state = 'delivered')
+            or exists (select from holdfast.decisions
+                        where tenant = $1 and decisions.approval = $2 and refusal is null)
+            or exists (select from holdfast.audit
+                        where tenant = $1 and subject = $2 and kind = 'approval_seen')
+          from holdfast.approvals as approval where tenant = $1 and id = $2
+        """,
+        tenant,
+        asked.id,
+    )
+    return bool(heard)
 
 
 async def record_taken(

@@ -85,8 +85,21 @@ async def open_conversation(
         agent=row["agent"],
         priority=row["priority"],
         closed=was_closed and not reopened,
+        held_by=None if was_closed or row["created"] else row["held_by"],
         repeated=repeated or None,
     )
+
+
+async def lock_conversation(
+    connection: Connection, tenant: str, conversation: str
+) -> ConversationRecord | None:
+    """The conversation's row, locked until the transaction ends; None where there is none."""
+    row = await connection.fetchrow(
+        "select * from holdfast.conversations where tenant = $1 and id = $2 for update",
+        tenant,
+        conversation,
+    )
+    return ConversationRecord.model_validate(dict(row)) if row is not None else None
 
 
 async def set_phase(

@@ -40,15 +40,9 @@ async def append_message(
             tenant,
             conversation,
         )
-        known = await connection.fetchval(
-            "select seq from holdfast.messages "
-            "where tenant = $1 and conversation = $2 and request_id = $3",
-            tenant,
-            conversation,
-            request_id,
-        )
+        known = await find_message(connection, tenant, conversation, request_id)
         if known is not None:
-            return int(known)
+            return known
     kind = "message_received" if message.role == "customer" else "message_sent"
     seq = await connection.fetchval(
         """
@@ -82,6 +76,20 @@ async def append_message(
         request_id,
     )
     return int(seq)
+
+
+async def find_message(
+    connection: Connection, tenant: str, conversation: str, request_id: str
+) -> int | None:
+    """The number of the message that was recorded under this id; None where none was."""
+    known = await connection.fetchval(
+        "select seq from holdfast.messages "
+        "where tenant = $1 and conversation = $2 and request_id = $3",
+        tenant,
+        conversation,
+        request_id,
+    )
+    return int(known) if known is not None else None
 
 
 async def read_messages(

@@ -152,6 +152,18 @@ async def end_turn(
     return TurnEnd(result=result)
 
 
+async def has_ended(connection: Connection, tenant: str, conversation: str, turn: int) -> bool:
+    """Whether the turn is over."""
+    ended = await connection.fetchval(
+        "select ended_at is not null from holdfast.turns "
+        "where tenant = $1 and conversation = $2 and turn = $3",
+        tenant,
+        conversation,
+        turn,
+    )
+    return bool(ended)
+
+
 async def _begin_turn(
     connection: Connection, tenant: str, conversation: str, turn: int, message: CustomerMessage
 ) -> bool:

@@ -72,6 +72,15 @@ class PolicyBook:
         packaged = self._packaged.get(action)
         return self._files[packaged].policy if packaged is not None else _CAUTIOUS
 
+    def fingerprints(self) -> dict[str, dict[str, str]]:
+        """What is in force: for each folder, its files with the digests of their policies."""
+        self._look_again()
+        found: dict[str, dict[str, str]] = {}
+        for path, one in self._files.items():
+            policy = f"{one.policy.name} {one.policy.version} {one.policy.digest}"
+            found.setdefault(str(path.parent), {})[path.name] = policy
+        return found
+
     def problems(self) -> list[str]:
         """What is wrong with files whose former policy is in force still."""
         self._look_again()

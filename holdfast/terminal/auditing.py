@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from holdfast.domain.display import escaped_json
 from holdfast.domain.errors import AuditBroken, ConfigurationError
-from holdfast.terminal.options import AsJson, Tenant
+from holdfast.terminal.options import AsJson, Reader, Tenant
 from holdfast.terminal.running import call, with_client
 
 if TYPE_CHECKING:
@@ -45,14 +46,15 @@ def export(
     output: Annotated[
         Path | None, typer.Option(help="A file to write instead of the standard output.")
     ] = None,
+    reader: Reader = None,
     tenant: Tenant = "demo",
 ) -> None:
     """Print the log as JSON lines, an entry a line, with its hash and that of the entry before."""
 
     async def write(client: "HoldfastClient") -> None:
         with _opened(output) as file:
-            async for entry in client.audit(after=after):
-                print(entry.model_dump_json(), file=file)
+            async for entry in client.export_audit(after=after, reader=reader):
+                print(escaped_json(entry.model_dump_json()), file=file)
 
     with_client(tenant, write)
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from holdfast.domain.conversation import ConversationPhase, OnBusy
-from holdfast.terminal.options import AsJson, Conversation, Customer, Tenant
+from holdfast.domain.display import line
+from holdfast.terminal.options import AsJson, By, Conversation, Customer, Reader, Tenant
 from holdfast.terminal.running import call, print_document, with_client
 
 if TYPE_CHECKING:
@@ -47,9 +48,14 @@ def send(
 
 
 @app.command()
-def show(conversation: Conversation, tenant: Tenant = "demo", as_json: AsJson = False) -> None:
+def show(
+    conversation: Conversation,
+    reader: Reader = None,
+    tenant: Tenant = "demo",
+    as_json: AsJson = False,
+) -> None:
     """Show a conversation: messages, actions, approvals, costs."""
-    call(tenant, as_json, lambda client: client.show(conversation))
+    call(tenant, as_json, lambda client: client.show(conversation, reader=reader))
 
 
 @app.command()
@@ -71,7 +77,7 @@ def chat(
             conversation,
             customer,
             show=lambda message: print_document(message, as_json),
-            notice=lambda text: print(text, file=sys.stderr, flush=True),
+            notice=lambda text: print(line(text), file=sys.stderr, flush=True),
         )
         await (chat_on_terminal(session) if sys.stdin.isatty() else chat_by_lines(session))
 
@@ -153,8 +159,9 @@ def fork(
     conversation: Conversation,
     turn: Annotated[int, typer.Option(min=1, help="The last turn that the new one has.")],
     target: Annotated[str, typer.Option("--as", metavar="NEW", help="The new one's id.")],
+    by: By = None,
     tenant: Tenant = "demo",
     as_json: AsJson = False,
 ) -> None:
     """Make a new conversation that starts from the state after a turn of another."""
-    call(tenant, as_json, lambda client: client.fork(conversation, turn=turn, target=target))
+    call(tenant, as_json, lambda client: client.fork(conversation, turn=turn, target=target, by=by))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from holdfast.domain.notifications import DeliveryState
-from holdfast.terminal.options import AsJson, Tenant
+from holdfast.terminal.options import AsJson, By, Tenant
 from holdfast.terminal.running import call, print_document, with_client
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def redrive(
         list[str] | None, typer.Argument(metavar="DELIVERY", help="The deliveries' ids.")
     ] = None,
     all_dead: Annotated[bool, typer.Option("--all-dead", help="All that were given up.")] = False,
+    by: By = None,
     tenant: Tenant = "demo",
     as_json: AsJson = False,
 ) -> None:
@@ -50,7 +51,8 @@ def redrive(
         raise typer.BadParameter("name deliveries, or say --all-dead")
 
     async def run(client: "HoldfastClient") -> "Shown":
-        return {"redriven": await (client.redrive(ids) if ids else client.redrive_all())}
+        again = client.redrive(ids, by=by) if ids else client.redrive_all(by=by)
+        return {"redriven": await again}
 
     call(tenant, as_json, run)
 
@@ -72,4 +74,4 @@ def _show(found: "list[DeliveryRecord]") -> None:
             f"{one.attempts} {times}",
         )
         if one.last_error:
-            show_line(console, f"  {one.last_error}", style="dim")
+            show_line(console, one.last_error, style="dim", label="  ")

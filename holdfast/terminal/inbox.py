@@ -8,12 +8,14 @@ from holdfast.domain.approval import Requirement
 from holdfast.store.approvals import ApprovalRecord, AskedAction
 from holdfast.terminal.lines import show_line
 
+_UNDER = " " * 12
+
 
 def show_approval(console: Console, approval: ApprovalRecord) -> None:
     """Print an approval as its reviewers need it."""
 
     def row(label: str, text: str, style: str = "") -> None:
-        show_line(console, f"  {label:<9} {text}", style=style)
+        show_line(console, text, style=style, label=f"  {label:<9} ")
 
     where = f"conversation {approval.conversation}, turn {approval.turn}, agent {approval.agent}"
     show_line(console, f"{approval.id}: {approval.state}, {where}", style="bold")
@@ -49,28 +51,29 @@ def requirement_in_words(requirement: Requirement) -> str:
 def _show_action(console: Console, action: AskedAction) -> None:
     description = action.description
     title = description.title if description else action.name
-    show_line(console, f"  {'action':<9} {title} [{action.name}]", style="cyan")
+    show_line(console, f"{title} [{action.name}]", style="cyan", label=f"  {'action':<9} ")
     if description is None:
         return
     for change in description.changes:
         before, after = change.before or "nothing", change.after or "nothing"
-        show_line(console, f"  {'':<9} {change.what}: {before} → {after}")
+        show_line(console, f"{change.what}: {before} → {after}", label=_UNDER)
     for detail in description.details:
-        show_line(console, f"  {'':<9} {detail.label}: {detail.value}", style="dim")
+        show_line(console, f"{detail.label}: {detail.value}", style="dim", label=_UNDER)
 
 
 def _show_what_is_missing(console: Console, approval: ApprovalRecord) -> None:
     missing = approval.approval.open_requirements()
     needs = " and ".join(requirement_in_words(one) for one in missing)
-    show_line(console, f"  {'needs':<9} {needs}")
+    show_line(console, needs, label=f"  {'needs':<9} ")
     until = approval.claimed_until
     if approval.claimed_by and until and until > datetime.now(UTC):
-        show_line(console, f"  {'claimed':<9} by {approval.claimed_by}, {_left(until)}")
+        show_line(console, f"by {approval.claimed_by}, {_left(until)}", label=f"  {'claimed':<9} ")
     if approval.due_at != approval.expires_at:
-        show_line(console, f"  {'next':<9} {_left(approval.due_at)}")
-    show_line(console, f"  {'deadline':<9} {_left(approval.expires_at)}")
+        show_line(console, _left(approval.due_at), label=f"  {'next':<9} ")
+    show_line(console, _left(approval.expires_at), label=f"  {'deadline':<9} ")
     role = f" --role {missing[0].roles[0]}" if missing else ""
-    show_line(console, f"  {'approve':<9} starter.py approve {approval.id} --as YOU{role}")
+    command = f"starter.py approve {approval.id} --as YOU{role}"
+    show_line(console, command, label=f"  {'approve':<9} ")
 
 
 def _left(at: datetime) -> str:

@@ -1,13 +1,40 @@
-"""Lines on the terminal. Nothing that a customer wrote can steer it."""
+"""Lines on the terminal. Nothing that other people wrote can steer it, or look like a line of ours."""
 
 from rich.console import Console
 from rich.text import Text
 
+from holdfast.domain.display import BLOCK_CHARACTERS, MARGIN, block, line
 
-def plain(text: str) -> str:
-    """`text` without control characters, escape sequences' first byte included."""
-    return "".join(one for one in text if one.isprintable() or one in "\n\t")
+_HANG = 12
+"""Where a line goes on that is longer than the terminal is wide: under its text, behind a margin."""
 
 
-def show_line(console: Console, text: str, style: str = "") -> None:
-    console.print(Text(plain(text), style=style), soft_wrap=True)
+def show_line(console: Console, text: str, *, style: str = "", label: str = "") -> None:
+    """Print a text on one line; `label`, which is ours, stands before it."""
+    shown = Text(label, style=style)
+    shown.append(line(text, BLOCK_CHARACTERS))
+    print_line(console, shown)
+
+
+def show_block(console: Console, text: str, *, style: str = "", label: str = "") -> None:
+    """Print a text with its line breaks, behind a margin."""
+    first, *more = block(text).split("\n")
+    for number, one in enumerate([first, *more]):
+        shown = Text(label if number == 0 else "", style=style)
+        shown.append(one)
+        print_line(console, shown)
+
+
+def print_line(console: Console, shown: Text) -> None:
+    """Print a line. On a terminal, one that is too long is broken here: broken at the edge of the screen,
+    its rest could look like a line of its own."""
+    if not console.is_terminal or console.width <= 2 * _HANG:
+        console.print(shown, soft_wrap=True)
+        return
+    first, *rest = shown.wrap(console, console.width)[:]
+    console.print(first, soft_wrap=True)
+    if rest:
+        joined = Text(" ").join(rest)
+        margin = " " * _HANG + MARGIN
+        for one in joined.wrap(console, console.width - len(margin)):
+            console.print(Text(margin, style="dim").append_text(one), soft_wrap=True)

@@ -11,13 +11,14 @@ from rich.text import Text
 
 from holdfast.client.views import ConversationView, ListedConversation, SentMessage
 from holdfast.domain.approval import ApprovalStatus
+from holdfast.domain.display import BLOCK_CHARACTERS, block, line
 from holdfast.domain.events import Event
 from holdfast.domain.outcomes import Citation
 from holdfast.store.approvals import ApprovalRecord
 from holdfast.store.conversations import ConversationRecord
 from holdfast.store.transcript import MessageRecord
 from holdfast.terminal.inbox import requirement_in_words, show_approval
-from holdfast.terminal.lines import plain, show_line
+from holdfast.terminal.lines import print_line, show_block, show_line
 
 _WHO = {"customer": "green", "assistant": "cyan", "human": "magenta", "note": "yellow"}
 
@@ -63,30 +64,33 @@ def render(console: Console, shown: Shown) -> None:
 def show_message(console: Console, message: MessageRecord) -> None:
     """Print a message with its number and who said it."""
     who = message.role if message.author is None else f"{message.role} {message.author}"
-    line = Text(f"{message.seq:>4} ", style="dim")
-    line.append(f"{plain(who)}: ", style=_WHO.get(message.role, "white"))
-    line.append(plain(message.text), style="default not dim")
-    console.print(line)
+    first, *more = block(message.text, indent=5).split("\n")
+    shown = Text(f"{message.seq:>4} ", style="dim")
+    shown.append(f"{line(who)}: ", style=_WHO.get(message.role, "white"))
+    shown.append(first, style="default not dim")
+    print_line(console, shown)
+    for one in more:
+        print_line(console, Text(one))
 
 
 def show_event(console: Console, event: Event) -> None:
     """Print an event on one line."""
     turn = f" turn {event.turn}" if event.turn is not None else ""
-    line = Text(f"{event.seq:>4} {event.at:%Y-%m-%d %H:%M:%S} ", style="dim")
-    line.append(f"{event.type}{turn} ", style="bold not dim")
-    line.append(_json(event.data) if event.data else "", style="not dim")
-    console.print(line, soft_wrap=True)
+    shown = Text(f"{event.seq:>4} {event.at:%Y-%m-%d %H:%M:%S} ", style="dim")
+    shown.append(f"{event.type}{turn} ", style="bold not dim")
+    shown.append(_json(event.data) if event.data else "", style="not dim")
+    print_line(console, shown)
 
 
 def show_citations(console: Console, citations: Sequence[Citation]) -> None:
     """Print where an answer comes from."""
     for citation in citations:
-        show_line(console, f"  [{citation.id}] {citation.title}", style="dim")
+        show_line(console, f"[{citation.id}] {citation.title}", style="dim", label="  ")
 
 
 def _sent(console: Console, sent: SentMessage) -> None:
     if sent.reply is not None:
-        show_line(console, sent.reply)
+        show_block(console, sent.reply)
         show_citations(console, sent.citations)
     about = [f"turn {sent.turn}"] if sent.turn is not None else []
     about += [sent.status.replace("_", " "), *sent.approvals]
@@ -113,7 +117,8 @@ def _conversation(console: Console, view: ConversationView) -> None:
         show_message(console, message)
     for action in view.actions:
         result = f"{action.state}, {action.executions} executions"
-        show_line(console, f"  {action.id} {action.name} {_json(action.arguments)}: {result}")
+        told = f"{action.id} {action.name} {_json(action.arguments)}: {result}"
+        show_line(console, told, label="  ")
     if view.pending_approvals:
         _approvals(console, view.pending_approvals)
 
@@ -133,7 +138,7 @@ def _list(console: Console, conversations: Sequence[ListedConversation]) -> None
             status += " (workflow ended)"
         started = f"{one.started_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         row = (one.conversation, status, one.agent or "", one.priority or "", started)
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(line(cell)) for cell in row))
     console.print(table)
 
 
@@ -143,4 +148,4 @@ def _fields(console: Console, fields: Mapping[str, object]) -> None:
 
 
 def _json(value: object) -> str:
-    return plain(json.dumps(value, ensure_ascii=False, default=str))
+    return line(json.dumps(value, ensure_ascii=False, default=str), BLOCK_CHARACTERS)

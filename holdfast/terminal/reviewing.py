@@ -13,6 +13,7 @@ from holdfast.terminal.options import (
     Conversation,
     DecisionId,
     Digest,
+    RequestId,
     Reviewer,
     Roles,
     Statement,
@@ -219,11 +220,19 @@ def comment(
 def take_over(
     conversation: Conversation,
     reviewer: Reviewer,
+    request_id: RequestId = None,
+    statement: Statement = None,
     tenant: Tenant = "demo",
     as_json: AsJson = False,
 ) -> None:
     """Take a conversation over; agents keep quiet until it is handed back."""
-    call(tenant, as_json, lambda client: client.take_over(conversation, reviewer=reviewer))
+    call(
+        tenant,
+        as_json,
+        lambda client: client.take_over(
+            conversation, reviewer=reviewer, request_id=request_id, statement=statement
+        ),
+    )
 
 
 @app.command()
@@ -232,6 +241,7 @@ def reply(
     text: Annotated[str, typer.Argument(help="What the customer gets to read.")],
     reviewer: Reviewer,
     reply_id: Annotated[str | None, typer.Option(help="Under the same id it is sent once.")] = None,
+    statement: Statement = None,
     tenant: Tenant = "demo",
     as_json: AsJson = False,
 ) -> None:
@@ -240,7 +250,7 @@ def reply(
         tenant,
         as_json,
         lambda client: client.reply_as_human(
-            conversation, text, reviewer=reviewer, reply_id=reply_id
+            conversation, text, reviewer=reviewer, reply_id=reply_id, statement=statement
         ),
     )
 
@@ -250,12 +260,18 @@ def hand_back(
     conversation: Conversation,
     reviewer: Reviewer,
     note: Annotated[str, typer.Option(help="For the agents to read.")] = "",
+    request_id: RequestId = None,
+    statement: Statement = None,
     tenant: Tenant = "demo",
     as_json: AsJson = False,
 ) -> None:
     """Give a conversation that you hold back to the agents."""
     call(
-        tenant, as_json, lambda client: client.hand_back(conversation, reviewer=reviewer, note=note)
+        tenant,
+        as_json,
+        lambda client: client.hand_back(
+            conversation, reviewer=reviewer, note=note, request_id=request_id, statement=statement
+        ),
     )
 
 

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from holdfast.domain.display import escaped_json
 from holdfast.domain.errors import ConfigurationError, HoldfastError, Refused, Unavailable
 from holdfast.runtime.process import leave
 
@@ -95,7 +96,7 @@ def print_document(shown: "Shown", as_json: bool) -> None:
     if as_json:
         from pydantic_core import to_json
 
-        print(to_json(shown).decode(), flush=True)
+        print(escaped_json(to_json(shown).decode()), flush=True)
     else:
         from rich.console import Console
 
@@ -118,5 +119,6 @@ def exit_code(error: Exception) -> int:
     if not isinstance(error, HoldfastError):
         traceback.print_exception(error)
     name = error.code if isinstance(error, HoldfastError) else type(error).__name__
-    print(json.dumps({"error": name, "message": str(error)}, ensure_ascii=False), file=sys.stderr)
+    problem = json.dumps({"error": name, "message": str(error)}, ensure_ascii=False)
+    print(escaped_json(problem), file=sys.stderr)
     return code

@@ -1,13 +1,18 @@
 """What a worker that was thought dead still tries to record, after another one has done it."""
 
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.conversations import ConversationActivities
+from activities.people import PeopleActivities
+from activities.services import Services
+from holdfast.authority.keys import SigningKey
+from holdfast.authority.statements import sign_act
 from holdfast.domain.errors import StaleAttempt
+from holdfast.domain.people import ActKind, PersonAct
 from holdfast.domain.steps import CloseRequest, OpenRequest, TakeoverRequest
 from holdfast.runtime.settings import Settings
 from holdfast.store.conversations import read_conversation
@@ -16,9 +21,33 @@ from worker import open_services
 
 
 @pytest.fixture
-async def records(stack_settings: Settings) -> AsyncIterator[ConversationActivities]:
-    async with open_services(stack_settings, load_packages(["tests.counter:package"])) as services:
-        yield ConversationActivities(services)
+async def services(stack_settings: Settings) -> AsyncIterator[Services]:
+    async with open_services(stack_settings, load_packages(["tests.counter:package"])) as opened:
+        yield opened
+
+
+@pytest.fixture
+def records(services: Services) -> ConversationActivities:
+    return ConversationActivities(services)
+
+
+@pytest.fixture
+def taking(stack_settings: Settings, tenant: str) -> Callable[[ActKind], TakeoverRequest]:
+    """Makes pat's signed request to take the conversation over, or to hand it back."""
+
+    def request(kind: ActKind) -> TakeoverRequest:
+        assert stack_settings.signing_key is not None
+        act = PersonAct(id=f"{kind}-1", kind=kind, reviewer="pat", conversation="c1")
+        statement = sign_act(act, tenant=tenant, key=SigningKey.read(stack_settings.signing_key))
+        return TakeoverRequest(
+            tenant=tenant,
+            conversation="c1",
+            turn=0,
+            reviewer="pat" if kind == "take_over" else None,
+            act=act.model_copy(update={"statement": statement}),
+        )
+
+    return request
 
 
 def attempt(number: int, activity: str = "1") -> ActivityEnvironment:
@@ -30,18 +59,24 @@ def attempt(number: int, activity: str = "1") -> ActivityEnvironment:
     return environment
 
 
-async def test_a_late_attempt_changes_nothing(records: ConversationActivities, tenant: str) -> None:
+async def test_a_late_attempt_changes_nothing(
+    records: ConversationActivities,
+    services: Services,
+    taking: Callable[[ActKind], TakeoverRequest],
+    tenant: str,
+) -> None:
+    people = PeopleActivities(services)
     opening = OpenRequest(tenant=tenant, conversation="c1", customer="cust")
     closing = CloseRequest(tenant=tenant, conversation="c1", reason="test")
-    taking = TakeoverRequest(tenant=tenant, conversation="c1", turn=0, reviewer="pat")
+    over, back = taking("take_over"), taking("hand_back")
     await attempt(2).run(records.open_conversation, opening)
-    await attempt(2, "2").run(records.record_takeover, taking)
-    await attempt(1, "3").run(records.record_takeover, taking.model_copy(update={"reviewer": None}))
+    await attempt(2, "2").run(people.record_takeover, over)
+    await attempt(1, "3").run(people.record_takeover, back)
     await attempt(3, "4").run(records.close_conversation, closing)
     with pytest.raises(StaleAttempt):
         await attempt(1).run(records.open_conversation, opening)
     with pytest.raises(StaleAttempt):
-        await attempt(1, "2").run(records.record_takeover, taking)
+        await attempt(1, "2").run(people.record_takeover, over)
     with pytest.raises(StaleAttempt):
         await attempt(2, "4").run(records.close_conversation, closing)
     async with records._pool.acquire() as connection:

@@ -28,7 +28,7 @@ def decision(**changes: Any) -> Decision:
     return Decision.model_validate({**fields, **changes})
 
 
-def jwks(keys: Iterable[SigningKey], *more: dict[str, Any]) -> str:
+def jwks(keys: Iterable[SigningKey], *more: Any) -> str:
     """A JWKS of the public parts, and of whatever else belongs into it."""
     public = [key.public_jwk().model_dump(mode="json", exclude_none=True) for key in keys]
     return json.dumps({"keys": [*public, *more]})

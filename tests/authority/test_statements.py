@@ -13,16 +13,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jwt.utils import base64url_decode, base64url_encode
 
+from holdfast.authority.jwk import KeyBounds
 from holdfast.authority.keys import SigningKey, VerificationKeys
 from holdfast.authority.statements import (
     StatementVerifier,
     UnsignedDecisions,
     Verifier,
+    sign_act,
     sign_decision,
 )
 from holdfast.domain.approval import Decision
 from holdfast.domain.errors import InvalidRequest, InvalidStatement
 from holdfast.domain.ids import json_digest
+from holdfast.domain.people import PersonAct
 from tests.authority.examples import (
     DIGEST,
     decision,
@@ -454,3 +457,114 @@ async def test_nothing_is_signed_that_would_be_refused(
 async def test_where_decisions_are_not_signed_they_are_taken_without_a_statement() -> None:
     unsigned: Verifier = UnsignedDecisions()
     await unsigned.verify(decision(), tenant="acme", at=NOW)
+    await unsigned.verify_act(act(), tenant="acme", at=NOW)
+
+
+# What a key is bound to.
+
+
+def bound(key: SigningKey, **bounds: Any) -> SigningKey:
+    """The same key, bound."""
+    said = KeyBounds.model_validate(bounds)
+    return SigningKey(key.private_jwk().model_copy(update={"holdfast": said}))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "reason"),
+    [
+        ({"tenants": ("acme",), "roles": ("lead", "finance", "more")}, None),
+        ({"tenants": ("another",)}, "does not sign for the tenant 'acme'"),
+        ({"tenants": ()}, "does not sign for the tenant 'acme'"),
+        ({"roles": ("lead",)}, "does not give the roles 'finance'"),
+        ({"roles": ()}, "does not give the roles 'finance', 'lead'"),
+        ({"issuer": "https://id.example.com"}, "belongs to 'https://id.example.com'"),
+    ],
+)
+@pytest.mark.parametrize("said_by", ["the set", "the settings, by id", "the settings, for all"])
+async def test_a_key_signs_within_its_bounds_only(
+    tmp_path: Path, key: SigningKey, bounds: dict[str, Any], reason: str | None, said_by: str
+) -> None:
+    path = tmp_path / "keys.json"
+    in_set = said_by == "the set"
+    path.write_text(jwks([bound(key, **bounds) if in_set else key]))
+    name = key.kid if said_by == "the settings, by id" else "*"
+    settings = {} if in_set else {name: KeyBounds.model_validate(bounds)}
+    verifier = StatementVerifier(await VerificationKeys.open(str(path), bounds=settings))
+    signed = sign_decision(decision(), tenant="acme", key=key, now=NOW)
+    if reason is None:
+        await verifier.verify(signed, tenant="acme", at=NOW)
+    else:
+        assert reason in await _refusal(verifier, signed)
+
+
+async def test_bounds_of_the_set_and_of_the_settings_both_count(
+    tmp_path: Path, key: SigningKey
+) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text(jwks([bound(key, roles=("lead", "finance"))]))
+    keys = await VerificationKeys.open(str(path), bounds={"*": KeyBounds(roles=("lead", "more"))})
+    verifier = StatementVerifier(keys)
+    for roles, taken in ((("lead",), True), (("finance",), False), (("more",), False)):
+        signed = sign_decision(decision(roles=roles), tenant="acme", key=key, now=NOW)
+        if taken:
+            await verifier.verify(signed, tenant="acme", at=NOW)
+        else:
+            assert "does not give the roles" in await _refusal(verifier, signed)
+    assert await verifier.may_anybody(frozenset({"lead", "boss"}), tenant="acme")
+    assert not await verifier.may_anybody(frozenset({"finance", "boss"}), tenant="acme")
+
+
+async def test_a_bound_key_signs_as_its_issuer_and_nothing_beyond_its_bounds(
+    tmp_path: Path, key: SigningKey
+) -> None:
+    mine = bound(key, tenants=("acme",), roles=("lead",), issuer="https://id.example.com")
+    path = tmp_path / "keys.json"
+    path.write_text(jwks([mine]))
+    verifier = StatementVerifier(await VerificationKeys.open(str(path)))
+    signed = sign_decision(decision(roles=("lead",)), tenant="acme", key=mine, now=NOW)
+    await verifier.verify(signed, tenant="acme", at=NOW)
+    with pytest.raises(InvalidStatement, match="does not give the roles 'boss'"):
+        sign_decision(decision(roles=("lead", "boss")), tenant="acme", key=mine, now=NOW)
+    with pytest.raises(InvalidStatement, match="does not sign for the tenant"):
+        sign_decision(decision(roles=("lead",)), tenant="another", key=mine, now=NOW)
+    with pytest.raises(InvalidStatement, match="does not sign for the tenant"):
+        sign_act(act(), tenant="another", key=mine, now=NOW)
+
+
+# What people do in conversations.
+
+
+def act(**changes: Any) -> PersonAct:
+    """Ann takes a conversation over."""
+    fields = {"id": "a1", "kind": "take_over", "reviewer": "ann", "conversation": "c1"}
+    return PersonAct.model_validate({**fields, **changes})
+
+
+async def test_a_statement_of_what_a_person_does_fits_that_alone(
+    verifier: Verifier, key: SigningKey
+) -> None:
+    reply = act(kind="reply", text="Hello, this is Ann.")
+    signed = reply.model_copy(
+        update={"statement": sign_act(reply, tenant="acme", key=key, now=NOW)}
+    )
+    await verifier.verify_act(signed, tenant="acme", at=NOW)
+    for changes in (
+        {"reviewer": "bob"},
+        {"conversation": "c2"},
+        {"text": "Hello, this is Bob."},
+        {"kind": "hand_back"},
+        {"id": "a2"},
+        {"statement": ""},
+        {"statement": sign_decision(decision(), tenant="acme", key=key, now=NOW).statement},
+    ):
+        with pytest.raises(InvalidStatement):
+            await verifier.verify_act(signed.model_copy(update=changes), tenant="acme", at=NOW)
+    with pytest.raises(InvalidStatement, match="tenant"):
+        await verifier.verify_act(signed, tenant="another", at=NOW)
+    with pytest.raises(InvalidStatement, match="expired"):
+        await verifier.verify_act(signed, tenant="acme", at=NOW + timedelta(hours=1))
+    forged = sign_act(reply, tenant="acme", key=SigningKey.generate(key.kid), now=NOW)
+    with pytest.raises(InvalidStatement, match="not genuine"):
+        await verifier.verify_act(
+            reply.model_copy(update={"statement": forged}), tenant="acme", at=NOW
+        )

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from holdfast.domain.approval import (
-    MOST_ENTRIES,
+    MOST_CHANGES,
+    MOST_CLAIMS,
+    MOST_COMMENTS,
     Alarm,
     Approval,
     Decision,
@@ -72,9 +74,12 @@ def asked(*requirements: Requirement, **fields: Any) -> Approval:
         step=2,
         args_digest=digest_of(0),
         requirements=requirements or (Requirement(roles=("support",)),),
-        requesters=(Person(id="customer", team="shop"),),
         requested_at=ASKED,
-        **{"expires_at": ASKED + 10 * HOUR, **fields},
+        **{
+            "requesters": (Person(id="customer", team="shop"),),
+            "expires_at": ASKED + 10 * HOUR,
+            **fields,
+        },
     )
 
 
@@ -479,12 +484,101 @@ def test_escalations_let_further_roles_count_from_their_time_on() -> None:
     assert after(approval, said("accept", "dora"), at=ASKED + 2 * HOUR).state == "accepted"
 
 
-def test_anybody_may_comment_but_not_for_ever() -> None:
+def test_comments_have_a_bound_of_their_own_and_block_no_decision() -> None:
     approval = asked()
-    for number in range(MOST_ENTRIES):
+    for number in range(MOST_COMMENTS):
         approval = after(approval, said("comment", "fay", id=f"c{number}"))
-    with pytest.raises(InvalidRequest, match="100 entries"):
+    with pytest.raises(InvalidRequest, match="100 comments"):
         after(approval, said("comment", "fay", id="one-more"))
+    kinds: list[DecisionKind] = ["claim", "delegate", "accept", "reject", "respond", "edit"]
+    for kind in kinds:
+        after(approval, said(kind))
+
+
+def test_claims_delegations_and_edits_have_a_bound_and_block_no_end() -> None:
+    approval = asked()
+    for number in range(MOST_CHANGES):
+        one = said("delegate", id=f"x{number}", to="fay") if number % 2 else None
+        back = said("delegate", "fay", id=f"y{number}", to="ann")
+        approval = after(approval, one or (back if number else said("claim", id="x")))
+    kinds: list[DecisionKind] = ["claim", "delegate", "edit"]
+    for kind in kinds:
+        with pytest.raises(InvalidRequest, match="100 times"):
+            after(approval, said(kind))
+    assert after(approval, said("comment", "fay", id="c")).state == "pending"
+    assert after(approval, said("reject", "cid", id="r")).state == "rejected"
+    assert after(approval, said("accept", "cid", id="a")).state == "accepted"
+
+
+def test_nobody_keeps_others_off_for_ever() -> None:
+    approval, at = asked(), ASKED
+    for number in range(MOST_CLAIMS):
+        approval = after(approval, said("claim", id=f"c{number}"), at=at)
+        at += timedelta(minutes=14)
+    with pytest.raises(InvalidRequest, match="has claimed approval ap_1 3 times"):
+        after(approval, said("claim", id="c9"), at=at)
+    with pytest.raises(Claimed):
+        after(approval, said("claim", "cid", id="c10"), at=at)
+    at += timedelta(minutes=2)
+    assert after(approval, said("accept", "cid"), at=at).state == "accepted"
+    assert after(approval, said("accept"), at=at).state == "accepted"
+
+
+def spelt(decision: Decision, reviewer: str) -> Decision:
+    """The same decision, of somebody whose id is written otherwise."""
+    return decision.model_copy(update={"reviewer": reviewer})
+
+
+def test_people_are_the_same_however_their_ids_are_written() -> None:
+    two = Requirement(roles=("support",), quorum=2)
+    once = after(asked(two), said("accept"))
+    with pytest.raises(AlreadyDecided):
+        after(once, spelt(said("accept", id="again"), "ANN"))
+    claimed = after(asked(), said("claim"))
+    assert after(claimed, spelt(said("accept"), "Ann")).state == "accepted"
+    lent = after(asked(), said("delegate", to="fay"))
+    with pytest.raises(NotAllowed, match="has delegated"):
+        after(lent, spelt(said("accept"), "aNN"))
+    assert after(lent, spelt(said("accept", "fay"), "Fay")).state == "accepted"
+    with pytest.raises(InvalidRequest, match="somebody else"):
+        after(asked(), said("delegate", to="Ann"))
+    with pytest.raises(NotAllowed, match="asked for this"):
+        after(asked(eyes()), spelt(said("accept"), "Customer"))
+    for look_alike in ("аnn", "ann\u200b", "ａnn", "ann ", "ánn"):
+        with pytest.raises(ValueError, match="reviewer"):
+            Decision.model_validate({**said("accept").model_dump(), "reviewer": look_alike})
+
+
+def test_teams_are_the_same_however_they_are_written() -> None:
+    approval = after(
+        asked(Requirement(roles=("support", "boss"), quorum=2, other_team=True)), said("accept")
+    )
+    with pytest.raises(NotAllowed, match="RED"):
+        after(approval, said("accept", "bob").model_copy(update={"team": "RED"}))
+
+
+def eyes() -> Requirement:
+    return Requirement(roles=("support",), four_eyes=True)
+
+
+def test_a_customer_is_not_the_reviewer_of_the_same_id_nor_known_to_be_another() -> None:
+    customer = Person(id="ann", kind="customer")
+    approval = asked(requesters=(customer,))
+    assert not customer.is_reviewer("ann")
+    assert after(approval, said("accept")).state == "accepted"
+    strict = asked(eyes(), requesters=(customer,))
+    with pytest.raises(NotAllowed, match="asked for this"):
+        after(strict, said("accept"))
+    assert after(strict, said("accept", "cid")).state == "accepted"
+
+
+def test_silence_that_nobody_could_break_is_left_to_a_person() -> None:
+    approval = asked(on_expiry="allow").advance(ASKED + 10 * HOUR)
+    assert approval.state == "accepted"
+    unheard = approval.unheard()
+    assert (unheard.state, unheard.on_expiry) == ("expired", "person")
+    decided = after(asked(on_expiry="allow"), said("accept"))
+    assert decided.unheard() == decided
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,42 @@
+"""Notes in the audit log when the reviewers' keys or the policies have become others."""
+
+import asyncio
+import logging
+
+from activities.services import Services
+from holdfast.authority.statements import StatementVerifier
+from holdfast.store.changes import note_change
+from holdfast.store.pool import TRANSIENT_ERRORS
+
+_logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 5.0
+
+
+async def keep_noting_changes(services: Services, *, every: float = LOOK_SECONDS) -> None:
+    """Look every few seconds whether keys and policies are those that were noted, for ever."""
+    noted: dict[tuple[str, str], dict[str, str]] = {}
+    while True:
+        for (kind, subject), now in (await _what_decides(services)).items():
+            if noted.get((kind, subject)) == now:
+                continue
+            try:
+                async with services.pool.acquire() as connection:
+                    await note_change(connection, kind=kind, subject=subject, now=now)
+                noted[kind, subject] = now
+            except TRANSIENT_ERRORS as error:
+                _logger.warning("a change is noted later: %s", type(error).__name__)
+        await asyncio.sleep(every)
+
+
+async def _what_decides(services: Services) -> dict[tuple[str, str], dict[str, str]]:
+    """Digests of the keys and of the policies as they are in force here, by what they are."""
+    found = {
+        ("policies_changed", source): policies
+        for source, policies in services.registry.policies.fingerprints().items()
+    }
+    if isinstance(services.verifier, StatementVerifier):
+        keys = services.verifier.keys
+        await keys.refresh()
+        found["keys_changed", keys.source] = keys.fingerprint()
+    return found

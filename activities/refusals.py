@@ -1,0 +1,17 @@
+"""Refusals of activities: typed, final, and the end of the request alone."""
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from holdfast.domain.errors import HoldfastError
+
+
+def refused(error: HoldfastError) -> ApplicationError:
+    """The refusal as the workflow gets it, which tries nothing again."""
+    return ApplicationError(str(error), type=error.code, non_retryable=True)
+
+
+def this_activity() -> str:
+    """The activity that runs, the same for all of its attempts."""
+    info = activity.info()
+    return f"{info.workflow_run_id}:{info.activity_id}"

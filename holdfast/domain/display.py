@@ -1,0 +1,73 @@
+"""Other people's words, made safe to show: on one line, or as a block that no line of ours looks like.
+
+Customers, models and reviewers write what reviewers read on a screen, in an e-mail, in a chat. Their line
+breaks must not begin a row of ours, and no character of theirs may move a cursor, colour, hide, or turn
+the direction of what stands beside it.
+"""
+
+import re
+import unicodedata
+
+LINE_CHARACTERS = 2_000
+BLOCK_CHARACTERS = 20_000
+MARGIN = "│ "
+"""What each line of a block but the first begins with."""
+
+_MOST_MARKS = 3
+"""Combining characters on one letter; more of them paint over the lines above and below."""
+
+_MARKUP = re.compile(r"([\\`*_\[\]<>#|~!])")
+
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and symbols, as Unicode has it, that nothing is seen of."""
+
+
+def line(text: str, longest: int = LINE_CHARACTERS) -> str:
+    """The text on one line of at most `longest` characters: white space of any kind is one space."""
+    return _cut(" ".join(_visible(text, keep="").split()), longest)
+
+
+def block(text: str, indent: int = 0, longest: int = BLOCK_CHARACTERS) -> str:
+    """The text with its line breaks; every line but the first begins with `indent` spaces and a margin,
+    so that it stays inside what it is part of."""
+    first, *more = _cut(_visible(text, keep="\n"), longest).split("\n")
+    margin = " " * indent + MARGIN
+    return "\n".join([first.rstrip(), *(f"{margin}{one.rstrip()}" for one in more)])
+
+
+def markdown(text: str) -> str:
+    """The text on one line that Markdown shows as it is: it must not become an image that tells its
+    server who reads it, nor a heading that poses as ours."""
+    return _MARKUP.sub(r"\\\1", line(text))
+
+
+def escaped_json(document: str) -> str:
+    """The same JSON, with what a terminal could obey written as escapes."""
+    return "".join(one if one.isprintable() or one == "\n" else _escape(one) for one in document)
+
+
+def _visible(text: str, *, keep: str) -> str:
+    """The text with a space for each white space and blank character, and without what is not to be
+    seen; line breaks of all kinds are those in `keep`, else spaces."""
+    shown: list[str] = []
+    marks = 0
+    lines = text.replace("\r\n", "\n").replace("\r", "\n") if keep else text
+    for one in lines:
+        if one in keep:
+            shown.append(one)
+        elif one.isspace() or one in _BLANK:
+            shown.append(" ")
+        elif one.isprintable():
+            marks = marks + 1 if unicodedata.combining(one) else 0
+            if marks <= _MOST_MARKS:
+                shown.append(one)
+    return "".join(shown)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _escape(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{int.from_bytes(units[at : at + 2]):04x}" for at in range(0, len(units), 2))

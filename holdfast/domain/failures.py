@@ -1,0 +1,48 @@
+"""Failures in words that may travel: into logs, Temporal's histories, events, chats.
+
+What somebody else's exception says may hold a customer's values, SQL or an address with its password. So
+only messages of our own are handed on; of every other failure its kind is, and what tells more without
+telling values: the fields of a model that do not fit, Postgres' code of an error, the system's of a file.
+"""
+
+import os
+
+from pydantic import ValidationError
+
+from holdfast.domain.errors import HoldfastError
+from holdfast.domain.model import Unstorable
+
+_CHARACTERS = 1_000
+
+
+def in_words(error: BaseException) -> str:
+    """What went wrong, on one line of at most a thousand characters, without values and internals."""
+    return _words(error)[:_CHARACTERS]
+
+
+def _words(error: BaseException) -> str:
+    kind = type(error).__name__
+    if isinstance(error, HoldfastError):
+        return f"{kind}: {error}" if str(error) else kind
+    if isinstance(error, ValidationError):
+        return _fields(error)
+    sqlstate = getattr(error, "sqlstate", None)
+    if isinstance(sqlstate, str):
+        return f"{kind} (Postgres, {sqlstate})"
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{kind}: {os.strerror(error.errno)}"
+    return kind
+
+
+def _fields(error: ValidationError) -> str:
+    """The places and kinds of the mistakes. Pydantic's own messages name what was expected; those of a
+    model's own validators are the model's, and may quote what came."""
+    described = []
+    for one in error.errors(include_url=False, include_input=False):
+        place = ".".join(str(part) for part in one["loc"])
+        what = one["msg"]
+        if one["type"] in ("value_error", "assertion_error"):
+            raised = one.get("ctx", {}).get("error")
+            what = str(raised) if isinstance(raised, Unstorable) else "cannot be used"
+        described.append(f"{place}: {what}" if place else what)
+    return "; ".join(described) or "it cannot be used"

@@ -1,0 +1,77 @@
+"""Other people's words on our screens: no character of theirs moves, hides, or turns anything."""
+
+import json
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.domain.display import MARGIN, block, escaped_json, line, markdown
+
+HOSTILE = (
+    "\0\a\b\t\v\f\n\r\x1b\x7f\x85\x9b\u00ad\u061c\u200b\u200e\u202a\u202e\u2028\u2029\u2066\ufeff"
+)
+"""Controls, breaks, and what turns the direction of writing or is not seen."""
+
+texts = st.text(
+    st.sampled_from([*HOSTILE, *"abc 1:\u0301\u2800\u3164\U000e0001"]) | st.characters()
+)
+
+
+@given(texts)
+def test_a_line_is_one_line_of_what_can_be_seen(text: str) -> None:
+    shown = line(text)
+    assert shown.isprintable()
+    assert len(shown.splitlines()) <= 1
+    assert "  " not in shown
+    assert shown == shown.strip()
+    assert not set(shown) & set("\u2800\u3164\u115f\u1160\uffa0")
+    assert line(shown) == shown
+
+
+@given(texts, st.integers(0, 12))
+def test_every_line_of_a_block_but_the_first_is_behind_the_margin(text: str, indent: int) -> None:
+    first, *more = block(text, indent=indent).split("\n")
+    for one in (first, *more):
+        assert one.isprintable()
+        assert len(one.splitlines()) <= 1
+    assert all(one.startswith((" " * indent + MARGIN).rstrip()) for one in more)
+
+
+def test_words_stay_as_they_were_written() -> None:
+    for text in ("Grüße aus Zürich, 日本 und Ελλάδα!", "naïve café", "ok 👍"):
+        assert line(text) == text
+        assert block(text) == text
+
+
+def test_marks_do_not_pile_up() -> None:
+    shown = line("a" + "\u0301" * 50 + "b")
+    assert sum(bool(unicodedata.combining(one)) for one in shown) == 3
+    assert shown.endswith("b")
+
+
+def test_what_is_too_long_is_cut_and_says_so() -> None:
+    assert line("x" * 3_000, 10) == "xxxxxxxxx…"
+    assert len(line("x" * 3_000)) == 2_000
+
+
+@given(st.dictionaries(texts, texts | st.integers() | st.none()))
+def test_escaped_json_says_the_same_and_steers_no_terminal(value: dict[str, object]) -> None:
+    document = (
+        json.dumps(value, ensure_ascii=False)
+        .encode("utf-8", "surrogatepass")
+        .decode("utf-8", "surrogatepass")
+    )
+    escaped = escaped_json(document)
+    assert json.loads(escaped) == value
+    assert escaped.isprintable()
+
+
+@pytest.mark.parametrize(
+    "text", ["![x](https://evil.example/who)", "# Approved", "a\n\n# b", "|a|"]
+)
+def test_markdown_is_shown_and_not_obeyed(text: str) -> None:
+    assert re.search(r"(?<!\\)[\[\]#|!]", markdown(text)) is None
+    assert "\n" not in markdown(text)

@@ -1,0 +1,90 @@
+"""Silence allows an action only where somebody could have broken it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.authority.jwk import KeyBounds
+from holdfast.domain.notifications import DeliveryState
+from holdfast.runtime.settings import Settings
+from tests.platform import Platform, counting, eventually, open_platform, routed_to
+
+Opening = Callable[..., Awaitable[Platform]]
+
+
+@pytest.fixture
+async def waiting(stack_settings: Settings, tenant: str, tmp_path: Path) -> AsyncIterator[Opening]:
+    """Opens a platform where silence allows, and has an approval wait there for two seconds."""
+    async with AsyncExitStack() as stack:
+
+        async def open_(**options: Any) -> Platform:
+            (tmp_path / f"{tenant}.yaml").write_text(
+                "name: test\nversion: 1\nactions:\n"
+                "  add: {approve: {roles: [boss], expire_after: 2s, on_expiry: allow}}\n"
+            )
+            opening = open_platform(stack_settings, tenant, policy_dir=tmp_path, **options)
+            platform = await stack.enter_async_context(opening)
+            adding = [("add", {"counter": "c", "amount": 1})]
+            platform.script = routed_to("counter", counting(adding, then="That is settled."))
+            assert (await platform.send("c1", "add")).status == "awaiting_approval"
+            return platform
+
+        yield open_
+
+
+async def ends_as(platform: Platform, state: str) -> None:
+    async def ended() -> bool:
+        (approval,) = await platform.client.approvals(state=None)
+        return approval.state == state and (
+            (await platform.effects() == [1])
+            if state == "accepted"
+            else (await platform.client.show("c1")).status == "awaiting_human"
+        )
+
+    await eventually(ended, what=f"its end as {state}", within=15)
+    if state == "expired":
+        assert await platform.effects() == []
+    await platform.replay("c1")
+
+
+async def told(platform: Platform, state: DeliveryState) -> None:
+    """Have it so that a channel was to be told of the approval, and that came of it."""
+    (approval,) = await platform.client.approvals()
+    await platform.database.execute(
+        """
+        insert into holdfast.deliveries
+            (tenant, id, batch, conversation, approval, kind, channel, payload, state, patience)
+        values ($1, 'dl_1', 'dl_1', 'c1', $2, 'webhook', 'ops', '{}', $3, '1 hour')
+        """,
+        platform.tenant,
+        approval.id,
+        state,
+    )
+
+
+async def test_silence_allows_what_somebody_could_have_stopped(waiting: Opening) -> None:
+    platform = await waiting()
+    await told(platform, "delivered")
+    await ends_as(platform, "accepted")
+
+
+async def test_silence_of_people_who_were_never_told_hands_over(waiting: Opening) -> None:
+    platform = await waiting()
+    await told(platform, "dead")
+    await ends_as(platform, "expired")
+
+
+async def test_silence_of_somebody_who_has_looked_allows(waiting: Opening) -> None:
+    platform = await waiting()
+    await told(platform, "dead")
+    (approval,) = await platform.client.approvals()
+    await platform.client.look(approval.id, reviewer="ann")
+    await ends_as(platform, "accepted")
+
+
+async def test_silence_hands_over_where_no_key_gives_a_role_that_counts(waiting: Opening) -> None:
+    platform = await waiting(reviewer_key_bounds={"*": KeyBounds(roles=("support",))})
+    await ends_as(platform, "expired")
