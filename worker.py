@@ -131,6 +131,7 @@ async def open_services(settings: Settings, packages: Sequence[Package]) -> Asyn
         models = ModelClient(
             _chain(settings),
             offline_transport=OfflineTransport([package.hints for package in packages]),
+            bounds=settings.answers,
         )
         stack.push_async_callback(models.aclose)
         yield Services(

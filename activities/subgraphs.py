@@ -1,12 +1,14 @@
 """The activity that runs a subgraph for one step of a turn."""
 
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from pydantic import JsonValue, TypeAdapter
 from temporalio import activity
 
-from activities.attempts import beating, bounded_attempts
+from activities.attempts import beating, bounded_attempts, recording
 from activities.proposals import (
     Judgement,
     Origin,
@@ -18,8 +20,9 @@ from activities.services import PooledReads, Services
 from activities.summaries import summarize, transcript_with
 from holdfast.domain import wire
 from holdfast.domain.conversation import TurnResult
-from holdfast.domain.errors import StaleAttempt
+from holdfast.domain.errors import Permanent, StaleAttempt
 from holdfast.domain.events import NewEvent
+from holdfast.domain.limits import AnswerBounds
 from holdfast.domain.outcomes import Citation, Escalation, Handoff, Proposal, Reply, Route
 from holdfast.domain.steps import (
     Ended,
@@ -31,10 +34,12 @@ from holdfast.domain.steps import (
     StepRequest,
     StepResult,
 )
+from holdfast.llm.answer import cut_to, storable
 from holdfast.llm.ledger import StepLedger
 from holdfast.llm.model import LedgeredModel
 from holdfast.notifications.outbox import enqueue_request
 from holdfast.store.audit import append_audit
+from holdfast.store.events import append_events
 from holdfast.store.faults import reach
 from holdfast.store.llm_calls import CallScope, recorded_call
 from holdfast.store.pool import Connection
@@ -54,6 +59,8 @@ from holdfast.subgraphs.runner import BrokenContract, Progress, StepEnd, StepSta
 
 INLINE_REPLY_CHARACTERS = 1_500
 """A longer reply stays in Postgres, so that a turn's history stays small."""
+REASON_CHARACTERS = 1_000
+"""Of the reason why a person is called, which is in the history."""
 
 _TOO_MANY_WAIT = (
     "This needs a person's approval, and too many requests of this conversation wait for one."
@@ -109,11 +116,12 @@ class SubgraphActivities:
             return _recorded(key, begun.outcome)
         model = self._model(key, begun)
         starts_agent = request.step == request.thread and request.subgraph != wire.TRIAGE
-        summary = await summarize(model, begun) if starts_agent else None
-        end = await self._run_graph(request, key, begun, summary, model, progress)
+        async with self._noting(request, model):
+            summary = await summarize(model, begun) if starts_agent else None
+            end = await self._run_graph(request, key, begun, summary, model, progress)
         self._require_outcome(request, end)
         outcome = await self._commit(
-            request, key, begun, end, summary, degraded=model.usage.degraded
+            request, key, begun, end, summary, model.events, degraded=model.usage.degraded
         )
         await reach("after_commit")
         if isinstance(end.outcome, Proposal):
@@ -126,9 +134,23 @@ class SubgraphActivities:
             self._services.pool,
             scope,
             [recorded_call(row) for row in begun.calls],
+            elsewhere=begun.spent_elsewhere,
             keep_requests=self._services.keep_requests,
         )
         return LedgeredModel(self._services.models, ledger)
+
+    @asynccontextmanager
+    async def _noting(self, request: StepRequest, model: LedgeredModel) -> AsyncIterator[None]:
+        """What is permanent ends the step without a commit: record what its model calls came to alone."""
+        try:
+            yield
+        except Permanent:
+            if events := _of_turn(request, model.events):
+                async with recording(
+                    self._services.pool, request.tenant, request.conversation
+                ) as connection:
+                    await append_events(connection, request.tenant, request.conversation, events)
+            raise
 
     async def _run_graph(
         self,
@@ -188,16 +210,21 @@ class SubgraphActivities:
         begun: BegunStep,
         end: StepEnd,
         summary: Summary | None,
+        noted: Sequence[NewEvent],
         *,
         degraded: bool,
     ) -> dict[str, Any]:
+        noted = _of_turn(request, noted)
         match end.outcome:
             case Route():
                 commit = self._route(request, end.outcome)
             case Handoff():
                 commit = self._hand_off(request, end.outcome)
             case Reply() | Escalation():
-                commit = _end(request, end.outcome, degraded=degraded)
+                bounds = self._services.models.bounds
+                commit = _end(request, _bounded(end.outcome, bounds), degraded=degraded)
+                if len(end.outcome.text) > bounds.reply_characters:
+                    noted = (*noted, _reply_cut(request, bounds))
             case Proposal():
                 origin = _origin(request, begun)
                 async with judged(self._services, origin, end.outcome.actions) as (
@@ -206,7 +233,11 @@ class SubgraphActivities:
                 ):
                     commit = _propose(request, origin, end.outcome, judgement, degraded=degraded)
                     commit = commit.model_copy(
-                        update={"snapshot": end.snapshot, "summary": summary}
+                        update={
+                            "snapshot": end.snapshot,
+                            "summary": summary,
+                            "events": (*noted, *commit.events),
+                        }
                     )
                     if commit.approval is not None:
                         commit = await self._ask(connection, request, commit, commit.approval)
@@ -216,7 +247,9 @@ class SubgraphActivities:
                 assert_never(end.outcome)
         await reach("before_commit")
         return await commit_step(
-            self._services.pool, key, commit.model_copy(update={"summary": summary})
+            self._services.pool,
+            key,
+            commit.model_copy(update={"summary": summary, "events": (*noted, *commit.events)}),
         )
 
     async def _ask(
@@ -427,6 +460,27 @@ def _end(request: StepRequest, outcome: Reply | Escalation, *, degraded: bool) -
             ),
         ),
     )
+
+
+def _of_turn(request: StepRequest, events: Sequence[NewEvent]) -> tuple[NewEvent, ...]:
+    return tuple(event.model_copy(update={"turn": request.turn}) for event in events)
+
+
+def _bounded(outcome: Reply | Escalation, bounds: AnswerBounds) -> Reply | Escalation:
+    """The outcome as it can be stored and sent: graphs make texts without a model, too."""
+    changes = {"text": cut_to(storable(outcome.text), bounds.reply_characters)}
+    if isinstance(outcome, Escalation):
+        changes["reason"] = cut_to(storable(outcome.reason), REASON_CHARACTERS)
+    return outcome.model_copy(update=changes)
+
+
+def _reply_cut(request: StepRequest, bounds: AnswerBounds) -> NewEvent:
+    data: dict[str, JsonValue] = {
+        "bound": "reply_characters",
+        "limit": bounds.reply_characters,
+        "node": request.subgraph,
+    }
+    return NewEvent(type="bound_reached", turn=request.turn, data=data)
 
 
 def _inline(text: str) -> str | None:
