@@ -6,6 +6,7 @@ import httpx2
 import pytest
 from pytest_asyncio import fixture as async_fixture
 
+from holdfast.domain.limits import AnswerBounds
 from holdfast.llm.breaker import BreakerSettings
 from holdfast.llm.client import ModelClient
 from holdfast.llm.prices import PRICES, Prices
@@ -59,6 +60,7 @@ async def open_client(clock: Clock, offline: OfflineAnswers) -> AsyncIterator[Op
         *links: ScriptedModel | Provider,
         breaker: BreakerSettings | None = None,
         prices: Prices = PRICES,
+        bounds: AnswerBounds | None = None,
     ) -> ModelClient:
         providers = tuple(
             link if isinstance(link, Provider) else provider(link, name=f"scripted-{index}")
@@ -69,6 +71,7 @@ async def open_client(clock: Clock, offline: OfflineAnswers) -> AsyncIterator[Op
             offline_transport=offline.transport,
             breaker=breaker,
             prices=prices,
+            bounds=bounds,
             clock=clock,
         )
         opened.append(client)

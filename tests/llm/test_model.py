@@ -7,7 +7,8 @@ import pytest
 from openai.types.chat import ChatCompletionMessageParam
 from pydantic import BaseModel
 
-from holdfast.domain.errors import ModelAnswerUnusable, ModelUnavailable
+from holdfast.domain.errors import ModelAnswerUnusable, ModelUnavailable, TurnBudgetExceeded
+from holdfast.domain.limits import AnswerBounds
 from holdfast.llm.chat import Tool
 from holdfast.llm.ledger import MemoryLedger
 from holdfast.llm.model import LedgeredModel, ModelUsage, standalone_model
@@ -276,3 +277,31 @@ async def test_a_call_that_nobody_answered_is_not_recorded(
     with pytest.raises(ModelUnavailable):
         await LedgeredModel(open_client(), ledger).chat(HELLO)
     assert ledger.calls == ()
+
+
+async def test_a_turn_pays_no_more_than_it_may_and_found_calls_cost_nothing(
+    open_client: OpenClient,
+) -> None:
+    prices = {"scripted": Price(input=Decimal(0), output=Decimal(1_000_000))}
+    ledger = MemoryLedger()
+    bounds = AnswerBounds(turn_dollars=Decimal(30))
+    async with ScriptedModel(lambda _: text("dear")) as model:
+        client = open_client(model, prices=prices, bounds=bounds)
+        for _ in range(2):
+            node = LedgeredModel(client, ledger)
+            for _ in range(2):
+                await node.chat(HELLO)
+            with pytest.raises(TurnBudgetExceeded) as caught:
+                await node.chat(HELLO)
+            assert caught.value.bound == "model_price"
+            assert [event.data["bound"] for event in node.events] == ["turn_dollars"]
+    assert len(model.requests) == 2
+
+
+async def test_calls_in_parallel_do_not_pass_the_bound_together(open_client: OpenClient) -> None:
+    async with ScriptedModel(lambda _: text("one")) as model:
+        client = open_client(model, bounds=AnswerBounds(turn_model_calls=3))
+        node = LedgeredModel(client, MemoryLedger())
+        ends = await asyncio.gather(*(node.chat(HELLO) for _ in range(5)), return_exceptions=True)
+    assert sum(isinstance(end, TurnBudgetExceeded) for end in ends) == 2
+    assert len(model.requests) == 3

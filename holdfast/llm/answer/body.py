@@ -126,9 +126,9 @@ def _choice(document: Any) -> dict[str, Any]:
         return choice
     if error := document.get("error"):
         code = error.get("code") if isinstance(error, dict) else None
-        status = code if isinstance(code, int) else 400
-        reason = refusal_of(status, error)
-        if reason is not None and (reason != "other" or code in _REFUSING_STATUSES):
+        status = code if isinstance(code, int) else None
+        reason = refusal_of(400 if status is None else status, error)
+        if reason is not None and (reason != "other" or status in _REFUSING_STATUSES):
             raise ModelRefused("the request is refused by an error in the body", reason=reason)
         raise NoAnswer("the answer is an error")
     raise NoAnswer("the answer is no chat completion")
@@ -180,7 +180,7 @@ def _part(part: Any) -> str:
     if not isinstance(part, dict):
         return ""
     kind = part.get("type")
-    if kind is None or kind in _TEXTS:
+    if kind is None or (isinstance(kind, str) and kind in _TEXTS):
         text = part.get("text")
         return _plain(text.get("value") if isinstance(text, dict) else text)
     return _plain(part.get("refusal")) if kind == "refusal" else ""

@@ -13,6 +13,7 @@ from holdfast.llm.chat import Completion, StructuredT, Tool, ToolCall
 from holdfast.store.llm_calls import ModelResponse, RawToolCall, RecordedCall
 
 CUT_MARK = " […]"
+_LONGEST_WORD = 50
 _NAMES_TOLD = 50
 
 Fault = Literal[
@@ -113,10 +114,12 @@ def fitting(call: RecordedCall, schema: type[StructuredT]) -> StructuredT:
 
 
 def cut_to(text: str, characters: int) -> str:
-    """The text with at most that many characters, marked where it is cut."""
+    """The text with at most that many characters, marked where it is cut: after a word, where it has any."""
     if len(text) <= characters:
         return text
-    return text[: characters - len(CUT_MARK)].rstrip() + CUT_MARK
+    kept = text[: characters - len(CUT_MARK)]
+    words, _, half = kept.rpartition(" ")
+    return (words if words and len(half) < _LONGEST_WORD else kept).rstrip() + CUT_MARK
 
 
 def in_words(error: ValidationError) -> str:

@@ -91,10 +91,13 @@ def objects_in(text: str) -> Iterator[JsonValue]:
     """The JSON values that a structured answer may mean: the whole text, or each object in it, since
     models wrap JSON in prose and code fences. Values that may not be used are left out."""
     try:
-        yield _clean(parsed(text), _DEPTH, _DEPTH)
-        return
+        whole = _clean(parsed(text), _DEPTH, _DEPTH)
     except Unfit:
         pass
+    else:
+        yield whole
+        if not isinstance(whole, list):
+            return
     at = -1
     for _ in range(_OBJECTS_TRIED):
         at = text.find("{", at + 1)
