@@ -151,6 +151,7 @@ async def open_services(
             offline_transport=OfflineTransport(
                 [package.hints for package in packages], acts=chain.mode == "only"
             ),
+            bounds=settings.answers,
         )
         stack.push_async_callback(models.aclose)
         fleet = Fleet(

@@ -16,6 +16,7 @@ from holdfast.domain.errors import (
     ConfigurationError,
     ModelUnavailable,
     NotServedHere,
+    Permanent,
     StaleAttempt,
     SubgraphFailed,
     TookTooLong,
@@ -108,7 +109,7 @@ class Attempt:
 
     def repeats(self, error: Exception) -> bool:
         """Whether another attempt follows after this failure, which is counted with it."""
-        if isinstance(error, AttemptsLost | ConfigurationError):
+        if isinstance(error, AttemptsLost | ConfigurationError | Permanent):
             return False
         if is_passing(error):
             late = self._until is not None and datetime.now(UTC) > self._until
@@ -136,10 +137,13 @@ async def attempting(attempt: Attempt) -> AsyncIterator[None]:
     except Exception as error:
         if attempt.repeats(error):
             raise
-        code = SubgraphFailed.code
+        code: str = SubgraphFailed.code
+        details: tuple[str, ...] = ()
         if isinstance(error, AttemptsLost | TookTooLong):
             code = error.code
-        raise ApplicationError(in_words(error), type=code, non_retryable=True) from error
+        if isinstance(error, Permanent):
+            code, details = error.code, (error.detail,)
+        raise ApplicationError(in_words(error), *details, type=code, non_retryable=True) from error
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """The activity that runs a subgraph for one step of a turn."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -9,7 +9,7 @@ from pydantic import JsonValue, TypeAdapter
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.attempts import Attempt, attempting, is_passing
+from activities.attempts import Attempt, attempting, is_passing, recording
 from activities.circumstances import Origin
 from activities.denials import note_denials
 from activities.fleet import needs
@@ -25,9 +25,10 @@ from activities.serving import elsewhere
 from activities.summaries import summarize, transcript_with
 from holdfast.domain import wire
 from holdfast.domain.conversation import TurnResult, inline
-from holdfast.domain.errors import ModelUnavailable, NotServedHere, StaleAttempt
+from holdfast.domain.errors import ModelUnavailable, NotServedHere, Permanent, StaleAttempt
 from holdfast.domain.events import NewEvent
 from holdfast.domain.fleet import missing
+from holdfast.domain.limits import AnswerBounds
 from holdfast.domain.outcomes import Citation, Escalation, Handoff, Proposal, Reply, Route
 from holdfast.domain.steps import (
     Ended,
@@ -39,6 +40,7 @@ from holdfast.domain.steps import (
     StepRequest,
     StepResult,
 )
+from holdfast.llm.answer import cut_to, storable
 from holdfast.llm.ledger import StepLedger
 from holdfast.llm.model import LedgeredModel
 from holdfast.notifications.outbox import enqueue_request
@@ -61,6 +63,9 @@ from holdfast.store.steps import (
 )
 from holdfast.subgraphs.contract import TranscriptMessage, TurnContext
 from holdfast.subgraphs.runner import BrokenContract, Progress, StepEnd, StepStart
+
+REASON_CHARACTERS = 1_000
+"""Of the reason why a person is called, which is in the history."""
 
 _TOO_MANY_WAIT = (
     "This needs a person's approval, and too many requests of this conversation wait for one."
@@ -155,8 +160,9 @@ class SubgraphActivities:
             return _recorded(key, begun.outcome)
         model = self._model(request, key, begun)
         starts_agent = request.step == request.thread and request.subgraph != wire.TRIAGE
-        summary = await summarize(model, begun) if starts_agent else None
-        end = await self._run_graph(request, key, begun, summary, model, progress)
+        async with self._noting(request, model):
+            summary = await summarize(model, begun) if starts_agent else None
+            end = await self._run_graph(request, key, begun, summary, model, progress)
         self._require_outcome(request, end)
         outcome = await self._commit(
             request,
@@ -164,6 +170,7 @@ class SubgraphActivities:
             begun,
             end,
             summary,
+            model.events,
             degraded=model.usage.degraded,
             is_last=attempt.is_last,
         )
@@ -178,11 +185,25 @@ class SubgraphActivities:
             self._services.pool,
             scope,
             [recorded_call(row) for row in begun.calls],
+            elsewhere=begun.spent_elsewhere,
             keep_requests=self._services.keep_requests,
         )
         # What a brought graph makes of an answer is not known: a proposal, for all that anybody can tell.
         stand_in = self._services.registry.is_builtin(request.subgraph)
         return LedgeredModel(self._services.models, ledger, stand_in=stand_in)
+
+    @asynccontextmanager
+    async def _noting(self, request: StepRequest, model: LedgeredModel) -> AsyncIterator[None]:
+        """What is permanent ends the step without a commit: record what its model calls came to alone."""
+        try:
+            yield
+        except Permanent:
+            if events := _of_turn(request, model.events):
+                async with recording(
+                    self._services.pool, request.tenant, request.conversation
+                ) as connection:
+                    await append_events(connection, request.tenant, request.conversation, events)
+            raise
 
     async def _run_graph(
         self,
@@ -267,17 +288,22 @@ class SubgraphActivities:
         begun: BegunStep,
         end: StepEnd,
         summary: Summary | None,
+        noted: Sequence[NewEvent],
         *,
         degraded: bool,
         is_last: bool,
     ) -> dict[str, Any]:
+        noted = _of_turn(request, noted)
         match end.outcome:
             case Route():
                 commit = await self._route(request, end.outcome)
             case Handoff():
                 commit = await self._hand_off(request, end.outcome)
             case Reply() | Escalation():
-                commit = _end(request, end.outcome, degraded=degraded)
+                bounds = self._services.models.bounds
+                commit = _end(request, _bounded(end.outcome, bounds), degraded=degraded)
+                if len(end.outcome.text) > bounds.reply_characters:
+                    noted = (*noted, _reply_cut(request, bounds))
             case Proposal():
                 origin = _origin(request, begun)
                 self._services.fleet.require_actions(
@@ -292,7 +318,11 @@ class SubgraphActivities:
                         request, origin, end.outcome, judgement, now=now, degraded=degraded
                     )
                     commit = commit.model_copy(
-                        update={"snapshot": end.snapshot, "summary": summary}
+                        update={
+                            "snapshot": end.snapshot,
+                            "summary": summary,
+                            "events": (*noted, *commit.events),
+                        }
                     )
                     if commit.approval is not None:
                         commit = await self._ask(connection, request, commit, commit.approval)
@@ -309,7 +339,9 @@ class SubgraphActivities:
                 assert_never(end.outcome)
         await reach("before_commit")
         return await commit_step(
-            self._services.pool, key, commit.model_copy(update={"summary": summary})
+            self._services.pool,
+            key,
+            commit.model_copy(update={"summary": summary, "events": (*noted, *commit.events)}),
         )
 
     async def _ask(
@@ -536,6 +568,27 @@ def _end(request: StepRequest, outcome: Reply | Escalation, *, degraded: bool) -
             ),
         ),
     )
+
+
+def _of_turn(request: StepRequest, events: Sequence[NewEvent]) -> tuple[NewEvent, ...]:
+    return tuple(event.model_copy(update={"turn": request.turn}) for event in events)
+
+
+def _bounded(outcome: Reply | Escalation, bounds: AnswerBounds) -> Reply | Escalation:
+    """The outcome as it can be stored and sent: graphs make texts without a model, too."""
+    changes = {"text": cut_to(storable(outcome.text), bounds.reply_characters)}
+    if isinstance(outcome, Escalation):
+        changes["reason"] = cut_to(storable(outcome.reason), REASON_CHARACTERS)
+    return outcome.model_copy(update=changes)
+
+
+def _reply_cut(request: StepRequest, bounds: AnswerBounds) -> NewEvent:
+    data: dict[str, JsonValue] = {
+        "bound": "reply_characters",
+        "limit": bounds.reply_characters,
+        "node": request.subgraph,
+    }
+    return NewEvent(type="bound_reached", turn=request.turn, data=data)
 
 
 def _recorded(key: StepKey, outcome: object) -> StepResult:

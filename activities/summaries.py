@@ -1,7 +1,12 @@
 """Keeps a long conversation short for the model: older messages become a summary."""
 
+import logging
+
+from holdfast.domain.errors import ModelAnswerUnusable, ModelRefused
 from holdfast.llm.chat import ChatModel
 from holdfast.store.steps import TRANSCRIPT_LIMIT, BegunStep, StoredMessage, Summary
+
+_logger = logging.getLogger(__name__)
 
 KEPT_MESSAGES = 30
 """Messages that stay as they were said."""
@@ -18,7 +23,8 @@ customer wanted, every number, name and date that matters, what was promised, an
 async def summarize(model: ChatModel, begun: BegunStep) -> Summary | None:
     """A new summary that also covers the older messages, where there are enough of them.
 
-    None where there are not, or where only the offline model could write one: its rules cannot.
+    None where there are not, where only the offline model could write one, whose rules cannot, and where
+    models refuse or fail to: a turn is answered without one, else every later turn would fail as well.
     """
     if len(begun.transcript) <= _SUMMARIZED_ABOVE:
         return None
@@ -26,12 +32,16 @@ async def summarize(model: ChatModel, begun: BegunStep) -> Summary | None:
     said = "\n".join(f"{message.role}: {message.text}" for message in older)
     if begun.summary:
         said = f"Summary of what was said before:\n{begun.summary}\n\n{said}"
-    completion = await model.chat(
-        [
-            {"role": "system", "content": _PROMPT.format(language=begun.language)},
-            {"role": "user", "content": said},
-        ]
-    )
+    try:
+        completion = await model.chat(
+            [
+                {"role": "system", "content": _PROMPT.format(language=begun.language)},
+                {"role": "user", "content": said},
+            ]
+        )
+    except (ModelRefused, ModelAnswerUnusable) as error:
+        _logger.warning("no summary of the older messages: %s", error)
+        return None
     if completion.degraded or not completion.text.strip():
         return None
     return Summary(text=completion.text.strip(), through=older[-1].seq)

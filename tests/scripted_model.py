@@ -35,13 +35,15 @@ _OF_PROVIDER = {"model", "reasoning_effort"}
 
 @dataclass(frozen=True)
 class Reply:
-    """What goes back over the wire. `delay` is in seconds; `hold` keeps it until it is released."""
+    """What goes back over the wire. `delay` is in seconds; `hold` keeps it until it is released. `raw` is
+    sent in place of the body's JSON."""
 
     body: Mapping[str, Any]
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
     hold: "Hold | None" = None
+    raw: bytes | None = None
 
     def after(self, seconds: float) -> "Reply":
         """The same reply, sent later."""
@@ -211,7 +213,7 @@ class ScriptedModel:
         if reply.delay:
             await asyncio.sleep(reply.delay)
         return Response(
-            json.dumps(dict(reply.body)),
+            json.dumps(dict(reply.body)) if reply.raw is None else reply.raw,
             status_code=reply.status,
             headers=dict(reply.headers),
             media_type="application/json",

@@ -4,7 +4,7 @@ A workflow refuses with `ApplicationError(type=<code>)`; the client turns the co
 exception of that code. `ERRORS_BY_CODE` is that mapping.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 class HoldfastError(Exception):
@@ -238,19 +238,56 @@ class ModelUnavailable(HoldfastError):
         self.retry_after = retry_after
 
 
-class InvalidModelRequest(HoldfastError):
-    """A provider refuses the request itself: too long, filtered, a schema or option it does not take.
+class Permanent(HoldfastError):
+    """Trying again would come to the same end: the attempt that raises it is the last one."""
 
-    The same request would be refused again; change the request or the provider's settings.
-    """
+    code = "Permanent"
 
-    code = "InvalidModelRequest"
+    @property
+    def detail(self) -> str:
+        """Which of the kinds that this error has; empty where there is only one."""
+        return ""
 
 
-class InvalidModelOutput(HoldfastError):
-    """A model's answer could not be used, and the one repair it was asked for could not either."""
+RefusalReason = Literal["content_filter", "context_length", "other"]
 
-    code = "InvalidModelOutput"
+
+class ModelRefused(Permanent):
+    """Every provider that could be asked refuses this request for good, with the `reason` of the first:
+    filtered, too long for its context, or something else that it does not take."""
+
+    code = "ModelRefused"
+
+    def __init__(self, message: str = "", *, reason: RefusalReason = "other") -> None:
+        super().__init__(message)
+        self.reason: RefusalReason = reason
+
+    @property
+    def detail(self) -> str:
+        return self.reason
+
+
+class ModelAnswerUnusable(Permanent):
+    """No provider gave an answer that can be used, although each was shown once what is wrong with its own."""
+
+    code = "ModelAnswerUnusable"
+
+
+TurnBound = Literal["model_calls", "model_price"]
+
+
+class TurnBudgetExceeded(Permanent):
+    """The turn has reached the `bound` of the model calls or of the money that it may cost."""
+
+    code = "TurnBudgetExceeded"
+
+    def __init__(self, message: str = "", *, bound: TurnBound = "model_calls") -> None:
+        super().__init__(message)
+        self.bound: TurnBound = bound
+
+    @property
+    def detail(self) -> str:
+        return self.bound
 
 
 def _all_errors(of: type[HoldfastError]) -> dict[str, type[HoldfastError]]:

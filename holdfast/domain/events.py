@@ -29,6 +29,8 @@ EventType = Literal[
     "action_executed",
     "action_not_executed",
     "action_compensated",
+    "answer_unusable",
+    "bound_reached",
     "awaiting_human",
     "taken_over",
     "handed_back",

@@ -1,5 +1,6 @@
-"""The bounds of a conversation, each a named setting, fixed when its workflow starts."""
+"""The bounds of a conversation, fixed when its workflow starts, and those of models' answers."""
 
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import Field
@@ -42,3 +43,23 @@ class Limits(Strict):
     blocked its worker. Failures of Temporal, of Postgres and of all models don't count."""
     lost_attempts: Positive = 10
     """Attempts that may end without a word, since the worker died, froze, or was cut off."""
+
+
+class AnswerBounds(Strict):
+    """Bounds of what a model may answer, and of what the models of one turn may cost.
+
+    They are the worker's, so that a change counts at once, in conversations that are under way, too.
+    """
+
+    calls_per_answer: Positive = 16
+    """Tool calls in one answer; of an answer with more, none is made."""
+    reply_characters: Annotated[int, Field(ge=100)] = 10_000
+    """A longer answer in words is shown to the model once; a second one is cut, and marked as cut."""
+    argument_characters: Positive = 20_000
+    """JSON of the arguments of one tool call."""
+    argument_depth: Positive = 16
+    """Objects and arrays within each other in the arguments of a tool call."""
+    turn_model_calls: Positive = 60
+    """Model calls that a turn may make, over all its steps and attempts; then a person goes on."""
+    turn_dollars: Annotated[Decimal, Field(gt=0)] = Decimal(5)
+    """US dollars that the model calls of a turn may cost, by the price list; then a person goes on."""

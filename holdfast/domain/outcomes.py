@@ -12,6 +12,10 @@ PRIORITY_LEVELS: dict[str, int] = {"urgent": 1, "high": 2, "normal": 3, "low": 4
 PriorityName = Literal["urgent", "high", "normal", "low"]
 
 
+MOST_ACTIONS = 10
+"""Of one proposal."""
+
+
 class Citation(Frozen):
     """Where a statement of an answer comes from."""
 
@@ -71,7 +75,7 @@ class Proposal(Strict):
     """
 
     kind: Literal["proposal"] = "proposal"
-    actions: Annotated[tuple[ProposedAction, ...], Field(min_length=1, max_length=10)]
+    actions: Annotated[tuple[ProposedAction, ...], Field(min_length=1, max_length=MOST_ACTIONS)]
     reason: str
     evidence: tuple[str, ...] = ()
     holding_message: str = "I have asked a colleague to confirm this and will come back to you here as soon as they do."

@@ -16,20 +16,34 @@ ToolChoice = Literal["auto", "required", "none"]
 
 
 class Tool(Frozen):
-    """A function that the model may call. `parameters` is a JSON schema of an object."""
+    """A function that the model may call. `parameters` is a JSON schema of an object.
+
+    `lenient` is for a tool whose call counts more than its arguments, such as calling a person: broken
+    characters in them are replaced, and arguments that cannot be read at all are taken for none, where
+    else the call would be refused.
+    """
 
     name: str
     description: str
     parameters: dict[str, Any]
+    lenient: bool = False
 
     @classmethod
-    def of(cls, arguments: type[BaseModel], *, name: str, description: str) -> "Tool":
+    def of(
+        cls, arguments: type[BaseModel], *, name: str, description: str, lenient: bool = False
+    ) -> "Tool":
         """A tool whose arguments are the fields of a pydantic model."""
-        return cls(name=name, description=description, parameters=arguments.model_json_schema())
+        return cls(
+            name=name,
+            description=description,
+            parameters=arguments.model_json_schema(),
+            lenient=lenient,
+        )
 
 
 class ToolCall(Frozen):
-    """A call that the model asks for. `arguments` is not validated yet."""
+    """A call of a tool that was offered. `arguments` is a JSON object that can be stored, within the
+    bounds of depth and size; it is not validated yet."""
 
     id: str
     name: str
@@ -79,11 +93,13 @@ class ChatModel(Protocol):
         tools: Sequence[Tool] = (),
         tool_choice: ToolChoice = "auto",
     ) -> Completion:
-        """One completion. Tool calls that cannot be read are repaired once.
+        """One completion. An answer that cannot be used is shown to the model once, and then the next
+        provider is asked; `holdfast.llm.answer` says what can be used.
 
         Raises:
-            InvalidModelOutput: the repaired answer has unreadable tool calls, too.
-            InvalidModelRequest: a provider refuses the request itself.
+            ModelAnswerUnusable: no provider gave one that can be used.
+            ModelRefused: every provider refuses the request itself.
+            TurnBudgetExceeded: the turn has reached its bound of model calls or of money.
             ModelUnavailable: no provider of the chain could answer; the turn waits for one.
         """
         ...
@@ -91,11 +107,5 @@ class ChatModel(Protocol):
     async def structured(
         self, messages: Sequence[ChatCompletionMessageParam], schema: type[StructuredT]
     ) -> StructuredT:
-        """One completion that fits `schema`; a first answer that does not is repaired once.
-
-        Raises:
-            InvalidModelOutput: the repaired answer did not fit either.
-            InvalidModelRequest: a provider refuses the request itself.
-            ModelUnavailable: no provider of the chain could answer; the turn waits for one.
-        """
+        """One completion that fits `schema`; for one that does not, and for what is raised, see `chat`."""
         ...

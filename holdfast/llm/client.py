@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -11,23 +11,24 @@ from typing import Any
 
 import httpx2
 import openai
-from openai.types.chat import ChatCompletion
 
-from holdfast.domain.errors import InvalidModelRequest, ModelUnavailable
+from holdfast.domain.errors import ModelRefused, ModelUnavailable
+from holdfast.domain.ids import canonical_json
+from holdfast.domain.limits import AnswerBounds
+from holdfast.llm.answer import NoAnswer, ReadBody, read_body, refusal_of
 from holdfast.llm.breaker import Breaker, BreakerSettings
 from holdfast.llm.prices import PRICES, Prices, price_of
 from holdfast.llm.providers import OPENAI_URL, Chain, Provider
 from holdfast.llm.request import ModelRequest
 from holdfast.llm.retrying import Outage, OutageKind, RetrySettings, pause_before_retry
-from holdfast.store.llm_calls import ModelAnswer, ModelResponse, RawToolCall
+from holdfast.store.llm_calls import ModelAnswer
 
 log = logging.getLogger(__name__)
 
 _CONNECT_SECONDS = 5.0
 
-_REQUEST_AT_FAULT = {400, 413, 422}
-"""Statuses that say that the request is wrong: the next provider is not asked, since it would be
-paid for hiding a mistake of ours."""
+_MOST_BYTES = 16_000_000
+"""Of an answer's body; what is longer is no answer."""
 
 _RATE_LIMITED = 429
 
@@ -48,9 +49,9 @@ class ModelClient:
 
     A provider that cannot be reached, or answers with 408, 409, 429 or 5xx or something that is no
     completion, is asked once more after a short pause, and then passed over for the next one. So is,
-    without another try, one that takes too long, and one that refuses our key or does not know its
-    model (401 to 404), which is logged as an error. A request that is refused for itself (400, 413,
-    422) is not sent on.
+    without another try, one that takes too long, one that refuses our key or does not know its model
+    (401 to 404), which is logged as an error, and one that refuses the request itself (400, 413, 422):
+    another may take it.
 
     Args:
         chain: the providers.
@@ -58,6 +59,7 @@ class ModelClient:
         breaker: when a failing provider is left alone.
         retry: how a call that failed is made once more.
         prices: US dollars for a million tokens, by model name; others cost nothing.
+        bounds: of the answers, and of what a turn may cost.
         clock: seconds that never go back, for the breakers.
         sleep: waits for so many seconds.
     """
@@ -70,9 +72,11 @@ class ModelClient:
         breaker: BreakerSettings | None = None,
         retry: RetrySettings | None = None,
         prices: Prices = PRICES,
+        bounds: AnswerBounds | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self.bounds = bounds or AnswerBounds()
         self._prices = prices
         self._retry = retry or RetrySettings()
         self._sleep = sleep
@@ -86,19 +90,35 @@ class ModelClient:
             for provider in chain.links
         ]
 
-    async def complete(self, request: ModelRequest, *, stand_in: bool = False) -> ModelAnswer:
-        """The answer of the first provider that gives one. As a fallback, the offline model is one of
-        them where `stand_in` says that its words may do.
+    def providers(self, *, stand_in: bool = False) -> tuple[str, ...]:
+        """The names of those that may be asked, in order. As a fallback, the offline model is one of them
+        where `stand_in` says that its words may do."""
+        return tuple(link.provider.name for link in self._askable(stand_in))
+
+    def _askable(self, stand_in: bool) -> list[_Link]:
+        return [
+            link
+            for link in self._links
+            if link.provider.kind != "offline" or self._mode != "fallback" or stand_in
+        ]
+
+    async def complete(
+        self, request: ModelRequest, *, passed: Collection[str] = (), stand_in: bool = False
+    ) -> ModelAnswer:
+        """The answer of the first provider that gives one, other than those `passed` over by name; for
+        `stand_in`, see `providers`.
 
         Raises:
-            InvalidModelRequest: a provider refuses the request itself.
+            ModelRefused: those that could be reached refuse the request itself, or one of them says
+                that it is too long, which waiting for the others would not mend.
             ModelUnavailable: none answered.
         """
         reasons: list[str] = []
         pauses: list[float] = []
-        for link in self._links:
+        refusals: list[ModelRefused] = []
+        for link in self._askable(stand_in):
             name = link.provider.name
-            if link.provider.kind == "offline" and self._mode == "fallback" and not stand_in:
+            if name in passed:
                 continue
             if not link.breaker.admit():
                 reasons.append(f"{name}: left alone after failures")
@@ -114,9 +134,10 @@ class ModelClient:
                 log.warning("model provider %s did not answer: %s", name, outage)
                 reasons.append(f"{name}: {outage}")
                 pauses.append(outage.retry_after or 0.0)
-            except InvalidModelRequest:
+            except ModelRefused as refusal:
                 link.breaker.succeeded()
-                raise
+                log.warning("model provider %s refuses a request: %s", name, refusal.reason)
+                refusals.append(refusal)
             except BaseException:
                 link.breaker.abandoned()
                 raise
@@ -124,6 +145,10 @@ class ModelClient:
                 link.breaker.succeeded()
                 log.info("model call answered by %s in %d ms", name, answer.latency_ms)
                 return answer
+        too_long = [one for one in refusals if one.reason == "context_length"]
+        if too_long or (refusals and not reasons):
+            raise (too_long or refusals)[0]
+        reasons += [f"{refusal}" for refusal in refusals]
         raise ModelUnavailable(
             f"no model answered: {'; '.join(reasons)}", retry_after=min(pauses, default=0.0) or None
         )
@@ -156,37 +181,45 @@ class ModelClient:
             async with asyncio.timeout(provider.timeout_seconds):
                 # The body has the form of the wire already; taken as parameters, all of it would be
                 # walked through and copied once more, a tenth of the CPU time of a turn.
-                completion = await link.client.chat.completions.create(
-                    model=provider.model, messages=(), extra_body=options
-                )
-        except (TimeoutError, openai.APITimeoutError) as error:
+                body = await self._send(link, options)
+        except (TimeoutError, openai.APITimeoutError, httpx2.TimeoutException) as error:
             raise Outage(f"no answer within {provider.timeout_seconds:g} s", "slow") from error
         except openai.APIStatusError as error:
             raise _refusal(provider, error) from error
-        except (openai.APIError, ValueError) as error:
+        except (openai.APIError, httpx2.HTTPError, ValueError) as error:
             raise Outage(f"{error} ({error.__cause__ or type(error).__name__})") from error
         latency_ms = round((time.perf_counter() - started) * 1000)
-        return self._answer(provider, completion, latency_ms)
+        try:
+            read = read_body(
+                body, self.bounds, asked_characters=lambda: len(canonical_json(options))
+            )
+        except NoAnswer as nothing:
+            raise Outage(str(nothing)) from None
+        return self._answer(provider, read, latency_ms)
 
-    def _answer(self, provider: Provider, completion: object, latency_ms: int) -> ModelAnswer:
-        # Some gateways answer 200 with an error or a web page in the body.
-        if not isinstance(completion, ChatCompletion) or not (
-            completion.choices and completion.choices[0].message
-        ):
-            raise Outage("the answer is no chat completion")
-        usage = completion.usage
-        prompt = (usage and usage.prompt_tokens) or 0
-        generated = (usage and usage.completion_tokens) or 0
-        details = usage and usage.prompt_tokens_details
-        model = completion.model or provider.model
+    async def _send(self, link: _Link, options: dict[str, Any]) -> bytes:
+        """Send the request, and get the body of the answer: reading it is ours, since the SDK's models
+        fail for some of what servers send."""
+        async with link.client.chat.completions.with_streaming_response.create(
+            model=link.provider.model, messages=(), extra_body=options
+        ) as response:
+            body = bytearray()
+            async for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > _MOST_BYTES:
+                    raise Outage(f"the answer has more than {_MOST_BYTES} bytes")
+            return bytes(body)
+
+    def _answer(self, provider: Provider, read: ReadBody, latency_ms: int) -> ModelAnswer:
+        model = read.model or provider.model
         return ModelAnswer(
             provider=provider.name,
             model=model,
-            response=_response(completion),
-            prompt_tokens=prompt,
-            completion_tokens=generated,
+            response=read.response,
+            prompt_tokens=read.prompt_tokens,
+            completion_tokens=read.completion_tokens,
             price=price_of(self._prices, model, provider.model).of(
-                prompt, generated, cached=(details and details.cached_tokens) or 0
+                read.prompt_tokens, read.completion_tokens, cached=read.cached_tokens
             ),
             latency_ms=latency_ms,
             degraded=provider.kind == "offline",
@@ -225,10 +258,13 @@ def _open(provider: Provider, offline_transport: httpx2.AsyncBaseTransport) -> o
 
 def _refusal(provider: Provider, error: openai.APIStatusError) -> Exception:
     status = error.status_code
-    if status in _REQUEST_AT_FAULT:
-        return InvalidModelRequest(
-            f"{provider.name} ({provider.model}) refuses the request with {status}: "
-            f"{error.message[:500]}"
+    reason = refusal_of(status, error.body)
+    if reason is not None:
+        # What the provider says may quote the customer: it is not for errors, which travel.
+        log.debug("model provider %s answers %d: %.500s", provider.name, status, error.message)
+        return ModelRefused(
+            f"{provider.name} ({provider.model}) refuses the request with {status} ({reason})",
+            reason=reason,
         )
     if status in _SETTINGS_AT_FAULT:
         log.error(
@@ -259,32 +295,3 @@ def _retry_after(headers: httpx2.Headers) -> float | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
-
-
-def _response(completion: ChatCompletion) -> ModelResponse:
-    choice = completion.choices[0]
-    message = choice.message
-    calls = [call.to_dict() for call in message.tool_calls or ()]
-    return ModelResponse(
-        text=_storable(message.content or message.refusal or ""),
-        tool_calls=tuple(
-            _tool_call(index, call, function)
-            for index, call in enumerate(calls, start=1)
-            if isinstance(function := call.get("function"), dict)
-        ),
-        finish_reason=choice.finish_reason or "",
-    )
-
-
-def _tool_call(index: int, call: dict[str, object], function: dict[str, object]) -> RawToolCall:
-    """Some compatible servers leave out ids, types or empty arguments."""
-    return RawToolCall(
-        id=str(call.get("id") or f"call_{index}"),
-        name=str(function.get("name", "")),
-        arguments=_storable(str(function.get("arguments") or "")),
-    )
-
-
-def _storable(text: str) -> str:
-    """Postgres takes neither NUL nor half of a surrogate pair, and models produce both."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from holdfast.llm.request import ModelRequest
-from holdfast.store.llm_calls import CallScope, ModelAnswer, RecordedCall, save_call
+from holdfast.store.llm_calls import CallScope, ModelAnswer, RecordedCall, Spent, save_call
 from holdfast.store.pool import TRANSIENT_ERRORS, Pool
 
 _TRY_AGAIN_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
@@ -20,6 +20,11 @@ class CallLedger(Protocol):
     @property
     def step(self) -> int:
         """The step that new calls are recorded for."""
+        ...
+
+    @property
+    def spent(self) -> Spent:
+        """What the turn's recorded calls are, and have cost."""
         ...
 
     def find(self, node: str, digest: str, occurrence: int) -> RecordedCall | None:
@@ -47,6 +52,10 @@ class MemoryLedger:
         """Everything recorded, oldest first."""
         return tuple(self._calls.values())
 
+    @property
+    def spent(self) -> Spent:
+        return Spent().and_of(self._calls.values())
+
     def find(self, node: str, digest: str, occurrence: int) -> RecordedCall | None:
         return self._calls.get((node, digest, occurrence))
 
@@ -67,6 +76,7 @@ class StepLedger:
         pool: writable; each save is one statement, committed when it returns.
         scope: the step.
         prefetched: what is recorded for the graph run, as it was when the step began.
+        elsewhere: what the turn's other graph runs have spent.
         keep_requests: also keep the whole request, compressed (`request.unpacked` reads it).
     """
 
@@ -76,9 +86,11 @@ class StepLedger:
         scope: CallScope,
         prefetched: Iterable[RecordedCall],
         *,
+        elsewhere: Spent | None = None,
         keep_requests: bool = False,
     ) -> None:
         self._pool = pool
+        self._elsewhere = elsewhere or Spent()
         self._scope = scope
         self._keep_requests = keep_requests
         self._calls = {
@@ -88,6 +100,10 @@ class StepLedger:
     @property
     def step(self) -> int:
         return self._scope.step
+
+    @property
+    def spent(self) -> Spent:
+        return self._elsewhere.and_of(self._calls.values())
 
     def find(self, node: str, digest: str, occurrence: int) -> RecordedCall | None:
         return self._calls.get((node, digest, occurrence))

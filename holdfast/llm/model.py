@@ -1,24 +1,24 @@
 """The model that a node calls: every answer goes through the ledger, and is checked before it counts."""
 
 import asyncio
-import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from decimal import Decimal
 from typing import TypeVar
 
 from openai.types.chat import ChatCompletionMessageParam
-from pydantic import JsonValue, ValidationError
 
-from holdfast.domain.errors import InvalidModelOutput
+from holdfast.domain.errors import ModelAnswerUnusable, ModelRefused, TurnBudgetExceeded
+from holdfast.domain.events import NewEvent
 from holdfast.domain.model import Frozen
-from holdfast.llm.chat import Completion, StructuredT, Tool, ToolCall, ToolChoice
+from holdfast.llm.answer import Unusable, completion_of, corrected, fitting
+from holdfast.llm.chat import Completion, StructuredT, Tool, ToolChoice
 from holdfast.llm.client import ModelClient
 from holdfast.llm.ledger import CallLedger, MemoryLedger
 from holdfast.llm.node import running_node
 from holdfast.llm.request import ModelRequest
 from holdfast.store.faults import reach
-from holdfast.store.llm_calls import ModelAnswer, ModelResponse, RecordedCall
+from holdfast.store.llm_calls import ModelAnswer, RecordedCall
 
 ResultT = TypeVar("ResultT")
 
@@ -46,13 +46,11 @@ class ModelUsage(Frozen):
 class LedgeredModel:
     """A `ChatModel` for one attempt at a step. Nodes that run in parallel may share it.
 
-    An answer that cannot be used (tool arguments that are no JSON object, a tool that was not
-    offered, fields that do not fit the schema) is shown to the model once, with what is wrong.
-    An attempt at a step that failed for unusable answers is followed by one that asks anew, rather
-    than one that finds the same answers in the ledger.
+    An answer that cannot be used is shown to the model once, with what is wrong; then the next provider
+    is asked. What a turn may cost is bounded: calls that are found cost nothing.
 
     Args:
-        client: makes the calls.
+        client: makes the calls, and has the bounds of answers.
         ledger: has those made before.
         stand_in: whether the offline model, as a fallback, may answer these calls. Only for nodes that
             can't come to a proposal.
@@ -76,6 +74,8 @@ class LedgeredModel:
         self._used: dict[tuple[str, str, int], RecordedCall] = {}
         self._made = 0
         self._found = 0
+        self._under_way = 0
+        self._events: list[NewEvent] = []
 
     async def chat(
         self,
@@ -85,10 +85,11 @@ class LedgeredModel:
         tool_choice: ToolChoice = "auto",
     ) -> Completion:
         """See `ChatModel.chat`."""
-        offered = {tool.name for tool in tools}
+        offered = {tool.name: tool for tool in tools}
+        bounds = self._client.bounds
         return await self._usable(
             ModelRequest.chat(messages, tools, tool_choice),
-            lambda call: _completion(call, offered),
+            lambda call, last: completion_of(call, offered, bounds, last=last),
         )
 
     async def structured(
@@ -96,9 +97,13 @@ class LedgeredModel:
     ) -> StructuredT:
         """See `ChatModel.structured`."""
         return await self._usable(
-            ModelRequest.structured(messages, schema),
-            lambda call: schema.model_validate_json(_without_nul(call.response.text)),
+            ModelRequest.structured(messages, schema), lambda call, _: fitting(call, schema)
         )
+
+    @property
+    def events(self) -> tuple[NewEvent, ...]:
+        """What happened to this attempt's calls that is worth an event, oldest first; not recorded yet."""
+        return tuple(self._events)
 
     @property
     def usage(self) -> ModelUsage:
@@ -114,54 +119,89 @@ class LedgeredModel:
         )
 
     async def _usable(
-        self, request: ModelRequest, read: Callable[[RecordedCall], ResultT]
+        self, request: ModelRequest, read: Callable[[RecordedCall, bool], ResultT]
     ) -> ResultT:
-        """`read` raises ValueError for an answer that cannot be used."""
+        """`read` gets an answer, and whether it is that to a correction."""
+        passed: set[str] = set()
         while True:
-            first, first_found = await self._call(request)
+            call = await self._call(request, passed)
+            asked = {call.provider}
             try:
-                return read(first)
-            except ValueError as problem:
-                repair = request.repair(_as_text(first.response), _in_words(problem))
-            second, second_found = await self._call(repair)
-            try:
-                return read(second)
-            except ValueError as problem:
-                if first_found and second_found and self._goes_on(first):
-                    continue
-                raise InvalidModelOutput(
-                    f"{second.provider} ({second.model}) gave node {second.node} two answers that "
-                    f"cannot be used: {_in_words(problem)}"
-                ) from None  # a pydantic error quotes what the customer said
+                return read(call, False)
+            except Unusable as unusable:
+                problem = self._noted(call, unusable)
+            if problem.fault != "filtered":  # the same again would be filtered again
+                call = await self._call(corrected(request, call, problem), passed)
+                asked.add(call.provider)
+                try:
+                    return read(call, True)
+                except Unusable as unusable:
+                    problem = self._noted(call, unusable)
+            passed |= asked
+            if passed.issuperset(self._client.providers(stand_in=self._stand_in)):
+                raise _given_up(call, problem)
 
-    def _goes_on(self, unusable: RecordedCall) -> bool:
-        """Whether an earlier attempt at this step failed here, or one that failed was followed by
-        another, whose answers are in the ledger, too."""
-        following = self._ledger.find(
-            unusable.node, unusable.request_digest, unusable.occurrence + 1
-        )
-        return following is not None or unusable.step == self._ledger.step
+    def _noted(self, call: RecordedCall, unusable: Unusable) -> Unusable:
+        where: dict[str, str | int] = {
+            "node": call.node, "provider": call.provider, "model": call.model,
+        }  # fmt: skip
+        if unusable.bound:
+            self._reached(unusable.bound, unusable.limit, **where)
+        else:
+            data = {**where, "fault": unusable.fault}
+            self._events.append(NewEvent(type="answer_unusable", data=data))
+        return unusable
 
-    async def _call(self, request: ModelRequest) -> tuple[RecordedCall, bool]:
-        """The answer, and whether it was found. Counting precedes the first await, so that nodes in
-        parallel never share an occurrence."""
+    def _reached(self, bound: str, limit: int | str, **where: str | int) -> None:
+        data = {**where, "bound": bound, "limit": limit}
+        self._events.append(NewEvent(type="bound_reached", data=data))
+
+    def _require_budget(self) -> None:
+        """Counts what is under way, too, so that parallel nodes don't pass the bound together."""
+        bounds, spent = self._client.bounds, self._ledger.spent
+        if spent.calls + self._under_way >= bounds.turn_model_calls:
+            self._reached("turn_model_calls", bounds.turn_model_calls)
+            raise TurnBudgetExceeded(
+                f"the turn has made {spent.calls} of {bounds.turn_model_calls} model calls",
+                bound="model_calls",
+            )
+        if spent.dollars >= bounds.turn_dollars:
+            self._reached("turn_dollars", str(bounds.turn_dollars))
+            raise TurnBudgetExceeded(
+                f"the turn's model calls have cost {spent.dollars} of {bounds.turn_dollars} US dollars",
+                bound="model_price",
+            )
+
+    async def _call(self, request: ModelRequest, passed: Collection[str]) -> RecordedCall:
+        """The answer, found or made by a provider that is not passed over. Counting precedes the first
+        await, so that nodes in parallel never share an occurrence."""
         node = running_node()
         counted = (node.name, node.attempt, request.digest)
         self._occurrences[counted] += 1
         occurrence = self._occurrences[counted]
         call = self._ledger.find(node.name, request.digest, occurrence)
-        found = call is not None
         if call is None:
-            await self._fault("before_model_call")
-            answer = await self._client.complete(request, stand_in=self._stand_in)
-            self._made += 1
-            await self._fault("after_model_call")
-            call = await self._save(node.name, occurrence, request, answer)
-            await self._fault("after_ledger_save")
+            call = await self._made_call(node.name, occurrence, request, passed)
         else:
             self._found += 1
         self._used[(node.name, request.digest, occurrence)] = call
-        return call, found
+        return call
+
+    async def _made_call(
+        self, node: str, occurrence: int, request: ModelRequest, passed: Collection[str]
+    ) -> RecordedCall:
+        self._require_budget()
+        self._under_way += 1
+        try:
+            await self._fault("before_model_call")
+            answer = await self._client.complete(request, passed=passed, stand_in=self._stand_in)
+            self._made += 1
+            await self._fault("after_model_call")
+            call = await self._save(node, occurrence, request, answer)
+        finally:
+            self._under_way -= 1
+        await self._fault("after_ledger_save")
+        return call
 
     async def _save(
         self, node: str, occurrence: int, request: ModelRequest, answer: ModelAnswer
@@ -179,51 +219,11 @@ def standalone_model(client: ModelClient) -> LedgeredModel:
     return LedgeredModel(client, MemoryLedger())
 
 
-def _completion(call: RecordedCall, offered: set[str]) -> Completion:
-    return Completion(
-        text=call.response.text,
-        tool_calls=tuple(
-            ToolCall(id=raw.id, name=_offered(raw.name, offered), arguments=_object(raw.arguments))
-            for raw in call.response.tool_calls
-        ),
-        provider=call.provider,
-        model=call.model,
-        degraded=call.degraded,
-        prompt_tokens=call.prompt_tokens,
-        completion_tokens=call.completion_tokens,
-        price=call.price,
-    )
-
-
-def _offered(name: str, offered: set[str]) -> str:
-    if name not in offered:
-        raise ValueError(f"there is no tool {name!r}; the tools are {', '.join(sorted(offered))}")
-    return name
-
-
-def _object(arguments: str) -> dict[str, JsonValue]:
-    value = json.loads(_without_nul(arguments) or "{}")
-    if not isinstance(value, dict):
-        raise ValueError("the arguments of a tool must be a JSON object")
-    return value
-
-
-def _without_nul(text: str) -> str:
-    """JSON without escaped NULs, which no Postgres column takes."""
-    return text.replace("\\u0000", "")
-
-
-def _as_text(response: ModelResponse) -> str:
-    """The answer as the model is shown it again. Tool calls are quoted in text: as messages they
-    would each need a tool's answer, and some providers refuse broken arguments."""
-    quoted = [f"{call.name}({call.arguments})" for call in response.tool_calls]
-    return "\n".join([response.text, *quoted]).strip() or "(no answer)"
-
-
-def _in_words(problem: ValueError) -> str:
-    if not isinstance(problem, ValidationError):
-        return str(problem)
-    return "\n".join(
-        f"{'.'.join(str(part) for part in error['loc']) or 'the answer'}: {error['msg']}"
-        for error in problem.errors(include_url=False, include_input=False, include_context=False)
+def _given_up(call: RecordedCall, problem: Unusable) -> ModelRefused | ModelAnswerUnusable:
+    """Without the problem's words, which may quote the answer, and with it the customer."""
+    who = f"{call.provider} ({call.model}), the last provider,"
+    if problem.fault == "filtered":
+        return ModelRefused(f"{who} filtered its answer", reason="content_filter")
+    return ModelAnswerUnusable(
+        f"{who} gave node {call.node} an answer that cannot be used (fault: {problem.fault})"
     )

@@ -3,7 +3,7 @@
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -32,7 +32,8 @@ class ModelRequest:
         body: dict[str, Any] = {"messages": list(messages)}
         if tools:
             body["tools"] = [
-                {"type": "function", "function": tool.model_dump(mode="json")} for tool in tools
+                {"type": "function", "function": tool.model_dump(mode="json", exclude={"lenient"})}
+                for tool in tools
             ]
             body["tool_choice"] = tool_choice
         return cls(body)
@@ -47,18 +48,6 @@ class ModelRequest:
     def digest(self) -> str:
         """SHA-256 of the canonical JSON of the body, 64 hex digits."""
         return json_digest(self.body)
-
-    def repair(self, answer: str, problem: str) -> "ModelRequest":
-        """The same request once more, which shows the model its answer and what is wrong with it."""
-        added: list[ChatCompletionMessageParam] = [
-            {"role": "assistant", "content": answer},
-            {
-                "role": "user",
-                "content": f"That answer cannot be used:\n{problem}\n"
-                "Answer again, in the form that was asked for, with these mistakes corrected.",
-            },
-        ]
-        return replace(self, body={**self.body, "messages": [*self.body["messages"], *added]})
 
     def packed(self) -> bytes:
         """The body, compressed, for the ledger; `unpacked` reads it."""

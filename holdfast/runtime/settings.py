@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from holdfast.authority.jwk import KeyBounds
 from holdfast.domain.errors import ConfigurationError
-from holdfast.domain.limits import Limits
+from holdfast.domain.limits import AnswerBounds, Limits
 from holdfast.domain.offline import OfflineMode
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
@@ -72,6 +72,8 @@ class Settings(BaseSettings):
     without that the policies of the packages."""
     limits: Annotated[Limits, AfterValidator(_can_beat)] = Limits()
     """Bounds of the conversations that this client starts."""
+    answers: AnswerBounds = AnswerBounds()
+    """Bounds of models' answers, and of what they may cost in a turn, for this worker."""
 
     models: list[dict[str, Any]] = Field(default_factory=list)
     """The chain of model providers, in order; see `holdfast.llm.providers.Provider`."""

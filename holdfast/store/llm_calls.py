@@ -1,6 +1,6 @@
 """The table of model calls: what each step paid for, found again by its attempts and successors."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -27,19 +27,27 @@ class CallScope(Frozen):
 
 
 class RawToolCall(Frozen):
-    """A tool call as the model wrote it; `arguments` should be JSON and may not be."""
+    """A tool call as the model asked for it, with an id of its own among the calls of the answer.
+
+    `arguments` are the JSON of an object (or empty), unless `problem` says in words why they may not be
+    used; then they may be no JSON. `bound` names the setting that they pass, of which `limit` is the value.
+    """
 
     id: str
     name: str
     arguments: str
+    problem: str = ""
+    bound: str = ""
+    limit: int = 0
 
 
 class ModelResponse(Frozen):
-    """What the model said."""
+    """What the model said. `problem` says what of it could not be read; empty where all could."""
 
     text: str
     tool_calls: tuple[RawToolCall, ...] = ()
     finish_reason: str = ""
+    problem: str = ""
 
 
 class ModelAnswer(Frozen):
@@ -62,6 +70,20 @@ class RecordedCall(ModelAnswer):
     node: str
     request_digest: str
     occurrence: int
+
+
+class Spent(Frozen):
+    """Model calls, and what they have cost in US dollars."""
+
+    calls: int = 0
+    dollars: Decimal = Decimal(0)
+
+    def and_of(self, calls: Collection[ModelAnswer]) -> "Spent":
+        """This, and what these calls are."""
+        return Spent(
+            calls=self.calls + len(calls),
+            dollars=sum((call.price for call in calls), self.dollars),
+        )
 
 
 def recorded_call(row: Mapping[str, Any]) -> RecordedCall:

@@ -19,6 +19,7 @@ from holdfast.domain.ids import text_digest
 from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import ActionResult
 from holdfast.domain.steps import RecordedTurn
+from holdfast.store.llm_calls import Spent
 from holdfast.store.pool import Connection, Pool
 from holdfast.store.standing import STANDING, StandingAction
 
@@ -54,7 +55,8 @@ class BegunStep(Frozen):
     `outcome` is set when the step was committed before. `standing` is what was done and what waited
     when the graph was started, the same on every try. `transcript` begins after what `summary`
     covers. `snapshot` is the graph's checkpoint: of
-    this step, or of the one it resumes. `calls` are the recorded model calls of the graph's run.
+    this step, or of the one it resumes. `calls` are the recorded model calls of the graph's run, and
+    `spent_elsewhere` sums up those of the turn's other runs.
     """
 
     customer: str
@@ -68,6 +70,7 @@ class BegunStep(Frozen):
     snapshot: bytes | None
     own_snapshot: bool
     calls: tuple[dict[str, Any], ...]
+    spent_elsewhere: Spent
     results: tuple[ActionResult, ...]
     standing: tuple[StandingAction, ...] = ()
 
@@ -200,6 +203,9 @@ select conversation.customer, conversation.language, conversation.summary,
              order by seq desc limit {limit}) as lines) as transcript,
        (select jsonb_agg(to_jsonb(call) - 'request') from holdfast.llm_calls as call
          where tenant = $1 and conversation = $2 and turn = $3 and thread = $5) as calls,
+       (select jsonb_build_object('calls', count(*), 'dollars', coalesce(sum(price), 0))
+          from holdfast.llm_calls
+         where tenant = $1 and conversation = $2 and turn = $3 and thread <> $5) as spent_elsewhere,
        kept.snapshot, kept.step = $4 as own_snapshot,
        coalesce((select standing from claimed),
                 (select standing from holdfast.steps
@@ -290,6 +296,7 @@ async def begin_step(
         snapshot=row["snapshot"],
         own_snapshot=bool(row["own_snapshot"]),
         calls=tuple(row["calls"] or ()),
+        spent_elsewhere=Spent.model_validate(row["spent_elsewhere"]),
         results=tuple(ActionResult.model_validate(result) for result in row["results"] or ()),
         standing=tuple(StandingAction.model_validate(one) for one in row["standing"] or ()),
     )

@@ -16,6 +16,7 @@ from langgraph.types import interrupt
 
 from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import (
+    MOST_ACTIONS,
     ActionResult,
     Escalation,
     Handoff,
@@ -125,12 +126,15 @@ def propose(
 
     Args:
         actions: one to ten actions, executed in order; when one does not succeed, the later ones
-            are not attempted and the earlier ones are compensated where they declare how.
+            are not attempted and the earlier ones are compensated where they declare how. More than
+            ten are all refused: models ask for any number.
         reason: why, in words a reviewer understands.
         evidence: what supports it, each a short sentence.
         holding_message: what the customer is told while a person has to decide.
     """
     chosen = (actions,) if isinstance(actions, ProposedAction) else tuple(actions)
+    if len(chosen) > MOST_ACTIONS:
+        return [_too_many(action) for action in chosen]
     proposal = Proposal(
         actions=chosen,
         reason=reason,
@@ -139,3 +143,13 @@ def propose(
     )
     results = interrupt(proposal.model_dump(mode="json"))
     return [ActionResult.model_validate(result) for result in results]
+
+
+def _too_many(action: ProposedAction) -> ActionResult:
+    return ActionResult(
+        id="-",
+        name=action.name,
+        arguments=action.arguments,
+        state="refused",
+        error=f"At most {MOST_ACTIONS} changes may be asked for at once. None of them was made.",
+    )

@@ -78,6 +78,7 @@ def handover_tool(agents: Sequence[AgentCard]) -> Tool:
         name=HAND_OVER_TO,
         description="Pass this message to another agent, when it is clearly theirs to answer:\n"
         + agent_list(agents),
+        lenient=True,
         parameters={
             "type": "object",
             "properties": {

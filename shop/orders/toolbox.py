@@ -18,7 +18,15 @@ CallKind = Literal["read", "write", "pass_on"]
 _READS: dict[str, Read[Any]] = {read.name: read for read in READS}
 _WRITES = frozenset(action.name for action in ACTIONS)
 _TOOLS = (
-    *(Tool.of(read.arguments, name=read.name, description=read.description) for read in READS),
+    *(
+        Tool.of(
+            read.arguments,
+            name=read.name,
+            description=read.description,
+            lenient=read.name == TRANSFER,
+        )
+        for read in READS
+    ),
     *(Tool.of(act.arguments, name=act.name, description=act.description) for act in ACTIONS),
 )
 

@@ -101,7 +101,9 @@ class Desk:
             reason="The customer wants it.",
         )
         end = StepEnd(outcome=proposal, snapshot=b"")
-        await self._subgraphs._commit(request, key, begun, end, None, degraded=False, is_last=True)
+        await self._subgraphs._commit(
+            request, key, begun, end, None, (), degraded=False, is_last=True
+        )
 
     async def _outcome(self, conversation: str, turn: int) -> Proposed:
         outcome = await self.services.pool.fetchval(

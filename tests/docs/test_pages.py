@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from holdfast.domain import wire
-from holdfast.domain.limits import Limits
+from holdfast.domain.limits import AnswerBounds, Limits
 from holdfast.domain.policy import load_policy
 from holdfast.llm.providers import Chain
 from holdfast.runtime.connection import require_database_url
@@ -96,11 +96,14 @@ def test_the_settings_tables_are_those_of_the_code() -> None:
         )
         for name, field in Settings.model_fields.items()
     } | {
-        f"HOLDFAST_LIMITS__{name.upper()}": field.default
-        for name, field in Limits.model_fields.items()
+        f"HOLDFAST_{group}__{name.upper()}": field.default
+        for group, bounds in (("LIMITS", Limits), ("ANSWERS", AnswerBounds))
+        for name, field in bounds.model_fields.items()
     }
     shown = {
-        name: "" if value is None or name == "HOLDFAST_LIMITS" else _plain(value)
+        name: ""
+        if value is None or name in ("HOLDFAST_LIMITS", "HOLDFAST_ANSWERS")
+        else _plain(value)
         for name, value in expected.items()
     }
     assert documented == shown
@@ -109,6 +112,7 @@ def test_the_settings_tables_are_those_of_the_code() -> None:
 def test_every_variable_that_is_named_exists() -> None:
     known = {f"HOLDFAST_{name.upper()}" for name in Settings.model_fields}
     known |= {f"HOLDFAST_LIMITS__{name.upper()}" for name in Limits.model_fields}
+    known |= {f"HOLDFAST_ANSWERS__{name.upper()}" for name in AnswerBounds.model_fields}
     for source in (ROOT / "holdfast").rglob("*.py"):
         known |= set(_SETTING.findall(source.read_text()))
     for file in (*PAGES, ROOT / "docker-compose.yml", ROOT / "Dockerfile"):

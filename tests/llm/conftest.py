@@ -6,6 +6,7 @@ import httpx2
 import pytest
 from pytest_asyncio import fixture as async_fixture
 
+from holdfast.domain.limits import AnswerBounds
 from holdfast.domain.offline import OfflineMode
 from holdfast.llm.breaker import BreakerSettings
 from holdfast.llm.client import ModelClient
@@ -68,6 +69,7 @@ async def open_client(clock: Clock, offline: OfflineAnswers) -> AsyncIterator[Op
         breaker: BreakerSettings | None = None,
         retry: RetrySettings | None = None,
         prices: Prices = PRICES,
+        bounds: AnswerBounds | None = None,
     ) -> ModelClient:
         providers = tuple(
             link if isinstance(link, Provider) else provider(link, name=f"scripted-{index}")
@@ -79,6 +81,7 @@ async def open_client(clock: Clock, offline: OfflineAnswers) -> AsyncIterator[Op
             breaker=breaker,
             retry=retry or RetrySettings(pause_seconds=0),
             prices=prices,
+            bounds=bounds,
             clock=clock,
             sleep=clock.sleep,
         )

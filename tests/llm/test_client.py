@@ -9,7 +9,7 @@ from email.utils import format_datetime
 import pytest
 from pydantic import SecretStr
 
-from holdfast.domain.errors import InvalidModelRequest, ModelUnavailable
+from holdfast.domain.errors import ModelRefused, ModelUnavailable
 from holdfast.llm.breaker import BreakerSettings
 from holdfast.llm.chat import Tool
 from holdfast.llm.prices import Price
@@ -100,13 +100,70 @@ async def test_a_short_retry_after_is_waited_for_and_a_long_one_is_not(
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
-async def test_a_request_that_is_refused_for_itself_is_not_sent_on(
+async def test_a_request_that_is_refused_for_itself_goes_to_the_next_provider_at_once(
     open_client: OpenClient, status: int
 ) -> None:
-    async with ScriptedModel([failure(status)]) as first, ScriptedModel([]) as second:
-        with pytest.raises(InvalidModelRequest, match=f"scripted failure {status}"):
-            await open_client(first, second).complete(REQUEST)
-    assert second.requests == []
+    async with ScriptedModel([failure(status)]) as first, ScriptedModel([text("ok")]) as second:
+        answer = await open_client(first, second).complete(REQUEST)
+    assert answer.provider == "scripted-2"
+    assert len(first.requests) == 1
+
+
+def refusing(status: int, *, code: str | None = None, message: str = "no") -> Reply:
+    return Reply({"error": {"message": message, "type": "x", "code": code}}, status=status)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "reason"),
+    [
+        (refusing(400, code="context_length_exceeded"), "context_length"),
+        (refusing(400, message="maximum context length is 8192 tokens"), "context_length"),
+        (refusing(413), "context_length"),
+        (refusing(400, code="content_filter"), "content_filter"),
+        (refusing(403, message="flagged by moderation"), "content_filter"),
+        (refusing(400, message="this model does not support tools"), "other"),
+        (refusing(422), "other"),
+        (Reply({"error": {"message": "prompt is too long", "code": 400}}), "context_length"),
+        (Reply({"error": "the context window is too small"}), "context_length"),
+    ],
+)
+async def test_where_every_provider_refuses_the_error_says_why_and_quotes_nothing(
+    open_client: OpenClient, offline: OfflineAnswers, refusal: Reply, reason: str
+) -> None:
+    offline.status = 400
+    async with ScriptedModel([refusal]) as model:
+        with pytest.raises(ModelRefused) as caught:
+            await open_client(model).complete(REQUEST)
+    assert caught.value.reason == reason
+    assert "no" not in str(caught.value).split()
+
+
+async def test_a_refusal_beside_an_outage_is_an_outage_unless_a_shorter_request_would_do(
+    open_client: OpenClient, offline: OfflineAnswers
+) -> None:
+    offline.status = 500
+    too_long = refusing(400, code="context_length_exceeded")
+    async with ScriptedModel([refusing(400), too_long]) as model:
+        client = open_client(model)
+        with pytest.raises(ModelUnavailable):
+            await client.complete(REQUEST)
+        with pytest.raises(ModelRefused):
+            await client.complete(REQUEST)
+
+
+async def test_providers_that_are_passed_over_are_not_asked(open_client: OpenClient) -> None:
+    async with ScriptedModel([]) as first, ScriptedModel([text("second")]) as second:
+        client = open_client(first, second)
+        answer = await client.complete(REQUEST, passed={"scripted-1"})
+    assert answer.provider == "scripted-2"
+
+
+async def test_a_body_without_end_is_no_answer(
+    open_client: OpenClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.llm.client._MOST_BYTES", 1_000)
+    async with ScriptedModel([text("x" * 2_000)]) as model:
+        assert (await open_client(model).complete(REQUEST)).provider == "offline"
 
 
 async def test_a_wrong_key_is_an_error_in_the_log(
@@ -273,8 +330,7 @@ async def test_a_refused_request_is_no_failure_of_the_provider(open_client: Open
     settings = BreakerSettings(failures=1)
     async with ScriptedModel([failure(400), text("ok")]) as model:
         client = open_client(model, breaker=settings)
-        with pytest.raises(InvalidModelRequest):
-            await client.complete(REQUEST)
+        await client.complete(REQUEST)
         assert (await client.complete(REQUEST)).response.text == "ok"
 
 

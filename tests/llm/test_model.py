@@ -7,7 +7,8 @@ import pytest
 from openai.types.chat import ChatCompletionMessageParam
 from pydantic import BaseModel
 
-from holdfast.domain.errors import InvalidModelOutput, ModelUnavailable
+from holdfast.domain.errors import ModelAnswerUnusable, ModelUnavailable, TurnBudgetExceeded
+from holdfast.domain.limits import AnswerBounds
 from holdfast.llm.chat import Tool
 from holdfast.llm.ledger import MemoryLedger
 from holdfast.llm.model import LedgeredModel, ModelUsage, standalone_model
@@ -126,29 +127,48 @@ async def test_the_repair_shows_the_answer_and_the_mistakes(open_client: OpenCli
     assert model.requests[1]["response_format"] == model.requests[0]["response_format"]
 
 
-async def test_a_second_unusable_answer_is_an_error_that_names_the_mistakes(
+async def test_a_second_unusable_answer_is_followed_by_the_next_provider(
+    open_client: OpenClient,
+) -> None:
+    async with ScriptedModel([BAD, BAD]) as first, ScriptedModel([BAD, GOOD]) as second:
+        node = standalone_model(open_client(first, second))
+        assert (await node.structured(HELLO, Verdict)).score == 3
+    assert [len(first.requests), len(second.requests)] == [2, 2]
+    assert second.requests[0]["messages"] == HELLO
+
+
+async def test_where_no_provider_gives_a_usable_answer_the_error_names_fault_and_node_alone(
     open_client: OpenClient,
 ) -> None:
     async with ScriptedModel([BAD, text(None, refusal="No.")]) as model:
-        with pytest.raises(InvalidModelOutput, match="Invalid JSON"):
+        with pytest.raises(ModelAnswerUnusable, match=r"node -.*\(fault: schema\)"):
             await standalone_model(open_client(model)).structured(HELLO, Verdict)
     assert len(model.requests) == 2
 
 
-async def test_an_attempt_after_one_that_failed_for_unusable_answers_asks_anew(
+async def test_a_later_attempt_comes_to_the_same_end_and_pays_nothing(
     open_client: OpenClient,
 ) -> None:
     ledger = MemoryLedger()
-    async with ScriptedModel([BAD, BAD, GOOD]) as model:
+    async with ScriptedModel([BAD, BAD]) as model:
         client = open_client(model)
-        with pytest.raises(InvalidModelOutput):
-            await LedgeredModel(client, ledger).structured(HELLO, Verdict)
-        second = LedgeredModel(client, ledger)
-        assert (await second.structured(HELLO, Verdict)).score == 3
-        assert (second.usage.found, second.usage.calls) == (2, 1)
-        resumed = LedgeredModel(client, MemoryLedger(ledger.calls, step=2))
-        assert (await resumed.structured(HELLO, Verdict)).score == 3
-    assert len(model.requests) == 3
+        for calls in (4, 0):
+            attempt = LedgeredModel(client, ledger)
+            with pytest.raises(ModelAnswerUnusable):
+                await attempt.structured(HELLO, Verdict)
+            assert attempt.usage.calls == calls
+    assert len(model.requests) == 2
+
+
+async def test_a_later_attempt_finds_the_answer_that_the_next_provider_gave(
+    open_client: OpenClient,
+) -> None:
+    ledger = MemoryLedger()
+    async with ScriptedModel([BAD, BAD]) as first, ScriptedModel([GOOD]) as second:
+        client = open_client(first, second)
+        for _ in range(2):
+            assert (await LedgeredModel(client, ledger).structured(HELLO, Verdict)).score == 3
+    assert len(second.requests) == 1
 
 
 async def test_a_resumed_step_fails_where_the_node_had_failed_before(
@@ -157,10 +177,10 @@ async def test_a_resumed_step_fails_where_the_node_had_failed_before(
     ledger = MemoryLedger()
     async with ScriptedModel([BAD, BAD]) as model:
         client = open_client(model)
-        with pytest.raises(InvalidModelOutput):
+        with pytest.raises(ModelAnswerUnusable):
             await LedgeredModel(client, ledger).structured(HELLO, Verdict)
         resumed = LedgeredModel(client, MemoryLedger(ledger.calls, step=2))
-        with pytest.raises(InvalidModelOutput):
+        with pytest.raises(ModelAnswerUnusable):
             await resumed.structured(HELLO, Verdict)
     assert len(model.requests) == 2
 
@@ -257,3 +277,31 @@ async def test_a_call_that_nobody_answered_is_not_recorded(
     with pytest.raises(ModelUnavailable):
         await LedgeredModel(open_client(), ledger).chat(HELLO)
     assert ledger.calls == ()
+
+
+async def test_a_turn_pays_no_more_than_it_may_and_found_calls_cost_nothing(
+    open_client: OpenClient,
+) -> None:
+    prices = {"scripted": Price(input=Decimal(0), output=Decimal(1_000_000))}
+    ledger = MemoryLedger()
+    bounds = AnswerBounds(turn_dollars=Decimal(30))
+    async with ScriptedModel(lambda _: text("dear")) as model:
+        client = open_client(model, prices=prices, bounds=bounds)
+        for _ in range(2):
+            node = LedgeredModel(client, ledger)
+            for _ in range(2):
+                await node.chat(HELLO)
+            with pytest.raises(TurnBudgetExceeded) as caught:
+                await node.chat(HELLO)
+            assert caught.value.bound == "model_price"
+            assert [event.data["bound"] for event in node.events] == ["turn_dollars"]
+    assert len(model.requests) == 2
+
+
+async def test_calls_in_parallel_do_not_pass_the_bound_together(open_client: OpenClient) -> None:
+    async with ScriptedModel(lambda _: text("one")) as model:
+        client = open_client(model, bounds=AnswerBounds(turn_model_calls=3))
+        node = LedgeredModel(client, MemoryLedger())
+        ends = await asyncio.gather(*(node.chat(HELLO) for _ in range(5)), return_exceptions=True)
+    assert sum(isinstance(end, TurnBudgetExceeded) for end in ends) == 2
+    assert len(model.requests) == 3

@@ -43,6 +43,7 @@ class Asker:
         tenant: str = TENANT,
         agents: tuple[AgentCard, ...] = AGENTS,
         asked_back: int = 0,
+        agent: str | None = None,
         note: str = "",
     ) -> Route | Reply | Handoff | Escalation:
         """The outcome of a standalone run."""
@@ -55,6 +56,7 @@ class Asker:
             reads=self.reads,
             agents=tuple(agent for agent in agents if agent.name != subgraph.name),
             asked_back=asked_back,
+            agent=agent,
             note=note,
         )
         graph = subgraph.graph().compile()

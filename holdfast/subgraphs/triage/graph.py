@@ -1,4 +1,8 @@
-"""The triage graph: assess the message, then route it, ask back, or call a person."""
+"""The triage graph: assess the message, then route it, ask back, or call a person.
+
+Where no model gives an assessment that can be used, the agent that answered last goes on; without one, the
+customer is asked back, and then a person is called: nothing of the message is lost by that.
+"""
 
 from typing import Any, Literal
 
@@ -6,6 +10,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from openai.types.chat import ChatCompletionMessageParam
 
+from holdfast.domain.errors import ModelAnswerUnusable, ModelRefused
 from holdfast.domain.outcomes import Escalation, Reply, Route
 from holdfast.subgraphs.contract import AgentCard, TurnContext, TurnState
 from holdfast.subgraphs.dialogue import dialogue
@@ -20,7 +25,8 @@ WINDOW = 6
 
 
 class TriageState(TurnState, total=False):
-    assessment: Assessment
+    assessment: Assessment | None
+    """None where the models gave none that can be used."""
 
 
 Update = dict[str, Any]
@@ -33,7 +39,10 @@ async def assess(state: TriageState, runtime: Runtime[TurnContext]) -> Update:
         *dialogue(state["transcript"], latest=WINDOW, context=runtime.context),
     ]
     schema = assessment_among(tuple(agent.name for agent in agents))
-    assessed = await runtime.context.model.structured(messages, schema)
+    try:
+        assessed = await runtime.context.model.structured(messages, schema)
+    except (ModelAnswerUnusable, ModelRefused):
+        return {"assessment": None}
     return {"assessment": Assessment.model_validate(assessed.model_dump())}
 
 
@@ -41,20 +50,26 @@ def after_assessment(
     state: TriageState, runtime: Runtime[TurnContext]
 ) -> Literal["route", "ask_back", "call_a_person"]:
     assessed = state["assessment"]
-    if assessed.confidence < SURE:
+    if assessed is None and _in_charge(runtime.context):
+        return "route"
+    if assessed is None or assessed.confidence < SURE:
         return "ask_back" if runtime.context.asked_back == 0 else "call_a_person"
     return "call_a_person" if assessed.agent == PERSON else "route"
 
 
-def route(state: TriageState) -> Update:
-    assessed = state["assessment"]
+def route(state: TriageState, runtime: Runtime[TurnContext]) -> Update:
+    context, assessed = runtime.context, state["assessment"]
+    if assessed is None:
+        assert context.agent is not None
+        unread = Route(agent=context.agent, intent="-", confidence=0, language=context.language)
+        return {"outcome": unread}
     return {
         "outcome": Route(
             agent=assessed.agent,
             intent=assessed.intent,
             confidence=assessed.confidence,
             priority=assessed.priority,
-            language=assessed.language,
+            language=assessed.language or context.language,
         )
     }
 
@@ -65,15 +80,20 @@ def ask_back(state: TriageState, runtime: Runtime[TurnContext]) -> Update:
 
 def call_a_person(state: TriageState) -> Update:
     assessed = state["assessment"]
-    if assessed.confidence >= SURE:
+    if assessed is not None and assessed.confidence >= SURE:
         return {"outcome": Escalation(reason="The customer asked for a person.")}
     return {
         "outcome": Escalation(
-            reason=f"The request stayed unclear after asking back: {assessed.intent}",
+            reason="The request stayed unclear after asking back: "
+            + (assessed.intent if assessed else "no model could say what it is about"),
             text="I am still not sure that I understand you, so I am handing you over to a "
             "colleague, who will answer you here.",
         )
     }
+
+
+def _in_charge(context: TurnContext) -> bool:
+    return any(card.name == context.agent for card in context.agents)
 
 
 def clarifying_question(agents: tuple[AgentCard, ...]) -> str:
