@@ -14,6 +14,7 @@ from activities.proposals import (
     judged,
     recorded_actions,
 )
+from activities.repeats import without_repeats
 from activities.services import PooledReads, Services
 from activities.summaries import summarize, transcript_with
 from holdfast.domain import wire
@@ -204,6 +205,9 @@ class SubgraphActivities:
                 async with judged(
                     self._services, origin, end.outcome.actions, attempts=request.attempts
                 ) as (connection, judgement):
+                    judgement = await without_repeats(
+                        self._services, connection, origin, end.outcome, judgement
+                    )
                     commit = _propose(request, origin, end.outcome, judgement, degraded=degraded)
                     commit = commit.model_copy(
                         update={"snapshot": end.snapshot, "summary": summary}

@@ -67,13 +67,15 @@ class Proposal(Strict):
     """What `propose` hands over: actions in the order in which they should run.
 
     `reason` and `evidence` are for the reviewer; `holding_message` is for the customer and is sent
-    only when a person has to decide first.
+    only when a person has to decide first. `again` says that the customer knows that the same was done
+    or waits, and has confirmed that they want it once more.
     """
 
     kind: Literal["proposal"] = "proposal"
     actions: Annotated[tuple[ProposedAction, ...], Field(min_length=1, max_length=10)]
     reason: str
     evidence: tuple[str, ...] = ()
+    again: bool = False
     holding_message: str = "I have asked a colleague to confirm this and will come back to you here as soon as they do."
 
 
@@ -104,7 +106,7 @@ class ActionResult(Frozen):
     arguments: dict[str, JsonValue]
     state: ActionState
     result: JsonValue = None
-    """What the action returned, where it was executed."""
+    """What the action returned, where it was executed; where it is `repeated`, what the earlier one did."""
     error: str | None = None
     """Why it was not executed, in words: the refusal, the policy's or the reviewer's reason."""
     reviewer: str | None = None

@@ -21,6 +21,7 @@ from holdfast import (
     dialogue,
     handoff,
     propose,
+    take_again,
 )
 from shop.orders.prompt import system_prompt
 from shop.orders.toolbox import (
@@ -72,7 +73,7 @@ async def read(state: OrdersState, runtime: Runtime[TurnContext]) -> Update:
 
 def act(state: OrdersState) -> Update:
     """Proposes the writes that stand next to each other together."""
-    calls = _next_calls(state)[:ACTIONS_AT_ONCE]
+    calls, again = take_again(_next_calls(state)[:ACTIONS_AT_ONCE])
     actions = proposed(calls)
     looked_up = _results(state)
     results = propose(
@@ -80,6 +81,7 @@ def act(state: OrdersState) -> Update:
         reason=proposal_reason(actions, _asked(state), looked_up),
         evidence=evidence_from(looked_up),
         holding_message=holding_message(actions, looked_up),
+        again=again,
     )
     return {
         "exchange": [
