@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError
 from holdfast.domain.errors import (
     ConfigurationError,
     ModelUnavailable,
+    Permanent,
     StaleAttempt,
     SubgraphFailed,
     Unavailable,
@@ -41,12 +42,17 @@ def bounded_attempts(limit: int) -> Iterator[None]:
     """Let passing failures be retried for ever, and others until attempt `limit`.
 
     Raises:
-        ApplicationError: not retryable, once the last attempt has failed for other reasons.
+        ApplicationError: not retryable, at once for what is permanent, and else once the last attempt
+            has failed for other reasons.
     """
     try:
         yield
     except PASSING_ERRORS:
         raise
+    except Permanent as error:
+        raise ApplicationError(
+            f"{error.code}: {error}", error.detail, type=error.code, non_retryable=True
+        ) from error
     except Exception as error:
         if activity.info().attempt < limit and not isinstance(error, ConfigurationError):
             raise

@@ -19,7 +19,7 @@ from activities.services import PooledReads, Services
 from activities.summaries import summarize, transcript_with
 from holdfast.domain import wire
 from holdfast.domain.conversation import TurnResult, inline
-from holdfast.domain.errors import StaleAttempt
+from holdfast.domain.errors import BrokenContract, StaleAttempt
 from holdfast.domain.events import NewEvent
 from holdfast.domain.outcomes import Citation, Escalation, Handoff, Proposal, Reply, Route
 from holdfast.domain.steps import (
@@ -51,7 +51,7 @@ from holdfast.store.steps import (
     save_snapshot,
 )
 from holdfast.subgraphs.contract import TranscriptMessage, TurnContext
-from holdfast.subgraphs.runner import BrokenContract, Progress, StepEnd, StepStart
+from holdfast.subgraphs.runner import Progress, StepEnd, StepStart
 
 _TOO_MANY_WAIT = (
     "This needs a person's approval, and too many requests of this conversation wait for one."

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 from workflows.calls import Calls, answer_before
 
@@ -23,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
         TurnResult,
         TurnStatus,
     )
+    from holdfast.domain.errors import PERMANENT_CODES
     from holdfast.domain.outcomes import ActionState
     from holdfast.domain.steps import (
         ActionRequest,
@@ -173,6 +174,8 @@ class TurnRunner:
         except ActivityError as error:
             workflow.logger.error("turn %s failed: %s", turn, error.cause)
             cause = str(error.cause or error)
+            if isinstance(error.cause, ApplicationError) and error.cause.type in PERMANENT_CODES:
+                return await self._hand_over(turn, cause, queued)
             return await self._end(turn, _Stop("failed", cause), queued)
 
     async def _triage(self, queued: QueuedMessage) -> TurnResult:
@@ -233,12 +236,14 @@ class TurnRunner:
             cursor.turn, f"turn {cursor.turn} reached its bound of steps or handoffs"
         )
 
-    async def _hand_over(self, turn: int, reason: str) -> TurnResult:
+    async def _hand_over(
+        self, turn: int, reason: str, queued: QueuedMessage | None = None
+    ) -> TurnResult:
         """End the turn, and leave the conversation to a person."""
         held = self._state.takeover is not None
         if not held:
             self._state.takeover = Takeover(reason=reason, since=workflow.now())
-        return await self._end(turn, _Stop("awaiting_human", reason), None, held=held)
+        return await self._end(turn, _Stop("awaiting_human", reason), queued, held=held)
 
     async def _step(self, request: StepRequest) -> StepReport:
         if self._stop is not None:

@@ -4,7 +4,7 @@ A workflow refuses with `ApplicationError(type=<code>)`; the client turns the co
 exception of that code. `ERRORS_BY_CODE` is that mapping.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 class HoldfastError(Exception):
@@ -199,7 +199,43 @@ class ModelUnavailable(HoldfastError):
     code = "ModelUnavailable"
 
 
-class InvalidModelRequest(HoldfastError):
+class Permanent(HoldfastError):
+    """Trying again would come to the same end: the attempt that raises it is the last one."""
+
+    code = "Permanent"
+
+    @property
+    def detail(self) -> str:
+        """Which of the kinds that this error has; empty where there is only one."""
+        return ""
+
+
+class BrokenContract(Permanent):
+    """A subgraph ended without an outcome, or in one that is not its to give, or interrupted itself other
+    than through `propose`."""
+
+    code = "BrokenContract"
+
+
+RefusalReason = Literal["content_filter", "context_length", "other"]
+
+
+class ModelRefused(Permanent):
+    """Every provider that could be asked refuses this request for good, with the `reason` of the first:
+    filtered, too long for its context, or something else that it does not take."""
+
+    code = "ModelRefused"
+
+    def __init__(self, message: str = "", *, reason: RefusalReason = "other") -> None:
+        super().__init__(message)
+        self.reason: RefusalReason = reason
+
+    @property
+    def detail(self) -> str:
+        return self.reason
+
+
+class InvalidModelRequest(ModelRefused):
     """A provider refuses the request itself: too long, filtered, a schema or option it does not take.
 
     The same request would be refused again; change the request or the provider's settings.
@@ -222,3 +258,6 @@ def _all_errors(of: type[HoldfastError]) -> dict[str, type[HoldfastError]]:
 
 
 ERRORS_BY_CODE: dict[str, type[HoldfastError]] = _all_errors(HoldfastError)
+
+PERMANENT_CODES = frozenset(_all_errors(Permanent))
+"""What a turn fails of that would fail again: a person goes on with it."""

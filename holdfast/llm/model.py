@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
@@ -10,15 +11,18 @@ from typing import TypeVar
 from openai.types.chat import ChatCompletionMessageParam
 from pydantic import JsonValue, ValidationError
 
-from holdfast.domain.errors import InvalidModelOutput
+from holdfast.domain.errors import InvalidModelOutput, ModelRefused
 from holdfast.domain.model import Frozen
 from holdfast.llm.chat import Completion, StructuredT, Tool, ToolCall, ToolChoice
 from holdfast.llm.client import ModelClient
 from holdfast.llm.ledger import CallLedger, MemoryLedger
 from holdfast.llm.node import running_node
 from holdfast.llm.request import ModelRequest
+from holdfast.llm.window import shorter_windows
 from holdfast.store.faults import reach
 from holdfast.store.llm_calls import ModelAnswer, ModelResponse, RecordedCall
+
+log = logging.getLogger(__name__)
 
 ResultT = TypeVar("ResultT")
 
@@ -82,18 +86,24 @@ class LedgeredModel:
     ) -> Completion:
         """See `ChatModel.chat`."""
         offered = {tool.name for tool in tools}
-        return await self._usable(
-            ModelRequest.chat(messages, tools, tool_choice),
-            lambda call: _completion(call, offered),
+        return await _in_a_window(
+            messages,
+            lambda window: self._usable(
+                ModelRequest.chat(window, tools, tool_choice),
+                lambda call: _completion(call, offered),
+            ),
         )
 
     async def structured(
         self, messages: Sequence[ChatCompletionMessageParam], schema: type[StructuredT]
     ) -> StructuredT:
         """See `ChatModel.structured`."""
-        return await self._usable(
-            ModelRequest.structured(messages, schema),
-            lambda call: schema.model_validate_json(_without_nul(call.response.text)),
+        return await _in_a_window(
+            messages,
+            lambda window: self._usable(
+                ModelRequest.structured(window, schema),
+                lambda call: schema.model_validate_json(_without_nul(call.response.text)),
+            ),
         )
 
     @property
@@ -168,6 +178,25 @@ class LedgeredModel:
         except asyncio.CancelledError:
             await asyncio.wait({saving}, timeout=_SAVE_GRACE_SECONDS)
             raise
+
+
+async def _in_a_window(
+    messages: Sequence[ChatCompletionMessageParam],
+    ask: Callable[[Sequence[ChatCompletionMessageParam]], Awaitable[ResultT]],
+) -> ResultT:
+    """What `ask` makes of the messages; where every provider refuses them, of ever fewer older ones, so
+    that what was said once does not make all later turns fail."""
+    windows = iter(shorter_windows(messages))
+    window = messages
+    while True:
+        try:
+            return await ask(window)
+        except ModelRefused as refused:
+            following = next(windows, None)
+            if following is None:
+                raise
+            log.warning("%s; asking with %d of %d messages", refused, len(following), len(messages))
+            window = following
 
 
 def standalone_model(client: ModelClient) -> LedgeredModel:
