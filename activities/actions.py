@@ -3,15 +3,17 @@
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
+import httpx2
 from pydantic import BaseModel, JsonValue
 from temporalio import activity
 
-from activities.attempts import PASSING_ERRORS, beating
+from activities.attempts import Attempt, beating
 from activities.permission import objection
 from activities.services import Services
+from activities.serving import look_before_acting
 from holdfast.domain import wire
 from holdfast.domain.approval import Approval, ShownAction, replay, shown_digest
-from holdfast.domain.errors import NotApproved
+from holdfast.domain.errors import AttemptsLost, NotApproved, TookTooLong
 from holdfast.domain.events import EventType, NewEvent
 from holdfast.domain.outcomes import ActionState
 from holdfast.domain.steps import ActionReport, ActionRequest
@@ -32,6 +34,9 @@ from holdfast.store.pool import Connection
 from holdfast.store.subjects import lock_subjects
 from holdfast.subgraphs.action import ActionContext, ActionRefused, AnyAction
 
+_UNKNOWN_OUTCOMES = (TookTooLong, AttemptsLost, TimeoutError, httpx2.TimeoutException)
+"""Failures after which another system may have done what it was asked for."""
+
 _NOT_ATTEMPTED = "An earlier action of the same proposal did not succeed."
 
 
@@ -44,12 +49,28 @@ class ActionActivities:
     @activity.defn(name=wire.EXECUTE_ACTION)
     async def execute_action(self, request: ActionRequest) -> ActionReport:
         """Execute one action of a proposal, or say what became of it before."""
-        return await _tried(request, self._execute, self._give_up)
+        return await _tried(request, self._execute_where_served, self._give_up)
 
     @activity.defn(name=wire.COMPENSATE_ACTION)
     async def compensate_action(self, request: ActionRequest) -> ActionReport:
         """Undo an executed action where it says how; otherwise it stands."""
-        return await _tried(request, self._compensate, self._let_stand)
+        return await _tried(request, self._compensate_where_served, self._let_stand)
+
+    async def _execute_where_served(self, request: ActionRequest) -> ActionReport:
+        report = await look_before_acting(self._services, request)
+        if report is None:
+            return await self._execute(request)
+        if report.stuck is not None:
+            async with self._services.pool.acquire() as connection, connection.transaction():
+                record = await _locked(connection, request)
+                if record.state != "proposed":
+                    return _report(record)
+                await _call_off(connection, request, record, report.stuck)
+        return report
+
+    async def _compensate_where_served(self, request: ActionRequest) -> ActionReport:
+        report = await look_before_acting(self._services, request)
+        return await self._compensate(request) if report is None else report
 
     async def _execute(self, request: ActionRequest) -> ActionReport:
         async with self._services.pool.acquire() as connection:
@@ -153,6 +174,9 @@ class ActionActivities:
                 return _report(record)
             await begin_execution(connection, request.tenant, record.id, idempotency_key=record.id)
             problem = f"{type(error).__name__}: {error}"
+            action = self._services.registry.action(record.name)
+            if action is not None and action.remote and isinstance(error, _UNKNOWN_OUTCOMES):
+                problem += "; its outcome is unknown"
             return await _finish(connection, request, record, None, problem, state="failed")
 
     async def _let_stand(self, request: ActionRequest, error: Exception) -> ActionReport:
@@ -199,14 +223,14 @@ async def _tried(
     give_up: Callable[[ActionRequest, Exception], Awaitable[ActionReport]],
 ) -> ActionReport:
     """What `work` reports; on the last attempt, what `give_up` makes of its failure."""
-    async with beating():
-        try:
+    attempt = Attempt(request.attempts, lost=request.lost_attempts, within=request.seconds)
+    try:
+        async with attempt.running():
             return await work(request)
-        except PASSING_ERRORS:
+    except Exception as error:
+        if attempt.repeats(error):
             raise
-        except Exception as error:
-            if activity.info().attempt < request.attempts:
-                raise
+        async with beating():
             return await give_up(request, error)
 
 
@@ -269,6 +293,25 @@ async def _go_stale(
         data=data,
     )
     return ActionReport(state="stale")
+
+
+async def _call_off(
+    connection: Connection, request: ActionRequest, record: ActionRecord, reason: str
+) -> None:
+    """End a proposal of which nothing was done, since its agent could not go on afterwards."""
+    if record.approval is not None:
+        await _go_stale(connection, request, record, reason)
+        return
+    await set_open_actions(
+        connection,
+        request.tenant,
+        request.conversation,
+        request.turn,
+        request.step,
+        state="stale",
+        error=reason,
+    )
+    await _announce(connection, request, record, "stale", {"error": reason})
 
 
 def _context(

@@ -34,6 +34,7 @@ class ConversationActivities:
     def __init__(self, services: Services) -> None:
         self._pool = services.pool
         self._remote = services.registry.remote_actions()
+        self._fleet = services.fleet
 
     def _recording(self, request: _Request) -> AbstractAsyncContextManager[Connection]:
         return recording(self._pool, request.tenant, request.conversation)
@@ -49,6 +50,7 @@ class ConversationActivities:
                 conversation=request.conversation,
                 customer=request.customer,
                 message_id=request.message_id,
+                scope=self._fleet.scope,
             )
 
     @activity.defn(name=wire.RECALL_TURN)

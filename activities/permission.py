@@ -50,7 +50,7 @@ async def objection(
                 )
     except ActionRefused as refused:
         return str(refused)
-    if approval is not None:
+    if approval is not None and _saw_these_facts(approval, record):
         changed = _difference(_bound(action, record.facts), _bound(action, facts))
         changed = changed or _other_amount(record.description, description)
         if changed is not None:
@@ -133,6 +133,11 @@ def _is_given(verdict: Verdict, approval: Approval | None) -> bool:
     """Whether what the verdict needs was part of what was approved."""
     assert verdict.approve is not None
     return approval is not None and verdict.approve.requirement() in approval.requirements
+
+
+def _saw_these_facts(approval: Approval, record: ActionRecord) -> bool:
+    """Earlier versions showed the later actions of a proposal as if those before them were not run."""
+    return approval.covers == "shown" or record.index == 0
 
 
 def _origin(tenant: str, record: ActionRecord) -> Origin:

@@ -104,7 +104,7 @@ class Judgement:
 
 @asynccontextmanager
 async def judged(
-    services: Services, origin: Origin, proposed: tuple[ProposedAction, ...], *, attempts: int
+    services: Services, origin: Origin, proposed: tuple[ProposedAction, ...], *, is_last: bool
 ) -> AsyncIterator[tuple[Connection, Judgement]]:
     """What policy says about a proposal, once it is rehearsed, and the transaction to record that in.
 
@@ -112,7 +112,7 @@ async def judged(
     conversations cannot slip under a limit together. It is said again when the actions run
     (`activities.permission`): what is said here decides whether people are asked.
     """
-    rehearsed = await rehearse(services, origin, proposed, attempts=attempts)
+    rehearsed = await rehearse(services, origin, proposed, is_last=is_last)
     policies = {
         one.proposed.name: services.registry.policy(origin.tenant, one.proposed.name)
         for one in rehearsed

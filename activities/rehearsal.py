@@ -9,9 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel, JsonValue, ValidationError
-from temporalio import activity
 
-from activities.attempts import PASSING_ERRORS
+from activities.attempts import is_passing
 from activities.circumstances import Origin, customer_of
 from activities.services import Services
 from holdfast.domain.description import ActionDescription
@@ -46,12 +45,12 @@ class _Prepared:
 
 
 async def rehearse(
-    services: Services, origin: Origin, proposed: Sequence[ProposedAction], *, attempts: int
+    services: Services, origin: Origin, proposed: Sequence[ProposedAction], *, is_last: bool
 ) -> tuple[RehearsedAction, ...]:
     """Validate the arguments, and run the actions on trial, in order.
 
-    An action whose code raises anything but `ActionRefused` is tried again with the whole activity; at
-    attempt `attempts` it counts as failed.
+    An action whose code raises anything but `ActionRefused` is tried again with the whole activity; in
+    its last attempt, it counts as failed.
     """
     prepared = [_prepare(services, index, one) for index, one in enumerate(proposed)]
     rehearsed: list[RehearsedAction] = []
@@ -60,7 +59,7 @@ async def rehearse(
             if isinstance(one, RehearsedAction):
                 rehearsed.append(one)
             else:
-                rehearsed.append(await _rehearse(services, origin, connection, one, attempts))
+                rehearsed.append(await _rehearse(services, origin, connection, one, is_last))
     return tuple(rehearsed)
 
 
@@ -99,7 +98,7 @@ def _prepare(
 
 
 async def _rehearse(
-    services: Services, origin: Origin, connection: Connection, one: _Prepared, attempts: int
+    services: Services, origin: Origin, connection: Connection, one: _Prepared, is_last: bool
 ) -> RehearsedAction:
     try:
         if one.action.remote:
@@ -112,10 +111,8 @@ async def _rehearse(
         return met
     except ActionRefused as refused:
         return _blocked(one.proposed, "refused", str(refused))
-    except PASSING_ERRORS:
-        raise
     except Exception as error:
-        if activity.info().attempt < attempts:
+        if is_passing(error) or not is_last:
             raise
         return _blocked(one.proposed, "failed", f"{type(error).__name__}: {error}")
 

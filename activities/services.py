@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from activities.fleet import Fleet
 from activities.policy_texts import PolicyTexts
 from holdfast.authority.statements import Verifier
 from holdfast.llm.client import ModelClient
@@ -15,7 +16,7 @@ from holdfast.subgraphs.registry import Registry
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """The worker's connections and registry.
+    """The worker's connections and registry, and what it knows of the other workers.
 
     `reads` is a pool on which Postgres refuses writes; `verifier` knows the reviewers' keys;
     `notifications` says who is told of approvals;
@@ -27,6 +28,7 @@ class Services:
     reads: Pool
     models: ModelClient
     registry: Registry
+    fleet: Fleet
     verifier: Verifier
     notifications: Notifications
     webhooks: WebhookSender

@@ -1,26 +1,31 @@
 """The activity that runs a subgraph for one step of a turn."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from pydantic import JsonValue, TypeAdapter
 from temporalio import activity
 
-from activities.attempts import beating, bounded_attempts
+from activities.attempts import Attempt, attempting, is_passing
 from activities.circumstances import Origin
+from activities.fleet import needs
 from activities.proposals import (
     Judgement,
     ask_for_approval,
     judged,
     recorded_actions,
 )
+from activities.pulse import Blockade
 from activities.repeats import without_repeats
 from activities.services import PooledReads, Services
+from activities.serving import elsewhere
 from activities.summaries import summarize, transcript_with
 from holdfast.domain import wire
 from holdfast.domain.conversation import TurnResult, inline
-from holdfast.domain.errors import BrokenContract, StaleAttempt
+from holdfast.domain.errors import BrokenContract, NotServedHere, StaleAttempt
 from holdfast.domain.events import NewEvent
+from holdfast.domain.fleet import missing
 from holdfast.domain.outcomes import Citation, Escalation, Handoff, Proposal, Reply, Route
 from holdfast.domain.steps import (
     Ended,
@@ -36,6 +41,7 @@ from holdfast.llm.ledger import StepLedger
 from holdfast.llm.model import LedgeredModel
 from holdfast.notifications.outbox import enqueue_request
 from holdfast.store.audit import append_audit
+from holdfast.store.events import append_events
 from holdfast.store.faults import reach
 from holdfast.store.llm_calls import CallScope, recorded_call
 from holdfast.store.pool import Connection
@@ -77,17 +83,50 @@ class SubgraphActivities:
         A step that was committed before gives its recorded result again.
         """
         progress = Progress()
-        with bounded_attempts(request.attempts):
-            async with beating(progress):
-                result = await self._run(request, progress)
+        attempt = Attempt(request.attempts, lost=request.lost_attempts, progress=progress)
+        try:
+            async with attempting(attempt):
+                if (place := self._elsewhere(request.subgraph)) is not None:
+                    return StepReport(elsewhere=place)
+                result = await self._run(request, progress, attempt)
                 if not isinstance(result, Routed):
                     return StepReport(result=result)
-                answered = await self._run(_first_step(request, result.agent), progress)
+                if (place := self._elsewhere(result.agent)) is not None:
+                    return StepReport(routed=result, elsewhere=place)
+                answered = await self._run(_first_step(request, result.agent), progress, attempt)
                 if isinstance(answered, Routed):
                     raise BrokenContract("only triage may route")
                 return StepReport(result=answered, routed=result)
+        finally:
+            if attempt.blockades:
+                await self._report(request, attempt.blockades)
 
-    async def _run(self, request: StepRequest, progress: Progress) -> StepResult:
+    async def _report(self, request: StepRequest, blockades: Sequence[Blockade]) -> None:
+        """Say which nodes have kept the worker from doing anything else."""
+        announced = [
+            NewEvent(
+                type="node_blocked_worker",
+                turn=request.turn,
+                data={"node": one.node, "where": one.where, "seconds": one.seconds},
+            )
+            for one in blockades
+        ]
+        try:
+            async with self._services.pool.acquire() as connection, connection.transaction():
+                await append_events(connection, request.tenant, request.conversation, announced)
+        except Exception as error:
+            if not is_passing(error):
+                raise
+
+    def _elsewhere(self, agent: str) -> str | None:
+        """The package to whose workers a step is taken whose agent is not here."""
+        services = self._services
+        if services.registry.has(agent):
+            return None
+        shared = wire.subgraphs_queue(services.fleet.task_queue)
+        return elsewhere(services.fleet.place_of_agent(agent), f"agent {agent!r}", shared=shared)
+
+    async def _run(self, request: StepRequest, progress: Progress, attempt: Attempt) -> StepResult:
         info = activity.info()
         key = StepKey(
             tenant=request.tenant,
@@ -111,7 +150,13 @@ class SubgraphActivities:
         end = await self._run_graph(request, key, begun, summary, model, progress)
         self._require_outcome(request, end)
         outcome = await self._commit(
-            request, key, begun, end, summary, degraded=model.usage.degraded
+            request,
+            key,
+            begun,
+            end,
+            summary,
+            degraded=model.usage.degraded,
+            is_last=attempt.is_last,
         )
         await reach("after_commit")
         if isinstance(end.outcome, Proposal):
@@ -138,7 +183,7 @@ class SubgraphActivities:
         progress: Progress,
     ) -> StepEnd:
         registry = self._services.registry
-        agents = registry.agents()
+        agents = self._services.fleet.agents()
         remote = registry.remote_actions()
         past = [seen for one in begun.standing if (seen := one.seen(remote)) is not None]
         context = TurnContext(
@@ -163,7 +208,7 @@ class SubgraphActivities:
             transcript.insert(0, TranscriptMessage(seq=0, turn=0, role="summary", text=said_before))
         start = StepStart(
             transcript=transcript,
-            snapshot=begun.snapshot,
+            snapshot=await self._fitting(request, begun),
             results=begun.results if resumes and not begun.own_snapshot else None,
         )
 
@@ -174,6 +219,27 @@ class SubgraphActivities:
         return await registry.runner(request.subgraph).run(
             start, context, progress=progress, save_snapshot=save
         )
+
+    async def _fitting(self, request: StepRequest, begun: BegunStep) -> bytes | None:
+        """The snapshot to go on from. One that this worker's graph cannot go on from is left out where
+        the graph can begin again, since nothing was proposed yet.
+
+        Raises:
+            NotServedHere: another worker's graph can go on from it.
+            BrokenContract: nobody's can.
+        """
+        if begun.snapshot is None:
+            return None
+        needed = needs(begun.snapshot)
+        if not missing(needed, self._services.registry.runner(request.subgraph).graphs):
+            return begun.snapshot
+        if request.step == request.thread:
+            return None
+        if lacking := await self._services.fleet.gaps(request.subgraph, needed):
+            raise BrokenContract(
+                f"subgraph {request.subgraph!r} cannot go on without {', '.join(lacking)}"
+            )
+        raise NotServedHere(f"graph of agent {request.subgraph!r} as it was")
 
     def _require_outcome(self, request: StepRequest, end: StepEnd) -> None:
         allowed = _TRIAGE_OUTCOMES if request.subgraph == wire.TRIAGE else _AGENT_OUTCOMES
@@ -192,19 +258,24 @@ class SubgraphActivities:
         summary: Summary | None,
         *,
         degraded: bool,
+        is_last: bool,
     ) -> dict[str, Any]:
         match end.outcome:
             case Route():
-                commit = self._route(request, end.outcome)
+                commit = await self._route(request, end.outcome)
             case Handoff():
-                commit = self._hand_off(request, end.outcome)
+                commit = await self._hand_off(request, end.outcome)
             case Reply() | Escalation():
                 commit = _end(request, end.outcome, degraded=degraded)
             case Proposal():
                 origin = _origin(request, begun)
-                async with judged(
-                    self._services, origin, end.outcome.actions, attempts=request.attempts
-                ) as (connection, judgement):
+                self._services.fleet.require_actions(
+                    tuple(action.name for action in end.outcome.actions)
+                )
+                async with judged(self._services, origin, end.outcome.actions, is_last=is_last) as (
+                    connection,
+                    judgement,
+                ):
                     judgement = await without_repeats(
                         self._services, connection, origin, end.outcome, judgement
                     )
@@ -264,8 +335,8 @@ class SubgraphActivities:
             update={"outcome": {**commit.outcome, "deliveries": list(deliveries)}}
         )
 
-    def _route(self, request: StepRequest, route: Route) -> StepCommit:
-        self._require_agent(request, route.agent)
+    async def _route(self, request: StepRequest, route: Route) -> StepCommit:
+        await self._require_agent(request, route.agent)
         data: dict[str, JsonValue] = route.model_dump(mode="json", exclude={"kind"})
         return StepCommit(
             outcome=Routed(agent=route.agent, priority=route.priority).model_dump(mode="json"),
@@ -275,8 +346,8 @@ class SubgraphActivities:
             events=(NewEvent(type="turn_routed", turn=request.turn, data=data),),
         )
 
-    def _hand_off(self, request: StepRequest, handoff: Handoff) -> StepCommit:
-        self._require_agent(request, handoff.to)
+    async def _hand_off(self, request: StepRequest, handoff: Handoff) -> StepCommit:
+        await self._require_agent(request, handoff.to)
         data: dict[str, JsonValue] = {
             "from": request.subgraph,
             "to": handoff.to,
@@ -288,9 +359,10 @@ class SubgraphActivities:
             events=(NewEvent(type="turn_handed_off", turn=request.turn, data=data),),
         )
 
-    def _require_agent(self, request: StepRequest, agent: str) -> None:
-        known = [card.name for card in self._services.registry.agents()]
-        if agent not in known or agent == request.subgraph:
+    async def _require_agent(self, request: StepRequest, agent: str) -> None:
+        is_known = await self._services.fleet.knows_agent(agent)
+        if not is_known or agent == request.subgraph:
+            known = [card.name for card in self._services.fleet.agents()]
             raise BrokenContract(
                 f"subgraph {request.subgraph!r} names the agent {agent!r}; it may name "
                 f"{', '.join(name for name in known if name != request.subgraph)}"

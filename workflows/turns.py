@@ -2,10 +2,11 @@
 
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, RetryState, TimeoutError
 
 from workflows.calls import Calls, answer_before
 
@@ -23,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
         TurnResult,
         TurnStatus,
     )
-    from holdfast.domain.errors import PERMANENT_CODES
+    from holdfast.domain.errors import PERMANENT_CODES, AttemptsLost, TookTooLong
     from holdfast.domain.outcomes import ActionState
     from holdfast.domain.steps import (
         ActionRequest,
@@ -38,6 +39,11 @@ with workflow.unsafe.imports_passed_through():
         StepRequest,
     )
 
+_FOR_A_PERSON = PERMANENT_CODES | {AttemptsLost.code, TookTooLong.code, "TurnBudgetExceeded"}
+"""Errors of a step that say that it has reached a bound, or would fail again: a person takes over."""
+
+_LEAST_TIME = timedelta(seconds=1)
+
 
 @dataclass
 class _Cursor:
@@ -49,6 +55,8 @@ class _Cursor:
     agent: str
     handoffs: int = 0
     note: str = ""
+    package: str | None = None
+    """Whose workers have the agent, where that had to be found out."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,14 @@ class _Stopped(Exception):
     """The running turn has reached a point where it can end."""
 
 
+class _OutOfTime(Exception):
+    """The turn has had its time."""
+
+
+class _Stuck(Exception):
+    """Nothing of a proposal was done, since its agent could not have gone on afterwards."""
+
+
 class _TakenOver(Exception):
     """A person took the conversation while a turn went on after a decision; it goes on later."""
 
@@ -79,6 +95,7 @@ class TurnRunner:
         self._stop: _Stop | None = None
         self._step_under_way: workflow.ActivityHandle[StepReport] | None = None
         self._going_on = False
+        self._until: datetime | None = None
         self.running: int | None = None
         """The turn that is running."""
 
@@ -118,6 +135,7 @@ class TurnRunner:
             MessageConflict: its id is an old one, with another text.
         """
         self.running, self._stop = queued.turn, None
+        self._start_clock()
         try:
             if self._state.takeover is not None:
                 return await self._end(
@@ -131,6 +149,7 @@ class TurnRunner:
         """Go on with a parked turn whose approval is decided; False while it has to wait, since a
         person holds the conversation and agents keep quiet."""
         self.running, self._stop, self._going_on = parked.turn, None, True
+        self._start_clock()
         try:
             if parked.approval.state == "expired" and parked.approval.on_expiry == "person":
                 await self._hand_over(
@@ -153,6 +172,11 @@ class TurnRunner:
             )
             await self._guarded(self._agent(cursor), parked.turn, None)
             return True
+        except _Stuck as stuck:
+            stale = parked.approval.go_stale()
+            self._state.parked[parked.approval.id] = parked.model_copy(update={"approval": stale})
+            await self._hand_over(parked.turn, str(stuck))
+            return True
         except _TakenOver:
             return False
         finally:
@@ -171,11 +195,15 @@ class TurnRunner:
             if self._going_on and self._state.takeover is not None:
                 raise _TakenOver from None
             return await self._end(turn, self._stop, queued)
+        except _OutOfTime:
+            return await self._hand_over(turn, self._too_long(turn), queued)
         except ActivityError as error:
             workflow.logger.error("turn %s failed: %s", turn, error.cause)
+            if isinstance(error.cause, TimeoutError) or error.retry_state == RetryState.TIMEOUT:
+                return await self._hand_over(turn, self._too_long(turn), queued)
+            if isinstance(error.cause, ApplicationError) and error.cause.type in _FOR_A_PERSON:
+                return await self._hand_over(turn, str(error.cause), queued)
             cause = str(error.cause or error)
-            if isinstance(error.cause, ApplicationError) and error.cause.type in PERMANENT_CODES:
-                return await self._hand_over(turn, cause, queued)
             return await self._end(turn, _Stop("failed", cause), queued)
 
     async def _triage(self, queued: QueuedMessage) -> TurnResult:
@@ -193,7 +221,7 @@ class TurnRunner:
         if isinstance(result, Repeated):
             return answer_before(result.recorded, queued.message)
         if not isinstance(result, Ended):
-            raise AssertionError(f"triage ended in {result.kind}")
+            raise AssertionError(f"triage ended in {result and result.kind}")
         self._state.asked_back = self._state.asked_back + 1 if result.asked_back else 0
         return self._ended(result)
 
@@ -202,7 +230,8 @@ class TurnRunner:
         self._state.asked_back = 0
         self._state.agent = routed.agent
         self._state.priority = self._calls.priority = routed.priority
-        return await self._agent(_Cursor(turn=turn, step=2, thread=2, agent=routed.agent), report)
+        cursor = _Cursor(turn=turn, step=2, thread=2, agent=routed.agent, package=report.elsewhere)
+        return await self._agent(cursor, report if report.result is not None else None)
 
     async def _agent(self, cursor: _Cursor, report: StepReport | None = None) -> TurnResult:
         """Run the agent's steps from the cursor on; `report` is there where its step has been run."""
@@ -210,9 +239,12 @@ class TurnRunner:
         while report is not None or cursor.step <= limits.steps_per_turn:
             if report is None:
                 request = self._request(cursor.turn, cursor.step, cursor.thread, cursor.agent)
-                report = await self._step(request.model_copy(update={"note": cursor.note}))
-            result, report = report.result, None
+                request = request.model_copy(update={"note": cursor.note})
+                report = await self._step(request, cursor.package)
+            result, cursor.package, report = report.result, report.elsewhere or cursor.package, None
             match result:
+                case None:  # taken to where the agent is
+                    continue
                 case Ended():
                     return self._ended(result)
                 case HandedOff():
@@ -220,11 +252,14 @@ class TurnRunner:
                     if cursor.handoffs > limits.handoffs_per_turn:
                         break
                     cursor.agent, cursor.note = result.to, result.note
-                    cursor.thread = cursor.step + 1
+                    cursor.thread, cursor.package = cursor.step + 1, None
                     self._state.agent = result.to
                 case Proposed(approval=None):
                     if not result.blocked:
-                        await self._execute(cursor.turn, cursor.step, result.actions)
+                        try:
+                            await self._execute(cursor.turn, cursor.step, result.actions)
+                        except _Stuck as stuck:
+                            return await self._hand_over(cursor.turn, str(stuck))
                 case Proposed():
                     return await self._park(cursor, result)
                 case Repeated():
@@ -236,6 +271,20 @@ class TurnRunner:
             cursor.turn, f"turn {cursor.turn} reached its bound of steps or handoffs"
         )
 
+    def _start_clock(self) -> None:
+        self._until = workflow.now() + timedelta(seconds=self._start.limits.turn_seconds)
+
+    def _time_left(self) -> timedelta:
+        """How long the next step may take, all its attempts together."""
+        assert self._until is not None
+        left = self._until - workflow.now()
+        if left <= timedelta(0) and workflow.patched("turn-seconds"):
+            raise _OutOfTime
+        return max(left, _LEAST_TIME)
+
+    def _too_long(self, turn: int) -> str:
+        return f"turn {turn} took longer than {self._start.limits.turn_seconds} s"
+
     async def _hand_over(
         self, turn: int, reason: str, queued: QueuedMessage | None = None
     ) -> TurnResult:
@@ -245,10 +294,10 @@ class TurnRunner:
             self._state.takeover = Takeover(reason=reason, since=workflow.now())
         return await self._end(turn, _Stop("awaiting_human", reason), queued, held=held)
 
-    async def _step(self, request: StepRequest) -> StepReport:
+    async def _step(self, request: StepRequest, package: str | None = None) -> StepReport:
         if self._stop is not None:
             raise _Stopped
-        handle = self._step_under_way = self._calls.step(request)
+        handle = self._step_under_way = self._calls.step(request, package, within=self._time_left())
         try:
             report = await handle
         except ActivityError:
@@ -289,9 +338,15 @@ class TurnRunner:
 
     async def _execute(self, turn: int, step: int, actions: int) -> ActionState:
         """Execute the actions in order; when one does not succeed, undo those before it. Returns what
-        became of the last one that was tried."""
+        became of the last one that was tried.
+
+        Raises:
+            _Stuck: none was tried, since the agent could not go on afterwards.
+        """
         for index in range(actions):
             report = await self._calls.execute(self._action(turn, step, index))
+            if report.stuck is not None:
+                raise _Stuck(report.stuck)
             if report.state != "executed":
                 for earlier in reversed(range(index)):
                     await self._calls.compensate(self._action(turn, step, earlier))
@@ -306,6 +361,8 @@ class TurnRunner:
             step=step,
             index=index,
             attempts=self._start.limits.attempts,
+            lost_attempts=self._start.limits.lost_attempts,
+            seconds=self._start.limits.turn_seconds,
         )
 
     async def _withdraw(self, approval: Approval) -> None:
@@ -349,5 +406,6 @@ class TurnRunner:
             thread=thread,
             subgraph=subgraph,
             attempts=self._start.limits.attempts,
+            lost_attempts=self._start.limits.lost_attempts,
             may_park=len(self._state.parked) < self._start.limits.parked_turns,
         )

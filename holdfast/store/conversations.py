@@ -33,22 +33,30 @@ class ConversationRecord(Frozen):
 
 
 async def open_conversation(
-    connection: Connection, *, tenant: str, conversation: str, customer: str, message_id: str | None
+    connection: Connection,
+    *,
+    tenant: str,
+    conversation: str,
+    customer: str,
+    message_id: str | None,
+    scope: str | None = None,
 ) -> Opened:
-    """Create the conversation, or find it.
+    """Create the conversation, or find it; `scope` is the deployment whose workers have it from now on.
 
     A closed one is reopened, unless the message that asks for it is known or somebody else's.
     """
     async with connection.transaction():
         row = await connection.fetchrow(
             """
-            insert into holdfast.conversations (tenant, id, customer) values ($1, $2, $3)
-            on conflict (tenant, id) do update set updated_at = now()
+            insert into holdfast.conversations (tenant, id, customer, scope)
+            values ($1, $2, $3, $4)
+            on conflict (tenant, id) do update set updated_at = now(), scope = excluded.scope
             returning *, (xmax = 0) as created
             """,
             tenant,
             conversation,
             customer,
+            scope,
         )
         assert row is not None
         repeated = message_id and await find_turn(connection, tenant, conversation, message_id)

@@ -6,6 +6,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from holdfast.domain.errors import ConfigurationError
+from holdfast.domain.fleet import Served, ServedAction, ServedAgent
 from holdfast.domain.ids import is_id
 from holdfast.domain.policy import Policy
 from holdfast.domain.wire import TRIAGE
@@ -59,6 +60,34 @@ class Registry:
             for runner in self._runners.values()
             if runner.name != TRIAGE
         )
+
+    def has(self, name: str) -> bool:
+        """Whether there is a subgraph of this name."""
+        return name in self._runners
+
+    def served(self) -> Served:
+        """All of it, as the other workers of the deployment get to know it."""
+        package_of = {
+            subgraph.name: package.name
+            for package in self.packages
+            for subgraph in package.subgraphs
+        }
+        agents = (
+            ServedAgent(
+                name=runner.name,
+                description=runner.description,
+                package=package_of.get(runner.name),
+                graphs=runner.graphs,
+            )
+            for runner in self._runners.values()
+            if runner.name != TRIAGE
+        )
+        actions = (
+            ServedAction(name=action.name, package=package.name)
+            for package in self.packages
+            for action in package.actions
+        )
+        return Served(agents=tuple(agents), actions=tuple(actions))
 
     def runner(self, name: str) -> SubgraphRunner:
         """The subgraph of this name.

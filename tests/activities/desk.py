@@ -23,7 +23,6 @@ from holdfast.runtime.settings import Settings
 from holdfast.store.steps import StepKey, begin_step
 from holdfast.subgraphs.runner import StepEnd
 
-ATTEMPTS = 3
 _numbers = count(1)
 
 
@@ -48,11 +47,10 @@ class Desk:
         self._subgraphs = SubgraphActivities(services)
         self._actions = ActionActivities(services)
 
-    async def _run(self, work: Any, *arguments: Any, attempt: int = 1) -> Any:
+    async def _run(self, work: Any, *arguments: Any) -> Any:
         environment = ActivityEnvironment()
         environment.info = dataclasses.replace(
             environment.info,
-            attempt=attempt,
             activity_id=str(next(_numbers)),
             workflow_run_id=self.tenant,
         )
@@ -65,13 +63,11 @@ class Desk:
         )
         await self._run(ConversationActivities(self.services).open_conversation, opening)
 
-    async def propose(
-        self, conversation: str, *actions: tuple[str, dict[str, Any]], attempt: int = ATTEMPTS
-    ) -> Asked:
+    async def propose(self, conversation: str, *actions: tuple[str, dict[str, Any]]) -> Asked:
         """Judge a proposal and commit it with a step, as `run_subgraph` does."""
         self._turns[conversation] += 1
         turn = self._turns[conversation]
-        await self._run(self._commit, conversation, turn, actions, attempt=attempt)
+        await self._run(self._commit, conversation, turn, actions)
         return Asked(conversation, turn, await self._outcome(conversation, turn))
 
     async def _commit(
@@ -85,7 +81,7 @@ class Desk:
             step=1,
             thread=1,
             subgraph="orders",
-            attempts=ATTEMPTS,
+            attempts=1,
             message=message,
         )
         key = StepKey(
@@ -105,7 +101,7 @@ class Desk:
             reason="The customer wants it.",
         )
         end = StepEnd(outcome=proposal, snapshot=b"")
-        await self._subgraphs._commit(request, key, begun, end, None, degraded=False)
+        await self._subgraphs._commit(request, key, begun, end, None, degraded=False, is_last=True)
 
     async def _outcome(self, conversation: str, turn: int) -> Proposed:
         outcome = await self.services.pool.fetchval(
@@ -152,22 +148,22 @@ class Desk:
         assert outcome.approval is not None, outcome.refusal
         return str(outcome.approval.state)
 
-    async def execute(self, asked: Asked, *, attempt: int = ATTEMPTS) -> list[str]:
+    async def execute(self, asked: Asked, *, attempts: int = 1) -> list[str]:
         """Execute the actions in order until one does not succeed, and undo those before it, as the
-        workflow does; the states that are reported."""
+        workflow does; the states that are reported. An error is raised unless it is of the last attempt."""
         states: list[str] = []
         for index in range(asked.proposed.actions):
-            request = self.request(asked, index)
-            report = await self._run(self._actions.execute_action, request, attempt=attempt)
+            request = self.request(asked, index, attempts)
+            report = await self._run(self._actions.execute_action, request)
             states.append(report.state)
             if report.state != "executed":
                 for earlier in reversed(range(index)):
-                    undo = self.request(asked, earlier)
-                    await self._run(self._actions.compensate_action, undo, attempt=attempt)
+                    undo = self.request(asked, earlier, attempts)
+                    await self._run(self._actions.compensate_action, undo)
                 break
         return states
 
-    def request(self, asked: Asked, index: int) -> ActionRequest:
+    def request(self, asked: Asked, index: int, attempts: int = 1) -> ActionRequest:
         """What the workflow asks of an action."""
         return ActionRequest(
             tenant=self.tenant,
@@ -175,7 +171,7 @@ class Desk:
             turn=asked.turn,
             step=1,
             index=index,
-            attempts=ATTEMPTS,
+            attempts=attempts,
         )
 
     async def states(self, asked: Asked) -> list[tuple[str, str | None]]:

@@ -10,6 +10,7 @@ import pytest
 
 from activities.services import Services
 from holdfast.domain.errors import NotApproved
+from holdfast.domain.ids import json_digest
 from holdfast.runtime.settings import Settings
 from holdfast.store.faults import pausing
 from holdfast.subgraphs.registry import load_packages
@@ -234,8 +235,33 @@ async def test_what_is_changed_in_the_table_after_the_approval_is_not_executed(
         f"update holdfast.actions set {change} where tenant = $1", desk.tenant
     )
     with pytest.raises(NotApproved, match="something else"):
-        await desk.execute(asked, attempt=1)
+        await desk.execute(asked, attempts=3)
     assert await effects(desk) == []
+
+
+async def test_an_approval_of_an_earlier_version_runs_all_its_actions(opening: Opening) -> None:
+    """Its digest covers names and arguments, and the facts of all its actions are those before any ran."""
+    desk = await opening()
+    actions = [add(150, "watched"), add(160, "watched")]
+    asked = await desk.propose("c1", *actions)
+    before = json_digest([{"name": name, "arguments": given} for name, given in actions])
+    await desk.services.pool.execute(
+        "update holdfast.actions set facts = facts || '{\"total\": 0}' where tenant = $1",
+        desk.tenant,
+    )
+    await desk.services.pool.execute(
+        """
+        update holdfast.approvals
+           set asked = asked - 'covers' || jsonb_build_object('args_digest', $2::text),
+               approval = approval - 'covers' || jsonb_build_object('args_digest', $2::text),
+               args_digest = $2
+         where tenant = $1
+        """,
+        desk.tenant,
+        before,
+    )
+    assert await desk.accept(asked, reviewer="ann", roles=["counters"]) == "accepted"
+    assert await desk.execute(asked) == ["executed", "executed"]
 
 
 async def test_a_forged_acceptance_is_not_executed(opening: Opening) -> None:
@@ -248,5 +274,5 @@ async def test_a_forged_acceptance_is_not_executed(opening: Opening) -> None:
         desk.tenant,
     )
     with pytest.raises(Exception, match="statement"):
-        await desk.execute(asked, attempt=1)
+        await desk.execute(asked, attempts=3)
     assert await effects(desk) == []

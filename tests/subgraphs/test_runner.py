@@ -8,7 +8,7 @@ from langgraph.channels import DeltaChannel
 from langgraph.graph import END, START
 from langgraph.types import interrupt
 
-from holdfast.domain.errors import ConfigurationError
+from holdfast.domain.errors import BrokenContract, ConfigurationError
 from holdfast.domain.outcomes import Proposal, Reply
 from holdfast.subgraphs.contract import Subgraph, TurnState, propose
 from holdfast.subgraphs.runner import SubgraphRunner

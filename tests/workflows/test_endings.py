@@ -224,3 +224,49 @@ async def test_a_german_customer_reads_german(platform: Platform) -> None:
     assert sent.reply is not None
     assert sent.reply.startswith("Es tut mir leid")
     assert "Erledigt:\n- Add to a counter" in sent.reply
+
+
+async def attempts(platform: Platform, conversation: str) -> list[int]:
+    """The attempts at each activity that has ended, in order."""
+    history = await platform.handle(conversation).fetch_history()
+    started = [event.activity_task_started_event_attributes.attempt for event in history.events]
+    return [attempt for attempt in started if attempt]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(failure(400), id="a provider's 400"),
+        pytest.param(tool_calls(("route", {})), id="a broken contract"),
+    ],
+)
+async def test_what_would_fail_again_is_tried_once_and_goes_to_a_person(
+    platform: Platform, reply: Reply
+) -> None:
+    platform.script = routed_to("counter", lambda _: reply)
+    sent = await platform.send("c1", "break")
+    assert (sent.status, sent.actions) == ("awaiting_human", ())
+    assert sent.reply is not None
+    assert "handing you over" in sent.reply
+    assert max(await attempts(platform, "c1")) == 1
+    await platform.client.take_over("c1", reviewer="rita")
+    await platform.client.hand_back("c1", reviewer="rita")
+    platform.script = routed_to("counter", lambda _: text("Fine."))
+    assert (await platform.send("c1", "again")).reply == "Fine."
+    await platform.replay("c1")
+
+
+async def test_what_was_refused_once_does_not_make_later_turns_fail(platform: Platform) -> None:
+    def answer(request: dict[str, Any]) -> Reply:
+        if "the unspeakable" in str(request["messages"]):
+            return failure(400)
+        return route("general") if is_triage(request) else text("Gladly.")
+
+    platform.script = answer
+    assert (await platform.send("c1", "Hello.")).reply == "Gladly."
+    assert (await platform.send("c1", "Say the unspeakable.")).status == "awaiting_human"
+    await platform.client.take_over("c1", reviewer="rita")
+    await platform.client.hand_back("c1", reviewer="rita")
+    sent = await platform.send("c1", "And the weather?")
+    assert (sent.status, sent.reply) == ("answered", "Gladly.")
+    await platform.replay("c1")
