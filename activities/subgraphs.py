@@ -23,6 +23,7 @@ from activities.serving import elsewhere
 from activities.summaries import summarize, transcript_with
 from holdfast.domain import wire
 from holdfast.domain.conversation import TurnResult, inline
+from holdfast.domain.endings import Account
 from holdfast.domain.errors import BrokenContract, NotServedHere, StaleAttempt
 from holdfast.domain.events import NewEvent
 from holdfast.domain.fleet import missing
@@ -37,6 +38,7 @@ from holdfast.domain.steps import (
     StepRequest,
     StepResult,
 )
+from holdfast.domain.texts import customer_text
 from holdfast.llm.ledger import StepLedger
 from holdfast.llm.model import LedgeredModel
 from holdfast.notifications.outbox import enqueue_request
@@ -45,6 +47,7 @@ from holdfast.store.events import append_events
 from holdfast.store.faults import reach
 from holdfast.store.llm_calls import CallScope, recorded_call
 from holdfast.store.pool import Connection
+from holdfast.store.standing import account_of
 from holdfast.store.steps import (
     BegunStep,
     NewApproval,
@@ -265,8 +268,12 @@ class SubgraphActivities:
                 commit = await self._route(request, end.outcome)
             case Handoff():
                 commit = await self._hand_off(request, end.outcome)
-            case Reply() | Escalation():
-                commit = _end(request, end.outcome, degraded=degraded)
+            case Reply():
+                commit = _end(request, end.outcome, Account(), degraded=degraded)
+            case Escalation():
+                account = await self._account(request)
+                outcome = _telling(end.outcome, account, begun.language)
+                commit = _end(request, outcome, account, degraded=degraded)
             case Proposal():
                 origin = _origin(request, begun)
                 self._services.fleet.require_actions(
@@ -293,6 +300,17 @@ class SubgraphActivities:
         return await commit_step(
             self._services.pool, key, commit.model_copy(update={"summary": summary})
         )
+
+    async def _account(self, request: StepRequest) -> Account:
+        """What was done in the turn that a person goes on with, and what was not."""
+        async with self._services.pool.acquire() as connection:
+            return await account_of(
+                connection,
+                request.tenant,
+                request.conversation,
+                request.turn,
+                remote=self._services.registry.remote_actions(),
+            )
 
     async def _ask(
         self,
@@ -425,10 +443,11 @@ def _propose(
         now=datetime.now(UTC),
     )
     approval = asked.approval
+    holding = proposal.holding_message or customer_text("asked_colleague", origin.language)
     result = TurnResult(
         turn=request.turn,
         status="awaiting_approval",
-        reply=inline(proposal.holding_message),
+        reply=inline(holding),
         approvals=(approval.id,),
         degraded=degraded,
     )
@@ -448,7 +467,7 @@ def _propose(
             NewMessage(
                 role="assistant",
                 author=request.subgraph,
-                text=proposal.holding_message,
+                text=holding,
                 degraded=degraded,
             ),
         ),
@@ -461,7 +480,16 @@ def _propose(
     )
 
 
-def _end(request: StepRequest, outcome: Reply | Escalation, *, degraded: bool) -> StepCommit:
+def _telling(escalation: Escalation, account: Account, language: str) -> Escalation:
+    """The escalation with what the customer is told: the agent's words, and what was done."""
+    first = escalation.text.strip() or customer_text("handed_over", language)
+    parts = [part for part in (first, account.lines(language)) if part]
+    return escalation.model_copy(update={"text": "\n\n".join(parts)})
+
+
+def _end(
+    request: StepRequest, outcome: Reply | Escalation, account: Account, *, degraded: bool
+) -> StepCommit:
     """The commit of a turn that is over."""
     escalated = isinstance(outcome, Escalation)
     citations: tuple[Citation, ...] = () if isinstance(outcome, Escalation) else outcome.citations
@@ -472,6 +500,7 @@ def _end(request: StepRequest, outcome: Reply | Escalation, *, degraded: bool) -
         reply=inline(outcome.text),
         citations=named,
         degraded=degraded,
+        actions=account.for_callers(),
     )
     ended = Ended(
         result=result,

@@ -40,8 +40,6 @@ MODEL_CALLS = 16
 ACTIONS_AT_ONCE = 10
 WINDOW = 30
 
-_HANDING_OVER = "I am handing you over to a colleague, who will answer you here."
-
 
 class OrdersState(TurnState, total=False):
     """`exchange` is the talk with the model in this turn, after the transcript."""
@@ -105,7 +103,7 @@ def conclude(state: OrdersState) -> Update:
     text = _text(state["exchange"][-1]).strip()
     summary = _transfer_summary(state)
     if summary is not None:
-        return {"outcome": Escalation(reason=summary, text=text or _HANDING_OVER)}
+        return {"outcome": Escalation(reason=summary, text=text)}
     if not text:
         return {"outcome": Escalation(reason="The model gave an empty answer.")}
     return {"outcome": Reply(text=text)}
@@ -113,7 +111,7 @@ def conclude(state: OrdersState) -> Update:
 
 def give_up(state: OrdersState) -> Update:
     reason = _transfer_summary(state) or f"No answer after {MODEL_CALLS} model calls in one turn."
-    return {"outcome": Escalation(reason=reason, text=_HANDING_OVER)}
+    return {"outcome": Escalation(reason=reason)}
 
 
 Next = Literal["think", "read", "act", "pass_on", "conclude", "give_up", "__end__"]

@@ -270,3 +270,36 @@ async def test_what_was_refused_once_does_not_make_later_turns_fail(platform: Pl
     sent = await platform.send("c1", "And the weather?")
     assert (sent.status, sent.reply) == ("answered", "Gladly.")
     await platform.replay("c1")
+
+
+async def test_an_agent_that_hands_over_after_an_effect_says_what_was_done(
+    platform: Platform,
+) -> None:
+    platform.script = then(tool_calls(("escalate", {})))
+    sent = await platform.send("c1", "add one")
+    assert sent.reply is not None
+    assert sent.reply.startswith("I am handing you over")
+    await assert_a_person_is_called(platform, sent)
+
+
+async def test_a_german_customer_reads_german_wherever_the_platform_speaks(
+    platform: Platform,
+) -> None:
+    answers = {
+        "escalate": (tool_calls(("escalate", {})), "Ich übergebe"),
+        "wait": (tool_calls(add(150)), "Ich habe eine Kollegin"),
+    }
+    for conversation, (reply, words) in answers.items():
+        platform.script = lambda request, reply=reply: (  # type: ignore[misc]
+            route("counter", language="de") if is_triage(request) else reply
+        )
+        sent = await platform.send(conversation, "Bitte")
+        assert sent.reply is not None
+        assert sent.reply.startswith(words)
+    platform.script = lambda _: route("counter", confidence=0.2, language="de")
+    sent = await platform.send("unclear", "Hm")
+    assert sent.reply is not None
+    assert sent.reply.startswith("Ich bin nicht sicher")
+    sent = await platform.send("unclear", "Hm hm")
+    assert sent.reply is not None
+    assert sent.reply.startswith("Ich bin noch nicht sicher")

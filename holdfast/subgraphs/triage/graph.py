@@ -7,6 +7,7 @@ from langgraph.runtime import Runtime
 from openai.types.chat import ChatCompletionMessageParam
 
 from holdfast.domain.outcomes import Escalation, Reply, Route
+from holdfast.domain.texts import customer_text
 from holdfast.subgraphs.contract import AgentCard, TurnContext, TurnState
 from holdfast.subgraphs.dialogue import dialogue
 from holdfast.subgraphs.triage.assessment import PERSON, Assessment, assessment_among, prompt
@@ -60,7 +61,9 @@ def route(state: TriageState) -> Update:
 
 
 def ask_back(state: TriageState, runtime: Runtime[TurnContext]) -> Update:
-    return {"outcome": Reply(text=clarifying_question(runtime.context.agents), asks_back=True)}
+    language = state["assessment"].language
+    question = clarifying_question(runtime.context.agents, language)
+    return {"outcome": Reply(text=question, asks_back=True)}
 
 
 def call_a_person(state: TriageState) -> Update:
@@ -70,19 +73,15 @@ def call_a_person(state: TriageState) -> Update:
     return {
         "outcome": Escalation(
             reason=f"The request stayed unclear after asking back: {assessed.intent}",
-            text="I am still not sure that I understand you, so I am handing you over to a "
-            "colleague, who will answer you here.",
+            text=customer_text("still_unclear", assessed.language),
         )
     }
 
 
-def clarifying_question(agents: tuple[AgentCard, ...]) -> str:
+def clarifying_question(agents: tuple[AgentCard, ...], language: str) -> str:
     """A question that names what the agents are there for."""
     topics = "\n".join(f"- {a.description}" for a in agents if a.name != SMALL_TALK)
-    return (
-        "I am not sure that I understood you. Could you tell me in a few more words what it is "
-        f"about? I can help with:\n{topics}"
-    )
+    return f"{customer_text('ask_back', language)}\n{topics}"
 
 
 def build() -> StateGraph[Any, TurnContext, Any, Any]:
