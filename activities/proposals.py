@@ -44,6 +44,9 @@ class JudgedAction:
     description: ActionDescription | None = None
     blocked_as: str | None = None
     error: str | None = None
+    result: JsonValue = None
+    repeats: str | None = None
+    """The earlier action that it repeats, whose result it has (`activities.repeats`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +185,8 @@ def recorded_actions(
             rule=action.verdict.rule,
             description=action.description,
             approval=approval,
+            result=action.result,
+            repeats=action.repeats,
             error=action.error or (_STANDS_BEHIND if judgement.blocked else None),
         )
         for index, action in enumerate(judgement.actions)

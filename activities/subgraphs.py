@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
-from typing import Any, assert_never
+from typing import Any, TypeVar, assert_never
 
 from pydantic import JsonValue, TypeAdapter
 from temporalio import activity
@@ -20,12 +20,20 @@ from activities.proposals import (
     recorded_actions,
 )
 from activities.pulse import Blockade
+from activities.repeats import without_repeats
 from activities.services import PooledReads, Services
 from activities.serving import elsewhere
 from activities.summaries import summarize, transcript_with
 from holdfast.domain import wire
 from holdfast.domain.conversation import TurnResult, inline
-from holdfast.domain.errors import ModelUnavailable, NotServedHere, Permanent, StaleAttempt
+from holdfast.domain.endings import Account
+from holdfast.domain.errors import (
+    BrokenContract,
+    ModelUnavailable,
+    NotServedHere,
+    Permanent,
+    StaleAttempt,
+)
 from holdfast.domain.events import NewEvent
 from holdfast.domain.fleet import missing
 from holdfast.domain.limits import AnswerBounds
@@ -40,6 +48,7 @@ from holdfast.domain.steps import (
     StepRequest,
     StepResult,
 )
+from holdfast.domain.texts import customer_text
 from holdfast.llm.answer import cut_to, storable
 from holdfast.llm.ledger import StepLedger
 from holdfast.llm.model import LedgeredModel
@@ -50,6 +59,7 @@ from holdfast.store.events import append_events
 from holdfast.store.faults import reach
 from holdfast.store.llm_calls import CallScope, recorded_call
 from holdfast.store.pool import Connection
+from holdfast.store.standing import account_of
 from holdfast.store.steps import (
     BegunStep,
     NewApproval,
@@ -62,10 +72,12 @@ from holdfast.store.steps import (
     save_snapshot,
 )
 from holdfast.subgraphs.contract import TranscriptMessage, TurnContext
-from holdfast.subgraphs.runner import BrokenContract, Progress, StepEnd, StepStart
+from holdfast.subgraphs.runner import Progress, StepEnd, StepStart
 
 REASON_CHARACTERS = 1_000
 """Of the reason why a person is called, which is in the history."""
+
+_EndT = TypeVar("_EndT", Reply, Escalation)
 
 _TOO_MANY_WAIT = (
     "This needs a person's approval, and too many requests of this conversation wait for one."
@@ -299,9 +311,16 @@ class SubgraphActivities:
                 commit = await self._route(request, end.outcome)
             case Handoff():
                 commit = await self._hand_off(request, end.outcome)
-            case Reply() | Escalation():
+            case Reply():
                 bounds = self._services.models.bounds
-                commit = _end(request, _bounded(end.outcome, bounds), degraded=degraded)
+                commit = _end(request, _bounded(end.outcome, bounds), Account(), degraded=degraded)
+                if len(end.outcome.text) > bounds.reply_characters:
+                    noted = (*noted, _reply_cut(request, bounds))
+            case Escalation():
+                bounds = self._services.models.bounds
+                account = await self._account(request)
+                outcome = _telling(_bounded(end.outcome, bounds), account, begun.language)
+                commit = _end(request, outcome, account, degraded=degraded)
                 if len(end.outcome.text) > bounds.reply_characters:
                     noted = (*noted, _reply_cut(request, bounds))
             case Proposal():
@@ -313,6 +332,9 @@ class SubgraphActivities:
                     connection,
                     judgement,
                 ):
+                    judgement = await without_repeats(
+                        self._services, connection, origin, end.outcome, judgement
+                    )
                     now = await database_now(connection) if judgement.asking else origin.opened_at
                     commit = _propose(
                         request, origin, end.outcome, judgement, now=now, degraded=degraded
@@ -343,6 +365,17 @@ class SubgraphActivities:
             key,
             commit.model_copy(update={"summary": summary, "events": (*noted, *commit.events)}),
         )
+
+    async def _account(self, request: StepRequest) -> Account:
+        """What was done in the turn that a person goes on with, and what was not."""
+        async with self._services.pool.acquire() as connection:
+            return await account_of(
+                connection,
+                request.tenant,
+                request.conversation,
+                request.turn,
+                remote=self._services.registry.remote_actions(),
+            )
 
     async def _ask(
         self,
@@ -490,10 +523,11 @@ def _propose(
         now=now,
     )
     approval = asked.approval
+    holding = proposal.holding_message or customer_text("asked_colleague", origin.language)
     result = TurnResult(
         turn=request.turn,
         status="awaiting_approval",
-        reply=inline(proposal.holding_message),
+        reply=inline(holding),
         approvals=(approval.id,),
         degraded=degraded,
     )
@@ -513,7 +547,7 @@ def _propose(
             NewMessage(
                 role="assistant",
                 author=request.subgraph,
-                text=proposal.holding_message,
+                text=holding,
                 degraded=degraded,
             ),
         ),
@@ -526,7 +560,16 @@ def _propose(
     )
 
 
-def _end(request: StepRequest, outcome: Reply | Escalation, *, degraded: bool) -> StepCommit:
+def _telling(escalation: Escalation, account: Account, language: str) -> Escalation:
+    """The escalation with what the customer is told: the agent's words, and what was done."""
+    first = escalation.text.strip() or customer_text("handed_over", language)
+    parts = [part for part in (first, account.lines(language)) if part]
+    return escalation.model_copy(update={"text": "\n\n".join(parts)})
+
+
+def _end(
+    request: StepRequest, outcome: Reply | Escalation, account: Account, *, degraded: bool
+) -> StepCommit:
     """The commit of a turn that is over."""
     escalated = isinstance(outcome, Escalation)
     citations: tuple[Citation, ...] = () if isinstance(outcome, Escalation) else outcome.citations
@@ -537,6 +580,7 @@ def _end(request: StepRequest, outcome: Reply | Escalation, *, degraded: bool) -
         reply=inline(outcome.text),
         citations=named,
         degraded=degraded,
+        actions=account.for_callers(),
     )
     ended = Ended(
         result=result,
@@ -574,7 +618,7 @@ def _of_turn(request: StepRequest, events: Sequence[NewEvent]) -> tuple[NewEvent
     return tuple(event.model_copy(update={"turn": request.turn}) for event in events)
 
 
-def _bounded(outcome: Reply | Escalation, bounds: AnswerBounds) -> Reply | Escalation:
+def _bounded(outcome: _EndT, bounds: AnswerBounds) -> _EndT:
     """The outcome as it can be stored and sent: graphs make texts without a model, too."""
     changes = {"text": cut_to(storable(outcome.text), bounds.reply_characters)}
     if isinstance(outcome, Escalation):

@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from holdfast.subgraphs.dialogue import handover_note as handover_note
     from holdfast.subgraphs.dialogue import handover_tool as handover_tool
     from holdfast.subgraphs.package import Package as Package
+    from holdfast.subgraphs.repeating import take_again as take_again
+    from holdfast.subgraphs.repeating import with_again as with_again
 
 _HOMES = {
     "holdfast.client": ("HoldfastClient",),
@@ -94,6 +96,7 @@ _HOMES = {
         "handover_tool",
     ),
     "holdfast.subgraphs.package": ("Package",),
+    "holdfast.subgraphs.repeating": ("take_again", "with_again"),
     "holdfast.client.views": ("ConversationView", "SentMessage"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

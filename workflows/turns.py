@@ -25,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
         TurnResult,
         TurnStatus,
     )
-    from holdfast.domain.errors import AttemptsLost, TookTooLong
+    from holdfast.domain.errors import PERMANENT_CODES, AttemptsLost, TookTooLong
     from holdfast.domain.outcomes import ActionState
     from holdfast.domain.steps import (
         ActionRequest,
@@ -40,8 +40,8 @@ with workflow.unsafe.imports_passed_through():
         StepRequest,
     )
 
-_BOUNDS = frozenset({AttemptsLost.code, TookTooLong.code, "TurnBudgetExceeded"})
-"""Errors of a step that say that it has reached a bound: a person takes over."""
+_FOR_A_PERSON = PERMANENT_CODES | {AttemptsLost.code, TookTooLong.code, "TurnBudgetExceeded"}
+"""Errors of a step that say that it has reached a bound, or would fail again: a person takes over."""
 
 _LEAST_TIME = timedelta(seconds=1)
 
@@ -209,7 +209,7 @@ class TurnRunner:
             workflow.logger.error("turn %s failed: %s", turn, error.cause)
             if isinstance(error.cause, TimeoutError) or error.retry_state == RetryState.TIMEOUT:
                 return await self._hand_over(turn, self._too_long(turn), queued)
-            if isinstance(error.cause, ApplicationError) and error.cause.type in _BOUNDS:
+            if isinstance(error.cause, ApplicationError) and error.cause.type in _FOR_A_PERSON:
                 return await self._hand_over(turn, str(error.cause), queued)
             cause = str(error.cause or error)
             return await self._end(turn, _Stop("failed", cause), queued)

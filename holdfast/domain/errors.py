@@ -249,6 +249,13 @@ class Permanent(HoldfastError):
         return ""
 
 
+class BrokenContract(Permanent):
+    """A subgraph ended without an outcome, or in one that is not its to give, or interrupted itself other
+    than through `propose`."""
+
+    code = "BrokenContract"
+
+
 RefusalReason = Literal["content_filter", "context_length", "other"]
 
 
@@ -298,3 +305,6 @@ def _all_errors(of: type[HoldfastError]) -> dict[str, type[HoldfastError]]:
 
 
 ERRORS_BY_CODE: dict[str, type[HoldfastError]] = _all_errors(HoldfastError)
+
+PERMANENT_CODES = frozenset(_all_errors(Permanent))
+"""What a turn fails of that would fail again: a person goes on with it."""

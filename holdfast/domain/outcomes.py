@@ -53,11 +53,12 @@ class Handoff(Frozen):
 
 
 class Escalation(Frozen):
-    """A person should go on with this conversation. `text` is what the customer is told."""
+    """A person should go on with this conversation. `text` is what the customer is told; without one, the
+    platform says it in the customer's language. What was done in the turn and what was not is added."""
 
     kind: Literal["escalation"] = "escalation"
     reason: str
-    text: str = "I am handing you over to a colleague, who will answer you here."
+    text: str = ""
 
 
 class ProposedAction(Strict):
@@ -71,14 +72,17 @@ class Proposal(Strict):
     """What `propose` hands over: actions in the order in which they should run.
 
     `reason` and `evidence` are for the reviewer; `holding_message` is for the customer and is sent
-    only when a person has to decide first.
+    only when a person has to decide first; without one, the platform says it in their language. `again`
+    says that the customer knows that the same was done or waits, and has confirmed that they want it
+    once more.
     """
 
     kind: Literal["proposal"] = "proposal"
     actions: Annotated[tuple[ProposedAction, ...], Field(min_length=1, max_length=MOST_ACTIONS)]
     reason: str
     evidence: tuple[str, ...] = ()
-    holding_message: str = "I have asked a colleague to confirm this and will come back to you here as soon as they do."
+    again: bool = False
+    holding_message: str = ""
 
 
 Outcome = Annotated[Route | Reply | Handoff | Escalation | Proposal, Field(discriminator="kind")]
@@ -108,7 +112,7 @@ class ActionResult(Frozen):
     arguments: dict[str, JsonValue]
     state: ActionState
     result: JsonValue = None
-    """What the action returned, where it was executed."""
+    """What the action returned, where it was executed; where it is `repeated`, what the earlier one did."""
     error: str | None = None
     """Why it was not executed, in words: the refusal, the policy's or the reviewer's reason."""
     reviewer: str | None = None

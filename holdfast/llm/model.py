@@ -1,6 +1,7 @@
 """The model that a node calls: every answer goes through the ledger, and is checked before it counts."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from decimal import Decimal
@@ -17,8 +18,11 @@ from holdfast.llm.client import ModelClient
 from holdfast.llm.ledger import CallLedger, MemoryLedger
 from holdfast.llm.node import running_node
 from holdfast.llm.request import ModelRequest
+from holdfast.llm.window import shorter_windows
 from holdfast.store.faults import reach
 from holdfast.store.llm_calls import ModelAnswer, RecordedCall
+
+log = logging.getLogger(__name__)
 
 ResultT = TypeVar("ResultT")
 
@@ -87,17 +91,23 @@ class LedgeredModel:
         """See `ChatModel.chat`."""
         offered = {tool.name: tool for tool in tools}
         bounds = self._client.bounds
-        return await self._usable(
-            ModelRequest.chat(messages, tools, tool_choice),
-            lambda call, last: completion_of(call, offered, bounds, last=last),
+        return await _in_a_window(
+            messages,
+            lambda window: self._usable(
+                ModelRequest.chat(window, tools, tool_choice),
+                lambda call, last: completion_of(call, offered, bounds, last=last),
+            ),
         )
 
     async def structured(
         self, messages: Sequence[ChatCompletionMessageParam], schema: type[StructuredT]
     ) -> StructuredT:
         """See `ChatModel.structured`."""
-        return await self._usable(
-            ModelRequest.structured(messages, schema), lambda call, _: fitting(call, schema)
+        return await _in_a_window(
+            messages,
+            lambda window: self._usable(
+                ModelRequest.structured(window, schema), lambda call, _: fitting(call, schema)
+            ),
         )
 
     @property
@@ -212,6 +222,25 @@ class LedgeredModel:
         except asyncio.CancelledError:
             await asyncio.wait({saving}, timeout=_SAVE_GRACE_SECONDS)
             raise
+
+
+async def _in_a_window(
+    messages: Sequence[ChatCompletionMessageParam],
+    ask: Callable[[Sequence[ChatCompletionMessageParam]], Awaitable[ResultT]],
+) -> ResultT:
+    """What `ask` makes of the messages; where every provider refuses them, of ever fewer older ones, so
+    that what was said once does not make all later turns fail."""
+    windows = iter(shorter_windows(messages))
+    window = messages
+    while True:
+        try:
+            return await ask(window)
+        except ModelRefused as refused:
+            following = next(windows, None)
+            if following is None:
+                raise
+            log.warning("%s; asking with %d of %d messages", refused, len(following), len(messages))
+            window = following
 
 
 def standalone_model(client: ModelClient) -> LedgeredModel:

@@ -18,6 +18,7 @@ FaultPoint = Literal[
     "after_commit",
     "after_proposal_commit",
     "after_counting",
+    "after_repeats",
     "after_permission",
     "before_action_commit",
     "after_action_commit",

@@ -1,7 +1,7 @@
 """Actions after they were proposed: what became of those of a turn, what stands, what still waits."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import JsonValue
@@ -64,6 +64,72 @@ class StandingAction(Frozen):
         if state is None:
             return None
         return PastAction.model_validate({**self.model_dump(), "state": state})
+
+
+class EqualAction(Frozen):
+    """The latest action that is equal to one that is proposed. `told` says that an agent of this
+    conversation got to know of it in an earlier turn, by a result with the state `repeated`."""
+
+    id: str
+    conversation: str
+    turn: int
+    seen: PastState
+    result: JsonValue
+    at: datetime
+    told: bool
+
+
+async def lock_repeats(connection: Connection, tenant: str, customer: str) -> None:
+    """Let nobody else look for equal actions of this customer until the transaction ends."""
+    await connection.execute(
+        "select pg_advisory_xact_lock(hashtextextended($1, 0))", f"{tenant}/repeat/{customer}"
+    )
+
+
+async def find_equal(
+    connection: Connection,
+    *,
+    tenant: str,
+    customer: str,
+    conversation: str,
+    turn: int,
+    name: str,
+    arguments: dict[str, JsonValue],
+    within: timedelta,
+    remote: bool,
+) -> EqualAction | None:
+    """The latest action of a customer, in whichever conversation, with this name and these arguments
+    that waits or is under way, or was executed `within` this time. A `remote` one that has failed may
+    have been executed."""
+    row = await connection.fetchrow(
+        """
+        select action.*, exists (
+                   select from holdfast.actions as repeated
+                    where repeated.tenant = $1 and repeated.conversation = $3
+                      and repeated.turn < $4 and repeated.state = 'repeated'
+                      and repeated.repeats = action.id) as told
+          from (select * from holdfast.actions
+                 where tenant = $1 and customer = $2 and state = 'proposed'
+                union all
+                select * from holdfast.actions
+                 where tenant = $1 and customer = $2 and state in ('executed', 'failed')
+                   and updated_at > now() - $7::interval and (state = 'executed' or $8)) as action
+         where action.name = $5 and action.arguments = $6
+         order by action.created_at desc, action.id desc limit 1
+        """,
+        tenant,
+        customer,
+        conversation,
+        turn,
+        name,
+        arguments,
+        within,
+        remote,
+    )
+    if row is None:
+        return None
+    seen = past_state(row["state"], remote=remote, approval=row["approval"])
+    return EqualAction.model_validate({**row, "seen": seen, "at": row["updated_at"]})
 
 
 def past_state(state: str, *, remote: bool, approval: str | None) -> PastState | None:

@@ -117,6 +117,7 @@ def propose(
     reason: str,
     evidence: Sequence[str] = (),
     holding_message: str | None = None,
+    again: bool = False,
 ) -> list[ActionResult]:
     """Ask the platform to change the world, and come back with what became of it.
 
@@ -131,6 +132,8 @@ def propose(
         reason: why, in words a reviewer understands.
         evidence: what supports it, each a short sentence.
         holding_message: what the customer is told while a person has to decide.
+        again: the customer was told, in an earlier turn, that the same waits or was done before (a result
+            with the state `repeated` said so), and has confirmed that they want it once more.
     """
     chosen = (actions,) if isinstance(actions, ProposedAction) else tuple(actions)
     if len(chosen) > MOST_ACTIONS:
@@ -139,6 +142,7 @@ def propose(
         actions=chosen,
         reason=reason,
         evidence=tuple(evidence),
+        again=again,
         **({} if holding_message is None else {"holding_message": holding_message}),
     )
     results = interrupt(proposal.model_dump(mode="json"))

@@ -15,7 +15,7 @@ from langgraph.pregel import Pregel
 from langgraph.types import Command, Interrupt
 from pydantic import Field, TypeAdapter, ValidationError
 
-from holdfast.domain.errors import ConfigurationError, HoldfastError
+from holdfast.domain.errors import BrokenContract, ConfigurationError
 from holdfast.domain.outcomes import (
     ActionResult,
     Escalation,
@@ -44,12 +44,6 @@ _OUTCOME: TypeAdapter[Route | Reply | Handoff | Escalation] = TypeAdapter(
 """What may be in the state at the end; a proposal is made through `propose` alone."""
 
 SaveSnapshot = Callable[[bytes], Awaitable[None]]
-
-
-class BrokenContract(HoldfastError):
-    """A subgraph ended without an outcome, or interrupted itself other than through `propose`."""
-
-    code = "BrokenContract"
 
 
 @dataclass

@@ -21,6 +21,7 @@ from holdfast import (
     dialogue,
     handoff,
     propose,
+    take_again,
 )
 from shop.orders.prompt import system_prompt
 from shop.orders.toolbox import (
@@ -38,8 +39,6 @@ MODEL_CALLS = 16
 """The most model calls in a turn; then a person goes on."""
 ACTIONS_AT_ONCE = 10
 WINDOW = 30
-
-_HANDING_OVER = "I am handing you over to a colleague, who will answer you here."
 
 
 class OrdersState(TurnState, total=False):
@@ -72,7 +71,7 @@ async def read(state: OrdersState, runtime: Runtime[TurnContext]) -> Update:
 
 def act(state: OrdersState) -> Update:
     """Proposes the writes that stand next to each other together."""
-    calls = _next_calls(state)[:ACTIONS_AT_ONCE]
+    calls, again = take_again(_next_calls(state)[:ACTIONS_AT_ONCE])
     actions = proposed(calls)
     looked_up = _results(state)
     results = propose(
@@ -80,6 +79,7 @@ def act(state: OrdersState) -> Update:
         reason=proposal_reason(actions, _asked(state), looked_up),
         evidence=evidence_from(looked_up),
         holding_message=holding_message(actions, looked_up),
+        again=again,
     )
     return {
         "exchange": [
@@ -103,7 +103,7 @@ def conclude(state: OrdersState) -> Update:
     text = _text(state["exchange"][-1]).strip()
     summary = _transfer_summary(state)
     if summary is not None:
-        return {"outcome": Escalation(reason=summary, text=text or _HANDING_OVER)}
+        return {"outcome": Escalation(reason=summary, text=text)}
     if not text:
         return {"outcome": Escalation(reason="The model gave an empty answer.")}
     return {"outcome": Reply(text=text)}
@@ -111,7 +111,7 @@ def conclude(state: OrdersState) -> Update:
 
 def give_up(state: OrdersState) -> Update:
     reason = _transfer_summary(state) or f"No answer after {MODEL_CALLS} model calls in one turn."
-    return {"outcome": Escalation(reason=reason, text=_HANDING_OVER)}
+    return {"outcome": Escalation(reason=reason)}
 
 
 Next = Literal["think", "read", "act", "pass_on", "conclude", "give_up", "__end__"]

@@ -24,6 +24,8 @@ Rules:
   product. Collect all items first, in one call.
 - Call transfer_to_human_agents when the customer insists on a person, or when what they want is
   within the shop's business but beyond your tools.
+- What was done before, or waits for a colleague, is not done again: say so. Only when the customer then
+  confirms that they want the very same once more, call its tool with confirmed_again.
 - A tool that answers with an error has changed nothing. Tell the customer why, in kind words. Its
   state says who refused: "rejected" is a colleague who reviewed it, "denied" the shop's policy.
 

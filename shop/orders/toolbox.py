@@ -6,7 +6,15 @@ from typing import Any, Literal
 
 from pydantic import JsonValue, ValidationError
 
-from holdfast import ActionResult, ProposedAction, Tool, ToolCall, TurnContext, handover_tool
+from holdfast import (
+    ActionResult,
+    ProposedAction,
+    Tool,
+    ToolCall,
+    TurnContext,
+    handover_tool,
+    with_again,
+)
 from shop.actions import ACTIONS
 from shop.reads import READS, Read, ReadError, Scope
 
@@ -27,7 +35,10 @@ _TOOLS = (
         )
         for read in READS
     ),
-    *(Tool.of(act.arguments, name=act.name, description=act.description) for act in ACTIONS),
+    *(
+        with_again(Tool.of(act.arguments, name=act.name, description=act.description))
+        for act in ACTIONS
+    ),
 )
 
 
@@ -72,6 +83,8 @@ def told(result: ActionResult) -> JsonValue:
     """What the model gets to read about an action."""
     if result.ok:
         return result.result
+    if result.state == "repeated":
+        return {"error": result.error, "state": result.state, "earlier_result": result.result}
     return {"error": result.error or f"It was {result.state}.", "state": result.state}
 
 

@@ -24,6 +24,7 @@ SUM = """
 name: sums
 version: {version}
 windows: {{added: {{amount: args.amount, actions: [add], within: 30d}}}}
+repeats: {{add: allow}}
 actions:
   add: [{{when: windows.added + double(args.amount) > {limit}.0, {over}}}, allow]
 """

@@ -24,10 +24,13 @@ from holdfast import (
     Reply,
     Subgraph,
     Tool,
+    ToolCall,
     TurnContext,
     TurnState,
     dialogue,
     propose,
+    take_again,
+    with_again,
 )
 from holdfast.domain.outcomes import Route
 
@@ -187,7 +190,7 @@ ACTIONS = (
 
 TOOLS = (
     *(
-        Tool.of(action.arguments, name=action.name, description=action.description)
+        with_again(Tool.of(action.arguments, name=action.name, description=action.description))
         for action in ACTIONS
     ),
     Tool.of(Handover, name="hand_over", description="Pass the turn on."),
@@ -230,8 +233,11 @@ async def _act(state: State) -> dict[str, Any]:
     if name == "think":
         answers = [{"ok": True} for _ in calls]
     else:
-        proposed = [ProposedAction(name=c["name"], arguments=c["arguments"]) for c in calls]
-        results = propose(proposed, reason="The customer wants it.", evidence=["They said so."])
+        wanted, again = take_again([ToolCall.model_validate(call) for call in calls])
+        proposed = [ProposedAction(name=one.name, arguments=one.arguments) for one in wanted]
+        results = propose(
+            proposed, reason="The customer wants it.", evidence=["They said so."], again=again
+        )
         answers = [result.model_dump(mode="json") for result in results]
     said = [
         {"role": "tool", "tool_call_id": call["id"], "content": str(answer)}

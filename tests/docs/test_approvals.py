@@ -73,7 +73,7 @@ def programs(tmp_path: Path) -> Callable[[str], ModuleType]:
 
 def test_every_policy_of_the_page_is_one_that_a_test_asks() -> None:
     titles = [block.title for block in blocks(PAGE, "yaml")]
-    asked = ("conditions", "windows", "people", "time")
+    asked = ("conditions", "windows", "people", "time", "repeats")
     assert titles == ["policies/default.yaml", *(f"examples/{name}.yaml" for name in asked)]
 
 
@@ -142,6 +142,18 @@ def test_large_refunds_need_more_people() -> None:
     assert needed(page, 1000.0) == (("refunds",), 1, False, False)
     assert needed(page, 1000.5) == (("refunds",), 2, True, False)
     assert needed(page, 5000.5) == (("refunds", "finance"), 2, True, True)
+
+
+def test_what_may_be_repeated_is_as_the_page_says() -> None:
+    shown = policy("examples/repeats.yaml")
+    assert shown.repeat("cancel_pending_order").within.days == 7
+    assert [shown.repeat(name).say for name in ("cancel_pending_order", "anything_else")] == [
+        "ask",
+        "ask",
+    ]
+    assert shown.repeat("return_delivered_order_items").say == "deny"
+    assert shown.repeat("modify_user_address").say == "allow"
+    assert shown.repeat("anything_else").within.total_seconds() == 24 * 3600
 
 
 def test_working_time_goes_as_the_page_says() -> None:

@@ -28,6 +28,7 @@ actions:
       approve: {roles: [counters], remind_after: 1s, expire_after: 48h}
     - {approve: {roles: [counters], expire_after: 48h}}
   add_for_good: allow
+repeats: {add: allow, add_for_good: allow}
 """
 """What an addition needs is said by the name of its counter."""
 

@@ -8,10 +8,10 @@ from langgraph.channels import DeltaChannel
 from langgraph.graph import END, START
 from langgraph.types import interrupt
 
-from holdfast.domain.errors import ConfigurationError
+from holdfast.domain.errors import BrokenContract, ConfigurationError
 from holdfast.domain.outcomes import Proposal, Reply
 from holdfast.subgraphs.contract import Subgraph, TurnState, propose
-from holdfast.subgraphs.runner import BrokenContract, SubgraphRunner
+from holdfast.subgraphs.runner import SubgraphRunner
 from tests.platform import eventually
 from tests.subgraphs.asking import Asker
 from tests.subgraphs.running import Graph, Notes, Stepper, action, done, graph_of, tell

@@ -224,3 +224,82 @@ async def test_a_german_customer_reads_german(platform: Platform) -> None:
     assert sent.reply is not None
     assert sent.reply.startswith("Es tut mir leid")
     assert "Erledigt:\n- Add to a counter" in sent.reply
+
+
+async def attempts(platform: Platform, conversation: str) -> list[int]:
+    """The attempts at each activity that has ended, in order."""
+    history = await platform.handle(conversation).fetch_history()
+    started = [event.activity_task_started_event_attributes.attempt for event in history.events]
+    return [attempt for attempt in started if attempt]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(failure(400), id="a provider's 400"),
+        pytest.param(tool_calls(("route", {})), id="a broken contract"),
+    ],
+)
+async def test_what_would_fail_again_is_tried_once_and_goes_to_a_person(
+    platform: Platform, reply: Reply
+) -> None:
+    platform.script = routed_to("counter", lambda _: reply)
+    sent = await platform.send("c1", "break")
+    assert (sent.status, sent.actions) == ("awaiting_human", ())
+    assert sent.reply is not None
+    assert "handing you over" in sent.reply
+    assert max(await attempts(platform, "c1")) == 1
+    await platform.client.take_over("c1", reviewer="rita")
+    await platform.client.hand_back("c1", reviewer="rita")
+    platform.script = routed_to("counter", lambda _: text("Fine."))
+    assert (await platform.send("c1", "again")).reply == "Fine."
+    await platform.replay("c1")
+
+
+async def test_what_was_refused_once_does_not_make_later_turns_fail(platform: Platform) -> None:
+    def answer(request: dict[str, Any]) -> Reply:
+        if "the unspeakable" in str(request["messages"]):
+            return failure(400)
+        return route("general") if is_triage(request) else text("Gladly.")
+
+    platform.script = answer
+    assert (await platform.send("c1", "Hello.")).reply == "Gladly."
+    assert (await platform.send("c1", "Say the unspeakable.")).status == "awaiting_human"
+    await platform.client.take_over("c1", reviewer="rita")
+    await platform.client.hand_back("c1", reviewer="rita")
+    sent = await platform.send("c1", "And the weather?")
+    assert (sent.status, sent.reply) == ("answered", "Gladly.")
+    await platform.replay("c1")
+
+
+async def test_an_agent_that_hands_over_after_an_effect_says_what_was_done(
+    platform: Platform,
+) -> None:
+    platform.script = then(tool_calls(("escalate", {})))
+    sent = await platform.send("c1", "add one")
+    assert sent.reply is not None
+    assert sent.reply.startswith("I am handing you over")
+    await assert_a_person_is_called(platform, sent)
+
+
+async def test_a_german_customer_reads_german_wherever_the_platform_speaks(
+    platform: Platform,
+) -> None:
+    answers = {
+        "escalate": (tool_calls(("escalate", {})), "Ich übergebe"),
+        "wait": (tool_calls(add(150)), "Ich habe eine Kollegin"),
+    }
+    for conversation, (reply, words) in answers.items():
+        platform.script = lambda request, reply=reply: (  # type: ignore[misc]
+            route("counter", language="de") if is_triage(request) else reply
+        )
+        sent = await platform.send(conversation, "Bitte")
+        assert sent.reply is not None
+        assert sent.reply.startswith(words)
+    platform.script = lambda _: route("counter", confidence=0.2, language="de")
+    sent = await platform.send("unclear", "Hm")
+    assert sent.reply is not None
+    assert sent.reply.startswith("Ich bin nicht sicher")
+    sent = await platform.send("unclear", "Hm hm")
+    assert sent.reply is not None
+    assert sent.reply.startswith("Ich bin noch nicht sicher")

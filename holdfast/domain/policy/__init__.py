@@ -14,12 +14,15 @@ A tenant's policy is a YAML file:
           approve: {roles: [refunds], quorum: 2, four_eyes: true, expire_after: 48h}
           reason: Much money goes back to the customer.
         - allow
+    repeats:
+      modify_pending_order_address: allow
 
 Rules are tried in order and the first that matches decides; where none does, `default` does, and
 where that is missing somebody with the role "support" decides within 72 hours. A condition (`when`)
 is an expression of the Common Expression Language over `args`, `facts`, `customer`, `conversation`,
 `windows` and `tenant`; one that cannot be evaluated asks for an approval, since nobody knows what it
-would have said.
+would have said. `repeats` says for each action what happens to a proposal that is equal to one that
+waits or was just executed; without it, the customer has to confirm that they want it twice.
 """
 
 from holdfast.domain.policy.loading import load_policy
@@ -28,6 +31,7 @@ from holdfast.domain.policy.rules import (
     Circumstances,
     EscalationStep,
     Policy,
+    RepeatRule,
     Rule,
     Tried,
     Verdict,
@@ -41,6 +45,7 @@ __all__ = [
     "Circumstances",
     "EscalationStep",
     "Policy",
+    "RepeatRule",
     "Rule",
     "Tried",
     "Verdict",

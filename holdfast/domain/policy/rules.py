@@ -151,6 +151,20 @@ class Window(Strict):
     within: Duration
 
 
+class RepeatRule(Strict):
+    """What happens to a proposal that is equal to one of the same customer that waits, or was executed
+    `within` this time: `ask` lets it through once the customer has confirmed it, `allow` always, `deny`
+    never."""
+
+    say: Literal["ask", "allow", "deny"] = "ask"
+    within: Duration = timedelta(hours=24)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_word(cls, value: object) -> object:
+        return {"say": value} if isinstance(value, str) else value
+
+
 class Circumstances(Frozen):
     """What conditions see. `customer` has at least `id`; `conversation` has `id`, `priority`,
     `language`, `age` (a duration) and `turns`; `windows` are sums without this action itself."""
@@ -190,6 +204,7 @@ class Policy(Strict):
     default: Rule = Rule(approve=_UNSURE)
     actions: dict[str, Rules] = Field(default_factory=dict)
     windows: dict[str, Window] = Field(default_factory=dict)
+    repeats: dict[str, RepeatRule] = Field(default_factory=dict)
     working_time: WorkingTime | None = None
     digest: Annotated[str, Field(exclude=True)] = ""
     text: Annotated[str, Field(exclude=True, repr=False)] = ""
@@ -214,6 +229,10 @@ class Policy(Strict):
         """The windows that the conditions on an action name."""
         names = {name for rule in self.actions.get(action, ()) for name in rule.windows}
         return {name: self.windows[name] for name in sorted(names)}
+
+    def repeat(self, action: str) -> RepeatRule:
+        """What happens to a proposal of `action` that is equal to an earlier one."""
+        return self.repeats.get(action, RepeatRule())
 
     def verdict(self, action: str, circumstances: Circumstances) -> Verdict:
         """What happens to `action` under these circumstances."""

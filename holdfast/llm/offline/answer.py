@@ -25,6 +25,7 @@ _FAILURES = {
     "responded": "I did not {doing}. A colleague looked at it and answers: “{why}”",
     "not_attempted": "I did not {doing}. {why}",
     "compensated": "I had to undo the request to {doing}. {why}",
+    "repeated": "That was done before, or is under way already, so I did not {doing} once more.",
     "failed": "Something went wrong when I tried to {doing}, and it was not done. {why}",
 }
 """By the state of an action, what became of it; a person's words stand in quotation marks."""

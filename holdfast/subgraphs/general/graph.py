@@ -7,6 +7,7 @@ from langgraph.runtime import Runtime
 from openai.types.chat import ChatCompletionMessageParam
 
 from holdfast.domain.outcomes import Handoff, Reply
+from holdfast.domain.texts import customer_text
 from holdfast.llm.chat import Completion
 from holdfast.subgraphs.contract import TurnContext, TurnState
 from holdfast.subgraphs.dialogue import (
@@ -67,10 +68,10 @@ def hand_over(state: GeneralState, runtime: Runtime[TurnContext]) -> Update:
 def answer(state: GeneralState, runtime: Runtime[TurnContext]) -> Update:
     text = state["completion"].text.strip()
     if not text:
-        topics = agent_list(runtime.context.agents)
-        text = "I am afraid I cannot help with that." + (
-            f" Here is what I can help you with:\n{topics}" if topics else ""
-        )
+        language, topics = runtime.context.language, agent_list(runtime.context.agents)
+        text = customer_text("cannot_help", language)
+        if topics:
+            text += f" {customer_text('can_help_with', language)}\n{topics}"
     return {"outcome": Reply(text=text)}
 
 

@@ -11,6 +11,7 @@ from langgraph.runtime import Runtime
 from openai.types.chat import ChatCompletionMessageParam
 
 from holdfast.domain.outcomes import Reply
+from holdfast.domain.texts import customer_text
 from holdfast.llm.words import stems
 from holdfast.store.knowledge import Passage, search
 from holdfast.subgraphs.contract import TurnContext, TurnState
@@ -90,12 +91,8 @@ def after_answer(state: KnowledgeState) -> Literal["decline", "__end__"]:
     return "__end__" if "outcome" in state else "decline"
 
 
-def decline(state: KnowledgeState) -> Update:
-    text = (
-        "I found nothing about that in our help articles, and I would rather not guess. If you "
-        "tell me more about it I will look again, or ask me for a person to talk to."
-    )
-    return {"outcome": Reply(text=text)}
+def decline(state: KnowledgeState, runtime: Runtime[TurnContext]) -> Update:
+    return {"outcome": Reply(text=customer_text("nothing_found", runtime.context.language))}
 
 
 def _system(context: TurnContext, passages: list[Passage]) -> str:

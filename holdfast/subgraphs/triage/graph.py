@@ -12,6 +12,7 @@ from openai.types.chat import ChatCompletionMessageParam
 
 from holdfast.domain.errors import ModelAnswerUnusable, ModelRefused
 from holdfast.domain.outcomes import Escalation, Reply, Route
+from holdfast.domain.texts import customer_text
 from holdfast.subgraphs.contract import AgentCard, TurnContext, TurnState
 from holdfast.subgraphs.dialogue import dialogue
 from holdfast.subgraphs.triage.assessment import PERSON, Assessment, assessment_among, prompt
@@ -75,10 +76,11 @@ def route(state: TriageState, runtime: Runtime[TurnContext]) -> Update:
 
 
 def ask_back(state: TriageState, runtime: Runtime[TurnContext]) -> Update:
-    return {"outcome": Reply(text=clarifying_question(runtime.context.agents), asks_back=True)}
+    question = clarifying_question(runtime.context.agents, _language(state, runtime.context))
+    return {"outcome": Reply(text=question, asks_back=True)}
 
 
-def call_a_person(state: TriageState) -> Update:
+def call_a_person(state: TriageState, runtime: Runtime[TurnContext]) -> Update:
     assessed = state["assessment"]
     if assessed is not None and assessed.confidence >= SURE:
         return {"outcome": Escalation(reason="The customer asked for a person.")}
@@ -86,23 +88,25 @@ def call_a_person(state: TriageState) -> Update:
         "outcome": Escalation(
             reason="The request stayed unclear after asking back: "
             + (assessed.intent if assessed else "no model could say what it is about"),
-            text="I am still not sure that I understand you, so I am handing you over to a "
-            "colleague, who will answer you here.",
+            text=customer_text("still_unclear", _language(state, runtime.context)),
         )
     }
+
+
+def _language(state: TriageState, context: TurnContext) -> str:
+    """The language of the message where the model could tell it, else that of the conversation."""
+    assessed = state["assessment"]
+    return (assessed and assessed.language) or context.language
 
 
 def _in_charge(context: TurnContext) -> bool:
     return any(card.name == context.agent for card in context.agents)
 
 
-def clarifying_question(agents: tuple[AgentCard, ...]) -> str:
+def clarifying_question(agents: tuple[AgentCard, ...], language: str) -> str:
     """A question that names what the agents are there for."""
     topics = "\n".join(f"- {a.description}" for a in agents if a.name != SMALL_TALK)
-    return (
-        "I am not sure that I understood you. Could you tell me in a few more words what it is "
-        f"about? I can help with:\n{topics}"
-    )
+    return f"{customer_text('ask_back', language)}\n{topics}"
 
 
 def build() -> StateGraph[Any, TurnContext, Any, Any]:

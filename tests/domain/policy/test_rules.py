@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from holdfast.domain.errors import PolicyError
-from holdfast.domain.policy import ApprovalRule, Circumstances, Policy, Verdict, load_policy
+from holdfast.domain.policy import (
+    ApprovalRule,
+    Circumstances,
+    Policy,
+    RepeatRule,
+    Verdict,
+    load_policy,
+)
 
 HEAD = "name: shop\nversion: 1\n"
 
@@ -195,3 +202,20 @@ def test_a_wrong_file_is_an_error_that_names_file_and_place(text: str, place: st
     with pytest.raises(PolicyError, match=place) as caught:
         load_policy(text, source="acme.yaml")
     assert all(line.startswith("acme.yaml:") for line in str(caught.value).splitlines())
+
+
+def test_what_may_be_repeated_is_said_for_each_action() -> None:
+    loaded = load_policy(
+        HEAD + "repeats: {pay: {say: deny, within: 30d}, move: allow}\n", source="shop.yaml"
+    )
+    assert loaded.repeat("pay") == RepeatRule(say="deny", within=timedelta(days=30))
+    assert loaded.repeat("move").say == "allow"
+    assert loaded.repeat("other") == RepeatRule(say="ask", within=timedelta(hours=24))
+
+
+@pytest.mark.parametrize(
+    "repeats", ["{pay: perhaps}", "{pay: {say: ask, within: soon}}", "{pay: {ask: true}}"]
+)
+def test_a_rule_of_repetition_that_cannot_be_used_is_refused(repeats: str) -> None:
+    with pytest.raises(PolicyError, match=r"shop.yaml:3: repeats"):
+        load_policy(HEAD + f"repeats: {repeats}\n", source="shop.yaml")

@@ -1,0 +1,120 @@
+"""Equal proposals: what waits or was just done is answered from there, and not done twice.
+
+Looked at in the transaction that commits the step, under a lock of the customer, so that two equal
+proposals at once, in one conversation or in two, can't both pass.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from activities.circumstances import Origin
+from activities.proposals import JudgedAction, Judgement
+from activities.services import Services
+from holdfast.domain.ids import canonical_json
+from holdfast.domain.outcomes import Proposal
+from holdfast.domain.past import PastState
+from holdfast.domain.policy import RepeatRule
+from holdfast.store.faults import reach
+from holdfast.store.pool import Connection
+from holdfast.store.standing import EqualAction, find_equal, lock_repeats
+
+_WHAT: dict[PastState, str] = {
+    "executed": "The same was done before",
+    "unclear": "The same was tried before, and nobody knows yet whether it was done",
+    "waiting": "The same was proposed before, and waits for a person's approval",
+    "under_way": "The same was proposed before, and is being done",
+}
+
+
+async def without_repeats(
+    services: Services,
+    connection: Connection,
+    origin: Origin,
+    proposal: Proposal,
+    judgement: Judgement,
+) -> Judgement:
+    """The judgement, with every action that repeats another one blocked as `repeated`: it has the
+    earlier one's result, and a reason in words.
+
+    The policy's `repeats` say for each action whether it may be repeated. With `ask`, the default, one is
+    let through that is proposed with `again`, where an agent was told of the repetition in an earlier
+    turn of this conversation.
+    """
+    rules = {
+        one.proposed.name: services.registry.policy(origin.tenant, one.proposed.name).repeat(
+            one.proposed.name
+        )
+        for one in judgement.actions
+        if services.registry.action(one.proposed.name) is not None
+    }
+    if all(rule.say == "allow" for rule in rules.values()):
+        return judgement
+    await lock_repeats(connection, origin.tenant, origin.customer)
+    remote = services.registry.remote_actions()
+    proposed: dict[str, int] = {}
+    answered: list[JudgedAction] = []
+    for index, one in enumerate(judgement.actions):
+        rule = rules.get(one.proposed.name)
+        if rule is None or rule.say == "allow":
+            answered.append(one)
+            continue
+        equal = await find_equal(
+            connection,
+            tenant=origin.tenant,
+            customer=origin.customer,
+            conversation=origin.conversation,
+            turn=origin.turn,
+            name=one.proposed.name,
+            arguments=one.proposed.arguments,
+            within=rule.within,
+            remote=one.proposed.name in remote,
+        )
+        first = proposed.setdefault(_key(one), index)
+        if equal is not None and not (rule.say == "ask" and proposal.again and equal.told):
+            answered.append(_repeated(one, equal, rule, origin))
+        elif first != index:
+            answered.append(
+                replace(
+                    one,
+                    blocked_as="repeated",
+                    repeats=origin.action_id(first),
+                    error="The same proposal has this twice. Nothing was done: propose it once.",
+                )
+            )
+        else:
+            answered.append(one)
+    await reach("after_repeats")
+    return Judgement(actions=tuple(answered))
+
+
+def _repeated(
+    one: JudgedAction, equal: EqualAction, rule: RepeatRule, origin: Origin
+) -> JudgedAction:
+    here = equal.conversation == origin.conversation
+    where = f"in turn {equal.turn}" if here else "in another conversation of this customer"
+    if rule.say == "deny":
+        then = f"Policy does not let it be done again within {_in_words(rule.within)}."
+    elif here and equal.turn == origin.turn:
+        then = "Tell the customer what came of it."
+    else:
+        then = (
+            "Tell the customer; where they then confirm that they want it once more, propose it "
+            "again, as confirmed."
+        )
+    return replace(
+        one,
+        blocked_as="repeated",
+        repeats=equal.id,
+        result=equal.result,
+        error=f"{_WHAT[equal.seen]}, {where}, at {equal.at:%Y-%m-%d %H:%M} UTC. Nothing was done "
+        f"now. {then}",
+    )
+
+
+def _key(one: JudgedAction) -> str:
+    return canonical_json([one.proposed.name, one.proposed.arguments])
+
+
+def _in_words(within: timedelta) -> str:
+    hours, rest = divmod(int(within.total_seconds()), 3600)
+    return f"{hours} hours" if not rest else f"{int(within.total_seconds())} seconds"

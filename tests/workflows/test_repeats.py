@@ -1,0 +1,197 @@
+"""Equal proposals: answered from the earlier one, unless the customer has confirmed that they want it twice."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.client.views import SentMessage
+from holdfast.runtime.settings import Settings
+from holdfast.store.faults import pausing
+from tests.activities.test_remote_actions import other_system
+from tests.platform import Platform, counting, eventually, open_platform, routed_to
+from tests.scripted_model import Reply, text, tool_calls
+
+POLICY = """
+name: careful
+version: 1
+actions:
+  add:
+    - {when: args.amount >= 100, approve: {roles: [counters], expire_after: 48h}}
+    - allow
+  add_for_good: allow
+  send: allow
+repeats:
+  add_for_good: {say: deny, within: 2h}
+  tally: allow
+"""
+
+
+@pytest.fixture
+async def platform(
+    stack_settings: Settings, tenant: str, tmp_path: Path
+) -> AsyncIterator[Platform]:
+    (tmp_path / "default.yaml").write_text(POLICY)
+    async with open_platform(stack_settings, tenant, policy_dir=tmp_path) as opened:
+        yield opened
+
+
+def add(amount: int, *, name: str = "add", **more: Any) -> tuple[str, dict[str, Any]]:
+    return name, {"counter": "c", "amount": amount, **more}
+
+
+async def ask(
+    platform: Platform, *calls: tuple[str, dict[str, Any]], conversation: str = "c1", **options: Any
+) -> SentMessage:
+    """A turn whose agent proposes these actions together, and then answers."""
+    platform.script = routed_to("counter", counting(list(calls)))
+    return await platform.send(conversation, "please", **options)
+
+
+def told(platform: Platform) -> str:
+    """What the agent was told of its latest proposal."""
+    said = platform.model.requests[-1]["messages"]
+    return str([one["content"] for one in said if one["role"] == "tool"][-1])
+
+
+async def test_what_waits_for_approval_is_not_asked_for_again(platform: Platform) -> None:
+    first = await ask(platform, add(150))
+    assert first.status == "awaiting_approval"
+    for conversation in ("c1", "another"):
+        again = await ask(platform, add(150), conversation=conversation)
+        assert (again.status, again.approvals) == ("answered", ())
+        assert "'state': 'repeated'" in told(platform)
+        assert "waits for a person's approval" in told(platform)
+    assert [one.id for one in await platform.client.approvals()] == list(first.approvals)
+    await platform.client.decide(first.approvals[0], "accept", reviewer="r", roles=["counters"])
+
+    async def executed() -> bool:
+        return bool(await platform.effects())
+
+    await eventually(executed, what="the effect")
+    assert await platform.effects() == [150]
+    await platform.replay("c1")
+
+
+@pytest.mark.parametrize("conversation", ["c1", "another"])
+async def test_what_was_just_done_is_answered_with_its_result(
+    platform: Platform, conversation: str
+) -> None:
+    await ask(platform, add(1))
+    await ask(platform, add(1), conversation=conversation)
+    assert await platform.effects() == [1]
+    assert "'state': 'repeated'" in told(platform)
+    assert "'result': {'effect':" in told(platform)
+    await ask(platform, add(2))
+    await ask(platform, add(1), conversation="elsewhere", customer="customer-2")
+    assert await platform.effects() == [1, 2, 1]
+
+
+async def test_numbers_are_compared_and_not_their_spelling(platform: Platform) -> None:
+    await ask(platform, add(1))
+    await ask(platform, ("add", {"amount": 1.0, "counter": "c"}))
+    assert await platform.effects() == [1]
+
+
+async def test_once_told_a_customer_may_confirm_and_gets_it_twice(platform: Platform) -> None:
+    await ask(platform, add(1))
+    await ask(platform, add(1, confirmed_again=True))  # nobody has told the customer yet
+    assert await platform.effects() == [1]
+    await ask(platform, add(1, confirmed_again=True))
+    assert await platform.effects() == [1, 1]
+    await ask(platform, add(1, confirmed_again=True))  # one confirmation is for one time
+    assert await platform.effects() == [1, 1]
+    await ask(platform, add(1))
+    assert await platform.effects() == [1, 1]
+
+
+async def test_a_confirmation_counts_for_what_waits_as_well(platform: Platform) -> None:
+    await ask(platform, add(150))
+    await ask(platform, add(150))
+    second = await ask(platform, add(150, confirmed_again=True))
+    assert second.status == "awaiting_approval"
+    assert len(await platform.client.approvals()) == 2
+
+
+async def test_an_agent_cannot_confirm_within_the_turn_that_was_told(platform: Platform) -> None:
+    once = add(1)
+    sure = add(1, confirmed_again=True)
+    platform.script = routed_to("counter", counting([once], [once], [sure]))
+    await platform.send("c1", "please")
+    assert await platform.effects() == [1]
+    await ask(platform, sure, conversation="another")  # whose customer was told nothing there
+    assert await platform.effects() == [1]
+
+
+async def test_the_same_twice_in_one_proposal_is_not_done(platform: Platform) -> None:
+    await ask(platform, add(1), add(1))
+    assert await platform.effects() == []
+    assert "propose it once" in told(platform)
+
+
+async def test_a_new_action_beside_a_repeated_one_is_left_to_a_proposal_of_its_own(
+    platform: Platform,
+) -> None:
+    await ask(platform, add(1))
+    platform.script = routed_to("counter", counting([add(1), add(2)], [add(2)]))
+    await platform.send("c1", "please")
+    assert await platform.effects() == [1, 2]
+
+
+async def test_policy_says_what_may_be_repeated(platform: Platform) -> None:
+    for _ in range(3):
+        await ask(platform, add(1, name="add_for_good", confirmed_again=True))
+    assert await platform.effects() == [1]
+    assert "Policy does not let it be done again within 2 hours" in told(platform)
+    await platform.database.execute(
+        "update holdfast.actions set updated_at = updated_at - interval '3 h' where tenant = $1",
+        platform.tenant,
+    )
+    await ask(platform, add(1, name="add_for_good"))
+    assert await platform.effects() == [1, 1]
+
+
+async def test_a_repetition_is_not_what_was_undone_or_refused(platform: Platform) -> None:
+    await ask(platform, add(1), add(13))
+    assert await platform.effects() == []
+    await ask(platform, add(1))
+    assert await platform.effects() == [1]
+
+
+async def test_two_equal_proposals_at_once_have_one_effect(platform: Platform) -> None:
+    """The first that has looked waits until the second waits for it."""
+    arrived = 0
+
+    async def pause() -> None:
+        nonlocal arrived
+        arrived += 1
+
+        async def other_is_there() -> bool:
+            return arrived > 1 or bool(
+                await platform.database.fetchval(
+                    "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+                )
+            )
+
+        await eventually(other_is_there, what="the second proposal")
+
+    def answer(request: dict[str, Any]) -> Reply:
+        done = any(message["role"] == "tool" for message in request["messages"])
+        return text("Done.") if done else tool_calls(add(1))
+
+    platform.script = routed_to("counter", answer)
+    with pausing("after_repeats", pause):
+        await asyncio.gather(platform.send("c1", "please"), platform.send("another", "please"))
+    assert await platform.effects() == [1]
+
+
+async def test_a_call_that_nobody_knows_the_end_of_is_not_made_again(platform: Platform) -> None:
+    async with other_system(500) as system:
+        await ask(platform, ("send", {"url": system.url}))
+        made = len(system.keys)
+        assert made > 0
+        await ask(platform, ("send", {"url": system.url}))
+        assert len(system.keys) == made
+        assert "nobody knows yet whether it was done" in told(platform)
