@@ -24,13 +24,13 @@ _PAUSE_SECONDS = 0.2
 """Between two messages of the quiet tenant."""
 
 _HOW = """\
-One worker that runs {steps} steps at a time, and a model that answers at once, share the {seconds:.0f}-second levels with \
-Temporal's dev server, Postgres and the client. The peak is what {peers} customers get who each wait for the answer \
-and write again. Then messages come at a multiple of that rate, whether or not earlier ones are answered, to {conversations} \
-conversations in turn; who is refused doesn't come again. Goodput is what was answered within the level, by its \
-time. A message is lost that was let in and got no answer, or has another number of turns in Postgres than \
-answers. Beside each level another tenant sends a message, waits for its answer, and goes on {pause:g} s later; its p95 at \
-the multiples is compared with that beside the peak, where the machine is as busy."""
+One worker that runs {steps} steps at a time, and a model that answers at once, share the machine with Temporal's dev \
+server, Postgres and the client. The peak is what {peers} customers get who each wait for the answer and write again, \
+for {seconds:g} s. Then messages come at a multiple of that rate, whether or not earlier ones are answered, to \
+{conversations} conversations in turn; who is refused doesn't come again. Goodput is what was answered within the \
+level, by its time. A message is lost that was let in and got no answer, or has another number of turns in Postgres \
+than answers. Beside each level another tenant sends a message, waits for its answer, and goes on {pause:g} s later; \
+its p95 at the multiples is compared with that beside the peak, where the machine is as busy."""
 
 
 @dataclass
@@ -102,6 +102,7 @@ async def measure_levels(
 
             async def customer() -> None:
                 while time.monotonic() < end:
+                    measured.offered += 1
                     await _send(flood, next(numbers), measured)
 
             await asyncio.gather(*(customer() for _ in range(2 * _STEPS_AT_A_TIME)))
@@ -113,6 +114,7 @@ async def measure_levels(
             started = time.monotonic()
             while (elapsed := time.monotonic() - started) < seconds:
                 while measured.offered < elapsed * rate:
+                    measured.offered += 1
                     sending = asyncio.create_task(_send(flood, next(numbers), measured))
                     under_way.add(sending)
                     sending.add_done_callback(under_way.discard)
@@ -131,7 +133,6 @@ async def measure_levels(
 
 
 async def _send(client: HoldfastClient, number: int, measured: Level) -> None:
-    measured.offered += 1
     started = time.monotonic()
     try:
         sent = await client.send(
