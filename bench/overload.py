@@ -15,6 +15,9 @@ NAME = "overload"
 
 _FLOOD, _QUIET = "flood", "quiet"
 _STEPS_AT_A_TIME = 8
+_PEERS = 14
+"""With the other tenant fewer than are let in (two for each step), so that none of them is refused."""
+
 _FACTORS = (2, 5, 10)
 _SECONDS = 20.0
 _QUICK_SECONDS = 3.0
@@ -105,7 +108,7 @@ async def measure_levels(
                     measured.offered += 1
                     await _send(flood, next(numbers), measured)
 
-            await asyncio.gather(*(customer() for _ in range(2 * _STEPS_AT_A_TIME)))
+            await asyncio.gather(*(customer() for _ in range(_PEERS)))
 
         return load
 
@@ -199,7 +202,7 @@ def section(alone: Level, peak: Level, levels: Sequence[Level], seconds: float) 
         how=_HOW.format(
             steps=_STEPS_AT_A_TIME,
             seconds=seconds,
-            peers=2 * _STEPS_AT_A_TIME,
+            peers=_PEERS,
             conversations=_CONVERSATIONS,
             pause=_PAUSE_SECONDS,
         ),
