@@ -27,6 +27,7 @@ class SectionName(StrEnum):
     WAITING = "waiting"
     RECOVERY = "recovery"
     SCALING = "scaling"
+    OVERLOAD = "overload"
 
 
 class _Measure(Protocol):

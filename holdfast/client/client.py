@@ -7,8 +7,10 @@ from typing import Self
 from uuid import uuid4
 
 from temporalio.client import Client
+from temporalio.service import RetryConfig
 
 from holdfast.authority.keys import SigningKey
+from holdfast.client.admission import Admission
 from holdfast.client.audit import Auditing
 from holdfast.client.checking import checking, require_id
 from holdfast.client.deliveries import Notifying
@@ -38,12 +40,17 @@ from holdfast.domain.limits import Limits
 from holdfast.runtime.connection import connect_temporal, require_database_url, resolve
 from holdfast.runtime.settings import Settings, read_settings
 from holdfast.store import conversations, transcript
+from holdfast.store.admissions import Admitted
 from holdfast.store.audit import append_audit
 from holdfast.store.conversations import ConversationRecord
 from holdfast.store.pool import Pool, open_pool
 from holdfast.store.transcript import MessageRecord
 
 _ANSWER_SECONDS = 300.0
+
+_RETRY = RetryConfig(max_retries=1)
+"""Requests are repeated by `deliver`; where the SDK did so as well, an overloaded server got ten times as
+many, and word of a full conversation came late."""
 
 
 class HoldfastClient(Reviewing, Notifying, Auditing):
@@ -63,6 +70,7 @@ class HoldfastClient(Reviewing, Notifying, Auditing):
         task_queue: str = "holdfast",
         limits: Limits | None = None,
         signing_key: SigningKey | None = None,
+        admission: Admission | None = None,
     ) -> None:
         require_id(tenant, "tenant")
         self.tenant = tenant
@@ -71,6 +79,7 @@ class HoldfastClient(Reviewing, Notifying, Auditing):
         self._task_queue = task_queue
         self._limits = limits or Limits()
         self._signing_key = signing_key
+        self._admission = admission or Admission(pool, f"{temporal.namespace}/{task_queue}")
         self._records = Records(pool, tenant)
         self._requests = Requests(temporal, self._records)
 
@@ -86,9 +95,9 @@ class HoldfastClient(Reviewing, Notifying, Auditing):
         require_id(tenant, "tenant")
         settings = await resolve(settings or read_settings())
         key = SigningKey.read(settings.signing_key) if settings.signing_key else None
-        temporal = await connect_temporal(settings)
+        temporal = await connect_temporal(settings, retry=_RETRY)
         async with await open_pool(require_database_url(settings)) as pool:
-            yield cls(
+            client = cls(
                 temporal,
                 pool,
                 tenant=tenant,
@@ -96,6 +105,10 @@ class HoldfastClient(Reviewing, Notifying, Auditing):
                 limits=settings.limits,
                 signing_key=key,
             )
+            try:
+                yield client
+            finally:
+                await client._admission.aclose()
 
     def for_tenant(self, tenant: str) -> "HoldfastClient":
         """A client for another tenant, over the same connections."""
@@ -106,6 +119,7 @@ class HoldfastClient(Reviewing, Notifying, Auditing):
             task_queue=self._task_queue,
             limits=self._limits,
             signing_key=self._signing_key,
+            admission=self._admission,
         )
 
     # Messages and what is recorded of them.
@@ -127,7 +141,8 @@ class HoldfastClient(Reviewing, Notifying, Auditing):
         sent. Without `wait`, returns once the message is accepted.
 
         Raises:
-            MessageTooLong, MessageConflict, ConversationBusy, WrongCustomer, InvalidRequest.
+            MessageTooLong, MessageConflict, WrongCustomer, InvalidRequest.
+            ConversationBusy, Overloaded: nothing was taken; send the message again later.
         """
         with checking():
             message = CustomerMessage(
@@ -147,11 +162,14 @@ class HoldfastClient(Reviewing, Notifying, Auditing):
                 f"the message has {len(text)} characters, the limit is "
                 f"{self._limits.message_characters}"
             )
-        result = await deliver(
-            Sending(self._temporal, start, message, wait=wait).attempt,
-            what=f"message {message.message_id} to conversation {conversation}",
-            timeout=timeout,
-        )
+        admitted = Admitted(self.tenant, conversation, message.message_id)
+        places = self._limits.queued_messages + 1 + (on_busy == "interrupt")
+        async with self._admission.admitted(admitted, places=places, waits=wait):
+            result = await deliver(
+                Sending(self._temporal, start, message, wait=wait).attempt,
+                what=f"message {message.message_id} to conversation {conversation}",
+                timeout=timeout,
+            )
         if result is None:
             return SentMessage(
                 conversation=conversation, message_id=message.message_id, status="accepted"

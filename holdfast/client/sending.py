@@ -21,11 +21,12 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from holdfast.client.delivery import failure_of
 from holdfast.domain import wire
 from holdfast.domain.conversation import ConversationStart, CustomerMessage, TurnResult
+from holdfast.domain.errors import ConversationBusy
 from holdfast.domain.ids import text_digest, workflow_id
 
 _TENANT = SearchAttributeKey.for_keyword("HoldfastTenant")
@@ -34,6 +35,9 @@ _STATUS = SearchAttributeKey.for_keyword("HoldfastStatus")
 _WORKFLOW_TASK_TIMEOUT = timedelta(seconds=4)
 """How long a workflow task that went to a dead or frozen worker is waited for; Temporal's default, 10
 seconds, is most of the time that a recovery takes."""
+
+_TOO_MANY = "concurrent in-flight updates"
+"""What Temporal says where a conversation has as many updates under way as it takes (10)."""
 
 _LOOK_BRIEFLY = timedelta(milliseconds=1)
 
@@ -59,7 +63,8 @@ class Sending:
     async def attempt(self) -> TurnResult | None:
         """The answer to the message, or None where only its acceptance is waited for.
 
-        Raises what the SDK raises: `RPCError`, `WorkflowUpdateFailedError` and their kin.
+        Raises what the SDK raises: `RPCError`, `WorkflowUpdateFailedError` and their kin; and
+        `ConversationBusy` where Temporal takes no more updates of the conversation.
         """
         try:
             handle = await self._update()
@@ -86,16 +91,26 @@ class Sending:
                 id=self._update_id(),
                 result_type=TurnResult,
             )
-        except (RPCError, WorkflowAlreadyStartedError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        except (
+            RPCError,
+            WorkflowAlreadyStartedError,
+            WorkflowUpdateRPCTimeoutOrCancelledError,
+        ) as error:
             # The operation has the same error, and asyncio complains of errors that nobody looks at.
             with suppress(Exception, asyncio.CancelledError):
                 await starting.workflow_handle()
+            if isinstance(error, RPCError) and _is_full(error):
+                raise ConversationBusy(f"{error.message}; send the message again later") from error
             raise
         return handle
 
     def _update_id(self) -> str:
         id_ = f"{self._message.message_id}:{text_digest(self._message.text)}"
         return f"{id_}:{self._sent_on}" if self._sent_on else id_
+
+
+def _is_full(error: RPCError) -> bool:
+    return error.status is RPCStatusCode.RESOURCE_EXHAUSTED and _TOO_MANY in error.message
 
 
 async def _raise_refusal(handle: WorkflowUpdateHandle[TurnResult]) -> None:

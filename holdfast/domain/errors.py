@@ -43,6 +43,17 @@ class ConversationBusy(Refused):
     code = "ConversationBusy"
 
 
+class Overloaded(Refused):
+    """The workers have as much to do as they can, or the tenant has its share of that. Send again after
+    `retry_after` seconds."""
+
+    code = "Overloaded"
+
+    def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class ConversationMoved(Refused):
     """The run is handing over to its successor. Retry under the same message id; clients do so."""
 

@@ -9,7 +9,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfigProfile
 from temporalio.plugin import SimplePlugin
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from holdfast.authority.keys import DevelopmentKeys
@@ -86,8 +86,8 @@ def require_migration_url(settings: Settings) -> str:
     return require_database_url(settings)
 
 
-async def connect_temporal(settings: Settings) -> Client:
-    """A client that is connected.
+async def connect_temporal(settings: Settings, *, retry: RetryConfig | None = None) -> Client:
+    """A client that is connected; `retry` is for what Temporal refuses for the moment.
 
     Raises:
         Unavailable: no server answers there.
@@ -100,10 +100,13 @@ async def connect_temporal(settings: Settings) -> Client:
             f"embedded one with `make up` (none runs in {settings.data_dir})"
         )
     if settings.temporal_address is None:
-        connecting = Client.connect(**profile, plugins=[PLUGIN])
+        connecting = Client.connect(**profile, plugins=[PLUGIN], retry_config=retry)
     else:
         connecting = Client.connect(
-            address, namespace=settings.temporal_namespace, plugins=[PLUGIN]
+            address,
+            namespace=settings.temporal_namespace,
+            plugins=[PLUGIN],
+            retry_config=retry,
         )
     try:
         return await asyncio.wait_for(connecting, _CONNECT_SECONDS)

@@ -110,6 +110,7 @@ class Settings(BaseSettings):
     """How long a notification is tried before it is given up, and waits to be redriven."""
 
     concurrent_subgraphs: Annotated[int, Field(ge=1)] = 50
+    """Clients let in two turns for each step that workers run at a time."""
     concurrent_actions: Annotated[int, Field(ge=1)] = 50
     concurrent_deliveries: Annotated[int, Field(ge=1)] = 50
     max_cached_workflows: Annotated[int, Field(ge=0)] = 1_000

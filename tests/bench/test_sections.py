@@ -1,8 +1,8 @@
-"""The sections on growth, waiting, recovery and scale-out: their smallest runs, and how numbers are made."""
+"""The sections on growth, waiting, recovery, scale-out and overload: their smallest runs, and how numbers are made."""
 
 import pytest
 
-from bench import growth, recovery, scaling, waiting
+from bench import growth, overload, recovery, scaling, waiting
 from bench.footprint import Footprint
 from bench.growth import Grown, Plan, Window, grow
 from bench.recovery import AnsweredTurn, Recovered, recover
@@ -164,3 +164,19 @@ def test_every_section_has_the_name_that_it_is_run_by() -> None:
     sections = (growth, waiting, recovery, scaling)
 
     assert [one.NAME for one in sections] == ["growth", "waiting", "recovery", "scaling"]
+
+
+@pytest.mark.soak
+async def test_what_an_overloaded_machine_answers_and_refuses_is_counted() -> None:
+    async with bench_stack() as stack:
+        await stack.start_worker(HOLDFAST_CONCURRENT_SUBGRAPHS="8")
+        alone, peak, levels = await overload.measure_levels(stack, 2.0, (5,))
+
+    assert alone.offered == 0
+    assert peak.refused == {}
+    assert peak.goodput > 0
+    (five,) = levels
+    assert five.offered > peak.offered
+    assert five.refused["Overloaded"] > 0
+    assert five.offered == len(five.answered) + sum(five.refused.values())
+    assert (peak.lost, five.lost) == (0, 0)

@@ -1,4 +1,4 @@
-"""The fleet: what each worker process serves, and what was handed back since nobody there had it."""
+"""The fleet: what each worker serves, what was handed back, and which messages are under way."""
 
 from alembic import op
 
@@ -19,6 +19,17 @@ STATEMENTS = [
         primary key (scope, worker)
     )
     """,
+    """
+    create unlogged table holdfast.admissions (
+        scope text not null,
+        tenant text not null,
+        conversation text not null,
+        message_id text not null,
+        admitted_at timestamptz not null default now(),
+        primary key (tenant, conversation, message_id)
+    )
+    """,
+    "create index on holdfast.admissions (scope)",
     "alter table holdfast.conversations add column scope text",
     "alter table holdfast.attempts add column handed_back int not null default 0, add column lacking text",
     "create index on holdfast.attempts (begun_at) where lacking is not null",
