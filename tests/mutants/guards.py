@@ -131,6 +131,30 @@ GUARDS: tuple[Guard, ...] = (
         (f"{_PERMISSION}::test_two_proposals_are_not_counted_at_once_under_one_window",),
         waits=True,
     ),
+    Guard(
+        "the policy that it was asked under counts as well",
+        "activities/permission.py",
+        "    if asked is not None:\n        now = await verdict(asked)\n",
+        "    if asked is not None:\n        now = await verdict(current)\n",
+        (f"{_PERMISSION}::test_the_version_that_was_asked_under_is_asked_again",),
+    ),
+    Guard(
+        "an action on another system has the same key on every try",
+        "activities/actions.py",
+        "        idempotency_key=record.id,\n        connection=connection,\n    )",
+        '        idempotency_key=f"{record.id}-{activity.info().attempt}",\n'
+        "        connection=connection,\n    )",
+        (
+            "tests/activities/test_remote_actions.py::test_a_call_that_fails_is_made_again_with_the_same_key",
+        ),
+    ),
+    Guard(
+        "what waits to be executed counts for a window",
+        "holdfast/store/windows.py",
+        "or action.state = 'proposed'",
+        "or false",
+        (f"{_PERMISSION}::test_twenty_conversations_cannot_pass_one_window",),
+    ),
     # Who decides
     Guard(
         "a decision needs a role that counts",
@@ -195,6 +219,41 @@ GUARDS: tuple[Guard, ...] = (
         "if False:",
         (f"{_STATEMENTS}::test_a_decision_without_a_statement_is_refused",),
     ),
+    Guard(
+        "an approval needs its quorum",
+        "holdfast/domain/approval.py",
+        'return voiced if voiced.open_requirements() else voiced._settle("accepted", decision)',
+        'return voiced._settle("accepted", decision)',
+        (f"{_APPROVAL}::test_nobody_accepts_twice",),
+    ),
+    Guard(
+        "people of different teams approve where that is asked",
+        "holdfast/domain/approval.py",
+        "if decision.team in self._teams(requirement):",
+        "if False:",
+        (f"{_APPROVAL}::test_people_have_to_be_of_different_teams_where_that_is_asked",),
+    ),
+    Guard(
+        "a claim keeps others off",
+        "holdfast/domain/approval.py",
+        "if self.claim is not None and self.claim.reviewer != decision.reviewer:",
+        "if False:",
+        (f"{_APPROVAL}::test_a_claim_keeps_others_off_until_it_runs_out",),
+    ),
+    Guard(
+        "whoever has lent a voice does not use it",
+        "holdfast/domain/approval.py",
+        "if lent is not None:",
+        "if False:",
+        (f"{_APPROVAL}::test_a_voice_that_is_lent_counts_once_and_can_be_given_back",),
+    ),
+    Guard(
+        "an edit starts the count again",
+        "holdfast/domain/approval.py",
+        '"voices": (),\n            }',
+        '"voices": self.voices,\n            }',
+        (f"{_APPROVAL}::test_an_edit_starts_the_count_again_and_adds_what_its_arguments_need",),
+    ),
     # One writer
     Guard(
         "a late attempt commits nothing over its successor",
@@ -245,6 +304,30 @@ GUARDS: tuple[Guard, ...] = (
         "    async def save(\n        self, node: str, occurrence: int, request: ModelRequest, "
         "answer: ModelAnswer\n    ) -> RecordedCall:\n        call =",
         (f"{_LEDGER}::test_an_attempt_finds_what_an_earlier_one_recorded",),
+    ),
+    # What is told, and to whom
+    Guard(
+        "an entry of the audit continues the one before it",
+        "holdfast/store/audit.py",
+        'row["previous_hash"] != self._hash',
+        "False",
+        ("tests/store/test_audit.py::test_what_was_done_to_the_chain_is_found",),
+    ),
+    Guard(
+        "an approval is read by its tenant alone",
+        "holdfast/store/approvals.py",
+        "where approval.tenant = $1 and approval.id = $2",
+        "where $1::text is not null and approval.id = $2",
+        ("tests/store/test_tenancy.py::test_no_read_finds_another_tenants_rows",),
+    ),
+    Guard(
+        "an execution is consumed in its own tenant",
+        "holdfast/store/actions.py",
+        "update holdfast.approvals set consumed_at = coalesce(consumed_at, now())\n"
+        "         where tenant = $1 and id",
+        "update holdfast.approvals set consumed_at = coalesce(consumed_at, now())\n"
+        "         where id",
+        ("tests/store/test_tenancy.py::test_no_write_changes_another_tenants_rows",),
     ),
     # What comes in
     Guard(
