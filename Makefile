@@ -7,7 +7,7 @@ CORES := $(shell nproc 2>/dev/null || echo 2)
 JOBS ?= $(shell expr $(CORES) + 1) # tests wait, for servers and for timeouts, while others run
 TENANT ?= demo
 
-.PHONY: demo up test check format bench chaos histories tau2 soak requirements migrate clean
+.PHONY: demo up test check format bench chaos histories mutants tau2 soak requirements migrate clean
 
 demo: .venv/installed ## Play the demonstration: six conversations, a kill, three approvals
 	@$(BIN)/python -m holdfast.runtime.local -- $(BIN)/python -m shop.demo
@@ -43,6 +43,10 @@ chaos: .venv/installed ## Kill everything at random (SEED=, MINUTES=, WORKERS=),
 
 histories: .venv/installed ## Record a history of every path that has none yet
 	@$(BIN)/python -m holdfast.runtime.local -- $(BIN)/python -m tests.histories.record
+
+mutants: .venv/installed ## Change guards, one at a time, and show that tests notice; takes hours (ONLY=approval: a part)
+	@$(BIN)/python -m holdfast.runtime.local -- true
+	$(BIN)/pytest -m mutants tests/mutants -n $(CORES) $(if $(ONLY),-k "$(ONLY)")
 
 tau2: .venv/installed ## All retail tasks through the whole platform, in both forms
 	$(BIN)/python -m bench.tau2

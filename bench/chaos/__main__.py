@@ -1,7 +1,7 @@
 """Kills everything at random and counts what came of it: `python -m bench.chaos [--seed N] [--minutes M]`.
 
 It starts servers, workers and clients of its own, and deletes what they leave. The exit code is 1 if
-anything was lost, duplicated or different; the report says what.
+anything was lost, duplicated, different or forbidden; the report says what.
 """
 
 import asyncio

@@ -36,7 +36,7 @@ _PAUSE_SECONDS = 0.2
 _TRY_SECONDS = 30.0
 
 REVIEWER = "rita"
-_ROLES = ("counters", "retail")
+_ROLES = ("counters", "refunds", "retail")
 
 Observe = Callable[[Observation], None]
 
@@ -155,6 +155,8 @@ class Player:
         async with asyncio.TaskGroup() as group:
             for decision in round.decisions:
                 group.create_task(self._decide(decision, parked))
+        if round.reviewer_accepts:
+            await asyncio.sleep(round.accepts_after)
         while parked.turn not in self._ended:
             self._changed.clear()
             if round.reviewer_accepts:

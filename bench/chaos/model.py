@@ -1,4 +1,4 @@
-"""The scripted model of a run: answers both kinds of conversations, and notes every call."""
+"""The scripted model of a run: answers all kinds of conversations, and notes every call."""
 
 import random
 import re
@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from bench.chaos import shopping
 from bench.chaos.wording import answer_to, understood
 from tests import tau2
 from tests.platform import is_triage, route
@@ -50,6 +51,8 @@ class Model:
         wish, task = understood(said), _TASK.match(said)
         if task is not None:
             return route("orders") if is_triage(request) else self._call_of(task[1], request)
+        if (calls := shopping.errand(said)) is not None:
+            return route("orders") if is_triage(request) else shopping.answer_to(calls, request)
         if wish is None:
             self.unknown.append(said)
             return text("I did not expect this.")

@@ -64,17 +64,24 @@ class Round(Frozen):
     """Messages that are sent together, and what is done about them. The next round begins when all are
     answered and no turn waits for anybody."""
 
-    kind: RoundKind | Literal["retail"]
+    kind: RoundKind | Literal["retail", "shopping"]
     messages: tuple[PlannedMessage, ...]
     decisions: tuple[PlannedDecision, ...] = ()
     reviewer_accepts: bool = False
     """Whether a reviewer accepts whatever waits, one after the other."""
+    accepts_after: float = 0.0
+    """How many seconds the reviewer takes before that."""
     withdraw: bool = False
     """Whether the turn is cancelled once it waits for an approval."""
     cancel_after: float | None = None
     """Seconds after which the turn that runs then is cancelled."""
     close_first: bool = False
     """Whether the conversation is closed before."""
+
+    @property
+    def about_counters(self) -> bool:
+        """Whether its messages say what they add to which counter."""
+        return self.kind not in ("retail", "shopping")
 
 
 class ConversationPlan(Frozen):

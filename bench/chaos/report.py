@@ -11,8 +11,9 @@ _HOW = """\
 Temporal and Postgres are killed (SIGKILL), frozen (SIGSTOP, workers for longer than they are waited for) and \
 restarted at random moments, and workers kill themselves at named fault points. Messages are doubled, reordered, \
 repeated, interrupted and cancelled, decisions taken twice and against each other, conversations closed and \
-reopened; each continues as new after {turns_per_run} turns. The seed fixes what is said and which harm is drawn; \
-the moments differ from run to run. Afterwards everything is counted on the far side of each boundary."""
+reopened; customers have two to four conversations at once about the same orders; each conversation continues as \
+new after {turns_per_run} turns. The seed fixes what is said and which harm is drawn; the moments differ from run \
+to run. Afterwards everything is counted on the far side of each boundary."""
 
 
 _WORKER_KILLED = "worker killed"
@@ -86,11 +87,12 @@ class ChaosReport(_Frozen):
     lost: int
     duplicated: int
     diverged: int
+    forbidden: int
     problems: tuple[Problem, ...]
 
     @property
     def holds(self) -> bool:
-        """Whether nothing was lost, duplicated or different."""
+        """Whether nothing was lost, duplicated, different or forbidden."""
         return not self.problems
 
     def markdown(self) -> str:
@@ -132,6 +134,7 @@ class ChaosReport(_Frozen):
                 Ratio(name="lost", value=self.lost, aim=0),
                 Ratio(name="duplicated", value=self.duplicated, aim=0),
                 Ratio(name="diverged", value=self.diverged, aim=0),
+                Ratio(name="forbidden", value=self.forbidden, aim=0),
                 Ratio(
                     name="model calls repeated for each worker that was killed",
                     value=self.model_calls_repeated_after.get(_WORKER_KILLED, 0)

@@ -23,18 +23,22 @@ from bench.chaos.oracle.evidence import write_evidence
 from bench.chaos.oracle.histories import judge_histories
 from bench.chaos.oracle.model_calls import ModelCalls, judge_model_calls
 from bench.chaos.oracle.records import judge_records
+from bench.chaos.oracle.shops import judge_shops
 from bench.chaos.oracle.verdict import Verdict
 from bench.chaos.plan import ConversationPlan, counter_plans
 from bench.chaos.recovery import follow_up_seconds, recovery_seconds
 from bench.chaos.report import ChaosReport, Durations, Problem
 from bench.chaos.retail import RetailPlay, choose_plays, load_plays, problems_of
+from bench.chaos.shopping import open_shops, shopper_plans
 from bench.chaos.stack import LIMITS, TENANT, ChaosStack, chaos_stack
 from bench.report import Machine, now
 
 _CLIENTS = 2
-_COUNTER_SLOTS = 8
+_COUNTER_SLOTS = 6
 _RETAIL_SLOTS = 2
 _RETAIL_A_MINUTE = 12
+_SHOPPING_SLOTS = 4
+_SHOPPERS_A_MINUTE = 20
 _QUIET_SECONDS = 120.0
 """How long conversations may take to come to their end, once nothing is harmed any more."""
 
@@ -53,7 +57,10 @@ async def run_chaos(
         stack = await exits.enter_async_context(chaos_stack(seed))
         if plays:
             await load_plays(stack, plays)
-        clients = _clients(stack, seed, plays, seen)
+        shoppers = max(4, round(minutes * _SHOPPERS_A_MINUTE))
+        async with stack.database.acquire() as connection:
+            await open_shops(connection, shoppers)
+        clients = _clients(stack, seed, plays, shoppers, seen)
 
         async def affected(pid: int) -> Sequence[ConversationKey]:
             return await conversations_of(stack, clients, pid)
@@ -96,7 +103,7 @@ async def run_chaos(
         minutes=minutes,
         seconds=time.monotonic() - clock,
         workers=workers,
-        at_once=_COUNTER_SLOTS + _RETAIL_SLOTS,
+        at_once=_COUNTER_SLOTS + _RETAIL_SLOTS + _SHOPPING_SLOTS,
         turns_per_run=LIMITS.turns_per_run,
         harm=dict(journal.count()),
         kills=journal.kills,
@@ -119,18 +126,20 @@ async def run_chaos(
         lost=verdict.count("lost"),
         duplicated=verdict.count("duplicated"),
         diverged=verdict.count("diverged"),
+        forbidden=verdict.count("forbidden"),
         problems=tuple(Problem(kind=kind, what=what) for kind, what in verdict.problems),
     )
 
 
 def _clients(
-    stack: ChaosStack, seed: int, plays: Sequence[RetailPlay], seen: Seen
+    stack: ChaosStack, seed: int, plays: Sequence[RetailPlay], shoppers: int, seen: Seen
 ) -> list[ClientProcess]:
     """The clients, each with its share of the conversations."""
     slots: list[Iterator[ConversationPlan]] = [
         counter_plans(seed, slot, f"{TENANT}-{slot % 2}") for slot in range(_COUNTER_SLOTS)
     ]
     slots += [(play.plan() for play in plays[slot::_RETAIL_SLOTS]) for slot in range(_RETAIL_SLOTS)]
+    slots += [shopper_plans(seed, shoppers)] * _SHOPPING_SLOTS
     return [
         ClientProcess(
             slots[number::_CLIENTS],
@@ -174,6 +183,7 @@ async def _judge(
         if (play.tenant, play.plan().conversation) in seen.finished:
             for problem in await problems_of(stack, play):
                 verdict.diverged(problem)
+    await judge_shops(stack, seen, verdict)
     await judge_streams(stack, seen, verdict, seed)
     await judge_repetitions(stack, seen, verdict, seed)
     await judge_histories(stack, verdict, seed)

@@ -1,4 +1,5 @@
-"""A short run of `bench.chaos`: nothing is lost, duplicated or different, whatever is killed."""
+"""A short run of `bench.chaos`: nothing is lost, duplicated, different or forbidden,
+whatever is killed."""
 
 import pytest
 
@@ -12,4 +13,5 @@ async def test_conversations_come_out_right_while_everything_is_killed() -> None
     assert report.kills > 0
     assert report.conversations > 0
     assert report.checked["answers"] > 0
+    assert report.checked["effects judged by the rules of their moment"] > 0
     assert report.checked["histories replayed"] > 0

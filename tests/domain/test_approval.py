@@ -371,6 +371,14 @@ def test_the_first_decision_stands_and_its_repetition_is_recognised() -> None:
         after(rejected, said("accept"))
 
 
+def test_nobody_accepts_twice() -> None:
+    approval = asked(Requirement(roles=("support",), quorum=2))
+    once = after(approval, said("accept", "ann", id="d1"))
+    with pytest.raises(AlreadyDecided, match="ann has accepted"):
+        after(once, said("accept", "ann", id="d2"))
+    assert after(once, said("accept", "cid", id="d2")).state == "accepted"
+
+
 def test_roles_that_count_are_needed_and_named() -> None:
     two = asked(Requirement(roles=("support",)), Requirement(roles=("boss", "audit")))
     with pytest.raises(NotAllowed, match="1 of support and 1 of boss or audit; fay has none"):

@@ -52,6 +52,7 @@ async def judge_records(stack: ChaosStack, seen: Seen, verdict: Verdict) -> None
         for row in await connection.fetch(_EFFECTS):
             effects[row["tenant"], row["counter"]].append(row["amount"])
     verdict.checked.update({"turns": len(turns), "actions": len(actions)})
+    verdict.checked["actions that were stale"] += sum(row["state"] == "stale" for row in actions)
     verdict.checked["effects"] += sum(map(len, effects.values()))
     _judge_turns(seen, turns, verdict)
     _judge_actions(actions, effects, verdict)
@@ -91,7 +92,7 @@ def _judge_turns(seen: Seen, turns: list[Any], verdict: Verdict) -> None:
 def _judge_answers(seen: Seen, row: Row, name: str, verdict: Verdict) -> None:
     """A counter's turn is answered once, and once more where it waited for a person."""
     plan = seen.plans.get((row["tenant"], row["conversation"]))
-    if plan is None or plan.rounds[0].kind == "retail" or row["status"] != "answered":
+    if plan is None or not plan.rounds[0].about_counters or row["status"] != "answered":
         return
     expected = 2 if _was_parked(seen, row) else 1
     if row["answered"] > expected:
@@ -155,7 +156,7 @@ def _judge_effects(
         plan = seen.plans[key]
         for message, planned in plan.firsts():
             row = status.get((plan.tenant, message.id))
-            if row is not None and planned.kind != "retail":
+            if row is not None and planned.about_counters:
                 approval = by_turn.get((*key, row["turn"]))
                 had = sorted(effects.get((plan.tenant, message.id), []))
                 _judge_message(plan, planned, message, row["status"], approval, had, verdict)

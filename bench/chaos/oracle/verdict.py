@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
-Wrong = Literal["lost", "duplicated", "diverged"]
+Wrong = Literal["lost", "duplicated", "diverged", "forbidden"]
 
 
 @dataclass
@@ -25,6 +25,10 @@ class Verdict:
     def diverged(self, what: str) -> None:
         """Something is another thing than it should be."""
         self.problems.append(("diverged", what))
+
+    def forbidden(self, what: str) -> None:
+        """Something was done that the rules did not allow at that moment."""
+        self.problems.append(("forbidden", what))
 
     def count(self, wrong: Wrong) -> int:
         """How many problems are of this kind."""

@@ -1,0 +1,357 @@
+"""What is promised, the guard that keeps it, and the tests that go red when the guard is taken out.
+
+A new guard gets a line here: the promise in a few words, the file, a piece of its text that occurs once,
+what stands in its place without the guard, and the narrowest tests that notice.
+"""
+
+from dataclasses import dataclass
+
+from tests.mutants.trees import ROOT, Mutant
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A guard; `old` becomes `new` when it is taken out. With `waits`, its tests wait long for what does
+    not happen without it."""
+
+    promise: str
+    path: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+    waits: bool = False
+
+    def removed(self) -> Mutant:
+        """The code without the guard."""
+        text = (ROOT / self.path).read_text()
+        assert text.count(self.old) == 1, f"{self.path} has {text.count(self.old)} × {self.old!r}"
+        return Mutant(self.path, self.promise, text.replace(self.old, self.new))
+
+
+_PERMISSION = "tests/activities/test_permission.py"
+_APPROVAL = "tests/domain/test_approval.py"
+_STEPS = "tests/store/test_steps.py"
+_STATEMENTS = "tests/authority/test_statements.py"
+_LEDGER = "tests/llm/test_step_ledger.py"
+_WORKFLOWS = "tests/workflows/test_deciding.py"
+
+GUARDS: tuple[Guard, ...] = (
+    # What is executed
+    Guard(
+        "every signed statement is verified again when the action runs",
+        "activities/actions.py",
+        "await self._services.verifier.verify(one.decision, tenant=request.tenant, at=one.at)",
+        "pass",
+        (f"{_PERMISSION}::test_a_forged_acceptance_is_not_executed",),
+    ),
+    Guard(
+        "what is executed is what was shown: the digest is compared",
+        "activities/actions.py",
+        "if approval.args_digest != shown_digest(shown, approval.covers):",
+        "if False:",
+        (f"{_PERMISSION}::test_what_is_changed_in_the_table_after_the_approval_is_not_executed",),
+    ),
+    Guard(
+        "the approval is worked out from its decisions, whatever its row says",
+        "activities/actions.py",
+        'if recorded.state != "accepted" or approval.state != "accepted":',
+        "if False:",
+        (f"{_WORKFLOWS}::test_a_forged_workflow_cannot_execute_what_nobody_approved",),
+    ),
+    Guard(
+        "facts and policy are asked again when the action runs",
+        "activities/actions.py",
+        "if problem is not None:",
+        "if False:",
+        ("tests/shop/test_permission.py::test_both_judged_before_either_runs_the_second_is_stale",),
+    ),
+    Guard(
+        "no other action on the subject runs between permission and effect",
+        "activities/actions.py",
+        "    await lock_subjects(connection, request.tenant, [subject])",
+        "    pass",
+        (f"{_PERMISSION}::test_no_action_begins_between_another_s_permission_and_its_commit",),
+        waits=True,
+    ),
+    Guard(
+        "an action that has ended is not executed again",
+        "activities/actions.py",
+        'if record.state != "proposed":\n                    return _report(record)\n'
+        "                action =",
+        "action =",
+        (
+            "tests/recovery/test_kills.py::test_a_worker_killed_at_a_commit_boundary_costs_nothing_twice",
+        ),
+        waits=True,
+    ),
+    Guard(
+        "facts that were shown and have changed make it stale",
+        "activities/permission.py",
+        "        if changed is not None:\n            return changed\n",
+        "",
+        ("tests/shop/test_permission.py::test_what_a_reviewer_saw_is_paid_or_nothing",),
+    ),
+    Guard(
+        "a denial of the policy in force counts",
+        "activities/permission.py",
+        "    if asked is not current:\n        now = await verdict(current)\n"
+        '        if now.kind == "deny":',
+        "    if asked is not current:\n        now = await verdict(current)\n        if False:",
+        (
+            f"{_PERMISSION}::test_a_denial_of_the_policy_in_force_counts_beside_the_version_asked_under",
+        ),
+    ),
+    Guard(
+        "an approval that is needed now and was not given makes it stale",
+        "activities/permission.py",
+        "if now.approve is not None and not _is_given(now, approval):",
+        "if False:",
+        (f"{_PERMISSION}::test_a_window_is_counted_again_when_the_action_runs",),
+    ),
+    Guard(
+        "facts only read",
+        "holdfast/store/subjects.py",
+        "; set local transaction_read_only = on",
+        "",
+        (f"{_PERMISSION}::test_facts_cannot_write",),
+    ),
+    Guard(
+        "a rehearsal leaves nothing behind",
+        "activities/rehearsal.py",
+        "await transaction.rollback()",
+        "await transaction.commit()",
+        (f"{_PERMISSION}::test_a_rehearsal_leaves_nothing_behind",),
+    ),
+    Guard(
+        "parallel conversations cannot slip under a limit together",
+        "holdfast/store/windows.py",
+        '        await connection.execute(\n            "select pg_advisory_xact_lock'
+        '(hashtextextended($1, 0))", f"{tenant}/window/{name}"\n        )',
+        "        pass",
+        (f"{_PERMISSION}::test_two_proposals_are_not_counted_at_once_under_one_window",),
+        waits=True,
+    ),
+    Guard(
+        "the policy that it was asked under counts as well",
+        "activities/permission.py",
+        "    if asked is not None:\n        now = await verdict(asked)\n",
+        "    if asked is not None:\n        now = await verdict(current)\n",
+        (f"{_PERMISSION}::test_the_version_that_was_asked_under_is_asked_again",),
+    ),
+    Guard(
+        "an action on another system has the same key on every try",
+        "activities/actions.py",
+        "        idempotency_key=record.id,\n        connection=connection,\n    )",
+        '        idempotency_key=f"{record.id}-{activity.info().attempt}",\n'
+        "        connection=connection,\n    )",
+        (
+            "tests/activities/test_remote_actions.py::test_a_call_that_fails_is_made_again_with_the_same_key",
+        ),
+    ),
+    Guard(
+        "what waits to be executed counts for a window",
+        "holdfast/store/windows.py",
+        "or action.state = 'proposed'",
+        "or false",
+        (f"{_PERMISSION}::test_twenty_conversations_cannot_pass_one_window",),
+    ),
+    # Who decides
+    Guard(
+        "a decision needs a role that counts",
+        "holdfast/domain/approval.py",
+        "if not matching:",
+        "if False:",
+        (f"{_APPROVAL}::test_roles_that_count_are_needed_and_named",),
+    ),
+    Guard(
+        "a decision is about exactly what the reviewer saw",
+        "holdfast/domain/approval.py",
+        "if decision.digest != self.args_digest:",
+        "if False:",
+        (f"{_APPROVAL}::test_a_decision_about_other_arguments_is_refused",),
+    ),
+    Guard(
+        "an approval is decided once",
+        "holdfast/domain/approval.py",
+        'if self.state != "pending":\n            raise AlreadyDecided',
+        "if False:\n            raise AlreadyDecided",
+        (f"{_APPROVAL}::test_the_first_decision_stands_and_its_repetition_is_recognised",),
+    ),
+    Guard(
+        "an approval is decided before its deadline",
+        "holdfast/domain/approval.py",
+        'while approval.state == "pending" and now >= approval.due_at:',
+        "while False:",
+        (f"{_APPROVAL}::test_at_its_deadline_an_approval_can_no_longer_be_decided",),
+    ),
+    Guard(
+        "under four eyes nobody approves what they asked for",
+        "holdfast/domain/approval.py",
+        "if person.id in people:",
+        "if False:",
+        (f"{_APPROVAL}::test_under_four_eyes_nobody_approves_what_they_asked_for",),
+    ),
+    Guard(
+        "nobody's acceptance counts twice",
+        "holdfast/domain/approval.py",
+        'if decision.kind == "accept" and any(',
+        "if False and any(",
+        (f"{_APPROVAL}::test_nobody_accepts_twice",),
+    ),
+    Guard(
+        "a statement says exactly the decision it comes with",
+        "holdfast/authority/statements.py",
+        "_check_content(claims, _said(decision, tenant))",
+        "pass",
+        (f"{_STATEMENTS}::test_a_statement_for_another_tenant_is_refused",),
+    ),
+    Guard(
+        "a statement counts while it is good only",
+        "holdfast/authority/statements.py",
+        "_check_times(claims, at)",
+        "pass",
+        (f"{_STATEMENTS}::test_a_statement_for_more_than_a_day_is_refused",),
+    ),
+    Guard(
+        "a decision without a statement is refused",
+        "holdfast/authority/statements.py",
+        "if not decision.statement:",
+        "if False:",
+        (f"{_STATEMENTS}::test_a_decision_without_a_statement_is_refused",),
+    ),
+    Guard(
+        "an approval needs its quorum",
+        "holdfast/domain/approval.py",
+        'return voiced if voiced.open_requirements() else voiced._settle("accepted", decision)',
+        'return voiced._settle("accepted", decision)',
+        (f"{_APPROVAL}::test_nobody_accepts_twice",),
+    ),
+    Guard(
+        "people of different teams approve where that is asked",
+        "holdfast/domain/approval.py",
+        "if decision.team in self._teams(requirement):",
+        "if False:",
+        (f"{_APPROVAL}::test_people_have_to_be_of_different_teams_where_that_is_asked",),
+    ),
+    Guard(
+        "a claim keeps others off",
+        "holdfast/domain/approval.py",
+        "if self.claim is not None and self.claim.reviewer != decision.reviewer:",
+        "if False:",
+        (f"{_APPROVAL}::test_a_claim_keeps_others_off_until_it_runs_out",),
+    ),
+    Guard(
+        "whoever has lent a voice does not use it",
+        "holdfast/domain/approval.py",
+        "if lent is not None:",
+        "if False:",
+        (f"{_APPROVAL}::test_a_voice_that_is_lent_counts_once_and_can_be_given_back",),
+    ),
+    Guard(
+        "an edit starts the count again",
+        "holdfast/domain/approval.py",
+        '"voices": (),\n            }',
+        '"voices": self.voices,\n            }',
+        (f"{_APPROVAL}::test_an_edit_starts_the_count_again_and_adds_what_its_arguments_need",),
+    ),
+    # One writer
+    Guard(
+        "a late attempt commits nothing over its successor",
+        "holdfast/store/steps.py",
+        "and run = $5 and attempt = $6 and outcome is null\n       for update\n), numbers",
+        "and ($5::text is not null and $6::int is not null) and outcome is null\n"
+        "       for update\n), numbers",
+        (f"{_STEPS}::test_a_lower_attempt_cannot_commit_once_a_higher_one_has_begun",),
+    ),
+    Guard(
+        "a lower attempt does not begin a step again",
+        "holdfast/store/steps.py",
+        "(step.run <> excluded.run or step.attempt <= excluded.attempt)",
+        "true",
+        (f"{_STEPS}::test_a_lower_attempt_cannot_begin_again",),
+    ),
+    Guard(
+        "a late snapshot is not kept",
+        "holdfast/store/steps.py",
+        "and run = $5 and attempt = $6 and outcome is null\n           for update",
+        "and ($5::text is not null and $6::int is not null) and outcome is null\n"
+        "           for update",
+        (f"{_STEPS}::test_a_lower_attempt_cannot_commit_once_a_higher_one_has_begun",),
+    ),
+    Guard(
+        "a turn that has ended begins no step",
+        "holdfast/store/steps.py",
+        "({begun} or exists (select from open_turn))",
+        "({begun} or true)",
+        (f"{_STEPS}::test_a_turn_that_has_ended_begins_no_step",),
+    ),
+    Guard(
+        "a late attempt records nothing outside of steps either",
+        "holdfast/store/attempts.py",
+        "where known.attempt <= excluded.attempt",
+        "where true",
+        ("tests/activities/test_late_attempts.py::test_a_late_attempt_changes_nothing",),
+    ),
+    Guard(
+        "a model call that was recorded is not made again",
+        "holdfast/llm/ledger.py",
+        "    def find(self, node: str, digest: str, occurrence: int) -> RecordedCall | None:\n"
+        "        return self._calls.get((node, digest, occurrence))\n\n"
+        "    async def save(\n        self, node: str, occurrence: int, request: ModelRequest, "
+        "answer: ModelAnswer\n    ) -> RecordedCall:\n        call =",
+        "    def find(self, node: str, digest: str, occurrence: int) -> RecordedCall | None:\n"
+        "        return None\n\n"
+        "    async def save(\n        self, node: str, occurrence: int, request: ModelRequest, "
+        "answer: ModelAnswer\n    ) -> RecordedCall:\n        call =",
+        (f"{_LEDGER}::test_an_attempt_finds_what_an_earlier_one_recorded",),
+    ),
+    # What is told, and to whom
+    Guard(
+        "an entry of the audit continues the one before it",
+        "holdfast/store/audit.py",
+        'row["previous_hash"] != self._hash',
+        "False",
+        ("tests/store/test_audit.py::test_what_was_done_to_the_chain_is_found",),
+    ),
+    Guard(
+        "an approval is read by its tenant alone",
+        "holdfast/store/approvals.py",
+        "where approval.tenant = $1 and approval.id = $2",
+        "where $1::text is not null and approval.id = $2",
+        ("tests/store/test_tenancy.py::test_no_read_finds_another_tenants_rows",),
+    ),
+    Guard(
+        "an execution is consumed in its own tenant",
+        "holdfast/store/actions.py",
+        "update holdfast.approvals set consumed_at = coalesce(consumed_at, now())\n"
+        "         where tenant = $1 and id",
+        "update holdfast.approvals set consumed_at = coalesce(consumed_at, now())\n"
+        "         where id",
+        ("tests/store/test_tenancy.py::test_no_write_changes_another_tenants_rows",),
+    ),
+    # What comes in
+    Guard(
+        "a repeated message with another text is refused",
+        "workflows/intake.py",
+        "if differs and self.disputed_by(message) is None:",
+        "if False:",
+        (
+            "tests/workflows/test_turns.py::test_a_repeated_message_gets_the_first_answer_and_other_text_is_refused",
+        ),
+    ),
+    Guard(
+        "a conversation is one customer's",
+        "workflows/intake.py",
+        "if message.customer != self.customer:",
+        "if False:",
+        ("tests/workflows/test_turns.py::test_a_message_that_may_not_be_sent_leaves_no_trace",),
+    ),
+    Guard(
+        "a full queue refuses",
+        "workflows/intake.py",
+        "if len(self.queue) >= self._limits.queued_messages:",
+        "if False:",
+        ("tests/workflows/test_turns.py::test_messages_queue_in_order_and_a_full_queue_refuses",),
+        waits=True,
+    ),
+)

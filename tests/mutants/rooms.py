@@ -1,0 +1,61 @@
+"""Which modules are changed, and which tests have to notice."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Room:
+    """A module and its tests, the quick ones first; with `sql_only` its SQL alone is changed."""
+
+    path: str
+    tests: tuple[str, ...]
+    sql_only: bool = False
+
+
+_POLICY = ("tests/domain/policy",)
+_PERMISSION = ("tests/activities/test_permission.py", "tests/shop/test_permission.py")
+_DECIDING = ("tests/workflows/test_deciding.py", "tests/workflows/test_approvals.py")
+_TENANCY = ("tests/store/test_tenancy.py",)
+
+ROOMS: tuple[Room, ...] = (
+    Room("holdfast/domain/approval.py", ("tests/domain/test_approval.py",)),
+    *(
+        Room(f"holdfast/domain/policy/{name}.py", _POLICY)
+        for name in ("durations", "rules", "working_time")
+    ),
+    Room("holdfast/domain/policy/cases.py", ("tests/cli/test_policy.py",)),
+    Room("holdfast/authority/statements.py", ("tests/authority/test_statements.py",)),
+    Room("holdfast/authority/keys.py", ("tests/authority/test_keys.py",)),
+    Room("holdfast/authority/jwk.py", ("tests/authority/test_keys.py",)),
+    Room("activities/actions.py", (*_PERMISSION, *_DECIDING, "tests/activities")),
+    Room("activities/permission.py", (*_PERMISSION, *_DECIDING)),
+    Room("activities/rehearsal.py", (*_PERMISSION, *_DECIDING)),
+    Room("activities/circumstances.py", (*_PERMISSION, *_DECIDING)),
+    Room("holdfast/store/subjects.py", _PERMISSION),
+    Room("holdfast/store/windows.py", (*_PERMISSION, *_DECIDING)),
+    Room("holdfast/store/steps.py", ("tests/store/test_steps.py", "tests/workflows")),
+    Room("holdfast/store/attempts.py", ("tests/activities/test_late_attempts.py",)),
+    Room("holdfast/llm/ledger.py", ("tests/llm/test_step_ledger.py", "tests/recovery")),
+    Room(
+        "workflows/intake.py",
+        ("tests/workflows/test_turns.py", "tests/workflows/test_lifecycle.py"),
+    ),
+    *(
+        Room(f"holdfast/store/{name}.py", _TENANCY, sql_only=True)
+        for name in (
+            "actions",
+            "approvals",
+            "audit",
+            "conversations",
+            "deliveries",
+            "events",
+            "knowledge",
+            "llm_calls",
+            "policies",
+            "steps",
+            "transcript",
+            "turns",
+            "windows",
+        )
+    ),
+)

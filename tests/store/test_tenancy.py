@@ -1,0 +1,382 @@
+"""No function of the store sees or changes anything of another tenant, though all their ids are equal."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import asyncpg
+import pytest
+
+import holdfast.store
+from holdfast import Connection
+from holdfast.domain.approval import TakenDecision
+from holdfast.domain.conversation import TurnResult
+from holdfast.domain.events import NewEvent
+from holdfast.domain.steps import Ended
+from holdfast.runtime.connection import require_migration_url
+from holdfast.runtime.settings import Settings
+from holdfast.store import (
+    actions,
+    approvals,
+    attempts,
+    audit,
+    conversations,
+    deliveries,
+    events,
+    knowledge,
+    llm_calls,
+    policies,
+    steps,
+    subjects,
+    transcript,
+    turns,
+    windows,
+)
+from holdfast.store.pool import Pool, open_pool
+from holdfast.store.steps import NewAction, NewMessage, StepCommit
+from tests.notifications.notices import payload
+from tests.store.twins import (
+    ACCEPTED,
+    ANSWERED,
+    DEAD,
+    DONE,
+    PENDING,
+    RUNNING,
+    WAITING,
+    Twins,
+    copy,
+    decision,
+    open_twins,
+    recorded_call,
+)
+
+Asked = Callable[[Twins, Connection, str], Awaitable[object]]
+
+_DAYS = timedelta(days=30)
+_AT = datetime(2030, 1, 1, tzinfo=UTC)
+
+READS: dict[str, Asked] = {
+    "actions.read_actions": lambda t, c, tenant: actions.read_actions(c, tenant, t.conversation),
+    "actions.lock_action": lambda t, c, tenant: actions.lock_action(
+        c, tenant, t.conversation, DONE, 1, 0
+    ),
+    "actions.proposal_of": lambda t, c, tenant: actions.proposal_of(
+        c, tenant, t.conversation, WAITING, 1
+    ),
+    "approvals.read_approval": lambda t, c, tenant: approvals.read_approval(
+        c, tenant, t.approval(ACCEPTED)
+    ),
+    "approvals.list_approvals": lambda t, c, tenant: approvals.list_approvals(
+        c, tenant, approvals.ApprovalFilter(state=None, conversation=t.conversation)
+    ),
+    "approvals.lock_approval": lambda t, c, tenant: approvals.lock_approval(
+        c, tenant, t.approval(ACCEPTED)
+    ),
+    "approvals.outcome_of": lambda t, c, tenant: _outcome(t, c, tenant),
+    "approvals.read_taken": lambda t, c, tenant: approvals.read_taken(
+        c, tenant, t.approval(ACCEPTED)
+    ),
+    "audit.read_audit": lambda t, c, tenant: _said_in_audit(c, tenant),
+    "audit.verify_audit": lambda t, c, tenant: _audited(c, tenant),
+    "conversations.read_conversation": lambda t, c, tenant: conversations.read_conversation(
+        c, tenant, t.conversation
+    ),
+    "deliveries.state_of": lambda t, c, tenant: deliveries.state_of(c, tenant, DEAD),
+    "deliveries.list_deliveries": lambda t, c, tenant: deliveries.list_deliveries(
+        c, tenant, state=None, limit=1_000
+    ),
+    "events.read_events": lambda t, c, tenant: events.read_events(c, tenant, t.conversation),
+    "knowledge.search": lambda t, c, tenant: knowledge.search(c, tenant, "parcel"),
+    "llm_calls.calls_of_thread": lambda t, c, tenant: llm_calls.calls_of_thread(c, t.scope(tenant)),
+    "llm_calls.count_calls": lambda t, c, tenant: llm_calls.count_calls(c, tenant, t.conversation),
+    "policies.read_policy_text": lambda t, c, tenant: _policy_texts(c, tenant),
+    "transcript.read_messages": lambda t, c, tenant: transcript.read_messages(
+        c, tenant, t.conversation
+    ),
+    "transcript.read_message": lambda t, c, tenant: transcript.read_message(
+        c, tenant, t.conversation, 1
+    ),
+    "turns.find_turn": lambda t, c, tenant: turns.find_turn(
+        c, tenant, t.conversation, f"m-{ANSWERED}"
+    ),
+    "windows.sum_of_window": lambda t, c, tenant: windows.sum_of_window(
+        c, tenant, amount=["args", "amount"], actions=["add"], within=_DAYS, customer="cust"
+    ),
+}
+
+WRITES: dict[str, Asked] = {
+    "actions.begin_execution": lambda t, c, tenant: actions.begin_execution(
+        c, tenant, t.action(ACCEPTED), idempotency_key="key"
+    ),
+    "actions.end_execution": lambda t, c, tenant: _executed(t, c, tenant),
+    "actions.mark_compensated": lambda t, c, tenant: actions.mark_compensated(
+        c, tenant, t.action(DONE)
+    ),
+    "actions.set_open_actions": lambda t, c, tenant: actions.set_open_actions(
+        c, tenant, t.conversation, WAITING, 1, state="rejected", error="no"
+    ),
+    "actions.replace_action": lambda t, c, tenant: actions.replace_action(
+        c, tenant, t.approval(WAITING), _edited()
+    ),
+    "approvals.save_approval": lambda t, c, tenant: _saved(t, c, tenant),
+    "approvals.mark_stale": lambda t, c, tenant: approvals.mark_stale(
+        c, tenant, t.approval(ACCEPTED), "new"
+    ),
+    "approvals.record_taken": lambda t, c, tenant: _taken(t, c, tenant),
+    "approvals.record_refused": lambda t, c, tenant: approvals.record_refused(
+        c, tenant, decision(t, WAITING), refusal="no", by="x", at=_AT
+    ),
+    "approvals.withdraw_orphans": lambda t, c, tenant: approvals.withdraw_orphans(
+        c, tenant, t.conversation, reason="new"
+    ),
+    "attempts.begin_attempt": lambda t, c, tenant: attempts.begin_attempt(
+        c, tenant=tenant, conversation=t.conversation, activity="a", attempt=9
+    ),
+    "audit.append_audit": lambda t, c, tenant: audit.append_audit(
+        c, tenant=tenant, kind="k", conversation=t.conversation, subject="s", data={}
+    ),
+    "audit.append_sighting": lambda t, c, tenant: audit.append_sighting(
+        c,
+        tenant=tenant,
+        conversation=t.conversation,
+        approval=t.approval(WAITING),
+        reviewer="theirs-ann",
+        digest="d",
+    ),
+    "conversations.open_conversation": lambda t, c, tenant: conversations.open_conversation(
+        c, tenant=tenant, conversation=t.conversation, customer="cust", message_id=None
+    ),
+    "conversations.set_phase": lambda t, c, tenant: conversations.set_phase(
+        c, tenant, t.conversation, "closed"
+    ),
+    "conversations.fork_conversation": lambda t, c, tenant: conversations.fork_conversation(
+        c, tenant=tenant, source=t.conversation, turn=ANSWERED, target="fork"
+    ),
+    "deliveries.insert_deliveries": lambda t, c, tenant: _delivery(t, c, tenant),
+    "deliveries.begin_attempt": lambda t, c, tenant: deliveries.begin_attempt(c, tenant, PENDING),
+    "deliveries.record_delivered": lambda t, c, tenant: deliveries.record_delivered(
+        c, tenant, PENDING, status=200
+    ),
+    "deliveries.record_failed": lambda t, c, tenant: deliveries.record_failed(
+        c, tenant, PENDING, status=500, error="new", final=True
+    ),
+    "deliveries.revive": lambda t, c, tenant: deliveries.revive(c, tenant, [DEAD]),
+    "events.append_events": lambda t, c, tenant: events.append_events(
+        c, tenant, t.conversation, [NewEvent(type="turn_ended", turn=1)]
+    ),
+    "knowledge.load_articles": lambda t, c, tenant: _emptied(t, c, tenant),
+    "llm_calls.save_call": lambda t, c, tenant: llm_calls.save_call(
+        c,
+        t.scope(tenant),
+        recorded_call("new").model_copy(update={"occurrence": 2}),
+        None,
+    ),
+    "policies.keep_policy": lambda t, c, tenant: _policy_kept(t, c, tenant),
+    "steps.begin_step": lambda t, c, tenant: steps.begin_step(
+        cast(Pool, c), t.key(tenant, attempt=2), subgraph="s", message=t.message()
+    ),
+    "steps.commit_step": lambda t, c, tenant: steps.commit_step(c, t.key(tenant), _answer()),
+    "steps.save_snapshot": lambda t, c, tenant: steps.save_snapshot(
+        cast(Pool, c), t.key(tenant), b"new"
+    ),
+    "transcript.append_message": lambda t, c, tenant: transcript.append_message(
+        c, tenant, t.conversation, RUNNING, NewMessage(role="assistant", text="new")
+    ),
+    "turns.end_turn": lambda t, c, tenant: turns.end_turn(
+        c,
+        tenant=tenant,
+        conversation=t.conversation,
+        turn=RUNNING,
+        status="awaiting_human",
+        reason="new",
+        text="new",
+        message=None,
+    ),
+}
+
+_LOCKS = {"subjects.lock_subjects", "windows.lock_windows"}
+
+
+async def _outcome(twins: Twins, connection: Connection, tenant: str) -> object:
+    _, taken = await approvals.read_taken(connection, tenant, twins.approval(ACCEPTED))
+    return await approvals.outcome_of(
+        connection, tenant, twins.approval(ACCEPTED), taken[0].decision.id
+    )
+
+
+async def _said_in_audit(connection: Connection, tenant: str) -> object:
+    return [(one.seq, one.kind, one.data) for one in await audit.read_audit(connection, tenant)]
+
+
+async def _audited(connection: Connection, tenant: str) -> object:
+    report = await audit.verify_audit(connection, tenant)
+    return report.entries, report.head
+
+
+async def _policy_texts(connection: Connection, tenant: str) -> object:
+    digests = await connection.fetch(
+        "select digest from holdfast.policies where tenant = $1", tenant
+    )
+    assert digests
+    return [await policies.read_policy_text(connection, tenant, row["digest"]) for row in digests]
+
+
+async def _executed(twins: Twins, connection: Connection, tenant: str) -> None:
+    action = twins.action(ACCEPTED)
+    for each in (twins.theirs, twins.ours):
+        await actions.begin_execution(connection, each, action, idempotency_key="key")
+    before = await twins.rows_of(connection, twins.theirs)
+    await actions.end_execution(connection, tenant, action, state="executed", result=1, error=None)
+    assert await twins.rows_of(connection, twins.theirs) == before
+    await connection.execute(
+        "delete from holdfast.executions where tenant = $1 and action = $2", twins.theirs, action
+    )
+
+
+async def _saved(twins: Twins, connection: Connection, tenant: str) -> object:
+    approval = await approvals.lock_approval(connection, tenant, twins.approval(WAITING))
+    return await approvals.save_approval(connection, tenant, approval.withdraw())
+
+
+async def _taken(twins: Twins, connection: Connection, tenant: str) -> None:
+    approval = await approvals.lock_approval(connection, tenant, twins.approval(WAITING))
+    taken = TakenDecision(decision=decision(twins, WAITING), at=_AT)
+    await approvals.record_taken(connection, tenant, taken, approval)
+
+
+async def _delivery(twins: Twins, connection: Connection, tenant: str) -> None:
+    data = payload(approval=twins.approval(WAITING), conversation=twins.conversation)
+    new = deliveries.NewDelivery(
+        id="dl-new",
+        batch="b",
+        kind="webhook",
+        channel="new",
+        recipient=None,
+        payload=data,
+        patience=_DAYS,
+    )
+    await deliveries.insert_deliveries(connection, tenant, [new])
+
+
+async def _emptied(twins: Twins, connection: Connection, tenant: str) -> object:
+    empty = twins.article.parent / "empty"
+    empty.mkdir()
+    return await knowledge.load_articles(connection, tenant, empty)
+
+
+async def _policy_kept(twins: Twins, connection: Connection, tenant: str) -> None:
+    policy = twins.services.registry.policy(tenant, "add")
+    other = policy.model_copy(update={"digest": "another"})
+    await policies.keep_policy(cast(Pool, connection), tenant, other)
+
+
+def _edited() -> NewAction:
+    return NewAction(
+        id="act", index=0, name="add", arguments={}, facts={}, verdict="approve", state="proposed"
+    )
+
+
+def _answer() -> StepCommit:
+    result = TurnResult(turn=RUNNING, status="answered", reply="new")
+    return StepCommit(
+        outcome=Ended(result=result).model_dump(mode="json"),
+        turn_status="answered",
+        turn_result=result,
+        agent="new",
+        summary=steps.Summary(text="new", through=1),
+        messages=(NewMessage(role="assistant", text="new"),),
+        events=(NewEvent(type="message_sent", turn=RUNNING),),
+    )
+
+
+@pytest.fixture
+async def twins(stack_settings: Settings, tmp_path: Path) -> AsyncIterator[Twins]:
+    async with open_twins(stack_settings, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def owner(stack_settings: Settings) -> AsyncIterator[Connection]:
+    pool = await open_pool(require_migration_url(stack_settings), min_size=0, max_size=1)
+    async with pool, pool.acquire() as connection:
+        yield connection
+
+
+class _Undone(Exception):
+    """So that a transaction is rolled back."""
+
+
+async def _in_vain(connection: Connection, work: Callable[[], Awaitable[Any]]) -> Any:
+    """What `work` gives, in a transaction that is rolled back."""
+    results = []
+    try:
+        async with connection.transaction():
+            results.append(await work())
+            raise _Undone
+    except _Undone:
+        return results[0]
+
+
+async def test_no_read_finds_another_tenants_rows(twins: Twins, owner: Connection) -> None:
+    async def answers(tenant: str) -> dict[str, str]:
+        return {
+            name: str(await _in_vain(owner, lambda read=read: read(twins, owner, tenant)))  # type: ignore[misc]
+            for name, read in READS.items()
+        }
+
+    alone = await answers(twins.theirs)
+    await copy(twins, owner)
+    for name, answer in (await answers(twins.ours)).items():
+        expected = alone[name].replace(twins.theirs, twins.ours).replace("theirs", "ours")
+        assert answer == expected, name
+
+
+async def test_no_write_changes_another_tenants_rows(twins: Twins, owner: Connection) -> None:
+    await copy(twins, owner)
+    theirs, ours = [await twins.rows_of(owner, one) for one in (twins.theirs, twins.ours)]
+    for name, write in WRITES.items():
+
+        async def work(write: Asked = write) -> tuple[str, dict[str, str], dict[str, str]]:
+            answer = str(await write(twins, owner, twins.ours))
+            rows = [await twins.rows_of(owner, one) for one in (twins.theirs, twins.ours)]
+            return answer, rows[0], rows[1]
+
+        answer, theirs_then, ours_then = await _in_vain(owner, work)
+        assert theirs_then == theirs, name
+        assert ours_then != ours, f"{name} changes nothing"
+        assert "theirs" not in answer.replace("words of theirs", ""), name
+
+
+@pytest.mark.parametrize("lock", [subjects.lock_subjects, windows.lock_windows])
+async def test_no_lock_is_in_the_way_of_another_tenant(
+    stack_settings: Settings, owner: Connection, lock: Callable[..., Awaitable[None]]
+) -> None:
+    async with (
+        asyncpg.create_pool(require_migration_url(stack_settings), min_size=1) as pool,
+        owner.transaction(),
+        pool.acquire() as other,
+        other.transaction(),
+    ):
+        await lock(owner, "one", ["same"])
+        await other.execute("set local lock_timeout = '5s'")
+        await lock(other, "another", ["same"])
+
+
+def test_every_function_of_a_tenant_is_looked_at() -> None:
+    found = set()
+    for module in pkgutil.iter_modules(holdfast.store.__path__):
+        loaded = importlib.import_module(f"holdfast.store.{module.name}")
+        for name, function in inspect.getmembers(loaded, inspect.iscoroutinefunction):
+            parameters = inspect.signature(function).parameters
+            of_a_tenant = {
+                "tenant",
+                "key",
+                "scope",
+            } & parameters.keys() and module.name != "presence"
+            if of_a_tenant and function.__module__ == loaded.__name__ and name[0] != "_":
+                found.add(f"{module.name}.{name}")
+    assert found == READS.keys() | WRITES.keys() | _LOCKS
