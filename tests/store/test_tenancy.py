@@ -193,7 +193,6 @@ WRITES: dict[str, Asked] = {
         turn=RUNNING,
         status="awaiting_human",
         reason="new",
-        text="new",
         message=None,
     ),
 }

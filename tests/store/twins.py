@@ -135,7 +135,6 @@ async def _play(twins: Twins, settings: Settings) -> None:
             turn=ANSWERED,
             status="answered",
             reason="theirs",
-            text="the end of theirs",
             message=twins.message(ANSWERED),
         )
         await _note(twins, connection)
