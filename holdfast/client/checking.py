@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pydantic import ValidationError
 
 from holdfast.domain.errors import InvalidRequest
+from holdfast.domain.failures import in_words
 from holdfast.domain.ids import is_id
 
 
@@ -19,11 +20,7 @@ def checking() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-            for problem in error.errors(include_url=False, include_input=False)
-        )
-        raise InvalidRequest(problems) from None
+        raise InvalidRequest(in_words(error)) from None
 
 
 def require_id(text: str, what: str) -> None:
