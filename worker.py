@@ -6,14 +6,15 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
-import asyncpg
 import typer
 import uvloop
 from pydantic import ValidationError
@@ -27,6 +28,7 @@ from activities.conversations import ConversationActivities
 from activities.fleet import Fleet
 from activities.notifications import NotificationActivities
 from activities.presence import Presence
+from activities.pulse import PULSE
 from activities.services import Services
 from activities.serving import HandingBack
 from activities.subgraphs import SubgraphActivities
@@ -55,7 +57,7 @@ from holdfast.store.attempts import prune_attempts
 from holdfast.store.knowledge import load_articles
 from holdfast.store.llm_calls import prune_requests
 from holdfast.store.migrate import CORE_SCHEMA, migrate, require_migrated
-from holdfast.store.pool import TRANSIENT_ERRORS, open_pool
+from holdfast.store.pool import TRANSIENT_ERRORS, UNREACHABLE_ERRORS, open_pool
 from holdfast.store.roles import grant_product_role, require_append_only_audit
 from holdfast.subgraphs.general import general
 from holdfast.subgraphs.knowledge import knowledge
@@ -70,7 +72,8 @@ _logger = logging.getLogger("holdfast.worker")
 _STICKY_TIMEOUT = timedelta(seconds=1)
 """How long a task waits for the worker that has the workflow in its cache: not long, it may be dead."""
 
-_HEARTBEAT_THROTTLE = timedelta(milliseconds=500)
+_HEARTBEAT_THROTTLE = timedelta(milliseconds=50)
+"""The SDK holds heartbeats back for this long; `activities.pulse` sends no more than are needed."""
 
 _PRUNE_SECONDS = 3600.0
 _ATTEMPTS_KEPT = timedelta(days=1)
@@ -310,6 +313,10 @@ async def run(settings: Settings, role: Role) -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stopping.set)
+    loop.set_default_executor(
+        ThreadPoolExecutor(settings.concurrent_subgraphs, thread_name_prefix="node")
+    )  # a plain function that is a node gets a thread
+    PULSE.give_up, PULSE.give_up_seconds = partial(leave, 70), settings.blocked_seconds
     version = _version(settings)
     async with open_services(settings, packages, role, version) as services:
         presence = Presence(client, f"{client.namespace}/{settings.task_queue}")
@@ -370,7 +377,7 @@ async def _health(
         ]
         try:
             await services.pool.fetchval("select 1", timeout=2.0)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except UNREACHABLE_ERRORS as error:
             problems.append(f"Postgres: {error or type(error).__name__}")
         try:
             healthy = await client.service_client.check_health(timeout=timedelta(seconds=2))

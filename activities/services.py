@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from activities.fleet import Fleet
+from activities.policy_texts import PolicyTexts
 from holdfast.authority.statements import Verifier
 from holdfast.llm.client import ModelClient
 from holdfast.notifications.config import Notifications
@@ -32,6 +33,7 @@ class Services:
     notifications: Notifications
     webhooks: WebhookSender
     keep_requests: bool = False
+    policy_texts: PolicyTexts = field(default_factory=PolicyTexts)
 
 
 class PooledReads:

@@ -18,11 +18,12 @@ from holdfast.store.pool import TRANSIENT_ERRORS, Pool
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 5.0
 _GROWTH = 1.5
+_PLACE = {"tenant", "conversation", "turn", "step", "index"}
 
 
 class HandingBack(Interceptor):
     """Hands an activity back that raises `NotServedHere`: it is tried again soon, by whoever takes it,
-    for as long as it needs, and such attempts count as none."""
+    for as long as it needs."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -39,12 +40,8 @@ class _HandingBack(ActivityInboundInterceptor):
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         if activity.info().attempt > 1 and input.args and hasattr(input.args[0], "attempts"):
-            request = input.args[0]
             async with self._pool.acquire() as connection:
-                uncounted = await taken_up(connection, **_key(request))
-            if uncounted:
-                more = {"attempts": request.attempts + uncounted}
-                input.args = [request.model_copy(update=more), *input.args[1:]]
+                await taken_up(connection, **_key(input.args[0]))
         try:
             return await super().execute_activity(input)
         except NotServedHere as lacking:
@@ -95,7 +92,7 @@ async def look_before_acting(services: Services, request: ActionRequest) -> Acti
         NotServedHere: nobody has the action, or nobody serves the agent.
     """
     async with services.pool.acquire() as connection:
-        found = await read_proposed(connection, **request.model_dump(exclude={"attempts"}))
+        found = await read_proposed(connection, **request.model_dump(include=_PLACE))
     if found is None:
         return None
     fleet = services.fleet

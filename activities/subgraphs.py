@@ -1,25 +1,27 @@
 """The activity that runs a subgraph for one step of a turn."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from pydantic import JsonValue, TypeAdapter
 from temporalio import activity
 
-from activities.attempts import beating, bounded_attempts
+from activities.attempts import Attempt, attempting, is_passing
+from activities.circumstances import Origin
 from activities.fleet import needs
 from activities.proposals import (
     Judgement,
-    Origin,
     ask_for_approval,
     judged,
     recorded_actions,
 )
+from activities.pulse import Blockade
 from activities.services import PooledReads, Services
 from activities.serving import elsewhere
 from activities.summaries import summarize, transcript_with
 from holdfast.domain import wire
-from holdfast.domain.conversation import TurnResult
+from holdfast.domain.conversation import TurnResult, inline
 from holdfast.domain.errors import NotServedHere, StaleAttempt
 from holdfast.domain.events import NewEvent
 from holdfast.domain.fleet import missing
@@ -38,6 +40,7 @@ from holdfast.llm.ledger import StepLedger
 from holdfast.llm.model import LedgeredModel
 from holdfast.notifications.outbox import enqueue_request
 from holdfast.store.audit import append_audit
+from holdfast.store.events import append_events
 from holdfast.store.faults import reach
 from holdfast.store.llm_calls import CallScope, recorded_call
 from holdfast.store.pool import Connection
@@ -54,9 +57,6 @@ from holdfast.store.steps import (
 )
 from holdfast.subgraphs.contract import TranscriptMessage, TurnContext
 from holdfast.subgraphs.runner import BrokenContract, Progress, StepEnd, StepStart
-
-INLINE_REPLY_CHARACTERS = 1_500
-"""A longer reply stays in Postgres, so that a turn's history stays small."""
 
 _TOO_MANY_WAIT = (
     "This needs a person's approval, and too many requests of this conversation wait for one."
@@ -82,19 +82,40 @@ class SubgraphActivities:
         A step that was committed before gives its recorded result again.
         """
         progress = Progress()
-        with bounded_attempts(request.attempts):
-            async with beating(progress):
+        attempt = Attempt(request.attempts, lost=request.lost_attempts, progress=progress)
+        try:
+            async with attempting(attempt):
                 if (place := self._elsewhere(request.subgraph)) is not None:
                     return StepReport(elsewhere=place)
-                result = await self._run(request, progress)
+                result = await self._run(request, progress, attempt)
                 if not isinstance(result, Routed):
                     return StepReport(result=result)
                 if (place := self._elsewhere(result.agent)) is not None:
                     return StepReport(routed=result, elsewhere=place)
-                answered = await self._run(_first_step(request, result.agent), progress)
+                answered = await self._run(_first_step(request, result.agent), progress, attempt)
                 if isinstance(answered, Routed):
                     raise BrokenContract("only triage may route")
                 return StepReport(result=answered, routed=result)
+        finally:
+            if attempt.blockades:
+                await self._report(request, attempt.blockades)
+
+    async def _report(self, request: StepRequest, blockades: Sequence[Blockade]) -> None:
+        """Say which nodes have kept the worker from doing anything else."""
+        announced = [
+            NewEvent(
+                type="node_blocked_worker",
+                turn=request.turn,
+                data={"node": one.node, "where": one.where, "seconds": one.seconds},
+            )
+            for one in blockades
+        ]
+        try:
+            async with self._services.pool.acquire() as connection, connection.transaction():
+                await append_events(connection, request.tenant, request.conversation, announced)
+        except Exception as error:
+            if not is_passing(error):
+                raise
 
     def _elsewhere(self, agent: str) -> str | None:
         """The package to whose workers a step is taken whose agent is not here."""
@@ -104,7 +125,7 @@ class SubgraphActivities:
         shared = wire.subgraphs_queue(services.fleet.task_queue)
         return elsewhere(services.fleet.place_of_agent(agent), f"agent {agent!r}", shared=shared)
 
-    async def _run(self, request: StepRequest, progress: Progress) -> StepResult:
+    async def _run(self, request: StepRequest, progress: Progress, attempt: Attempt) -> StepResult:
         info = activity.info()
         key = StepKey(
             tenant=request.tenant,
@@ -128,7 +149,13 @@ class SubgraphActivities:
         end = await self._run_graph(request, key, begun, summary, model, progress)
         self._require_outcome(request, end)
         outcome = await self._commit(
-            request, key, begun, end, summary, degraded=model.usage.degraded
+            request,
+            key,
+            begun,
+            end,
+            summary,
+            degraded=model.usage.degraded,
+            is_last=attempt.is_last,
         )
         await reach("after_commit")
         if isinstance(end.outcome, Proposal):
@@ -156,6 +183,8 @@ class SubgraphActivities:
     ) -> StepEnd:
         registry = self._services.registry
         agents = self._services.fleet.agents()
+        remote = registry.remote_actions()
+        past = [seen for one in begun.standing if (seen := one.seen(remote)) is not None]
         context = TurnContext(
             tenant=request.tenant,
             conversation=request.conversation,
@@ -168,6 +197,8 @@ class SubgraphActivities:
             note=request.note,
             language=begun.language,
             asked_back=request.asked_back,
+            executed=tuple(one for one in past if one.state in ("executed", "unclear")),
+            waiting=tuple(one for one in past if one.state in ("waiting", "under_way")),
         )
         resumes = request.step != request.thread
         said_before, messages = transcript_with(begun, summary)
@@ -226,6 +257,7 @@ class SubgraphActivities:
         summary: Summary | None,
         *,
         degraded: bool,
+        is_last: bool,
     ) -> dict[str, Any]:
         match end.outcome:
             case Route():
@@ -239,7 +271,7 @@ class SubgraphActivities:
                 self._services.fleet.require_actions(
                     tuple(action.name for action in end.outcome.actions)
                 )
-                async with judged(self._services, origin, end.outcome.actions) as (
+                async with judged(self._services, origin, end.outcome.actions, is_last=is_last) as (
                     connection,
                     judgement,
                 ):
@@ -392,7 +424,7 @@ def _propose(
     result = TurnResult(
         turn=request.turn,
         status="awaiting_approval",
-        reply=_inline(proposal.holding_message),
+        reply=inline(proposal.holding_message),
         approvals=(approval.id,),
         degraded=degraded,
     )
@@ -433,7 +465,7 @@ def _end(request: StepRequest, outcome: Reply | Escalation, *, degraded: bool) -
     result = TurnResult(
         turn=request.turn,
         status="awaiting_human" if escalated else "answered",
-        reply=_inline(outcome.text),
+        reply=inline(outcome.text),
         citations=named,
         degraded=degraded,
     )
@@ -467,10 +499,6 @@ def _end(request: StepRequest, outcome: Reply | Escalation, *, degraded: bool) -
             ),
         ),
     )
-
-
-def _inline(text: str) -> str | None:
-    return text if len(text) <= INLINE_REPLY_CHARACTERS else None
 
 
 def _recorded(key: StepKey, outcome: object) -> StepResult:

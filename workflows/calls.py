@@ -72,9 +72,11 @@ class Calls:
         self._task_queue = start.task_queue
         self.priority: PriorityName = "normal"
 
-    def step(self, request: StepRequest, package: str | None = None) -> ActivityHandle[StepReport]:
-        """Start a step of a turn, in a worker that has the package; triage goes on with the agent's
-        first one."""
+    def step(
+        self, request: StepRequest, package: str | None = None, *, within: timedelta
+    ) -> ActivityHandle[StepReport]:
+        """Start a step of a turn, in a worker that has the package, all attempts of which end within that
+        time; triage goes on with the agent's first one."""
         more = " and agent" if request.subgraph == wire.TRIAGE else ""
         more = " goes on" if request.step != request.thread else more
         return workflow.start_activity(
@@ -82,6 +84,7 @@ class Calls:
             request,
             result_type=StepReport,
             task_queue=wire.package_queue(self._subgraphs, package),
+            schedule_to_close_timeout=within,
             start_to_close_timeout=timedelta(seconds=self._limits.step_seconds),
             heartbeat_timeout=timedelta(seconds=self._limits.heartbeat_seconds),
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,

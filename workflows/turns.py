@@ -2,10 +2,11 @@
 
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, ApplicationError, RetryState, TimeoutError
 
 from workflows.calls import Calls, answer_before
 
@@ -23,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
         TurnResult,
         TurnStatus,
     )
+    from holdfast.domain.errors import AttemptsLost, TookTooLong
     from holdfast.domain.outcomes import ActionState
     from holdfast.domain.steps import (
         ActionRequest,
@@ -37,10 +39,10 @@ with workflow.unsafe.imports_passed_through():
         StepRequest,
     )
 
-_APOLOGY = (
-    "I am sorry, something went wrong on our side and I could not finish this. Please try again."
-)
-_HANDED_OVER = "I am handing you over to a colleague, who will answer you here."
+_BOUNDS = frozenset({AttemptsLost.code, TookTooLong.code, "TurnBudgetExceeded"})
+"""Errors of a step that say that it has reached a bound: a person takes over."""
+
+_LEAST_TIME = timedelta(seconds=1)
 
 
 @dataclass
@@ -59,14 +61,20 @@ class _Cursor:
 
 @dataclass(frozen=True)
 class _Stop:
-    """Somebody wants the running turn to end, as `status` and for `reason`."""
+    """Why a turn ends that no subgraph ended, and as what. `to_person` says that a person goes on with
+    it where something was done and the rest was not."""
 
     status: TurnStatus
     reason: str
+    to_person: bool = True
 
 
 class _Stopped(Exception):
     """The running turn has reached a point where it can end."""
+
+
+class _OutOfTime(Exception):
+    """The turn has had its time."""
 
 
 class _Stuck(Exception):
@@ -87,6 +95,7 @@ class TurnRunner:
         self._stop: _Stop | None = None
         self._step_under_way: workflow.ActivityHandle[StepReport] | None = None
         self._going_on = False
+        self._until: datetime | None = None
         self.running: int | None = None
         """The turn that is running."""
 
@@ -95,18 +104,29 @@ class TurnRunner:
         """The turn that is running whose message has no answer yet, as one that goes on has."""
         return None if self._going_on else self.running
 
-    def stop(self, status: TurnStatus, reason: str) -> None:
+    def stop(self, status: TurnStatus, reason: str, *, to_person: bool = True) -> None:
         """End the running turn as soon as nothing is half done; a finished answer still counts."""
         if self._stop is None:
-            self._stop = _Stop(status, reason)
+            self._stop = _Stop(status, reason, to_person)
             if self._step_under_way is not None:
                 self._step_under_way.cancel()
 
     def interrupt(self, reason: str) -> None:
         """End the running turn for a message that does not want to wait. A turn that goes on after a
-        decision is left alone: the customer has to hear what became of the action."""
+        decision is left alone: the customer has to hear what became of the action. No person is
+        called: the agent that gets the message knows what was done."""
         if self.answering is not None:
-            self.stop("cancelled", reason)
+            self.stop("cancelled", reason, to_person=False)
+
+    async def cancel(
+        self, turn: int, reason: str, *, queued: QueuedMessage | None = None, to_person: bool = True
+    ) -> TurnResult:
+        """End a turn that does not run: one that waits for an approval, or one whose message is queued.
+
+        Raises:
+            MessageConflict: the id of its message is an old one, with another text.
+        """
+        return await self._end(turn, _Stop("cancelled", reason, to_person), queued)
 
     async def answer(self, queued: QueuedMessage) -> TurnResult:
         """Run the turn of a message until it is answered, parked, or ended otherwise.
@@ -115,6 +135,7 @@ class TurnRunner:
             MessageConflict: its id is an old one, with another text.
         """
         self.running, self._stop = queued.turn, None
+        self._start_clock()
         try:
             if self._state.takeover is not None:
                 return await self._end(
@@ -128,6 +149,7 @@ class TurnRunner:
         """Go on with a parked turn whose approval is decided; False while it has to wait, since a
         person holds the conversation and agents keep quiet."""
         self.running, self._stop, self._going_on = parked.turn, None, True
+        self._start_clock()
         try:
             if parked.approval.state == "expired" and parked.approval.on_expiry == "person":
                 await self._hand_over(
@@ -173,10 +195,16 @@ class TurnRunner:
             if self._going_on and self._state.takeover is not None:
                 raise _TakenOver from None
             return await self._end(turn, self._stop, queued)
+        except _OutOfTime:
+            return await self._hand_over(turn, self._too_long(turn), queued)
         except ActivityError as error:
             workflow.logger.error("turn %s failed: %s", turn, error.cause)
+            if isinstance(error.cause, TimeoutError) or error.retry_state == RetryState.TIMEOUT:
+                return await self._hand_over(turn, self._too_long(turn), queued)
+            if isinstance(error.cause, ApplicationError) and error.cause.type in _BOUNDS:
+                return await self._hand_over(turn, str(error.cause), queued)
             cause = str(error.cause or error)
-            return await self._end(turn, _Stop("failed", cause), queued, text=_APOLOGY)
+            return await self._end(turn, _Stop("failed", cause), queued)
 
     async def _triage(self, queued: QueuedMessage) -> TurnResult:
         request = self._request(queued.turn, 1, 1, wire.TRIAGE).model_copy(
@@ -243,18 +271,33 @@ class TurnRunner:
             cursor.turn, f"turn {cursor.turn} reached its bound of steps or handoffs"
         )
 
-    async def _hand_over(self, turn: int, reason: str) -> TurnResult:
+    def _start_clock(self) -> None:
+        self._until = workflow.now() + timedelta(seconds=self._start.limits.turn_seconds)
+
+    def _time_left(self) -> timedelta:
+        """How long the next step may take, all its attempts together."""
+        assert self._until is not None
+        left = self._until - workflow.now()
+        if left <= timedelta(0) and workflow.patched("turn-seconds"):
+            raise _OutOfTime
+        return max(left, _LEAST_TIME)
+
+    def _too_long(self, turn: int) -> str:
+        return f"turn {turn} took longer than {self._start.limits.turn_seconds} s"
+
+    async def _hand_over(
+        self, turn: int, reason: str, queued: QueuedMessage | None = None
+    ) -> TurnResult:
         """End the turn, and leave the conversation to a person."""
-        text = None
-        if self._state.takeover is None:
+        held = self._state.takeover is not None
+        if not held:
             self._state.takeover = Takeover(reason=reason, since=workflow.now())
-            text = _HANDED_OVER
-        return await self._end(turn, _Stop("awaiting_human", reason), None, text=text)
+        return await self._end(turn, _Stop("awaiting_human", reason), queued, held=held)
 
     async def _step(self, request: StepRequest, package: str | None = None) -> StepReport:
         if self._stop is not None:
             raise _Stopped
-        handle = self._step_under_way = self._calls.step(request, package)
+        handle = self._step_under_way = self._calls.step(request, package, within=self._time_left())
         try:
             report = await handle
         except ActivityError:
@@ -318,6 +361,8 @@ class TurnRunner:
             step=step,
             index=index,
             attempts=self._start.limits.attempts,
+            lost_attempts=self._start.limits.lost_attempts,
+            seconds=self._start.limits.turn_seconds,
         )
 
     async def _withdraw(self, approval: Approval) -> None:
@@ -332,7 +377,7 @@ class TurnRunner:
         await self._calls.notify(outcome.deliveries)
 
     async def _end(
-        self, turn: int, stop: _Stop, queued: QueuedMessage | None, text: str | None = None
+        self, turn: int, stop: _Stop, queued: QueuedMessage | None, *, held: bool | None = None
     ) -> TurnResult:
         ended = await self._calls.end_turn(
             EndTurnRequest(
@@ -341,12 +386,14 @@ class TurnRunner:
                 turn=turn,
                 status=stop.status,
                 reason=stop.reason,
-                text=text,
                 message=queued.message if queued else None,
+                held=self._state.takeover is not None if held is None else held,
+                to_person=stop.to_person,
             )
         )
         if ended.status == "awaiting_human" and self._state.takeover is None:
-            # It had ended before, and the worker that knew has died.
+            # Something was done and the rest was not; or it had ended before, and the worker that knew
+            # has died.
             self._state.takeover = Takeover(reason=stop.reason, since=workflow.now())
         return ended
 
@@ -359,5 +406,6 @@ class TurnRunner:
             thread=thread,
             subgraph=subgraph,
             attempts=self._start.limits.attempts,
+            lost_attempts=self._start.limits.lost_attempts,
             may_park=len(self._state.parked) < self._start.limits.parked_turns,
         )

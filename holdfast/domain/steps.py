@@ -60,6 +60,7 @@ class StepRequest(Frozen):
     thread: int
     subgraph: str
     attempts: int
+    lost_attempts: int = 10
     message: CustomerMessage | None = None
     note: str = ""
     agent: str | None = None
@@ -141,6 +142,9 @@ class ActionRequest(Frozen):
     step: int
     index: int
     attempts: int
+    lost_attempts: int = 10
+    seconds: float = 900.0
+    """After this long, failures of Postgres end the attempts as well, once it can record that."""
 
 
 class ActionReport(Frozen):
@@ -213,7 +217,9 @@ class RecallRequest(Frozen):
 class EndTurnRequest(Frozen):
     """End a turn that no subgraph ended: cancelled, failed, or over a bound.
 
-    `message` is recorded first where the turn never started. `text` is what the customer is told.
+    `message` is recorded first where the turn never started. What the customer is told is worked out
+    from the records. `held` says that a person has the conversation already. `to_person` says that a
+    person goes on with it where something was done and the rest was not.
     """
 
     tenant: str
@@ -221,8 +227,9 @@ class EndTurnRequest(Frozen):
     turn: int
     status: TurnStatus
     reason: str
-    text: str | None = None
     message: CustomerMessage | None = None
+    held: bool = False
+    to_person: bool = True
 
 
 class TurnEnd(Frozen):
@@ -254,9 +261,9 @@ class TakeoverRequest(Frozen):
 
 
 class CloseRequest(Frozen):
-    """Close the conversation's records."""
+    """Close the conversation's records; `idle` where nobody wrote for a while, which is then said."""
 
     tenant: str
     conversation: str
     reason: str
-    farewell: str | None = None
+    idle: bool = False

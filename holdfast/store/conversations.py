@@ -9,6 +9,7 @@ from holdfast.domain.steps import Opened
 from holdfast.store.approvals import withdraw_orphans
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
+from holdfast.store.standing import end_open_actions
 from holdfast.store.turns import find_turn
 
 
@@ -70,9 +71,9 @@ async def open_conversation(
                 conversation,
             )
         if not row["created"] and not was_closed:
-            await withdraw_orphans(
-                connection, tenant, conversation, reason="The conversation was restarted."
-            )
+            reason = "The conversation was restarted."
+            await withdraw_orphans(connection, tenant, conversation, reason=reason)
+            await end_open_actions(connection, tenant, conversation, turn=None, reason=reason)
         if row["created"] or reopened:
             kind = "conversation_reopened" if reopened else "conversation_opened"
             await append_events(

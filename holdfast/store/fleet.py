@@ -174,19 +174,19 @@ async def note_handed_back(
     )
 
 
-async def taken_up(connection: Connection, *, tenant: str, conversation: str, activity: str) -> int:
-    """How often the activity was handed back before; from now on somebody works on it."""
-    handed_back = await connection.fetchval(
+async def taken_up(
+    connection: Connection, *, tenant: str, conversation: str, activity: str
+) -> None:
+    """Note that an activity which was handed back is worked on now."""
+    await connection.execute(
         """
         update holdfast.attempts set lacking = null
          where tenant = $1 and conversation = $2 and activity = $3
-        returning handed_back
         """,
         tenant,
         conversation,
         activity,
     )
-    return int(handed_back or 0)
 
 
 async def read_lacking(
