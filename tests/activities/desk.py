@@ -100,7 +100,7 @@ class Desk:
             actions=tuple(ProposedAction(name=name, arguments=given) for name, given in actions),
             reason="The customer wants it.",
         )
-        end = StepEnd(outcome=proposal, snapshot=b"")
+        end = StepEnd(outcome=proposal)
         await self._subgraphs._commit(
             request, key, begun, end, None, (), degraded=False, is_last=True
         )

@@ -1,8 +1,9 @@
 """Runs tests again and again: `python tests/mutants/rerun.py`, in a copy of the checkout.
 
-Other people's modules are imported once; each line of input, the arguments of pytest as JSON, is run in a
-fork of its own, which imports the copy's modules as they are then. What goes back is a line of JSON, the
-exit code and the end of the output. A mutant may run for ever, so that a fork is killed in the end.
+Other people's modules are imported once; each line of input, the arguments of pytest as JSON and for how
+many seconds they may run, is run in a fork of its own, which imports the copy's modules as they are then.
+What goes back is a line of JSON, the exit code and the end of the output. A mutant may run for ever: a
+fork that takes too long is killed.
 """
 
 import contextlib
@@ -32,13 +33,12 @@ _MODULES = (
     "typer",
     "uvicorn",
 )
-_SECONDS = 300.0
 _TOLD_CHARACTERS = 6_000
 
 KILLED = -9
 
 
-def _run(arguments: list[str]) -> tuple[int, str]:
+def _run(arguments: list[str], seconds: float) -> tuple[int, str]:
     with tempfile.TemporaryFile() as output:
         sys.stdout.flush()
         child = os.fork()
@@ -52,13 +52,13 @@ def _run(arguments: list[str]) -> tuple[int, str]:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
-        code = _wait(child)
+        code = _wait(child, seconds)
         output.seek(0)
         return code, output.read().decode(errors="replace")[-_TOLD_CHARACTERS:]
 
 
-def _wait(child: int) -> int:
-    deadline = time.monotonic() + _SECONDS
+def _wait(child: int, seconds: float) -> int:
+    deadline = time.monotonic() + seconds
     code = None
     while code is None and time.monotonic() < deadline:
         ended, status = os.waitpid(child, os.WNOHANG)
@@ -79,4 +79,4 @@ if __name__ == "__main__":
     for module in _MODULES:
         importlib.import_module(module)
     for line in sys.stdin:
-        print(json.dumps(_run(json.loads(line))), file=answers, flush=True)
+        print(json.dumps(_run(*json.loads(line))), file=answers, flush=True)

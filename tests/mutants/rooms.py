@@ -5,37 +5,45 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Room:
-    """A module and its tests, the quick ones first; with `sql_only` its SQL alone is changed."""
+    """A module and the arguments of pytest for its tests; `later` are those that take longer, and are run
+    where the others have not noticed. With `sql_only` its SQL alone is changed."""
 
     path: str
     tests: tuple[str, ...]
+    later: tuple[str, ...] = ()
     sql_only: bool = False
 
 
+_APPROVAL = "tests/domain/test_approval.py"
 _POLICY = ("tests/domain/policy",)
 _PERMISSION = ("tests/activities/test_permission.py", "tests/shop/test_permission.py")
 _DECIDING = ("tests/workflows/test_deciding.py", "tests/workflows/test_approvals.py")
 _TENANCY = ("tests/store/test_tenancy.py",)
 
 ROOMS: tuple[Room, ...] = (
-    Room("holdfast/domain/approval.py", ("tests/domain/test_approval.py",)),
+    Room(
+        "holdfast/domain/approval.py",
+        (_APPROVAL, f"--deselect={_APPROVAL}::TestDeciding"),
+        later=(f"{_APPROVAL}::TestDeciding",),
+    ),
     *(
         Room(f"holdfast/domain/policy/{name}.py", _POLICY)
         for name in ("durations", "rules", "working_time")
     ),
     Room("holdfast/domain/policy/cases.py", ("tests/cli/test_policy.py",)),
     Room("holdfast/authority/statements.py", ("tests/authority/test_statements.py",)),
+    Room("holdfast/authority/tokens.py", ("tests/authority/test_statements.py",)),
     Room("holdfast/authority/keys.py", ("tests/authority/test_keys.py",)),
     Room("holdfast/authority/jwk.py", ("tests/authority/test_keys.py",)),
-    Room("activities/actions.py", (*_PERMISSION, *_DECIDING, "tests/activities")),
-    Room("activities/permission.py", (*_PERMISSION, *_DECIDING)),
-    Room("activities/rehearsal.py", (*_PERMISSION, *_DECIDING)),
-    Room("activities/circumstances.py", (*_PERMISSION, *_DECIDING)),
+    Room("activities/actions.py", _PERMISSION, later=(*_DECIDING, "tests/activities")),
+    Room("activities/permission.py", _PERMISSION, later=_DECIDING),
+    Room("activities/rehearsal.py", _PERMISSION, later=_DECIDING),
+    Room("activities/circumstances.py", _PERMISSION, later=_DECIDING),
     Room("holdfast/store/subjects.py", _PERMISSION),
-    Room("holdfast/store/windows.py", (*_PERMISSION, *_DECIDING)),
-    Room("holdfast/store/steps.py", ("tests/store/test_steps.py", "tests/workflows")),
+    Room("holdfast/store/windows.py", _PERMISSION, later=_DECIDING),
+    Room("holdfast/store/steps.py", ("tests/store/test_steps.py",), later=("tests/workflows",)),
     Room("holdfast/store/attempts.py", ("tests/activities/test_late_attempts.py",)),
-    Room("holdfast/llm/ledger.py", ("tests/llm/test_step_ledger.py", "tests/recovery")),
+    Room("holdfast/llm/ledger.py", ("tests/llm/test_step_ledger.py",), later=("tests/recovery",)),
     Room(
         "workflows/intake.py",
         ("tests/workflows/test_turns.py", "tests/workflows/test_lifecycle.py"),
@@ -46,12 +54,16 @@ ROOMS: tuple[Room, ...] = (
             "actions",
             "approvals",
             "audit",
+            "compensation",
             "conversations",
             "deliveries",
             "events",
+            "fleet",
             "knowledge",
             "llm_calls",
+            "notices",
             "policies",
+            "standing",
             "steps",
             "transcript",
             "turns",

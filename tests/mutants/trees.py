@@ -39,7 +39,9 @@ class Tree:
         self._folder = folder
         self._rerun = rerun
 
-    def run(self, mutant: Mutant, tests: Sequence[str]) -> tuple[int, str]:
+    def run(
+        self, mutant: Mutant, tests: Sequence[str], *, seconds: float = 300.0
+    ) -> tuple[int, str]:
         """Run tests with a mutant in the place of its file: pytest's exit code, and what it said."""
         place = self._folder / mutant.path
         before = place.read_text()
@@ -49,7 +51,7 @@ class Tree:
         try:
             assert self._rerun.stdin is not None
             assert self._rerun.stdout is not None
-            print(json.dumps([*_PYTEST, *tests]), file=self._rerun.stdin, flush=True)
+            print(json.dumps([[*_PYTEST, *tests], seconds]), file=self._rerun.stdin, flush=True)
             code, said = json.loads(self._rerun.stdout.readline())
             return code, said
         finally:

@@ -24,18 +24,24 @@ from holdfast.store import (
     approvals,
     attempts,
     audit,
+    compensation,
     conversations,
     deliveries,
     events,
+    fleet,
     knowledge,
     llm_calls,
+    notices,
     policies,
+    standing,
+    statements,
     steps,
     subjects,
     transcript,
     turns,
     windows,
 )
+from holdfast.store.llm_calls import CallScope
 from holdfast.store.pool import Pool, open_pool
 from holdfast.store.steps import NewAction, NewMessage, StepCommit
 from tests.notifications.notices import payload
@@ -45,6 +51,7 @@ from tests.store.twins import (
     DEAD,
     DONE,
     PENDING,
+    REQUEST_ID,
     RUNNING,
     WAITING,
     Twins,
@@ -80,20 +87,46 @@ READS: dict[str, Asked] = {
     "approvals.read_taken": lambda t, c, tenant: approvals.read_taken(
         c, tenant, t.approval(ACCEPTED)
     ),
+    "approvals.was_heard": lambda t, c, tenant: _heard(t, c, tenant),
+    "approvals.is_there_room_for_refusal": lambda t, c, tenant: approvals.is_there_room_for_refusal(
+        c, tenant, t.conversation, t.approval(WAITING), genuine=True
+    ),
+    "approvals.refusal_of": lambda t, c, tenant: approvals.refusal_of(
+        c, tenant, decision(t, WAITING), by="theirs"
+    ),
     "audit.read_audit": lambda t, c, tenant: _said_in_audit(c, tenant),
     "audit.verify_audit": lambda t, c, tenant: _audited(c, tenant),
     "conversations.read_conversation": lambda t, c, tenant: conversations.read_conversation(
         c, tenant, t.conversation
+    ),
+    "conversations.lock_conversation": lambda t, c, tenant: conversations.lock_conversation(
+        c, tenant, t.conversation
+    ),
+    "compensation.is_to_be_undone": lambda t, c, tenant: compensation.is_to_be_undone(
+        c, tenant, t.action(DONE)
     ),
     "deliveries.state_of": lambda t, c, tenant: deliveries.state_of(c, tenant, DEAD),
     "deliveries.list_deliveries": lambda t, c, tenant: deliveries.list_deliveries(
         c, tenant, state=None, limit=1_000
     ),
     "events.read_events": lambda t, c, tenant: events.read_events(c, tenant, t.conversation),
+    "fleet.read_proposed": lambda t, c, tenant: fleet.read_proposed(
+        c, tenant=tenant, conversation=t.conversation, turn=WAITING, step=1, index=0
+    ),
     "knowledge.search": lambda t, c, tenant: knowledge.search(c, tenant, "parcel"),
     "llm_calls.calls_of_thread": lambda t, c, tenant: llm_calls.calls_of_thread(c, t.scope(tenant)),
     "llm_calls.count_calls": lambda t, c, tenant: llm_calls.count_calls(c, tenant, t.conversation),
+    "notices.last_words": lambda t, c, tenant: notices.last_words(
+        c, tenant, t.conversation, RUNNING
+    ),
     "policies.read_policy_text": lambda t, c, tenant: _policy_texts(c, tenant),
+    "standing.account_of": lambda t, c, tenant: standing.account_of(
+        c, tenant, t.conversation, DONE, remote=()
+    ),
+    "standing.find_equal": lambda t, c, tenant: _equal(t, c, tenant, amount=3),
+    "transcript.find_message": lambda t, c, tenant: transcript.find_message(
+        c, tenant, t.conversation, REQUEST_ID
+    ),
     "transcript.read_messages": lambda t, c, tenant: transcript.read_messages(
         c, tenant, t.conversation
     ),
@@ -103,6 +136,7 @@ READS: dict[str, Asked] = {
     "turns.find_turn": lambda t, c, tenant: turns.find_turn(
         c, tenant, t.conversation, f"m-{ANSWERED}"
     ),
+    "turns.has_ended": lambda t, c, tenant: turns.has_ended(c, tenant, t.conversation, ANSWERED),
     "windows.sum_of_window": lambda t, c, tenant: windows.sum_of_window(
         c, tenant, amount=["args", "amount"], actions=["add"], within=_DAYS, customer="cust"
     ),
@@ -128,7 +162,7 @@ WRITES: dict[str, Asked] = {
     ),
     "approvals.record_taken": lambda t, c, tenant: _taken(t, c, tenant),
     "approvals.record_refused": lambda t, c, tenant: approvals.record_refused(
-        c, tenant, decision(t, WAITING), refusal="no", by="x", at=_AT
+        c, tenant, decision(t, WAITING, id="d-2"), refusal="no", by="x", at=_AT
     ),
     "approvals.withdraw_orphans": lambda t, c, tenant: approvals.withdraw_orphans(
         c, tenant, t.conversation, reason="new"
@@ -168,6 +202,10 @@ WRITES: dict[str, Asked] = {
     "events.append_events": lambda t, c, tenant: events.append_events(
         c, tenant, t.conversation, [NewEvent(type="turn_ended", turn=1)]
     ),
+    "fleet.note_handed_back": lambda t, c, tenant: fleet.note_handed_back(
+        c, tenant=tenant, conversation=t.conversation, activity="a", attempt=1, lacking="x"
+    ),
+    "fleet.taken_up": lambda t, c, tenant: _taken_up(t, c, tenant),
     "knowledge.load_articles": lambda t, c, tenant: _emptied(t, c, tenant),
     "llm_calls.save_call": lambda t, c, tenant: llm_calls.save_call(
         c,
@@ -175,7 +213,14 @@ WRITES: dict[str, Asked] = {
         recorded_call("new").model_copy(update={"occurrence": 2}),
         None,
     ),
+    "notices.announce_delay": lambda t, c, tenant: notices.announce_delay(
+        c, tenant, t.conversation, RUNNING, "new"
+    ),
     "policies.keep_policy": lambda t, c, tenant: _policy_kept(t, c, tenant),
+    "standing.end_open_actions": lambda t, c, tenant: standing.end_open_actions(
+        c, tenant, t.conversation, turn=None, reason="new"
+    ),
+    "statements.spend": lambda t, c, tenant: statements.spend(c, tenant, "new", by="x"),
     "steps.begin_step": lambda t, c, tenant: steps.begin_step(
         cast(Pool, c), t.key(tenant, attempt=2), subgraph="s", message=t.message()
     ),
@@ -197,7 +242,38 @@ WRITES: dict[str, Asked] = {
     ),
 }
 
-_LOCKS = {"subjects.lock_subjects", "windows.lock_windows"}
+_LOCKS = {"standing.lock_repeats", "subjects.lock_subjects", "windows.lock_windows"}
+
+
+async def _heard(twins: Twins, connection: Connection, tenant: str) -> object:
+    approval = await approvals.lock_approval(connection, tenant, twins.approval(WAITING))
+    return await approvals.was_heard(connection, tenant, approval, now=approval.expires_at)
+
+
+async def _equal(twins: Twins, connection: Connection, tenant: str, *, amount: int) -> object:
+    return await standing.find_equal(
+        connection,
+        tenant=tenant,
+        customer="cust",
+        conversation=twins.conversation,
+        turn=RUNNING,
+        name="add",
+        arguments={"counter": "theirs" if tenant == twins.theirs else "ours", "amount": amount},
+        within=_DAYS,
+        remote=False,
+    )
+
+
+async def _taken_up(twins: Twins, connection: Connection, tenant: str) -> None:
+    place = {"conversation": twins.conversation, "activity": "handed-back"}
+    for each in (twins.theirs, twins.ours):
+        await fleet.note_handed_back(connection, tenant=each, attempt=1, lacking="x", **place)
+    before = await twins.rows_of(connection, twins.theirs)
+    await fleet.taken_up(connection, tenant=tenant, **place)
+    assert await twins.rows_of(connection, twins.theirs) == before
+    await connection.execute(
+        "delete from holdfast.attempts where tenant = $1 and activity = 'handed-back'", twins.theirs
+    )
 
 
 async def _outcome(twins: Twins, connection: Connection, tenant: str) -> object:
@@ -350,7 +426,27 @@ async def test_no_write_changes_another_tenants_rows(twins: Twins, owner: Connec
         assert "theirs" not in answer.replace("words of theirs", ""), name
 
 
-@pytest.mark.parametrize("lock", [subjects.lock_subjects, windows.lock_windows])
+async def test_what_another_tenant_has_heard_or_done_is_not_heard_or_done(
+    twins: Twins, owner: Connection
+) -> None:
+    await copy(twins, owner)
+
+    async def work() -> None:
+        ours = twins.ours
+        await owner.execute("set local session_replication_role = replica")
+        await owner.execute("delete from holdfast.audit where tenant = $1", ours)
+        await owner.execute("delete from holdfast.decisions where tenant = $1", ours)
+        await owner.execute("delete from holdfast.actions where tenant = $1", ours)
+        assert await _heard(twins, owner, twins.theirs)
+        assert not await _heard(twins, owner, ours)
+        assert not await compensation.is_to_be_undone(owner, ours, twins.action(DONE))
+
+    await _in_vain(owner, work)
+
+
+@pytest.mark.parametrize(
+    "lock", [standing.lock_repeats, subjects.lock_subjects, windows.lock_windows]
+)
 async def test_no_lock_is_in_the_way_of_another_tenant(
     stack_settings: Settings, owner: Connection, lock: Callable[..., Awaitable[None]]
 ) -> None:
@@ -371,11 +467,10 @@ def test_every_function_of_a_tenant_is_looked_at() -> None:
         loaded = importlib.import_module(f"holdfast.store.{module.name}")
         for name, function in inspect.getmembers(loaded, inspect.iscoroutinefunction):
             parameters = inspect.signature(function).parameters
-            of_a_tenant = {
-                "tenant",
-                "key",
-                "scope",
-            } & parameters.keys() and module.name != "presence"
+            scope = parameters.get("scope")
+            of_a_tenant = {"tenant", "key"} & parameters.keys() or (
+                scope is not None and scope.annotation is CallScope
+            )
             if of_a_tenant and function.__module__ == loaded.__name__ and name[0] != "_":
                 found.add(f"{module.name}.{name}")
     assert found == READS.keys() | WRITES.keys() | _LOCKS

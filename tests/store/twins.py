@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,6 +15,7 @@ from holdfast.domain.approval import Decision
 from holdfast.domain.conversation import CustomerMessage
 from holdfast.domain.ids import derived_id
 from holdfast.runtime.settings import Settings
+from holdfast.store.approvals import record_refused
 from holdfast.store.audit import append_sighting
 from holdfast.store.deliveries import NewDelivery, insert_deliveries, record_failed
 from holdfast.store.knowledge import load_articles
@@ -161,6 +162,10 @@ async def _note(twins: Twins, connection: Connection) -> None:
     await record_failed(connection, tenant, DEAD, status=500, error="theirs", final=True)
     await save_call(connection, twins.scope(tenant), recorded_call("theirs"), b"theirs")
     await load_articles(connection, tenant, twins.article)
+    said = decision(twins, WAITING)
+    await record_refused(
+        connection, tenant, said, refusal="of theirs", by="theirs", at=datetime.now(UTC)
+    )
     await append_sighting(
         connection,
         tenant=tenant,
