@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from holdfast.llm.hints import AnsweredCall, Hints, Known, ToolHint
 from holdfast.llm.offline.builtin import ABILITIES, FAREWELL, GREETING, IDENTITY, THANKS
 from holdfast.llm.offline.request import ChatRequest
+from holdfast.llm.words import language_of
 
 IDENTITY_TEXT = (
     "I am Holdfast's offline model: a small set of rules that stands in for a language model, so "
@@ -27,6 +28,12 @@ _FAILURES = {
     "failed": "Something went wrong when I tried to {doing}, and it was not done. {why}",
 }
 """By the state of an action, what became of it; a person's words stand in quotation marks."""
+_LEFT_ALONE = {
+    "en": "I have not changed anything. If you want something done, please ask for it in one plain "
+    "sentence, and I will see to it.",
+    "de": "Ich habe nichts geändert. Wenn etwas getan werden soll, bitten Sie mich darum bitte in einem "
+    "einfachen Satz.",
+}
 _FAILURE = "I am sorry, I could not {doing}. {why}"
 
 
@@ -114,6 +121,11 @@ def courtesy(request: ChatRequest, hints: Hints) -> str:
             f"Could you tell me in other words what you would like? I can, for example:\n{listed}"
         )
     return f"I am afraid I cannot help with that. {_offer(request)}".strip()
+
+
+def left_alone(request: ChatRequest) -> str:
+    """The answer to a message that speaks of a change without asking for it."""
+    return _LEFT_ALONE.get(language_of(request.asked), _LEFT_ALONE["en"])
 
 
 def _is_change(tool: str, hints: Hints) -> bool:

@@ -5,50 +5,141 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from holdfast.llm.hints import Hints
-from holdfast.llm.offline.ranking import HINT_WEIGHT, matches, score
+from holdfast.llm.offline.ranking import (
+    HINT_WEIGHT,
+    matches,
+    score,
+    share_said_loosely,
+    spans_of,
+    words_like,
+)
 from holdfast.llm.offline.request import ChatRequest, Function, Message
+from holdfast.llm.offline.reserve import Plain, Span, Spoken, hesitates, plainly
 from holdfast.llm.offline.schema import enum_of
-from holdfast.llm.words import share_said, stems
+from holdfast.llm.words import stems
 
 HAND_OVER = "hand_over_to"
 """The tool of the built-in graphs that passes a turn to another agent."""
 ALREADY_HANDED_OVER = "handed this message over to you"
 
 _GENERIC_VERBS = frozenset(("get", "find", "list", "look", "search", "fetch", "read", "show"))
+_READING = re.compile(r"^(get|find|list|search|look|read|fetch|show)_")
 _LOOKED_BACK = 4
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What to call, and the customer's words about it, the latest message first."""
+    """What to call, the customer's words about it, the latest message first, and the request with nothing
+    else in it that could be taken for an argument."""
 
     function: Function
     words: str
+    request: ChatRequest
 
 
 def goal_of(request: ChatRequest, hints: Hints) -> Goal | None:
     """The tool that the latest message asks for.
 
     A message that only answers the assistant's question, or asks for no tool after one, goes on
-    with the request of the messages before it.
+    with the request of the messages before it. What changes something is called for a plain request alone.
     """
-    if forced := _forced(request):
-        return Goal(forced, request.asked)
     functions = [f for f in request.functions if f.name != HAND_OVER]
+    asking = _Asking(functions, hints)
+    latest = asking.plainly(request.asked)
+    open_minded = not latest.reserved and not hesitates(request.asked)
+    if forced := _forced(request):
+        may = open_minded or not is_change(forced, hints) or asking.best(request.asked, latest)
+        return Goal(forced, request.asked, request) if may else None
+    plain_request = request.in_other_words(lambda text: asking.plainly(text).text)
     bare: Goal | None = None
-    words = ""
+    words = plain_words = ""
     for text, question in _exchanges(request):
-        words = f"{words}\n{text}".lstrip()
-        function = _best(functions, text, hints)
-        if function is not None and not _only_answers(text, question, hints):
-            return Goal(function, words)
-        if function is not None and bare is None:
-            bare = Goal(function, words)
-        if not question:
+        plain = asking.plainly(text)
+        words, plain_words = f"{words}\n{text}".lstrip(), f"{plain_words}\n{plain.text}".lstrip()
+        function = asking.best(text, plain)
+        if function is not None:
+            goal = Goal(function, words, request)
+            if is_change(function, hints):
+                goal = Goal(function, plain_words, plain_request)
+            if not _only_answers(text, question, hints):
+                return goal
+            bare = bare or goal
+        if not question or not open_minded:
             break
-    if bare is None and request.tool_choice == "required" and functions:
-        return Goal(functions[0], request.asked)
+    if bare is None and request.tool_choice == "required":
+        able = [f for f in functions if open_minded or not is_change(f, hints)]
+        return Goal(able[0], request.asked, request) if able else None
     return bare
+
+
+def leaves_open(request: ChatRequest, hints: Hints) -> bool:
+    """Whether the latest message speaks of a change without plainly asking for it."""
+    asking = _Asking([f for f in request.functions if f.name != HAND_OVER], hints)
+    return asking.plainly(request.asked).reserved
+
+
+def is_change(function: Function, hints: Hints) -> bool:
+    """Whether a tool may change something: what isn't known for a read may."""
+    hint = hints.tools.get(function.name)
+    told = hint is not None and hint.say is not None and hint.doing is None
+    return not told and _READING.match(function.name) is None
+
+
+class _Asking:
+    """How the customer's words ask for tools."""
+
+    def __init__(self, functions: Sequence[Function], hints: Hints) -> None:
+        self._functions = functions
+        self._hints = hints
+        self._changes = [function for function in functions if is_change(function, hints)]
+
+    def plainly(self, text: str) -> Plain:
+        """What the text asks for without a reserve."""
+        return plainly(text, self._spoken)
+
+    def best(self, text: str, plain: Plain) -> Function | None:
+        """The tool that a message speaks for most; a change by its plain words only."""
+        order = {name: position for position, name in enumerate(self._hints.tools)}
+        scored = [
+            (
+                self._points(function, text, plain.text),
+                -order.get(function.name, len(order)),
+                function,
+            )
+            for function in self._functions
+        ]
+        points, _, best = max(scored, key=lambda entry: entry[:2], default=(0.0, 0, None))
+        return best if points >= 1.0 else None
+
+    def _points(self, function: Function, text: str, plain: str) -> float:
+        changes = is_change(function, self._hints)
+        words = plain if changes else text
+        hint = self._hints.tools.get(function.name)
+        if hint is not None:
+            return 0.0 if matches(hint.unless, plain) else float(matches(hint.phrases, words))
+        name = _spoken_name(function)
+        if changes and not words_like(name, words):
+            return 0.0
+        return share_said_loosely(name, words) + 0.25 * len(
+            stems(words) & stems(function.description)
+        )
+
+    def _spoken(self, text: str) -> Spoken:
+        verbs: set[Span] = set()
+        others: set[Span] = set()
+        for function in self._changes:
+            hint = self._hints.tools.get(function.name)
+            if hint is not None:
+                verbs |= spans_of(hint.phrases, text)
+                continue
+            first, _, rest = _spoken_name(function).partition(" ")
+            verbs |= words_like(first, text)
+            others |= words_like(rest, text)
+        return Spoken(frozenset(verbs), frozenset(others))
+
+
+def _spoken_name(function: Function) -> str:
+    return " ".join(part for part in function.name.split("_") if part not in _GENERIC_VERBS)
 
 
 def _exchanges(request: ChatRequest) -> list[tuple[str, str]]:
@@ -93,22 +184,3 @@ def _forced(request: ChatRequest) -> Function | None:
         return None
     name = request.tool_choice.get("function", {}).get("name")
     return next((f for f in request.functions if f.name == name), None)
-
-
-def _best(functions: Sequence[Function], words: str, hints: Hints) -> Function | None:
-    order = {name: position for position, name in enumerate(hints.tools)}
-    scored = [
-        (_points(function, words, hints), -order.get(function.name, len(order)), function)
-        for function in functions
-    ]
-    points, _, best = max(scored, key=lambda entry: entry[:2], default=(0.0, 0, None))
-    return best if points >= 1.0 else None
-
-
-def _points(function: Function, words: str, hints: Hints) -> float:
-    hint = hints.tools.get(function.name)
-    if hint is not None:
-        return 0.0 if matches(hint.unless, words) else float(matches(hint.phrases, words))
-    spoken_name = " ".join(p for p in function.name.split("_") if p not in _GENERIC_VERBS)
-    shared = len(stems(words) & stems(function.description))
-    return share_said(spoken_name, words) + 0.25 * shared

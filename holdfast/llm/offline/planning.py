@@ -29,9 +29,9 @@ class Done:
 Step = ToolUse | Done | Say
 
 
-def steps_for(goal: Goal, request: ChatRequest, hints: Hints) -> list[Step]:
+def steps_for(goal: Goal, hints: Hints) -> list[Step]:
     """What is next for each call that the goal stands for, equal steps once."""
-    planner = _Planner(goal.words, request, hints)
+    planner = _Planner(goal.words, goal.request, hints)
     hint = hints.tools.get(goal.function.name, ToolHint())
     steps: list[Step] = []
     for start in planner.starts(goal.function, hint):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -98,6 +99,16 @@ class ChatRequest(_Part):
     def without_tools(self) -> "ChatRequest":
         """The same request with nothing to call."""
         return self._with(tools=[], tool_choice="none")
+
+    def in_other_words(self, said: Callable[[str], str]) -> "ChatRequest":
+        """The same request, with what `said` makes of each of the customer's messages."""
+        messages = [
+            message.model_copy(update={"content": said(message.text)})
+            if message.role == "user"
+            else message
+            for message in self.messages
+        ]
+        return self._with(messages=messages)
 
     def _with(self, **changes: Any) -> "ChatRequest":
         # Not `model_copy`, which would carry along what has been worked out from the old values.

@@ -13,16 +13,16 @@ import httpx2
 from pydantic import JsonValue, ValidationError
 
 from holdfast.llm.hints import Hints, Say, ToolUse
-from holdfast.llm.offline.answer import courtesy, from_calls
+from holdfast.llm.offline.answer import courtesy, from_calls, left_alone
 from holdfast.llm.offline.builtin import merged
-from holdfast.llm.offline.goals import HAND_OVER, goal_of, handover_of
+from holdfast.llm.offline.goals import HAND_OVER, goal_of, handover_of, leaves_open
 from holdfast.llm.offline.planning import Done, steps_for
 from holdfast.llm.offline.request import ChatRequest
 from holdfast.llm.offline.sources import from_sources
 from holdfast.llm.offline.structured import fill
 
 MODEL = "holdfast-offline"
-FINGERPRINT = "fp_holdfast_offline_2"
+FINGERPRINT = "fp_holdfast_offline_3"
 """Announces that rules answered; the number grows when they answer differently."""
 
 _CREATED = 1_750_000_000
@@ -140,10 +140,10 @@ def _use_tools(asked: ChatRequest, hints: Hints) -> tuple[str | None, list[ToolU
     if goal is None:
         agent = handover_of(asked, hints)
         if agent is None:
-            return None
+            return (left_alone(asked), []) if leaves_open(asked, hints) else None
         note = asked.asked.strip()[:200]
         return None, [ToolUse(HAND_OVER, {"agent": agent, "note": f"The customer wrote: {note}"})]
-    steps = steps_for(goal, asked, hints)
+    steps = steps_for(goal, hints)
     calls = [step for step in steps if isinstance(step, ToolUse)]
     if calls:
         return None, calls
