@@ -6,14 +6,15 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
-import asyncpg
 import typer
 import uvloop
 from pydantic import ValidationError
@@ -24,9 +25,12 @@ from temporalio.worker import Interceptor, PollerBehaviorAutoscaling, Worker
 from activities.actions import ActionActivities
 from activities.approvals import ApprovalActivities
 from activities.conversations import ConversationActivities
+from activities.fleet import Fleet
 from activities.notifications import NotificationActivities
 from activities.presence import Presence
+from activities.pulse import PULSE
 from activities.services import Services
+from activities.serving import HandingBack
 from activities.subgraphs import SubgraphActivities
 from holdfast.authority.keys import VerificationKeys
 from holdfast.authority.statements import StatementVerifier, UnsignedDecisions, Verifier
@@ -53,7 +57,7 @@ from holdfast.store.attempts import prune_attempts
 from holdfast.store.knowledge import load_articles
 from holdfast.store.llm_calls import prune_requests
 from holdfast.store.migrate import CORE_SCHEMA, migrate, require_migrated
-from holdfast.store.pool import TRANSIENT_ERRORS, open_pool
+from holdfast.store.pool import TRANSIENT_ERRORS, UNREACHABLE_ERRORS, open_pool
 from holdfast.store.roles import grant_product_role, require_append_only_audit
 from holdfast.subgraphs.general import general
 from holdfast.subgraphs.knowledge import knowledge
@@ -68,7 +72,8 @@ _logger = logging.getLogger("holdfast.worker")
 _STICKY_TIMEOUT = timedelta(seconds=1)
 """How long a task waits for the worker that has the workflow in its cache: not long, it may be dead."""
 
-_HEARTBEAT_THROTTLE = timedelta(milliseconds=500)
+_HEARTBEAT_THROTTLE = timedelta(milliseconds=50)
+"""The SDK holds heartbeats back for this long; `activities.pulse` sends no more than are needed."""
 
 _PRUNE_SECONDS = 3600.0
 _ATTEMPTS_KEPT = timedelta(days=1)
@@ -97,7 +102,12 @@ class LogLevel(StrEnum):
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, packages: Sequence[Package]) -> AsyncIterator[Services]:
+async def open_services(
+    settings: Settings,
+    packages: Sequence[Package],
+    role: Role = Role.ALL,
+    version: WorkerDeploymentVersion | None = None,
+) -> AsyncIterator[Services]:
     """Everything that activities work with, checked and connected.
 
     Raises:
@@ -138,11 +148,22 @@ async def open_services(settings: Settings, packages: Sequence[Package]) -> Asyn
             ),
         )
         stack.push_async_callback(models.aclose)
+        fleet = Fleet(
+            pool,
+            registry,
+            scope=f"{settings.temporal_namespace}/{settings.task_queue}",
+            task_queue=settings.task_queue,
+            build=version.build_id if version else "",
+            serves_agents=role in (Role.ALL, Role.SUBGRAPHS),
+            serves_actions=role in (Role.ALL, Role.ACTIONS),
+            capacity=settings.concurrent_subgraphs if role in (Role.ALL, Role.SUBGRAPHS) else 0,
+        )
         yield Services(
             pool=pool,
             reads=reads,
             models=models,
             registry=registry,
+            fleet=fleet,
             verifier=verifier,
             notifications=notifications,
             webhooks=webhooks,
@@ -186,13 +207,14 @@ def build_workers(
             max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
             default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
             graceful_shutdown_timeout=grace,
-            interceptors=interceptors,
+            interceptors=[*interceptors, HandingBack(services.pool)],
             deployment_config=moving,
             workflow_task_poller_behavior=_POLLERS,
             sticky_queue_schedule_to_start_timeout=_STICKY_TIMEOUT,
             activity_task_poller_behavior=_POLLERS,
         )
 
+    packages = [package.name for package in services.registry.packages]
     workers: list[Worker] = []
     if role in (Role.ALL, Role.WORKFLOWS):
         workers.append(
@@ -224,15 +246,25 @@ def build_workers(
                 approvals.record_alarm,
             )
         )
-    if role in (Role.ALL, Role.ACTIONS):
-        workers.append(
+        workers += [
             serving(
-                wire.actions_queue(queue),
+                wire.package_queue(wire.subgraphs_queue(queue), package),
+                settings.concurrent_subgraphs,
+                steps.run_subgraph,
+                approvals.decide_approval,
+            )
+            for package in packages
+        ]
+    if role in (Role.ALL, Role.ACTIONS):
+        workers += [
+            serving(
+                wire.package_queue(wire.actions_queue(queue), package),
                 settings.concurrent_actions,
                 actions.execute_action,
                 actions.compensate_action,
             )
-        )
+            for package in (None, *packages)
+        ]
     if role in (Role.ALL, Role.NOTIFICATIONS):
         workers.append(
             serving(
@@ -287,15 +319,22 @@ async def run(settings: Settings, role: Role) -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stopping.set)
-    async with open_services(settings, packages) as services:
-        version = _version(settings)
+    loop.set_default_executor(
+        ThreadPoolExecutor(settings.concurrent_subgraphs, thread_name_prefix="node")
+    )  # a plain function that is a node gets a thread
+    PULSE.give_up, PULSE.give_up_seconds = partial(leave, 70), settings.blocked_seconds
+    version = _version(settings)
+    async with open_services(settings, packages, role, version) as services:
         presence = Presence(client, f"{client.namespace}/{settings.task_queue}")
         workers = build_workers(client, services, settings, role, version, [presence])
         async with contextlib.AsyncExitStack() as stack:
             keeping = presence.keep(require_database_url(settings))
             stack.callback(asyncio.create_task(keeping).cancel)  # after the workers have stopped
+            await services.fleet.join()
             for worker in workers:
                 await stack.enter_async_context(worker)
+            keeping_in_touch = asyncio.create_task(services.fleet.keep(client))
+            stack.push_async_callback(_cancelled, keeping_in_touch)
             pruning = asyncio.create_task(_prune(services, settings))
             stack.callback(pruning.cancel)
             if role in (Role.ALL, Role.NOTIFICATIONS):
@@ -344,7 +383,7 @@ async def _health(
         ]
         try:
             await services.pool.fetchval("select 1", timeout=2.0)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except UNREACHABLE_ERRORS as error:
             problems.append(f"Postgres: {error or type(error).__name__}")
         try:
             healthy = await client.service_client.check_health(timeout=timedelta(seconds=2))
@@ -354,6 +393,7 @@ async def _health(
         if not healthy:
             problems.append("Temporal does not answer")
         problems += services.registry.policies.problems()
+        problems += services.fleet.problems()
         return problems
 
     server = HealthServer(settings.health_host, settings.health_port, check)
@@ -366,6 +406,12 @@ async def _health(
     finally:
         server.stop()
         await serving
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError, *TRANSIENT_ERRORS):
+        await task
 
 
 def _schemas(packages: Sequence[Package]) -> dict[str, Path]:

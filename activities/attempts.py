@@ -1,68 +1,157 @@
-"""Which failures of an activity are tried again, and how a long one shows that it is alive."""
+"""Which failures of an activity are tried again, for how long, and how an attempt is ended and counted."""
 
 import asyncio
 import functools
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import ParamSpec, TypeVar
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.pulse import PULSE, Beating, Blockade, Tally
 from holdfast.domain.errors import (
+    AttemptsLost,
     ConfigurationError,
     ModelUnavailable,
+    NotServedHere,
     StaleAttempt,
     SubgraphFailed,
-    Unavailable,
+    TookTooLong,
 )
 from holdfast.store.attempts import begin_attempt
-from holdfast.store.pool import TRANSIENT_ERRORS, Connection, Pool
+from holdfast.store.pool import Connection, Pool, is_transient
 from holdfast.subgraphs.runner import Progress
 
 Parameters = ParamSpec("Parameters")
 ResultT = TypeVar("ResultT")
 
-BEAT_SECONDS = 0.5
-"""Time between heartbeats; the heartbeat timeout is a few times that."""
+LOST_ATTEMPTS = 10
+"""Where the request says nothing else; see `Limits.lost_attempts`."""
 
-PASSING_ERRORS: tuple[type[Exception], ...] = (
-    *TRANSIENT_ERRORS,
-    Unavailable,
-    ModelUnavailable,
-    StaleAttempt,
-)
-"""Failures that do not count against a subgraph or an action: they are tried again for ever."""
+_RECORD_SECONDS = 2.0
+"""Of an attempt's time, at most this much is left to record how it has ended."""
 
 
-@contextmanager
-def bounded_attempts(limit: int) -> Iterator[None]:
-    """Let passing failures be retried for ever, and others until attempt `limit`.
+def is_passing(error: BaseException) -> bool:
+    """Whether it does not count against a step or an action: the same is tried again until it works."""
+    return is_transient(error) or isinstance(error, ModelUnavailable | NotServedHere | StaleAttempt)
+
+
+class Attempt:
+    """The attempt at a step or an action that this activity is.
+
+    Entered, it sends heartbeats, and is ended a little before Temporal would do that, so that it counts
+    as what it is. `repeats` then says of the failure that came of it whether another attempt follows.
+
+    Args:
+        limit: attempts that may end by the fault of brought code.
+        lost: attempts that may end without a word.
+        within: seconds from the first attempt on, after which failures of Postgres end them as well.
+        progress: where the graph is.
+    """
+
+    def __init__(
+        self,
+        limit: int,
+        *,
+        lost: int = LOST_ATTEMPTS,
+        within: float | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        info = activity.info()
+        self._limit = limit
+        self._lost = lost
+        self._until = info.scheduled_time + timedelta(seconds=within) if within else None
+        self._number = info.attempt
+        self._progress = progress or Progress()
+        self._tally = Tally.carried(tuple(info.heartbeat_details))
+        self._beating = Beating.begin(self._progress, self._tally)
+        self._seconds = _longest(info)
+
+    @property
+    def blockades(self) -> Sequence[Blockade]:
+        """Where it has kept the worker from doing anything else."""
+        return self._beating.blockades
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no other follows if brought code raises in this one."""
+        return self._tally.failures + 1 >= self._limit
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Beat, and end in time.
+
+        Raises:
+            AttemptsLost: as many as may were lost before this one, or have failed without being told so.
+            TookTooLong: this one was ended.
+        """
+        lost = self._number - 1 - self._tally.failures - self._tally.passing
+        if self._tally.failures >= self._limit:
+            raise AttemptsLost(f"{self._tally.failures} attempts failed: {self._tally.reason}")
+        if lost >= self._lost:
+            raise AttemptsLost(f"{lost} attempts ended without a word: workers died or fell silent")
+        PULSE.add(self._beating)
+        try:
+            async with asyncio.timeout(self._seconds) as limit:
+                yield
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            nodes = ", ".join(self._progress.nodes) or activity.info().activity_type
+            raise TookTooLong(f"{nodes} ran for more than {self._seconds:g} s") from error
+        finally:
+            await PULSE.remove(self._beating)
+
+    def repeats(self, error: Exception) -> bool:
+        """Whether another attempt follows after this failure, which is counted with it."""
+        if isinstance(error, AttemptsLost | ConfigurationError):
+            return False
+        if is_passing(error):
+            late = self._until is not None and datetime.now(UTC) > self._until
+            if late and not isinstance(error, NotServedHere):
+                return False
+            tally = self._tally.passed_over()
+        else:
+            tally = self._tally.failed(type(error).__name__)
+            if tally.failures >= self._limit:
+                return False
+        activity.heartbeat(*self._beating.details(tally))
+        return True
+
+
+@asynccontextmanager
+async def attempting(attempt: Attempt) -> AsyncIterator[None]:
+    """Make an attempt.
 
     Raises:
-        ApplicationError: not retryable, once the last attempt has failed for other reasons.
+        ApplicationError: not retryable, where no other attempt follows.
     """
     try:
-        yield
-    except PASSING_ERRORS:
-        raise
+        async with attempt.running():
+            yield
     except Exception as error:
-        if activity.info().attempt < limit and not isinstance(error, ConfigurationError):
+        if attempt.repeats(error):
             raise
+        code = SubgraphFailed.code
+        if isinstance(error, AttemptsLost | TookTooLong):
+            code = error.code
         raise ApplicationError(
-            f"{type(error).__name__}: {error}", type=SubgraphFailed.code, non_retryable=True
+            f"{type(error).__name__}: {error}", type=code, non_retryable=True
         ) from error
 
 
 @asynccontextmanager
-async def beating(progress: Progress | None = None) -> AsyncIterator[None]:
-    """Send heartbeats in the background, with the nodes that run and for how many seconds."""
-    beat = asyncio.create_task(_beat(progress or Progress()))
+async def beating() -> AsyncIterator[None]:
+    """Send heartbeats in the background."""
+    beats = Beating.begin(Progress(), Tally.carried(tuple(activity.info().heartbeat_details)))
+    PULSE.add(beats)
     try:
         yield
     finally:
-        beat.cancel()
+        await PULSE.remove(beats)
 
 
 def heartbeating(
@@ -98,8 +187,9 @@ async def recording(pool: Pool, tenant: str, conversation: str) -> AsyncIterator
         yield connection
 
 
-async def _beat(progress: Progress) -> None:
-    while True:  # what takes less than this needs no heartbeat
-        await asyncio.sleep(BEAT_SECONDS)
-        seconds = round(time.monotonic() - progress.since, 1) if progress.nodes else 0.0
-        activity.heartbeat(", ".join(progress.nodes), seconds)
+def _longest(info: activity.Info) -> float | None:
+    """How long the attempt may run, in seconds."""
+    if info.start_to_close_timeout is None:
+        return None
+    seconds = info.start_to_close_timeout.total_seconds()
+    return seconds - min(_RECORD_SECONDS, seconds / 10)

@@ -2,10 +2,11 @@
 
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, ApplicationError, RetryState, TimeoutError
 
 from workflows.calls import Calls, answer_before
 from workflows.outages import ModelOutages, NoModel, pause_asked_for
@@ -24,6 +25,7 @@ with workflow.unsafe.imports_passed_through():
         TurnResult,
         TurnStatus,
     )
+    from holdfast.domain.errors import AttemptsLost, TookTooLong
     from holdfast.domain.outcomes import ActionState
     from holdfast.domain.steps import (
         ActionRequest,
@@ -38,10 +40,10 @@ with workflow.unsafe.imports_passed_through():
         StepRequest,
     )
 
-_APOLOGY = (
-    "I am sorry, something went wrong on our side and I could not finish this. Please try again."
-)
-_HANDED_OVER = "I am handing you over to a colleague, who will answer you here."
+_BOUNDS = frozenset({AttemptsLost.code, TookTooLong.code, "TurnBudgetExceeded"})
+"""Errors of a step that say that it has reached a bound: a person takes over."""
+
+_LEAST_TIME = timedelta(seconds=1)
 
 
 @dataclass
@@ -54,18 +56,30 @@ class _Cursor:
     agent: str
     handoffs: int = 0
     note: str = ""
+    package: str | None = None
+    """Whose workers have the agent, where that had to be found out."""
 
 
 @dataclass(frozen=True)
 class _Stop:
-    """Somebody wants the running turn to end, as `status` and for `reason`."""
+    """Why a turn ends that no subgraph ended, and as what. `to_person` says that a person goes on with
+    it where something was done and the rest was not."""
 
     status: TurnStatus
     reason: str
+    to_person: bool = True
 
 
 class _Stopped(Exception):
     """The running turn has reached a point where it can end."""
+
+
+class _OutOfTime(Exception):
+    """The turn has had its time."""
+
+
+class _Stuck(Exception):
+    """Nothing of a proposal was done, since its agent could not have gone on afterwards."""
 
 
 class _TakenOver(Exception):
@@ -83,6 +97,7 @@ class TurnRunner:
         self._step_under_way: workflow.ActivityHandle[StepReport] | None = None
         self._outages = ModelOutages(start, calls, 0)
         self._going_on = False
+        self._until: datetime | None = None
         self.running: int | None = None
         """The turn that is running."""
 
@@ -91,18 +106,29 @@ class TurnRunner:
         """The turn that is running whose message has no answer yet, as one that goes on has."""
         return None if self._going_on else self.running
 
-    def stop(self, status: TurnStatus, reason: str) -> None:
+    def stop(self, status: TurnStatus, reason: str, *, to_person: bool = True) -> None:
         """End the running turn as soon as nothing is half done; a finished answer still counts."""
         if self._stop is None:
-            self._stop = _Stop(status, reason)
+            self._stop = _Stop(status, reason, to_person)
             if self._step_under_way is not None:
                 self._step_under_way.cancel()
 
     def interrupt(self, reason: str) -> None:
         """End the running turn for a message that does not want to wait. A turn that goes on after a
-        decision is left alone: the customer has to hear what became of the action."""
+        decision is left alone: the customer has to hear what became of the action. No person is
+        called: the agent that gets the message knows what was done."""
         if self.answering is not None:
-            self.stop("cancelled", reason)
+            self.stop("cancelled", reason, to_person=False)
+
+    async def cancel(
+        self, turn: int, reason: str, *, queued: QueuedMessage | None = None, to_person: bool = True
+    ) -> TurnResult:
+        """End a turn that does not run: one that waits for an approval, or one whose message is queued.
+
+        Raises:
+            MessageConflict: the id of its message is an old one, with another text.
+        """
+        return await self._end(turn, _Stop("cancelled", reason, to_person), queued)
 
     async def answer(self, queued: QueuedMessage) -> TurnResult:
         """Run the turn of a message until it is answered, parked, or ended otherwise.
@@ -147,6 +173,11 @@ class TurnRunner:
             )
             await self._guarded(self._agent(cursor), parked.turn, None)
             return True
+        except _Stuck as stuck:
+            stale = parked.approval.go_stale()
+            self._state.parked[parked.approval.id] = parked.model_copy(update={"approval": stale})
+            await self._hand_over(parked.turn, str(stuck))
+            return True
         except _TakenOver:
             return False
         finally:
@@ -155,6 +186,7 @@ class TurnRunner:
     def _begin(self, turn: int) -> None:
         self.running, self._stop = turn, None
         self._outages = ModelOutages(self._start, self._calls, turn)
+        self._start_clock()
 
     async def _guarded(
         self,
@@ -170,11 +202,17 @@ class TurnRunner:
                 raise _TakenOver from None
             return await self._end(turn, self._stop, queued)
         except NoModel as outage:
-            return await self._hand_over(turn, str(outage))
+            return await self._hand_over(turn, str(outage), queued)
+        except _OutOfTime:
+            return await self._hand_over(turn, self._too_long(turn), queued)
         except ActivityError as error:
             workflow.logger.error("turn %s failed: %s", turn, error.cause)
+            if isinstance(error.cause, TimeoutError) or error.retry_state == RetryState.TIMEOUT:
+                return await self._hand_over(turn, self._too_long(turn), queued)
+            if isinstance(error.cause, ApplicationError) and error.cause.type in _BOUNDS:
+                return await self._hand_over(turn, str(error.cause), queued)
             cause = str(error.cause or error)
-            return await self._end(turn, _Stop("failed", cause), queued, text=_APOLOGY)
+            return await self._end(turn, _Stop("failed", cause), queued)
 
     async def _triage(self, queued: QueuedMessage) -> TurnResult:
         request = self._request(queued.turn, 1, 1, wire.TRIAGE).model_copy(
@@ -191,7 +229,7 @@ class TurnRunner:
         if isinstance(result, Repeated):
             return answer_before(result.recorded, queued.message)
         if not isinstance(result, Ended):
-            raise AssertionError(f"triage ended in {result.kind}")
+            raise AssertionError(f"triage ended in {result and result.kind}")
         self._state.asked_back = self._state.asked_back + 1 if result.asked_back else 0
         return self._ended(result)
 
@@ -200,7 +238,8 @@ class TurnRunner:
         self._state.asked_back = 0
         self._state.agent = routed.agent
         self._state.priority = self._calls.priority = routed.priority
-        return await self._agent(_Cursor(turn=turn, step=2, thread=2, agent=routed.agent), report)
+        cursor = _Cursor(turn=turn, step=2, thread=2, agent=routed.agent, package=report.elsewhere)
+        return await self._agent(cursor, report if report.result is not None else None)
 
     async def _agent(self, cursor: _Cursor, report: StepReport | None = None) -> TurnResult:
         """Run the agent's steps from the cursor on; `report` is there where its step has been run."""
@@ -208,9 +247,12 @@ class TurnRunner:
         while report is not None or cursor.step <= limits.steps_per_turn:
             if report is None:
                 request = self._request(cursor.turn, cursor.step, cursor.thread, cursor.agent)
-                report = await self._step(request.model_copy(update={"note": cursor.note}))
-            result, report = report.result, None
+                request = request.model_copy(update={"note": cursor.note})
+                report = await self._step(request, cursor.package)
+            result, cursor.package, report = report.result, report.elsewhere or cursor.package, None
             match result:
+                case None:  # taken to where the agent is
+                    continue
                 case Ended():
                     return self._ended(result)
                 case HandedOff():
@@ -218,11 +260,14 @@ class TurnRunner:
                     if cursor.handoffs > limits.handoffs_per_turn:
                         break
                     cursor.agent, cursor.note = result.to, result.note
-                    cursor.thread = cursor.step + 1
+                    cursor.thread, cursor.package = cursor.step + 1, None
                     self._state.agent = result.to
                 case Proposed(approval=None):
                     if not result.blocked:
-                        await self._execute(cursor.turn, cursor.step, result.actions)
+                        try:
+                            await self._execute(cursor.turn, cursor.step, result.actions)
+                        except _Stuck as stuck:
+                            return await self._hand_over(cursor.turn, str(stuck))
                 case Proposed():
                     return await self._park(cursor, result)
                 case Repeated():
@@ -234,18 +279,33 @@ class TurnRunner:
             cursor.turn, f"turn {cursor.turn} reached its bound of steps or handoffs"
         )
 
-    async def _hand_over(self, turn: int, reason: str) -> TurnResult:
-        """End the turn, and leave the conversation to a person."""
-        text = None
-        if self._state.takeover is None:
-            self._state.takeover = Takeover(reason=reason, since=workflow.now())
-            text = _HANDED_OVER
-        return await self._end(turn, _Stop("awaiting_human", reason), None, text=text)
+    def _start_clock(self) -> None:
+        self._until = workflow.now() + timedelta(seconds=self._start.limits.turn_seconds)
 
-    async def _step(self, request: StepRequest) -> StepReport:
+    def _time_left(self) -> timedelta:
+        """How long the next step may take, all its attempts together."""
+        assert self._until is not None
+        left = self._until - workflow.now()
+        if left <= timedelta(0) and workflow.patched("turn-seconds"):
+            raise _OutOfTime
+        return max(left, _LEAST_TIME)
+
+    def _too_long(self, turn: int) -> str:
+        return f"turn {turn} took longer than {self._start.limits.turn_seconds} s"
+
+    async def _hand_over(
+        self, turn: int, reason: str, queued: QueuedMessage | None = None
+    ) -> TurnResult:
+        """End the turn, and leave the conversation to a person."""
+        held = self._state.takeover is not None
+        if not held:
+            self._state.takeover = Takeover(reason=reason, since=workflow.now())
+        return await self._end(turn, _Stop("awaiting_human", reason), queued, held=held)
+
+    async def _step(self, request: StepRequest, package: str | None = None) -> StepReport:
         if self._stop is not None:
             raise _Stopped
-        report = await self._patiently(request)
+        report = await self._patiently(request, package)
         result = report.result
         if self._stop is not None and not isinstance(result, Ended | Repeated):
             if isinstance(result, Proposed) and result.approval is not None:
@@ -253,7 +313,7 @@ class TurnRunner:
             raise _Stopped
         return report
 
-    async def _patiently(self, request: StepRequest) -> StepReport:
+    async def _patiently(self, request: StepRequest, package: str | None) -> StepReport:
         """Run a step, again and again while no model can be asked.
 
         Raises:
@@ -262,7 +322,7 @@ class TurnRunner:
         self._outages.step_begins()
         while True:
             try:
-                report = await self._try(request)
+                report = await self._try(request, package)
             except ActivityError as error:
                 asked_for = pause_asked_for(error)
                 if asked_for is None:
@@ -275,8 +335,8 @@ class TurnRunner:
                 raise _Stopped
             request = request.model_copy(update={"message": None})  # the first try recorded it
 
-    async def _try(self, request: StepRequest) -> StepReport:
-        handle = self._step_under_way = self._calls.step(request)
+    async def _try(self, request: StepRequest, package: str | None) -> StepReport:
+        handle = self._step_under_way = self._calls.step(request, package, within=self._time_left())
         try:
             await self._outages.watch(lambda: handle.done() or self._is_stopped())
             return await handle
@@ -315,9 +375,15 @@ class TurnRunner:
 
     async def _execute(self, turn: int, step: int, actions: int) -> ActionState:
         """Execute the actions in order; when one does not succeed, undo those before it. Returns what
-        became of the last one that was tried."""
+        became of the last one that was tried.
+
+        Raises:
+            _Stuck: none was tried, since the agent could not go on afterwards.
+        """
         for index in range(actions):
             report = await self._calls.execute(self._action(turn, step, index))
+            if report.stuck is not None:
+                raise _Stuck(report.stuck)
             if report.state != "executed":
                 for earlier in reversed(range(index)):
                     await self._calls.compensate(self._action(turn, step, earlier))
@@ -332,6 +398,8 @@ class TurnRunner:
             step=step,
             index=index,
             attempts=self._start.limits.attempts,
+            lost_attempts=self._start.limits.lost_attempts,
+            seconds=self._start.limits.turn_seconds,
         )
 
     async def _withdraw(self, approval: Approval) -> None:
@@ -346,7 +414,7 @@ class TurnRunner:
         await self._calls.notify(outcome.deliveries)
 
     async def _end(
-        self, turn: int, stop: _Stop, queued: QueuedMessage | None, text: str | None = None
+        self, turn: int, stop: _Stop, queued: QueuedMessage | None, *, held: bool | None = None
     ) -> TurnResult:
         ended = await self._calls.end_turn(
             EndTurnRequest(
@@ -355,12 +423,14 @@ class TurnRunner:
                 turn=turn,
                 status=stop.status,
                 reason=stop.reason,
-                text=text,
                 message=queued.message if queued else None,
+                held=self._state.takeover is not None if held is None else held,
+                to_person=stop.to_person,
             )
         )
         if ended.status == "awaiting_human" and self._state.takeover is None:
-            # It had ended before, and the worker that knew has died.
+            # Something was done and the rest was not; or it had ended before, and the worker that knew
+            # has died.
             self._state.takeover = Takeover(reason=stop.reason, since=workflow.now())
         return ended
 
@@ -373,6 +443,7 @@ class TurnRunner:
             thread=thread,
             subgraph=subgraph,
             attempts=self._start.limits.attempts,
+            lost_attempts=self._start.limits.lost_attempts,
             may_park=len(self._state.parked) < self._start.limits.parked_turns,
             waits_for_model=True,
         )

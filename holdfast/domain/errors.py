@@ -187,10 +187,41 @@ class StaleAttempt(HoldfastError):
     code = "StaleAttempt"
 
 
+class NotServedHere(HoldfastError):
+    """This worker lacks an agent, an action or a node that the work needs; a worker that has it takes it
+    over. Such an attempt does not count."""
+
+    code = "NotServedHere"
+
+
 class SubgraphFailed(HoldfastError):
     """A subgraph raised on every attempt it was given."""
 
     code = "SubgraphFailed"
+
+
+class TookTooLong(HoldfastError):
+    """An attempt at a step or an action was ended, since it ran for longer than its limit allows."""
+
+    code = "TookTooLong"
+
+
+class LoopBlocked(HoldfastError):
+    """A node or an action kept its worker from doing anything else, until the worker was ended."""
+
+    code = "LoopBlocked"
+
+
+class AttemptsLost(HoldfastError):
+    """Too many workers died of, or fell silent over, the same piece of work; it is not tried again."""
+
+    code = "AttemptsLost"
+
+
+class TurnTimedOut(HoldfastError):
+    """A turn took longer than `Limits.turn_seconds`, the time in which it waited for people left out."""
+
+    code = "TurnTimedOut"
 
 
 class ModelUnavailable(HoldfastError):

@@ -25,6 +25,7 @@ EventType = Literal[
     "approval_decided",
     "approval_stale",
     "decision_refused",
+    "node_blocked_worker",
     "action_executed",
     "action_not_executed",
     "action_compensated",

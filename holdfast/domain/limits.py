@@ -24,6 +24,9 @@ class Limits(Strict):
     """Turns after which the workflow continues as new, if Temporal has not suggested it before."""
     idle_seconds: Positive = 30 * 24 * 3600
     """A conversation without a message for this long, and with nothing parked, closes itself."""
+    turn_seconds: Positive = 900
+    """Longest time from the beginning of a turn to its answer, and from a decision on what it had parked
+    for to the next: then a person takes over. What waits for people is not counted."""
     step_seconds: Positive = 300
     """Longest run of one attempt of a subgraph step (Temporal's start-to-close timeout)."""
     action_seconds: Positive = 60
@@ -35,5 +38,7 @@ class Limits(Strict):
     model_wait_seconds: Annotated[float, Field(gt=0)] = 600.0
     """How long a turn waits for a model, all of its steps together; then a person takes over."""
     attempts: Positive = 3
-    """A subgraph whose own code raises in this attempt or a later one has failed. Attempts that end by a failure
-    of infrastructure count, but are tried again for ever."""
+    """Attempts at a subgraph's step or an action that may end by its own code: it raised, took too long, or
+    blocked its worker. Failures of Temporal, of Postgres and of all models don't count."""
+    lost_attempts: Positive = 10
+    """Attempts that may end without a word, since the worker died, froze, or was cut off."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from holdfast.domain.errors import ConfigurationError
@@ -11,6 +11,19 @@ from holdfast.domain.limits import Limits
 from holdfast.domain.offline import OfflineMode
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+_LEAST_HEARTBEAT_SECONDS = 0.3
+
+
+def _can_beat(limits: Limits) -> Limits:
+    """Conversations that are open keep the limits that they began with, so `Limits` itself takes any."""
+    if limits.heartbeat_seconds < _LEAST_HEARTBEAT_SECONDS:
+        raise ValueError(
+            f"heartbeat_seconds is {limits.heartbeat_seconds:g}; a worker beats three times in that, "
+            f"which takes at least {_LEAST_HEARTBEAT_SECONDS:g}"
+        )
+    return limits
 
 
 class Settings(BaseSettings):
@@ -45,7 +58,7 @@ class Settings(BaseSettings):
     """The `temporal` executable for the embedded server."""
 
     task_queue: str = "holdfast"
-    """The first part of the names of the four task queues."""
+    """The first part of the names of the task queues."""
     deployment: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")] = None
     """The name of the Temporal worker deployment that the workers belong to; without it, they are not
     versioned."""
@@ -56,7 +69,7 @@ class Settings(BaseSettings):
     policy_dir: Path | None = None
     """A folder of `{tenant}.yaml`; a tenant without a file has the policy in `default.yaml`, and
     without that the policies of the packages."""
-    limits: Limits = Limits()
+    limits: Annotated[Limits, AfterValidator(_can_beat)] = Limits()
     """Bounds of the conversations that this client starts."""
 
     models: list[dict[str, Any]] = Field(default_factory=list)
@@ -95,6 +108,8 @@ class Settings(BaseSettings):
     max_cached_workflows: Annotated[int, Field(ge=0)] = 1_000
     database_connections: Annotated[int, Field(ge=1)] = 20
     """The most connections of a worker's pool; the read-only pool has as many again."""
+    blocked_seconds: Annotated[float, Field(ge=2)] = 30.0
+    """How long a node may keep a worker from doing anything else, before the worker ends itself."""
     shutdown_seconds: Annotated[float, Field(ge=0)] = 10.0
     """How long activities may go on after SIGTERM before they are cancelled and tried elsewhere."""
     health_host: str = "127.0.0.1"

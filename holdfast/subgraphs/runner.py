@@ -2,10 +2,11 @@
 
 import asyncio
 import copy
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.channels import DeltaChannel
@@ -25,10 +26,17 @@ from holdfast.domain.outcomes import (
 )
 from holdfast.subgraphs.checkpointer import SnapshotSaver
 from holdfast.subgraphs.contract import Subgraph, TranscriptMessage, TurnContext
+from holdfast.subgraphs.snapshots import shapes_of
+
+_logger = logging.getLogger("holdfast.worker")
 
 SNAPSHOT_PAUSE_SECONDS = 0.05
 """A snapshot is saved when supersteps that took this long are done and the graph is still running this
 long after them: what is quicker to do again is not worth a round trip to Postgres."""
+
+_CANCELLATIONS = 3
+_CANCEL_SECONDS = 0.5
+"""A cancelled node has this long to end, each of so many times."""
 
 _OUTCOME: TypeAdapter[Route | Reply | Handoff | Escalation] = TypeAdapter(
     Annotated[Route | Reply | Handoff | Escalation, Field(discriminator="kind")]
@@ -46,7 +54,10 @@ class BrokenContract(HoldfastError):
 
 @dataclass
 class Progress:
-    """Where the graph is, for heartbeats: the nodes that are running and since when (monotonic)."""
+    """Where the graph is, for heartbeats: the nodes that are running and since when (monotonic). Nodes
+    have it in their config, under `KEY`, so that one that blocks its thread can be told from others."""
+
+    KEY: ClassVar[str] = "__holdfast_progress"
 
     nodes: tuple[str, ...] = ()
     since: float = 0.0
@@ -88,6 +99,8 @@ class SubgraphRunner:
                 f"subgraph {subgraph.name!r} uses a DeltaChannel, whose history Holdfast does not "
                 "keep; use a reducer"
             )
+        self.graphs = shapes_of(self._graph)
+        """The nodes and channels that a snapshot may need."""
 
     async def run(
         self,
@@ -106,7 +119,9 @@ class SubgraphRunner:
         saver = SnapshotSaver(start.snapshot)
         graph = copy.copy(self._graph)
         graph.checkpointer = saver
-        config: RunnableConfig = {"configurable": {"thread_id": context.conversation}}
+        config: RunnableConfig = {
+            "configurable": {"thread_id": context.conversation, Progress.KEY: progress}
+        }
         if start.results is not None:
             entry: Any = await self._resume(graph, config, start.results)
         elif start.snapshot is not None:
@@ -122,9 +137,7 @@ class SubgraphRunner:
                 keeper.result()
             values, interrupts = await run
         finally:
-            for task in (run, keeper):
-                task.cancel()
-            await asyncio.gather(run, keeper, return_exceptions=True)
+            await _end(run, keeper)
         if interrupts:
             return StepEnd(outcome=self._proposal(interrupts), snapshot=saver.dump())
         return StepEnd(outcome=self._outcome(values))
@@ -184,6 +197,21 @@ class SubgraphRunner:
                 f"subgraph {self.name!r} ended without an outcome (Reply, Handoff or Escalation) "
                 "in its state"
             ) from error
+
+
+async def _end(*tasks: "asyncio.Task[Any]") -> None:
+    """Cancel what has not ended; brought code that goes on in spite of it is left behind, and its late
+    result is refused."""
+    for _ in range(_CANCELLATIONS):
+        for task in tasks:
+            task.cancel()
+        _, pending = await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)
+        if not pending:
+            for task in tasks:
+                if not task.cancelled():
+                    task.exception()  # so that it counts as seen
+            return
+    _logger.error("a node goes on although its attempt has ended: it must not catch cancellations")
 
 
 def _next_interrupt(interrupts: Sequence[Interrupt]) -> Interrupt:

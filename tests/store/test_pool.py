@@ -1,5 +1,6 @@
 """Pools: what a lost server leaves behind is not handed on."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -9,7 +10,7 @@ from holdfast.client.records import Records
 from holdfast.domain.errors import Unavailable
 from holdfast.runtime.connection import require_database_url
 from holdfast.runtime.settings import Settings
-from holdfast.store.pool import Pool, open_pool
+from holdfast.store.pool import Pool, TransactionLeftIdle, is_transient, open_pool
 
 PID = "select pg_backend_pid()"
 
@@ -39,7 +40,7 @@ async def test_a_connection_that_the_server_has_ended_is_replaced(
 ) -> None:
     async with pool.acquire() as connection:
         before = await connection.fetchval(PID)
-        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        with pytest.raises(Unavailable):
             await connection.execute("select pg_terminate_backend(pg_backend_pid())")
     assert await pool.fetchval(PID) != before
 
@@ -49,3 +50,49 @@ async def test_a_connection_is_used_again_after_an_ordinary_error(pool: Pool) ->
     with pytest.raises(asyncpg.UndefinedTableError):
         await pool.fetchval("select * from nowhere")
     assert await pool.fetchval(PID) == before
+
+
+async def test_our_connections_say_that_it_is_postgres_that_is_gone(pool: Pool) -> None:
+    end = "select pg_terminate_backend(pg_backend_pid())"
+    with pytest.raises(Unavailable):
+        await pool.fetchval(end)
+    with pytest.raises(Unavailable):
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.fetchval(end)
+    with pytest.raises(Unavailable):
+        async with pool.acquire() as connection:
+            await (await connection.prepare(end)).fetch()
+
+
+async def test_a_wrong_statement_and_a_callers_bound_are_not_postgres(pool: Pool) -> None:
+    with pytest.raises(asyncpg.DataError) as wrong:
+        await pool.fetchval("select $1::int", "no number")
+    assert not is_transient(wrong.value)
+    with pytest.raises(TimeoutError) as slow:
+        await pool.fetchval("select pg_sleep(5)", timeout=0.1)
+    assert not is_transient(slow.value)
+    assert not is_transient(OSError("of a builder's"))
+    assert not is_transient(asyncpg.SerializationError("of another database"))
+
+
+async def test_a_transaction_that_postgres_rolls_back_for_another_may_be_tried_again(
+    pool: Pool,
+) -> None:
+    with pytest.raises(asyncpg.SerializationError) as contended:
+        await pool.execute("do $$ begin raise sqlstate '40001'; end $$")
+    assert is_transient(contended.value)
+
+
+async def test_a_transaction_that_is_left_idle_is_its_callers_fault(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.store.pool.IDLE_IN_TRANSACTION_MS", 100)
+
+    async def leave_idle() -> None:
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.execute("set local idle_in_transaction_session_timeout = 100")
+            await asyncio.sleep(0.5)
+            await connection.fetchval("select 1")
+
+    with pytest.raises(TransactionLeftIdle):
+        await leave_idle()

@@ -1,0 +1,231 @@
+"""Nothing runs without end: what brought code does wrong counts, what servers do wrong doesn't."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+
+from holdfast.domain.limits import Limits
+from holdfast.runtime.settings import Settings
+from tests.platform import Platform, eventually, is_triage, open_platform, route
+from tests.scripted_model import Hold, Reply, text
+from tests.stubborn import ENDED, ERRORS, RUNS
+
+PACKAGES = ("tests.stubborn:package",)
+
+Open = Callable[..., AbstractAsyncContextManager[Platform]]
+
+
+@pytest.fixture
+def open_stubborn(stack_settings: Settings, tenant: str) -> Open:
+    """Opens a platform with the stubborn package and these limits."""
+
+    def opened(
+        *, agent: str = "asynchronous", in_process: bool = True, **limits: Any
+    ) -> AbstractAsyncContextManager[Platform]:
+        return _routed(
+            open_platform(
+                stack_settings,
+                tenant,
+                in_process=in_process,
+                packages=PACKAGES,
+                limits=Limits(**limits),
+            ),
+            agent,
+        )
+
+    return opened
+
+
+def _routed(
+    opening: AbstractAsyncContextManager[Platform], agent: str
+) -> AbstractAsyncContextManager[Platform]:
+    from contextlib import asynccontextmanager
+
+    @asynccontextmanager
+    async def routed() -> AsyncIterator[Platform]:
+        async with opening as platform:
+            platform.script = lambda request: route(agent) if is_triage(request) else text("Hi.")
+            yield platform
+
+    return routed()
+
+
+@pytest.mark.parametrize("error", ERRORS)
+async def test_an_error_of_brought_code_counts_whatever_its_type(
+    open_stubborn: Open, error: str
+) -> None:
+    async with open_stubborn() as platform:
+        sent = await platform.send("c1", f"raise {error}")
+        assert sent.status == "failed"
+        assert RUNS[platform.tenant] == 3
+        await platform.replay("c1")
+
+
+async def test_a_wrong_statement_on_our_connection_counts(open_stubborn: Open) -> None:
+    async with open_stubborn() as platform:
+        assert (await platform.send("c1", "select nothing")).status == "failed"
+        assert RUNS[platform.tenant] == 3
+
+
+@pytest.mark.parametrize("how", ["postgres", "cursor"])
+async def test_losing_our_postgres_does_not_count(open_stubborn: Open, how: str) -> None:
+    async with open_stubborn() as platform:
+        assert (await platform.send("c1", f"lose {how} 4")).reply == "Done."
+        assert RUNS[platform.tenant] == 5
+
+
+async def test_a_node_that_hangs_is_ended_counted_and_followed_by_a_person(
+    open_stubborn: Open,
+) -> None:
+    async with open_stubborn(step_seconds=1) as platform:
+        sent = await platform.send("c1", "hang")
+        assert sent.status == "awaiting_human"
+        assert RUNS[platform.tenant] == ENDED[platform.tenant] == 3
+        (ended,) = [one async for one in platform.client.events("c1") if one.type == "turn_ended"]
+        assert "obey" in str(ended.data["reason"])
+        assert "TookTooLong" in str(ended.data["reason"])
+        await platform.replay("c1")
+
+
+async def test_a_model_that_hangs_is_called_a_bounded_number_of_times(open_stubborn: Open) -> None:
+    hold = Hold()
+    async with open_stubborn(step_seconds=1) as platform:
+        platform.script = lambda _: route("asynchronous").held(hold)
+        assert (await platform.send("c1", "hello")).status == "awaiting_human"
+        assert 1 <= sum(platform.model.calls.values()) <= 3
+        hold.release()
+
+
+@pytest.mark.parametrize("said", ["hang", "lose postgres 1000000"])
+async def test_a_turn_ends_with_its_time_whatever_holds_it_up(
+    open_stubborn: Open, said: str
+) -> None:
+    async with open_stubborn(turn_seconds=3) as platform:
+        assert (await platform.send("c1", said)).status == "awaiting_human"
+
+        async def over() -> bool:
+            return RUNS[platform.tenant] == ENDED[platform.tenant]
+
+        await eventually(over, what="the end of the last attempt")
+        await platform.replay("c1")
+
+
+@pytest.mark.parametrize(
+    ("action", "told"),
+    [
+        ("hang", "failed: TookTooLong"),
+        ("hang_remotely", "its outcome is unknown"),
+        ("raise", "failed: OSError: disk full"),
+    ],
+)
+async def test_an_action_that_does_not_end_well_is_tried_three_times_and_told_as_failed(
+    open_stubborn: Open, action: str, told: str
+) -> None:
+    async with open_stubborn(action_seconds=1) as platform:
+        sent = await platform.send("c1", f"propose {action}")
+        assert told in str(sent.reply)
+        assert RUNS[f"{platform.tenant} action"] == 3
+        (recorded,) = (await platform.client.show("c1")).actions
+        assert (recorded.state, recorded.executions) == ("failed", 0)
+        await platform.replay("c1")
+
+
+async def test_a_heartbeat_timeout_of_0_4_s_is_kept(open_stubborn: Open) -> None:
+    async with open_stubborn(heartbeat_seconds=0.4) as platform:
+        assert (await platform.send("c1", "wait 1.5")).reply == "Done."
+        assert RUNS[platform.tenant] == 1
+
+
+async def test_a_node_that_blocks_its_worker_is_named_and_fails_nobody(
+    open_stubborn: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_stubborn(heartbeat_seconds=1.0) as platform:
+        blocking = asyncio.create_task(platform.send("c1", "block 5"))
+        other = asyncio.create_task(platform.send("c2", "wait 0.1"))
+        assert (await blocking).reply == (await other).reply == "Done."
+        named = [one for one in caplog.messages if "node obey blocks the worker" in one]
+        assert len(named) == 1
+        assert "in _asynchronous" in named[0]
+        (event,) = [
+            one async for one in platform.client.events("c1") if one.type == "node_blocked_worker"
+        ]
+        assert event.data["node"] == "node obey"
+        seconds = event.data["seconds"]
+        assert isinstance(seconds, float)
+        assert seconds > 3
+        assert RUNS[platform.tenant] <= 4, "the two turns, and what their timeouts may add"
+
+
+async def test_a_plain_function_gets_a_thread_and_blocks_nobody(
+    open_stubborn: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_stubborn(agent="synchronous", heartbeat_seconds=1.0) as platform:
+        slow = asyncio.create_task(platform.send("c1", "block 5"))
+        quick = await platform.send("c2", "hello")
+        assert quick.reply == "Done."
+        assert not slow.done()
+        assert (await slow).reply == "Done."
+        assert RUNS[platform.tenant] == 2
+        assert not [one for one in caplog.messages if "blocks the worker" in one]
+
+
+async def test_a_worker_that_stays_blocked_ends_and_the_node_is_not_tried_for_ever(
+    open_stubborn: Open,
+) -> None:
+    async with open_stubborn(in_process=False, attempts=2) as platform:
+        first = await platform.start_worker(HOLDFAST_BLOCKED_SECONDS="2")
+        sending = asyncio.create_task(platform.send("c1", "block 3600"))
+        assert await first.died() == 70
+        second = await platform.start_worker(HOLDFAST_BLOCKED_SECONDS="2")
+        assert await second.died() == 70
+        assert any("obey has blocked the worker" in line for line in second.log)
+        await platform.start_worker()
+        assert (await sending).status == "awaiting_human"
+        (ended,) = [one async for one in platform.client.events("c1") if one.type == "turn_ended"]
+        assert "blocked the worker" in str(ended.data["reason"])
+        await platform.replay("c1")
+
+
+async def test_a_turn_whose_worker_is_killed_five_times_in_a_row_is_answered(
+    open_stubborn: Open,
+) -> None:
+    async with open_stubborn(in_process=False) as platform:
+        holds: list[Hold] = []
+
+        def answer(request: dict[str, Any]) -> Reply:
+            holds.append(Hold())
+            reply = route("asynchronous")
+            return reply if len(holds) > 5 else reply.held(holds[-1])
+
+        platform.script = answer
+        sending: asyncio.Task[Any] | None = None
+        for number in range(1, 6):
+            doomed = await platform.start_worker()
+            sending = sending or asyncio.create_task(platform.send("c1", "wait 0"))
+            async with asyncio.timeout(30):
+                while len(holds) < number:  # noqa: ASYNC110 the model counts the calls
+                    await asyncio.sleep(0.02)
+            doomed.signal(signal.SIGKILL)
+            await doomed.died()
+        await platform.start_worker()
+        assert sending is not None
+        assert (await sending).reply == "Done."
+        for hold in holds:
+            hold.release()
+        await platform.replay("c1")
+
+
+async def test_a_message_that_kills_every_worker_goes_to_a_person(open_stubborn: Open) -> None:
+    async with open_stubborn(in_process=False, lost_attempts=2) as platform:
+        first = await platform.start_worker()
+        sending = asyncio.create_task(platform.send("c1", "die"))
+        assert await first.died() == 1
+        assert await (await platform.start_worker()).died() == 1
+        await platform.start_worker()
+        sent = await sending
+        assert sent.status == "awaiting_human"
+        await platform.replay("c1")
