@@ -21,8 +21,8 @@ Phrase = Literal[
     "nothing_found",
     "cannot_help",
     "can_help_with",
-    "closed_idle",
     "takes_longer",
+    "closed_idle",
 ]
 
 _TEXTS: dict[str, dict[Phrase, str]] = {
@@ -50,10 +50,10 @@ _TEXTS: dict[str, dict[Phrase, str]] = {
         "guess. If you tell me more about it I will look again, or ask me for a person to talk to.",
         "cannot_help": "I am afraid I cannot help with that.",
         "can_help_with": "Here is what I can help you with:",
-        "closed_idle": "This conversation was closed since nobody wrote for a while. Write here to "
-        "reopen it.",
         "takes_longer": "This takes longer than usual. Your message has arrived, and the answer will come "
         "here; you need not send it again.",
+        "closed_idle": "This conversation was closed since nobody wrote for a while. Write here to "
+        "reopen it.",
     },
     "de": {
         "handed_over": "Ich übergebe an eine Kollegin oder einen Kollegen; die Antwort kommt hier.",
