@@ -86,7 +86,11 @@ class HoldfastClient(Reviewing, Notifying, Auditing):
         settings = await resolve(settings or read_settings())
         key = SigningKey.read(settings.signing_key) if settings.signing_key else None
         temporal = await connect_temporal(settings)
-        async with await open_pool(require_database_url(settings)) as pool:
+        async with await open_pool(
+            require_database_url(settings),
+            statement_seconds=settings.statement_seconds,
+            idle_in_transaction_seconds=settings.idle_in_transaction_seconds,
+        ) as pool:
             yield cls(
                 temporal,
                 pool,

@@ -47,6 +47,10 @@ class Records:
             raise Unavailable(
                 f"cannot reach Postgres: {error or type(error).__name__}. Is it running?"
             ) from error
+        except asyncpg.QueryCanceledError as error:
+            raise Unavailable(
+                f"Postgres took too long: {error}; see HOLDFAST_STATEMENT_SECONDS"
+            ) from error
         except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
             raise ConfigurationError(
                 f"the database is not that of this version ({error}); run `python worker.py "
