@@ -31,7 +31,7 @@ format: .venv/installed ## Bring the format in order
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/installed ## Measure turns, growth, waiting, recovery and scale-out; writes bench/results
+bench: .venv/installed ## Measure turns, growth, waiting, recovery, scale-out and search; writes bench/results
 	@$(BIN)/python -m bench
 
 SEED ?= 1

@@ -27,6 +27,7 @@ class SectionName(StrEnum):
     WAITING = "waiting"
     RECOVERY = "recovery"
     SCALING = "scaling"
+    SEARCH = "search"
 
 
 class _Measure(Protocol):

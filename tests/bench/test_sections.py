@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench import growth, recovery, scaling, waiting
+from bench import growth, recovery, scaling, search, waiting
 from bench.footprint import Footprint
 from bench.growth import Grown, Plan, Window, grow
 from bench.recovery import AnsweredTurn, Recovered, recover
@@ -164,3 +164,11 @@ def test_every_section_has_the_name_that_it_is_run_by() -> None:
     sections = (growth, waiting, recovery, scaling)
 
     assert [one.NAME for one in sections] == ["growth", "waiting", "recovery", "scaling"]
+
+
+async def test_every_kind_of_long_message_is_searched_for() -> None:
+    section = await search.measure(quick=True)
+
+    (table,) = section.tables
+    assert len(table.rows) == 9
+    assert [ratio.aim for ratio in section.ratios] == [50.0]

@@ -4,6 +4,7 @@ Without evidence there is no answer: no model is asked when nothing relevant was
 answer that cites none of the passages is not sent.
 """
 
+import logging
 from typing import Any, Literal
 
 from langgraph.graph import END, START, StateGraph
@@ -12,7 +13,7 @@ from openai.types.chat import ChatCompletionMessageParam
 
 from holdfast.domain.outcomes import Reply
 from holdfast.llm.words import stems
-from holdfast.store.knowledge import Passage, search
+from holdfast.store.knowledge import Passage, SearchGaveUp, search
 from holdfast.subgraphs.contract import TurnContext, TurnState
 from holdfast.subgraphs.dialogue import (
     HAND_OVER_TO,
@@ -23,6 +24,8 @@ from holdfast.subgraphs.dialogue import (
     handover_tool,
 )
 from holdfast.subgraphs.knowledge.citations import cite, numbered
+
+_logger = logging.getLogger(__name__)
 
 RELEVANT = 0.1
 """The least rank (0 to 1) of a passage that counts as evidence."""
@@ -47,8 +50,21 @@ call {tool} then.
 """
 
 
+_NOTHING_FOUND = (
+    "I found nothing about that in our help articles, and I would rather not guess. If you "
+    "tell me more about it I will look again, or ask me for a person to talk to."
+)
+_GAVE_UP = (
+    "I could not search our help articles for that just now. Please ask again in fewer words, or "
+    "ask me for a person to talk to."
+)
+
+
 class KnowledgeState(TurnState, total=False):
+    """`gave_up` marks a search that took too long and found nothing for that reason."""
+
     passages: list[Passage]
+    gave_up: bool
 
 
 Update = dict[str, Any]
@@ -59,8 +75,12 @@ async def retrieve(state: KnowledgeState, runtime: Runtime[TurnContext]) -> Upda
     context = runtime.context
     asked = [message.text for message in state["transcript"] if message.role == "customer"]
     query = " ".join(asked[-2:]) if len(stems(asked[-1])) < FEW_WORDS else asked[-1]
-    async with context.reads.connection() as connection:
-        found = await search(connection, context.tenant, query, limit=PASSAGES)
+    try:
+        async with context.reads.connection() as connection:
+            found = await search(connection, context.tenant, query, limit=PASSAGES)
+    except SearchGaveUp as gave_up:
+        _logger.warning("%s/%s: %s", context.tenant, context.conversation, gave_up)
+        return {"passages": [], "gave_up": True}
     return {"passages": [passage for passage in found if passage.rank >= RELEVANT]}
 
 
@@ -91,10 +111,7 @@ def after_answer(state: KnowledgeState) -> Literal["decline", "__end__"]:
 
 
 def decline(state: KnowledgeState) -> Update:
-    text = (
-        "I found nothing about that in our help articles, and I would rather not guess. If you "
-        "tell me more about it I will look again, or ask me for a person to talk to."
-    )
+    text = _GAVE_UP if state.get("gave_up") else _NOTHING_FOUND
     return {"outcome": Reply(text=text)}
 
 
