@@ -373,10 +373,12 @@ async def _health(
             _logger.debug("Temporal health check: %s", error)
         if not healthy:
             problems.append("Temporal does not answer")
-        problems += services.registry.policies.problems()
         return problems
 
-    server = HealthServer(settings.health_host, settings.health_port, check)
+    def remarks() -> list[str]:
+        return [*services.registry.policies.problems(), *services.notifications.problems()]
+
+    server = HealthServer(settings.health_host, settings.health_port, check, remarks)
     serving = asyncio.create_task(server.serve())
     await asyncio.wait((serving,), timeout=0.1)
     if serving.done():

@@ -66,6 +66,7 @@ class Action(Generic[ArgumentsT]):
         compensate: undoes what `execute` did, given its result, when a later action of the same
             proposal does not succeed.
         remote: `execute` calls another system instead of our database.
+        fact_names: what `facts` returns by name, so that `policy check` finds conditions on other names.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Action(Generic[ArgumentsT]):
     describe: Callable[[ActionContext, ArgumentsT], Awaitable[ActionDescription]] | None = None
     compensate: Callable[[ActionContext, ArgumentsT, JsonValue], Awaitable[None]] | None = None
     remote: bool = False
+    fact_names: tuple[str, ...] | None = None
 
 
 AnyAction = Action[Any]
