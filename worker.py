@@ -45,7 +45,7 @@ from holdfast.runtime.connection import (
     resolve,
 )
 from holdfast.runtime.health import HealthServer
-from holdfast.runtime.process import leave
+from holdfast.runtime.process import leave, prepare_streams
 from holdfast.runtime.settings import Settings, read_settings
 from holdfast.runtime.versioning import build_id, deployment_config
 from holdfast.store.address import read_address
@@ -467,6 +467,7 @@ def main(
 
 
 if __name__ == "__main__":
+    prepare_streams()
     try:
         typer.run(main)
     except SystemExit as exit:

@@ -10,7 +10,7 @@ from temporalio.client import Client
 
 from holdfast.authority.keys import SigningKey
 from holdfast.client.audit import Auditing
-from holdfast.client.checking import checking, require_id
+from holdfast.client.checking import checking, require_id, require_number
 from holdfast.client.deliveries import Notifying
 from holdfast.client.delivery import deliver
 from holdfast.client.listing import list_conversations
@@ -183,7 +183,13 @@ class HoldfastClient(Reviewing, Notifying, Auditing):
         return await self._records.view(conversation, history)
 
     async def messages(self, conversation: str, *, after: int = 0) -> list[MessageRecord]:
-        """The messages numbered above `after`, oldest first; none where nothing is recorded."""
+        """The messages numbered above `after`, oldest first; none where nothing is recorded.
+
+        Raises:
+            InvalidRequest: no conversation can have this id, or no message this number.
+        """
+        require_id(conversation, "conversation")
+        require_number(after, "after")
         async with self._records.connection() as connection:
             return await transcript.read_messages(
                 connection, self.tenant, conversation, after=after
@@ -215,6 +221,7 @@ class HoldfastClient(Reviewing, Notifying, Auditing):
         Raises:
             InvalidRequest: Temporal does not understand the query.
         """
+        require_number(limit, "limit", least=1)
         return await list_conversations(
             self._temporal, self.tenant, status=status, query=query, limit=limit
         )
@@ -227,7 +234,9 @@ class HoldfastClient(Reviewing, Notifying, Auditing):
         Raises:
             ConversationNotFound, ConversationExists, TurnNotFound, InvalidRequest.
         """
+        require_id(conversation, "conversation")
         require_id(target, "conversation")
+        require_number(turn, "turn", least=1)
         async with self._records.connection() as connection:
             return await conversations.fork_conversation(
                 connection, tenant=self.tenant, source=conversation, turn=turn, target=target

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -15,7 +16,7 @@ from openai.types.chat import ChatCompletion
 
 from holdfast.domain.errors import InvalidModelRequest, ModelUnavailable
 from holdfast.llm.breaker import Breaker, BreakerSettings
-from holdfast.llm.prices import PRICES, Prices, price_of
+from holdfast.llm.prices import FREE, PRICES, Price, Prices, price_of
 from holdfast.llm.providers import OPENAI_URL, Chain, Provider
 from holdfast.llm.request import ModelRequest
 from holdfast.store.llm_calls import ModelAnswer, ModelResponse, RawToolCall
@@ -60,7 +61,7 @@ class ModelClient:
         chain: the providers.
         offline_transport: answers in place of a network what is sent to the offline model.
         breaker: when a failing provider is left alone.
-        prices: US dollars for a million tokens, by model name; others cost nothing.
+        prices: US dollars for a million tokens, by model name; what others cost is unknown.
         clock: seconds that never go back, for the breakers.
     """
 
@@ -74,6 +75,7 @@ class ModelClient:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._prices = prices
+        self._unpriced: set[str] = set()
         self._links = [
             _Link(
                 provider=provider,
@@ -166,18 +168,35 @@ class ModelClient:
         generated = (usage and usage.completion_tokens) or 0
         details = usage and usage.prompt_tokens_details
         model = completion.model or provider.model
+        price = self._price(provider, model)
         return ModelAnswer(
             provider=provider.name,
             model=model,
             response=_response(completion),
             prompt_tokens=prompt,
             completion_tokens=generated,
-            price=price_of(self._prices, model, provider.model).of(
-                prompt, generated, cached=(details and details.cached_tokens) or 0
-            ),
+            price=Decimal(0)
+            if price is None
+            else price.of(prompt, generated, cached=(details and details.cached_tokens) or 0),
+            priced=price is not None,
             latency_ms=latency_ms,
             degraded=provider.kind == "offline",
         )
+
+    def _price(self, provider: Provider, model: str) -> Price | None:
+        """What a model costs; None, and a warning once, where that is not known."""
+        if provider.kind == "offline":
+            return FREE
+        price = price_of(self._prices, model, provider.model)
+        if price is None and model not in self._unpriced:
+            self._unpriced.add(model)
+            log.warning(
+                "nobody knows what the model %s of %s costs: its calls are recorded with priced = false "
+                "and a price of 0",
+                model,
+                provider.name,
+            )
+        return price
 
 
 def _open(provider: Provider, offline_transport: httpx2.AsyncBaseTransport) -> openai.AsyncOpenAI:

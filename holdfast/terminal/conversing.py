@@ -1,5 +1,6 @@
 """Commands about conversations: send, show, chat, list, events, cancel, close, fork."""
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,11 +72,16 @@ def chat(
             conversation,
             customer,
             show=lambda message: print_document(message, as_json),
-            notice=lambda text: print(text, file=sys.stderr, flush=True),
+            notice=_notice,
         )
         await (chat_on_terminal(session) if sys.stdin.isatty() else chat_by_lines(session))
 
     with_client(tenant, run)
+
+
+def _notice(text: str) -> None:
+    with contextlib.suppress(OSError):  # nobody reads it
+        print(text, file=sys.stderr, flush=True)
 
 
 @app.command("list")
@@ -113,7 +119,8 @@ def events(
         recorded = client.events(conversation, after=after, follow=follow)
         if follow:
             async for event in recorded:
-                print_document(event, as_json)
+                if not print_document(event, as_json):
+                    return
         else:
             print_document({"events": [event async for event in recorded]}, as_json)
 

@@ -1,6 +1,7 @@
 """Runs a command's operation with a client, prints its result, and says how the process ends."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import signal
@@ -10,7 +11,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from holdfast.domain.errors import ConfigurationError, HoldfastError, Refused, Unavailable
-from holdfast.runtime.process import leave
+from holdfast.runtime.process import lead_nowhere, leave
+from holdfast.terminal.lines import Terminal, json_line
 
 if TYPE_CHECKING:
     # Imported where they are used: they bring the Temporal SDK, which `--help` can do without.
@@ -90,18 +92,24 @@ def _log_to_stderr() -> None:
     )
 
 
-def print_document(shown: "Shown", as_json: bool) -> None:
-    """Print a result: as one line of JSON, or for people."""
-    if as_json:
-        from pydantic_core import to_json
+def print_document(shown: "Shown", as_json: bool) -> bool:
+    """Print a result: as one line of JSON, or for people. Returns whether anybody reads it.
 
-        print(to_json(shown).decode(), flush=True)
-    else:
-        from rich.console import Console
+    That nobody does is no failure: what was asked for is done.
+    """
+    try:
+        if as_json:
+            from pydantic_core import to_json
 
-        from holdfast.terminal.rendering import render
+            print(json_line(to_json(shown).decode(), sys.stdout), flush=True)
+        else:
+            from holdfast.terminal.rendering import render
 
-        render(Console(), shown)
+            render(Terminal(), shown)
+    except BrokenPipeError:
+        lead_nowhere(sys.stdout)
+        return False
+    return True
 
 
 def exit_code(error: Exception) -> int:
@@ -115,8 +123,10 @@ def exit_code(error: Exception) -> int:
             code = WRONG_USAGE
         case _:
             code = _UNEXPECTED
-    if not isinstance(error, HoldfastError):
-        traceback.print_exception(error)
     name = error.code if isinstance(error, HoldfastError) else type(error).__name__
-    print(json.dumps({"error": name, "message": str(error)}, ensure_ascii=False), file=sys.stderr)
+    told = json.dumps({"error": name, "message": str(error)}, ensure_ascii=False)
+    with contextlib.suppress(OSError):  # nobody reads it
+        if not isinstance(error, HoldfastError):
+            traceback.print_exception(error)
+        print(json_line(told, sys.stderr), file=sys.stderr, flush=True)
     return code

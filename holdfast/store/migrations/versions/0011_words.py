@@ -1,4 +1,5 @@
-"""Words of help-centre articles: how many passages of a tenant have each, and an index by tenant and word."""
+"""Words of help-centre articles: how many passages of a tenant have each, and an index by tenant and word;
+and whether the price of a model call is known."""
 
 from alembic import op
 
@@ -42,5 +43,6 @@ def upgrade() -> None:
             on holdfast.knowledge_chunks using gin (holdfast.words_of_chunk(tenant, search))
         """
     )
+    op.execute("alter table holdfast.llm_calls add column priced boolean not null default true")
     # The version before this one finds a tenant's passages by their key instead, more slowly.
     op.execute("drop index holdfast.knowledge_chunks_search_idx")
