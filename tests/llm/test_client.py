@@ -405,12 +405,19 @@ async def test_tokens_and_price_come_with_the_answer(open_client: OpenClient) ->
         1_000,
         50,
     )
-    assert answer.price == Decimal("0.002100")
+    assert (answer.price, answer.priced) == (Decimal("0.002100"), True)
 
 
-async def test_a_model_that_is_not_listed_costs_nothing(open_client: OpenClient) -> None:
-    async with ScriptedModel([text("free")]) as model:
-        assert (await open_client(model, prices={}).complete(REQUEST)).price == 0
+async def test_what_a_model_costs_that_is_not_listed_is_unknown_and_said_once(
+    open_client: OpenClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with ScriptedModel([text("much?", model="mystery")] * 3) as model:
+        client = open_client(model, prices={})
+        with caplog.at_level(logging.WARNING):
+            unknown = [await client.complete(REQUEST) for _ in range(3)]
+    assert {(one.price, one.priced) for one in unknown} == {(Decimal(0), False)}
+    (warning,) = [one for one in caplog.records if "costs" in one.getMessage()]
+    assert "mystery" in warning.getMessage()
 
 
 async def test_text_that_postgres_could_not_take_is_cleaned(open_client: OpenClient) -> None:
