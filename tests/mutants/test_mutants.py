@@ -52,7 +52,11 @@ def test_no_mutant_survives_that_was_not_accepted(tree: Tree, room: Room) -> Non
             for stage, limit in zip(stages, limits, strict=True)
         )
 
-    survivors = [one.name for one in mutants if survives(one)]
+    survivors = []
+    for one in mutants:
+        if survives(one):
+            survivors.append(one.name)
+            print(f"{room.path} survives {one.name}", flush=True)
     surprising = [name for name in survivors if name not in accepted]
     assert surprising == [], f"{len(surprising)} of {len(mutants)} survive"
     if not room.sql_only:

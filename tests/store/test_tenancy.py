@@ -92,7 +92,7 @@ READS: dict[str, Asked] = {
         c, tenant, t.conversation, t.approval(WAITING), genuine=True
     ),
     "approvals.refusal_of": lambda t, c, tenant: approvals.refusal_of(
-        c, tenant, decision(t, WAITING), by="theirs"
+        c, tenant, decision(t, WAITING), by="desk"
     ),
     "audit.read_audit": lambda t, c, tenant: _said_in_audit(c, tenant),
     "audit.verify_audit": lambda t, c, tenant: _audited(c, tenant),

@@ -164,7 +164,7 @@ async def _note(twins: Twins, connection: Connection) -> None:
     await load_articles(connection, tenant, twins.article)
     said = decision(twins, WAITING)
     await record_refused(
-        connection, tenant, said, refusal="of theirs", by="theirs", at=datetime.now(UTC)
+        connection, tenant, said, refusal="of theirs", by="desk", at=datetime.now(UTC)
     )
     await append_sighting(
         connection,
@@ -217,6 +217,8 @@ async def _copy(twins: Twins, owner: Connection, table: str) -> None:
         if column == "tenant"
         else f"replace(\"{column}\"::text, 'theirs', 'ours')::{kind}"
         if kind in ("text", "jsonb")
+        else f"decode(replace(encode(\"{column}\", 'escape'), 'theirs', 'ours'), 'escape')"
+        if kind == "bytea"
         else f'"{column}"'
         for column, kind in twins.tables[table]
     )
