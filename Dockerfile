@@ -1,6 +1,6 @@
 # One image for workers, migrations and the command line. `docker-compose.yml` builds and runs it.
 #
-# The Python is the one that the tests run on. The steps are those of the README's set-up: everything
+# The Python is the oldest that the project promises; the tests run on it and on newer ones. The steps are those of the README's set-up: everything
 # pinned in requirements.txt is installed by its hash, then the project itself. There is one such
 # file, so the image has the test tools in it, too, and is exactly what the tests ran with.
 FROM python:3.11.14-slim-bookworm

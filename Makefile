@@ -31,7 +31,7 @@ format: .venv/installed ## Bring the format in order
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/installed ## Measure turns, growth, waiting, recovery and scale-out; writes bench/results
+bench: .venv/installed ## Measure turns, growth, waiting, recovery, scale-out and search; writes bench/results
 	@$(BIN)/python -m bench
 
 SEED ?= 1
@@ -63,13 +63,15 @@ requirements: ## Pin what pyproject.toml asks for
 	rm -f uv.lock
 
 .venv/installed: requirements.txt pyproject.toml
-	@echo "installing into .venv …"
 	@command -v uv >/dev/null || test -x .venv-uv/bin/uv \
-	  || { $(PYTHON) -m venv .venv-uv && .venv-uv/bin/pip install --quiet uv; }
+	  || { echo "1/3 fetching uv, which installs the rest …" && \
+	       $(PYTHON) -m venv .venv-uv && .venv-uv/bin/pip install --quiet uv; }
+	@echo "2/3 installing $$(grep -c == requirements.txt) packages into .venv, about a minute …"
 	@PATH="$$PWD/.venv-uv/bin:$$PATH"; \
 	  test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) .venv; \
-	  uv pip install --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.txt && \
+	  uv pip install --python $(BIN)/python --quiet --compile-bytecode --require-hashes -r requirements.txt && \
 	  uv pip install --python $(BIN)/python --quiet --no-deps -e .
+	@echo "3/3 installed; the first start also fetches or builds Temporal, once per machine"
 	@touch $@
 
 clean: ## Remove the installed environment and the embedded servers' data

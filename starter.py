@@ -2,7 +2,7 @@
 
 import typer
 
-from holdfast.runtime.process import leave
+from holdfast.runtime.process import leave, prepare_streams
 from holdfast.terminal import auditing, conversing, delivering, policies, reviewing
 from holdfast.terminal.running import INTERRUPTED, exit_code
 
@@ -23,6 +23,7 @@ app.add_typer(delivering.app)
 def main() -> None:
     """Run the command that the process was started with, and end the process."""
     code: int | str | None
+    prepare_streams()
     try:
         app(prog_name="starter.py")
         code = 0

@@ -13,7 +13,6 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import unquote, urlsplit
 
 import typer
 import uvloop
@@ -53,14 +52,15 @@ from holdfast.runtime.connection import (
 )
 from holdfast.runtime.failures import WordedLog
 from holdfast.runtime.health import HealthServer
-from holdfast.runtime.process import leave
+from holdfast.runtime.process import leave, prepare_streams
 from holdfast.runtime.settings import Settings, read_settings
 from holdfast.runtime.versioning import build_id, deployment_config
+from holdfast.store.address import read_address
 from holdfast.store.attempts import prune_attempts
 from holdfast.store.knowledge import load_articles
 from holdfast.store.llm_calls import prune_requests
 from holdfast.store.migrate import CORE_SCHEMA, migrate, require_migrated
-from holdfast.store.pool import TRANSIENT_ERRORS, UNREACHABLE_ERRORS, open_pool
+from holdfast.store.pool import TRANSIENT_ERRORS, UNREACHABLE_ERRORS, Connection, open_pool
 from holdfast.store.roles import grant_product_role, require_append_only_audit
 from holdfast.store.statements import prune_spent
 from holdfast.subgraphs.general import general
@@ -127,14 +127,28 @@ async def open_services(
     url = require_database_url(settings)
     size = settings.database_connections
     async with contextlib.AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(await open_pool(url, max_size=size))
+        idle = settings.idle_in_transaction_seconds
+        writing = open_pool(
+            url,
+            max_size=size,
+            statement_seconds=settings.statement_seconds,
+            idle_in_transaction_seconds=idle,
+        )
+        pool = await stack.enter_async_context(await writing)
         async with pool.acquire() as connection:
             await require_migrated(connection, _schemas(packages))
             if settings.audit_unprotected:
                 _logger.warning("the audit log is not protected from the role of this worker")
             else:
                 await require_append_only_audit(connection)
-        reads = await stack.enter_async_context(await open_pool(url, read_only=True, max_size=size))
+        reading = open_pool(
+            url,
+            read_only=True,
+            max_size=size,
+            statement_seconds=settings.read_statement_seconds,
+            idle_in_transaction_seconds=idle,
+        )
+        reads = await stack.enter_async_context(await reading)
         verifier = await _verifier(settings)
         notifications = load_notifications(
             settings.notifications_dir,
@@ -291,7 +305,7 @@ async def prepare(settings: Settings, packages: Sequence[Package], tenant: str |
     await _set_up_role(settings, url, packages)
     if tenant is None:
         return
-    async with await open_pool(url, max_size=1) as pool, pool.acquire() as connection:
+    async with _owned(url) as connection:
         for package in packages:
             if package.articles is not None:
                 await load_articles(connection, tenant, package.articles)
@@ -301,16 +315,28 @@ async def prepare(settings: Settings, packages: Sequence[Package], tenant: str |
 
 async def _set_up_role(settings: Settings, owner_url: str, packages: Sequence[Package]) -> None:
     """Where the product has a role of its own, make it and grant it what it needs."""
-    product, owner = urlsplit(require_database_url(settings)), urlsplit(owner_url)
-    if product.username is None or product.username == owner.username:
+    product, owner = read_address(require_database_url(settings)), read_address(owner_url)
+    if product.user is None or product.user == owner.user:
         return
-    async with await open_pool(owner_url, max_size=1) as pool, pool.acquire() as connection:
+    async with _owned(owner_url) as connection:
         await grant_product_role(
             connection,
-            role=unquote(product.username),
-            password=unquote(product.password) if product.password else None,
+            role=product.user,
+            password=product.password or None,
             schemas=(CORE_SCHEMA, *_schemas(packages)),
         )
+
+
+@asynccontextmanager
+async def _owned(url: str) -> AsyncIterator[Connection]:
+    """A connection of the owner of the tables, who may take as long as it takes."""
+    async with (
+        await open_pool(
+            url, max_size=1, statement_seconds=0, idle_in_transaction_seconds=0
+        ) as pool,
+        pool.acquire() as connection,
+    ):
+        yield connection
 
 
 async def run(settings: Settings, role: Role) -> None:
@@ -402,11 +428,13 @@ async def _health(
             _logger.debug("Temporal health check: %s", error)
         if not healthy:
             problems.append("Temporal does not answer")
-        problems += services.registry.policies.problems()
         problems += services.fleet.problems()
         return problems
 
-    server = HealthServer(settings.health_host, settings.health_port, check)
+    def remarks() -> list[str]:
+        return [*services.registry.policies.problems(), *services.notifications.problems()]
+
+    server = HealthServer(settings.health_host, settings.health_port, check, remarks)
     serving = asyncio.create_task(server.serve())
     await asyncio.wait((serving,), timeout=0.1)
     if serving.done():
@@ -507,6 +535,7 @@ def main(
 
 
 if __name__ == "__main__":
+    prepare_streams()
     try:
         typer.run(main)
     except SystemExit as exit:

@@ -1,5 +1,6 @@
 """Work that this worker lacks the code for: taken to where it is, or handed back without counting."""
 
+import contextlib
 from datetime import timedelta
 from typing import Any
 
@@ -39,16 +40,21 @@ class _HandingBack(ActivityInboundInterceptor):
         self._pool = pool
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
-        if activity.info().attempt > 1 and input.args and hasattr(input.args[0], "attempts"):
-            async with self._pool.acquire() as connection:
-                await taken_up(connection, **_key(input.args[0]))
         try:
-            return await super().execute_activity(input)
+            result = await super().execute_activity(input)
+            if activity.info().attempt > 1 and hasattr(input.args[0], "conversation"):
+                await self._note_taken_up(input.args[0])
+            return result
         except NotServedHere as lacking:
             pause = await self._note(input.args[0], str(lacking))
             raise ApplicationError(
                 f"this worker lacks the {lacking}", type=lacking.code, next_retry_delay=pause
             ) from lacking
+
+    async def _note_taken_up(self, request: Any) -> None:
+        with contextlib.suppress(*TRANSIENT_ERRORS):
+            async with self._pool.acquire() as connection:
+                await taken_up(connection, **_key(request))
 
     async def _note(self, request: Any, lacking: str) -> timedelta:
         attempt = activity.info().attempt

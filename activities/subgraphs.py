@@ -1,7 +1,7 @@
 """The activity that runs a subgraph for one step of a turn."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar, assert_never
 
@@ -105,9 +105,8 @@ class SubgraphActivities:
         progress = Progress()
         attempt = Attempt(request.attempts, lost=request.lost_attempts, progress=progress)
         try:
-            with _waiting_for_models(request):
-                async with attempting(attempt):
-                    return await self._steps(request, progress, attempt)
+            async with _waiting_for_models(request), attempting(attempt):
+                return await self._steps(request, progress, attempt)
         finally:
             if attempt.blockades:
                 await self._report(request, attempt.blockades)
@@ -452,8 +451,8 @@ class SubgraphActivities:
             )
 
 
-@contextmanager
-def _waiting_for_models(request: StepRequest) -> Iterator[None]:
+@asynccontextmanager
+async def _waiting_for_models(request: StepRequest) -> AsyncIterator[None]:
     """Leave it to the workflow to wait while no model answers: it can tell the customer, be stopped, and
     call a person in the end. A workflow of older code knows nothing of that; there, Temporal retries."""
     try:

@@ -28,6 +28,7 @@ class SectionName(StrEnum):
     RECOVERY = "recovery"
     SCALING = "scaling"
     OVERLOAD = "overload"
+    SEARCH = "search"
 
 
 class _Measure(Protocol):

@@ -13,6 +13,8 @@ from shop.arguments import (
     SwapItems,
 )
 
+_ORDER_FACTS = ("customer", "order_id", "items", "before", "after")
+
 # Money that went back to a card cannot be fetched again, so what refunds has no way back.
 ACTIONS: tuple[Action[Any], ...] = (
     Action(
@@ -22,6 +24,7 @@ ACTIONS: tuple[Action[Any], ...] = (
         arguments=CancelPendingOrder,
         execute=pending.cancel,
         facts=pending.cancel_facts,
+        fact_names=(*_ORDER_FACTS, "refund_amount", "paid_amount"),
         describe=pending.describe_cancel,
     ),
     Action(
@@ -30,6 +33,7 @@ ACTIONS: tuple[Action[Any], ...] = (
         arguments=ModifyPendingOrderAddress,
         execute=addresses.change_order_address,
         facts=addresses.order_address_facts,
+        fact_names=_ORDER_FACTS,
         describe=addresses.describe_order_address,
         compensate=addresses.restore_order_address,
     ),
@@ -41,6 +45,7 @@ ACTIONS: tuple[Action[Any], ...] = (
         arguments=SwapItems,
         execute=pending.modify_items,
         facts=pending.modify_items_facts,
+        fact_names=(*_ORDER_FACTS, "price_difference", "payment_method"),
         describe=pending.describe_modify_items,
     ),
     Action(
@@ -50,6 +55,7 @@ ACTIONS: tuple[Action[Any], ...] = (
         arguments=ModifyPendingOrderPayment,
         execute=pending.change_payment,
         facts=pending.change_payment_facts,
+        fact_names=(*_ORDER_FACTS, "amount"),
         describe=pending.describe_change_payment,
     ),
     Action(
@@ -58,6 +64,7 @@ ACTIONS: tuple[Action[Any], ...] = (
         arguments=ModifyUserAddress,
         execute=addresses.change_user_address,
         facts=addresses.user_address_facts,
+        fact_names=("customer", "before", "after"),
         describe=addresses.describe_user_address,
         compensate=addresses.restore_user_address,
     ),
@@ -68,6 +75,7 @@ ACTIONS: tuple[Action[Any], ...] = (
         arguments=ReturnItems,
         execute=delivered.request_return,
         facts=delivered.request_return_facts,
+        fact_names=(*_ORDER_FACTS, "refund_amount", "payment_method"),
         describe=delivered.describe_return,
         compensate=delivered.withdraw_return,
     ),
@@ -79,6 +87,7 @@ ACTIONS: tuple[Action[Any], ...] = (
         arguments=SwapItems,
         execute=delivered.request_exchange,
         facts=delivered.request_exchange_facts,
+        fact_names=(*_ORDER_FACTS, "price_difference", "payment_method"),
         describe=delivered.describe_exchange,
         compensate=delivered.withdraw_exchange,
     ),

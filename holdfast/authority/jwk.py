@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Self, TypeVar
 
 import jwt
-from pydantic import ConfigDict, JsonValue, ValidationError
+from pydantic import ConfigDict, JsonValue, ValidationError, field_validator
 
 from holdfast.domain.failures import in_words
 from holdfast.domain.ids import json_digest
@@ -105,10 +105,20 @@ class JsonWebKeySet(Frozen):
 
     keys: tuple[JsonValue, ...]
 
+    @field_validator("keys", mode="before")
+    @classmethod
+    def _written(cls, keys: object) -> object:
+        if not isinstance(keys, list | tuple):
+            return keys
+        return [
+            one.model_dump(mode="json", exclude_none=True) if isinstance(one, JsonWebKey) else one
+            for one in keys
+        ]
+
     @classmethod
     def of(cls, *keys: JsonWebKey) -> Self:
         """The set of these keys."""
-        return cls(keys=tuple(one.model_dump(mode="json", exclude_none=True) for one in keys))
+        return cls.model_validate({"keys": keys})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -71,10 +71,11 @@ class Admission:
             try:
                 yield
             except BaseException:  # what became of it nobody here knows; it counts no more
-                self._end(message)
+                waits = True
                 raise
-            if waits:
-                self._end(message)
+            finally:
+                if is_new and waits:
+                    self._end(message)
         finally:
             conversation[message.message_id] -= 1
             if not conversation[message.message_id]:

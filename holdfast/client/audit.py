@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from holdfast.client.checking import require_id
+from holdfast.client.checking import require_id, require_number
 from holdfast.client.records import Records
 from holdfast.store.audit import AuditEntry, AuditReport, read_audit, verify_audit
 
@@ -30,7 +30,9 @@ class Auditing:
 
         Raises:
             AuditBroken: an entry has become unreadable.
+            InvalidRequest: no entry can have this number.
         """
+        require_number(after, "after")
         while True:
             # No connection is held while the caller works on the entries, or waits for a pager.
             async with self._records.connection() as connection:

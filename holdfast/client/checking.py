@@ -6,7 +6,11 @@ from contextlib import contextmanager
 from pydantic import ValidationError
 
 from holdfast.domain.errors import InvalidRequest
+from holdfast.domain.failures import in_words
 from holdfast.domain.ids import is_id
+
+_SHOWN = 100
+_LARGEST = 2**31 - 1
 
 
 @contextmanager
@@ -19,17 +23,20 @@ def checking() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-            for problem in error.errors(include_url=False, include_input=False)
-        )
-        raise InvalidRequest(problems) from None
+        raise InvalidRequest(in_words(error)) from None
 
 
-def require_id(text: str, what: str) -> None:
+def require_id(text: object, what: str) -> None:
     """Check that `text` may be the id of a `what`; raises `InvalidRequest`."""
-    if not is_id(text):
+    if not isinstance(text, str) or not is_id(text):
+        shown = repr(text) if len(repr(text)) <= _SHOWN else f"{repr(text)[:_SHOWN]}…"
         raise InvalidRequest(
-            f"{text!r} cannot be the id of a {what}: 1 to 64 letters, digits, dots, underscores or "
+            f"{shown} cannot be the id of a {what}: 1 to 64 letters, digits, dots, underscores or "
             "hyphens, the first a letter or digit"
         )
+
+
+def require_number(number: object, what: str, *, least: int = 0) -> None:
+    """Check that `number` is a whole one that Postgres can count to; raises `InvalidRequest`."""
+    if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= _LARGEST:
+        raise InvalidRequest(f"{what} has to be a whole number from {least} to {_LARGEST}")

@@ -12,7 +12,7 @@ from temporalio.service import RetryConfig
 from holdfast.authority.keys import SigningKey
 from holdfast.client.admission import Admission
 from holdfast.client.audit import Auditing
-from holdfast.client.checking import checking, require_id
+from holdfast.client.checking import checking, require_id, require_number
 from holdfast.client.deliveries import Notifying
 from holdfast.client.delivery import deliver
 from holdfast.client.listing import list_conversations
@@ -96,7 +96,11 @@ class HoldfastClient(Reviewing, Notifying, Auditing):
         settings = await resolve(settings or read_settings())
         key = SigningKey.read(settings.signing_key) if settings.signing_key else None
         temporal = await connect_temporal(settings, retry=_RETRY)
-        async with await open_pool(require_database_url(settings)) as pool:
+        async with await open_pool(
+            require_database_url(settings),
+            statement_seconds=settings.statement_seconds,
+            idle_in_transaction_seconds=settings.idle_in_transaction_seconds,
+        ) as pool:
             client = cls(
                 temporal,
                 pool,
@@ -209,7 +213,13 @@ class HoldfastClient(Reviewing, Notifying, Auditing):
         return view
 
     async def messages(self, conversation: str, *, after: int = 0) -> list[MessageRecord]:
-        """The messages numbered above `after`, oldest first; none where nothing is recorded."""
+        """The messages numbered above `after`, oldest first; none where nothing is recorded.
+
+        Raises:
+            InvalidRequest: no conversation can have this id, or no message this number.
+        """
+        require_id(conversation, "conversation")
+        require_number(after, "after")
         async with self._records.connection() as connection:
             return await transcript.read_messages(
                 connection, self.tenant, conversation, after=after
@@ -241,6 +251,7 @@ class HoldfastClient(Reviewing, Notifying, Auditing):
         Raises:
             InvalidRequest: Temporal does not understand the query.
         """
+        require_number(limit, "limit", least=1)
         return await list_conversations(
             self._temporal, self.tenant, status=status, query=query, limit=limit
         )
@@ -256,7 +267,9 @@ class HoldfastClient(Reviewing, Notifying, Auditing):
         Raises:
             ConversationNotFound, ConversationExists, TurnNotFound, InvalidRequest.
         """
+        require_id(conversation, "conversation")
         require_id(target, "conversation")
+        require_number(turn, "turn", least=1)
         if by is not None:
             require_id(by, "person")
         async with self._records.connection() as connection, connection.transaction():

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import get_args
 
 from temporalio.client import Client
 
-from holdfast.client.checking import require_id
+from holdfast.client.checking import require_id, require_number
 from holdfast.client.delivery import deliver
 from holdfast.client.records import Records
 from holdfast.client.requests import REQUEST_SECONDS
@@ -31,7 +32,13 @@ class Notifying:
         """At most `limit` notifications of approvals, the newest first; in `state` (None: in any).
 
         A `dead` one was given up, since its receiver took nothing for a day, say.
+
+        Raises:
+            InvalidRequest: there is no such state, or `limit` is no number of deliveries.
         """
+        require_number(limit, "limit", least=1)
+        if state is not None and state not in get_args(DeliveryState):
+            raise InvalidRequest(f"no delivery can be {state!r}")
         async with self._records.connection() as connection:
             return await deliveries.list_deliveries(
                 connection, self.tenant, state=state, limit=limit
@@ -54,6 +61,8 @@ class Notifying:
         """
         if not ids:
             raise InvalidRequest("name the deliveries that are to be sent again")
+        for one in ids:
+            require_id(one, "delivery")
         return await self._redrive(list(ids), by, timeout)
 
     async def redrive_all(

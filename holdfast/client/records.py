@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 import asyncpg
 from pydantic import JsonValue
 
+from holdfast.client.checking import require_id, require_number
 from holdfast.client.views import ConversationView, History
-from holdfast.domain.errors import ConfigurationError, Unavailable
+from holdfast.domain.errors import ConfigurationError, InvalidRequest, Unavailable
 from holdfast.domain.events import Event
 from holdfast.store.actions import read_actions
 from holdfast.store.approvals import ApprovalFilter, list_approvals
@@ -28,7 +29,8 @@ _EVENTS_AT_ONCE = 1_000
 
 
 class Records:
-    """The records of one tenant. Every method raises `Unavailable` when Postgres is away."""
+    """The records of one tenant. Every method raises `Unavailable` when Postgres is away, and
+    `InvalidRequest` for ids and numbers that nothing can have."""
 
     def __init__(self, pool: Pool, tenant: str) -> None:
         self._pool = pool
@@ -39,7 +41,8 @@ class Records:
         """A connection, for statements only: what goes wrong in the context is Postgres' fault.
 
         Raises:
-            Unavailable: Postgres is away.
+            Unavailable: Postgres is away, or takes too long.
+            InvalidRequest: it cannot even be asked for such a value.
             ConfigurationError: its tables are not those of this version.
         """
         try:
@@ -48,6 +51,12 @@ class Records:
         except TRANSIENT_ERRORS as error:
             raise Unavailable(
                 f"cannot reach Postgres: {error or type(error).__name__}. Is it running?"
+            ) from error
+        except asyncpg.DataError as error:
+            raise InvalidRequest(f"Postgres has no such value: {error}") from None
+        except asyncpg.QueryCanceledError as error:
+            raise Unavailable(
+                f"Postgres took too long: {error}; see HOLDFAST_STATEMENT_SECONDS"
             ) from error
         except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
             raise ConfigurationError(
@@ -60,7 +69,9 @@ class Records:
 
         Raises:
             ConversationNotFound: there is none.
+            InvalidRequest: there can be none of this id.
         """
+        require_id(conversation, "conversation")
         async with self.connection() as connection:
             return await read_conversation(connection, self.tenant, conversation)
 
@@ -88,6 +99,7 @@ class Records:
 
     async def view(self, conversation: str, history: History | None) -> ConversationView:
         """The whole conversation; raises `ConversationNotFound`."""
+        require_id(conversation, "conversation")
         async with self.connection() as connection:
             key = (connection, self.tenant, conversation)
             record = await read_conversation(*key)
@@ -119,8 +131,10 @@ class Records:
 
         Raises:
             ConversationNotFound: there is no such conversation.
+            InvalidRequest: no conversation can have this id, or no event this number.
             Unavailable: Postgres is away, where following for longer than a minute.
         """
+        require_number(after, "after")
         await self.conversation(conversation)
         answered = time.monotonic()
         while True:

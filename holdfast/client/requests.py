@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
+from holdfast.client.checking import require_id
 from holdfast.client.delivery import deliver, is_missing
 from holdfast.client.records import Records
 from holdfast.client.views import History
@@ -27,7 +28,8 @@ _LOOKS_FOR_A_RUN = 5
 class Requests:
     """Talks to the workflows of one tenant's conversations.
 
-    Every method raises `ConversationNotFound` and `ConversationClosed` where no workflow runs, and
+    Every method raises `InvalidRequest` for what can be no id, `ConversationNotFound` and
+    `ConversationClosed` where no workflow runs, and
     `Unavailable` where nobody answers within `timeout` seconds (None: for ever).
     """
 
@@ -94,6 +96,7 @@ class Requests:
         )
 
     def _handle(self, conversation: str) -> WorkflowHandle[object, object]:
+        require_id(conversation, "conversation")
         workflow = workflow_id(self._records.tenant, conversation)
         return self._temporal.get_workflow_handle(workflow)
 

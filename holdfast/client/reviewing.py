@@ -49,16 +49,23 @@ class Reviewing:
         In `state` (None: in any); that wait for one of `roles`; that the reviewer `mine` has claimed
         or was given; of an agent; about that much money; `overdue`: of which people were reminded,
         or which were escalated.
+
+        Raises:
+            InvalidRequest: there is no such state, or nobody can have this id.
         """
-        wanted = ApprovalFilter(
-            state=state,
-            conversation=conversation,
-            roles=tuple(roles),
-            reviewer=mine,
-            agent=agent,
-            at_least=at_least,
-            overdue=overdue,
-        )
+        for name, what in ((conversation, "conversation"), (mine, "reviewer"), (agent, "agent")):
+            if name is not None:
+                require_id(name, what)
+        with checking():
+            wanted = ApprovalFilter(
+                state=state,
+                conversation=conversation,
+                roles=tuple(roles),
+                reviewer=mine,
+                agent=agent,
+                at_least=at_least,
+                overdue=overdue,
+            )
         async with self._records.connection() as connection:
             return await approvals.list_approvals(connection, self.tenant, wanted)
 
@@ -66,8 +73,9 @@ class Reviewing:
         """One approval, with what is asked for and what was decided.
 
         Raises:
-            ApprovalNotFound.
+            ApprovalNotFound, InvalidRequest.
         """
+        require_id(approval, "approval")
         async with self._records.connection() as connection:
             return await approvals.read_approval(connection, self.tenant, approval)
 
@@ -78,6 +86,7 @@ class Reviewing:
         Raises:
             ApprovalNotFound, InvalidRequest.
         """
+        require_id(approval, "approval")
         require_id(reviewer, "reviewer")
         async with self._records.connection() as connection, connection.transaction():
             record = await approvals.read_approval(connection, self.tenant, approval)

@@ -21,6 +21,7 @@ from holdfast.dialects.decision import (
 )
 from holdfast.domain.approval import DecisionKind
 from holdfast.domain.errors import InvalidRequest, NotExpressible
+from holdfast.domain.failures import in_words
 from holdfast.domain.model import Strict
 from holdfast.store.approvals import ApprovalRecord, AskedAction
 
@@ -86,7 +87,7 @@ def read_response(value: JsonValue) -> HumanResponse:
     try:
         return HumanResponse.model_validate(value)
     except ValidationError as error:
-        raise InvalidRequest(f"this is no HumanResponse: {error}") from None
+        raise InvalidRequest(f"this is no HumanResponse: {in_words(error)}") from None
 
 
 def from_response(

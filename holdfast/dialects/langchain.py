@@ -20,6 +20,7 @@ from holdfast.dialects.decision import (
 )
 from holdfast.domain.approval import DecisionKind
 from holdfast.domain.errors import InvalidRequest, NotExpressible
+from holdfast.domain.failures import in_words
 from holdfast.domain.model import Strict
 from holdfast.store.approvals import ApprovalRecord
 
@@ -117,7 +118,7 @@ def read_response(value: JsonValue) -> HITLResponse:
     try:
         return HITLResponse.model_validate(value)
     except ValidationError as error:
-        raise InvalidRequest(f"this is no HITLResponse: {error}") from None
+        raise InvalidRequest(f"this is no HITLResponse: {in_words(error)}") from None
 
 
 def from_response(

@@ -1,4 +1,8 @@
-"""YAML documents that people write: no key stands twice, and every problem is said with its line."""
+"""YAML documents that people write: no key stands twice, and every problem is said with its line.
+
+Whoever may write one cannot make reading it costly: it is bounded in depth, and in size once its aliases
+stand for what they name.
+"""
 
 from typing import Any, TypeVar
 
@@ -6,6 +10,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from holdfast.domain.errors import ConfigurationError
+
+_MOST_NODES = 20_000
+_DEEPEST = 50
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -23,10 +30,14 @@ def read_document(
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
+        if node is not None:
+            _measure(node, {})
         value = loader.construct_document(node) if node is not None else None
     except yaml.MarkedYAMLError as broken:
         line = broken.problem_mark.line + 1 if broken.problem_mark else 1
         raise error(f"{source}:{line}: not YAML: {broken.problem}") from broken
+    except RecursionError:
+        raise error(f"{source}:1: it is nested too deep") from None
     except (yaml.YAMLError, ValueError) as broken:  # ValueError: a date that is none, say
         raise error(f"{source}:1: not YAML: {str(broken).splitlines()[0]}") from broken
     try:
@@ -37,6 +48,26 @@ def read_document(
             for problem in wrong.errors(include_input=False, include_url=False)
         ]
         raise error("\n".join(problems)) from None
+    except RecursionError:
+        raise error(f"{source}:1: it is nested too deep") from None
+
+
+def line_of(text: str, location: tuple[int | str, ...]) -> int:
+    """The line of the innermost part of a location that a document, which can be read, has."""
+    return _line(_Loader(text).get_single_node(), location)
+
+
+def _measure(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many nodes it is, with what aliases stand for."""
+    if id(node) not in known:
+        known[id(node)] = _MOST_NODES + 1  # what contains itself has no end
+        parts = node.value if not isinstance(node, yaml.ScalarNode) else []
+        below = (one for part in parts for one in (part if isinstance(part, tuple) else (part,)))
+        known[id(node)] = 1 + sum(_measure(one, known) for one in below)
+    if known[id(node)] > _MOST_NODES:
+        problem = f"more than {_MOST_NODES} values, aliases counted as what they stand for"
+        raise yaml.MarkedYAMLError(None, None, problem, node.start_mark)
+    return known[id(node)]
 
 
 def _place(location: tuple[int | str, ...]) -> str:
@@ -67,12 +98,21 @@ def _line(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that is there twice, of which YAML's own loader drops the first in silence."""
+    """Refuses a key that is there twice, of which YAML's own loader drops the first in silence, and keys
+    that are merged (`<<`), which replace or lose against others in silence, too."""
+
+    def fetch_flow_collection_start(self, TokenClass: Any) -> None:  # noqa: N803 the library's name
+        if self.flow_level >= _DEEPEST:  # each level makes every token below it cost more
+            raise yaml.MarkedYAMLError(None, None, "it is nested too deep", self.get_mark())
+        super().fetch_flow_collection_start(TokenClass)
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                problem = "keys cannot be merged with <<; write them out"
+                raise yaml.MarkedYAMLError(None, None, problem, key.start_mark)
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
                 raise yaml.MarkedYAMLError(None, None, f"{key.value!r} twice", key.start_mark)
             seen.add(str(key.value))

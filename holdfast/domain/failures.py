@@ -2,7 +2,7 @@
 
 What somebody else's exception says may hold a customer's values, SQL or an address with its password. So
 only messages of our own are handed on; of every other failure its kind is, and what tells more without
-telling values: the fields of a model that do not fit, Postgres' code of an error, the system's of a file.
+telling values: the fields of a model that do not fit, the code of an error of Postgres, HTTP, or the system.
 """
 
 import os
@@ -29,6 +29,9 @@ def _words(error: BaseException) -> str:
     sqlstate = getattr(error, "sqlstate", None)
     if isinstance(sqlstate, str):
         return f"{kind} (Postgres, {sqlstate})"
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(status, int):
+        return f"{kind} (HTTP {status})"
     if isinstance(error, OSError) and error.errno is not None:
         return f"{kind}: {os.strerror(error.errno)}"
     return kind

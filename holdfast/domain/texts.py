@@ -19,10 +19,11 @@ Phrase = Literal[
     "still_unclear",
     "ask_back",
     "nothing_found",
+    "search_gave_up",
     "cannot_help",
     "can_help_with",
-    "closed_idle",
     "takes_longer",
+    "closed_idle",
 ]
 
 _TEXTS: dict[str, dict[Phrase, str]] = {
@@ -48,12 +49,14 @@ _TEXTS: dict[str, dict[Phrase, str]] = {
         "it is about? I can help with:",
         "nothing_found": "I found nothing about that in our help articles, and I would rather not "
         "guess. If you tell me more about it I will look again, or ask me for a person to talk to.",
+        "search_gave_up": "I could not search our help articles for that just now. Please ask again in "
+        "fewer words, or ask me for a person to talk to.",
         "cannot_help": "I am afraid I cannot help with that.",
         "can_help_with": "Here is what I can help you with:",
-        "closed_idle": "This conversation was closed since nobody wrote for a while. Write here to "
-        "reopen it.",
         "takes_longer": "This takes longer than usual. Your message has arrived, and the answer will come "
         "here; you need not send it again.",
+        "closed_idle": "This conversation was closed since nobody wrote for a while. Write here to "
+        "reopen it.",
     },
     "de": {
         "handed_over": "Ich übergebe an eine Kollegin oder einen Kollegen; die Antwort kommt hier.",
@@ -79,6 +82,8 @@ _TEXTS: dict[str, dict[Phrase, str]] = {
         "nothing_found": "Dazu habe ich in unseren Hilfeartikeln nichts gefunden, und raten möchte "
         "ich nicht. Wenn Sie mir mehr dazu sagen, suche ich noch einmal; oder fragen Sie nach einem "
         "Menschen.",
+        "search_gave_up": "Ich konnte unsere Hilfeartikel gerade nicht danach durchsuchen. Bitte fragen "
+        "Sie mit weniger Worten noch einmal, oder fragen Sie nach einem Menschen.",
         "cannot_help": "Dabei kann ich leider nicht helfen.",
         "can_help_with": "Dabei kann ich helfen:",
         "takes_longer": "Das dauert gerade länger als sonst. Ihre Nachricht ist angekommen, und die "

@@ -51,7 +51,8 @@ class ToolCall(Frozen):
 
 
 class Completion(Frozen):
-    """A model's answer: text, tool calls, or both. `price` is in US dollars.
+    """A model's answer: text, tool calls, or both. `price` is in US dollars, and 0 where
+    it is not known (`priced`).
 
     `degraded` says that the offline model answered.
     """
@@ -64,6 +65,7 @@ class Completion(Frozen):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     price: Decimal = Decimal(0)
+    priced: bool = True
 
     def as_message(self) -> ChatCompletionMessageParam:
         """The assistant message to append to the conversation with the model."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ from holdfast.domain.ids import canonical_json
 from holdfast.domain.limits import AnswerBounds
 from holdfast.llm.answer import NoAnswer, ReadBody, read_body, refusal_of
 from holdfast.llm.breaker import Breaker, BreakerSettings
-from holdfast.llm.prices import PRICES, Prices, price_of
+from holdfast.llm.prices import FREE, PRICES, Price, Prices, price_of
 from holdfast.llm.providers import OPENAI_URL, Chain, Provider
 from holdfast.llm.request import ModelRequest
 from holdfast.llm.retrying import Outage, OutageKind, RetrySettings, pause_before_retry
@@ -58,7 +59,7 @@ class ModelClient:
         offline_transport: answers in place of a network what is sent to the offline model.
         breaker: when a failing provider is left alone.
         retry: how a call that failed is made once more.
-        prices: US dollars for a million tokens, by model name; others cost nothing.
+        prices: US dollars for a million tokens, by model name; what others cost is unknown.
         bounds: of the answers, and of what a turn may cost.
         clock: seconds that never go back, for the breakers.
         sleep: waits for so many seconds.
@@ -78,6 +79,7 @@ class ModelClient:
     ) -> None:
         self.bounds = bounds or AnswerBounds()
         self._prices = prices
+        self._unpriced: set[str] = set()
         self._retry = retry or RetrySettings()
         self._sleep = sleep
         self._mode = chain.mode
@@ -212,18 +214,35 @@ class ModelClient:
 
     def _answer(self, provider: Provider, read: ReadBody, latency_ms: int) -> ModelAnswer:
         model = read.model or provider.model
+        price = self._price(provider, model)
         return ModelAnswer(
             provider=provider.name,
             model=model,
             response=read.response,
             prompt_tokens=read.prompt_tokens,
             completion_tokens=read.completion_tokens,
-            price=price_of(self._prices, model, provider.model).of(
-                read.prompt_tokens, read.completion_tokens, cached=read.cached_tokens
-            ),
+            price=Decimal(0)
+            if price is None
+            else price.of(read.prompt_tokens, read.completion_tokens, cached=read.cached_tokens),
+            priced=price is not None,
             latency_ms=latency_ms,
             degraded=provider.kind == "offline",
         )
+
+    def _price(self, provider: Provider, model: str) -> Price | None:
+        """What a model costs; None, and a warning once, where that is not known."""
+        if provider.kind == "offline":
+            return FREE
+        price = price_of(self._prices, model, provider.model)
+        if price is None and model not in self._unpriced:
+            self._unpriced.add(model)
+            log.warning(
+                "nobody knows what the model %s of %s costs: its calls are recorded with priced = false "
+                "and a price of 0",
+                model,
+                provider.name,
+            )
+        return price
 
 
 def _open(provider: Provider, offline_transport: httpx2.AsyncBaseTransport) -> openai.AsyncOpenAI:

@@ -36,7 +36,7 @@ class ModelUsage(Frozen):
     `calls` were made by this attempt, `found` came from the ledger. Tokens and price (US dollars)
     are those of the step's calls that this attempt used, whichever attempt made them; calls that an
     earlier step made before an interrupt are on that step's account. `degraded`: the offline model
-    gave at least one of the answers.
+    gave at least one of the answers. `unpriced` of the calls cost what nobody knows, and count as 0.
     """
 
     calls: int = 0
@@ -44,6 +44,7 @@ class ModelUsage(Frozen):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     price: Decimal = Decimal(0)
+    unpriced: int = 0
     degraded: bool = False
 
 
@@ -125,6 +126,7 @@ class LedgeredModel:
             prompt_tokens=sum(call.prompt_tokens for call in own),
             completion_tokens=sum(call.completion_tokens for call in own),
             price=sum((call.price for call in own), Decimal(0)),
+            unpriced=sum(not call.priced for call in own),
             degraded=any(call.degraded for call in self._used.values()),
         )
 

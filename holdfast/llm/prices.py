@@ -62,13 +62,15 @@ June and October 2026, for the standard tier and prompts below 272,000 tokens. C
 prompts cost more and are not counted. Check them before you bill anybody."""
 
 
-def price_of(prices: Prices, *names: str) -> Price:
-    """The price of the first of `names` that is listed, with or without a date at its end.
+FREE = Price(input=Decimal(0), output=Decimal(0))
+"""The price of what runs here."""
 
-    A model that is not listed costs nothing here: name its price in the settings.
-    """
+
+def price_of(prices: Prices, *names: str) -> Price | None:
+    """The price of the first of `names` that is listed, with or without a date at its end; None where
+    nobody knows what they cost."""
     for name in names:
         for candidate in (name, _DATED.sub("", name)):
             if candidate in prices:
                 return prices[candidate]
-    return Price(input=Decimal(0), output=Decimal(0))
+    return None

@@ -28,9 +28,7 @@ from pydantic import AfterValidator, Field, HttpUrl, SecretStr, StringConstraint
 from holdfast.domain.ids import Id
 from holdfast.domain.model import Strict
 from holdfast.domain.notifications import NoticeType
-
-DEFAULT = "default"
-"""The name of the file for tenants that have none."""
+from holdfast.store.tenant_files import EVERY_OTHER_TENANT, TenantFiles
 
 _ADDRESS = r"^[^\s\p{Cc}@<>()\[\],;:\\\"]+@[^\s\p{Cc}@<>()\[\],;:\\\"]+$"
 _SECRET_PREFIX = "whsec_"
@@ -154,7 +152,9 @@ class SmtpServer:
 class Notifications:
     """The configuration of all tenants, checked. `patience` is how long a delivery is tried."""
 
-    tenants: Mapping[str, TenantChannels] = field(default_factory=dict)
+    tenants: Mapping[str, TenantChannels] | TenantFiles[TenantChannels] = field(
+        default_factory=dict
+    )
     secrets: Mapping[str, SecretStr] = field(default_factory=dict)
     """The values of the environment variables that webhooks name."""
     smtp: SmtpServer | None = None
@@ -162,7 +162,13 @@ class Notifications:
 
     def of(self, tenant: str) -> TenantChannels:
         """The channels of a tenant."""
-        return self.tenants.get(tenant) or self.tenants.get(DEFAULT) or NOBODY
+        if isinstance(self.tenants, TenantFiles):
+            return self.tenants.of(tenant) or NOBODY
+        return self.tenants.get(tenant) or self.tenants.get(EVERY_OTHER_TENANT) or NOBODY
+
+    def problems(self) -> list[str]:
+        """What is wrong with files that are not in force as they are."""
+        return self.tenants.problems() if isinstance(self.tenants, TenantFiles) else []
 
     def webhook(self, tenant: str, name: str) -> WebhookChannel | None:
         """The webhook of this name."""

@@ -1,4 +1,4 @@
-"""Reads the notifications' configuration when a worker starts; mistakes are said with file and place."""
+"""Reads the notifications' configuration, and again when it changes; mistakes are said with file and place."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -9,8 +9,14 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from holdfast.domain.documents import read_document
 from holdfast.domain.errors import ConfigurationError
-from holdfast.domain.ids import is_id
-from holdfast.notifications.config import Notifications, Secret, SmtpServer, TenantChannels
+from holdfast.notifications.config import (
+    NOBODY,
+    Notifications,
+    Secret,
+    SmtpServer,
+    TenantChannels,
+)
+from holdfast.store.tenant_files import TenantFiles
 
 _PORTS = {"smtp": 587, "smtps": 465}
 _SECRET: TypeAdapter[SecretStr] = TypeAdapter(Secret)
@@ -25,27 +31,27 @@ def load_notifications(
 ) -> Notifications:
     """The configuration in a folder: `{tenant}.yaml`, and `default.yaml` for the other tenants.
 
-    Without a folder, nobody is told of anything. `environment` has the variables that webhooks name.
+    Files are read again when they change. Without a folder, nobody is told of anything, and the tenant of
+    a new file that cannot be used isn't either. `environment` has the variables that webhooks name.
 
     Raises:
-        ConfigurationError: the folder, a file, a variable or the SMTP server's URL cannot be used.
+        ConfigurationError: the folder, `default.yaml` or the SMTP server's URL cannot be used.
     """
     smtp = _smtp_server(smtp_url.get_secret_value()) if smtp_url is not None else None
     if folder is None:
         return Notifications(smtp=smtp, patience=patience)
-    if not folder.is_dir():
-        raise ConfigurationError(f"the notifications folder {folder} does not exist")
-    tenants: dict[str, TenantChannels] = {}
     secrets: dict[str, SecretStr] = {}
-    for path in sorted(folder.glob("*.y*ml")):
-        if path.suffix != ".yaml" or not is_id(path.stem):
-            raise ConfigurationError(f"{path}: name it {{tenant}}.yaml or default.yaml")
-        channels = tenants[path.stem] = load_channels(_text(path), source=str(path))
+
+    def read(text: str, source: str) -> TenantChannels:
+        channels = load_channels(text, source=source)
         if channels.emails and smtp is None:
-            raise ConfigurationError(f"{path}: to send e-mail, set HOLDFAST_SMTP_URL")
+            raise ConfigurationError(f"{source}: to send e-mail, set HOLDFAST_SMTP_URL")
         for webhook in channels.webhooks:
             for name in webhook.variables:
-                secrets[name] = _secret(environment, name, f"{path}: {webhook.name}")
+                secrets[name] = _secret(environment, name, f"{source}: {webhook.name}")
+        return channels
+
+    tenants = TenantFiles("notifications", folder, read=read, unusable=NOBODY)
     return Notifications(tenants=tenants, secrets=secrets, smtp=smtp, patience=patience)
 
 
@@ -57,13 +63,6 @@ def load_channels(text: str, *, source: str) -> TenantChannels:
             problem.
     """
     return read_document(text, TenantChannels, source=source, error=ConfigurationError)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"cannot read {path}: {error}") from error
 
 
 def _secret(environment: Mapping[str, str], name: str, where: str) -> SecretStr:

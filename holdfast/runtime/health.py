@@ -15,16 +15,27 @@ from holdfast.domain.errors import ConfigurationError
 class HealthServer:
     """Answers `/health` while the process lives, and `/ready` while it can work.
 
-    `check` gives a line for each thing that is out of order; without any, `/ready` answers 200.
+    `check` gives a line for each thing that is out of order; without any, `/ready` answers 200. `remarks`
+    gives lines about what only concerns some tenants, so that their mistakes don't take work from others.
     """
 
-    def __init__(self, host: str, port: int, check: Callable[[], Awaitable[list[str]]]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        check: Callable[[], Awaitable[list[str]]],
+        remarks: Callable[[], list[str]] = list,
+    ) -> None:
         async def health(request: Request) -> JSONResponse:
             return JSONResponse({"status": "ok"})
 
         async def ready(request: Request) -> JSONResponse:
             problems = await check()
-            body = {"status": "unready" if problems else "ok", "problems": problems}
+            body = {
+                "status": "unready" if problems else "ok",
+                "problems": problems,
+                "remarks": remarks(),
+            }
             return JSONResponse(body, status_code=503 if problems else 200)
 
         routes = [Route("/health", health), Route("/ready", ready)]

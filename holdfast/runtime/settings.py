@@ -3,13 +3,19 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from holdfast.authority.jwk import KeyBounds
 from holdfast.domain.errors import ConfigurationError
 from holdfast.domain.limits import AnswerBounds, Limits
 from holdfast.domain.offline import OfflineMode
+from holdfast.store.address import read_address
+from holdfast.store.pool import (
+    IDLE_IN_TRANSACTION_SECONDS,
+    READ_STATEMENT_SECONDS,
+    STATEMENT_SECONDS,
+)
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
@@ -41,6 +47,7 @@ class Settings(BaseSettings):
         frozen=True,
         extra="ignore",
         env_ignore_empty=True,
+        hide_input_in_errors=True,
     )
 
     temporal_address: str | None = None
@@ -75,7 +82,7 @@ class Settings(BaseSettings):
     answers: AnswerBounds = AnswerBounds()
     """Bounds of models' answers, and of what they may cost in a turn, for this worker."""
 
-    models: list[dict[str, Any]] = Field(default_factory=list)
+    models: Annotated[list[dict[str, Any]], Field(repr=False)] = []
     """The chain of model providers, in order; see `holdfast.llm.providers.Provider`."""
     model: str | None = None
     """The model, where one provider is enough and `OPENAI_API_KEY` or `model_base_url` is set."""
@@ -118,11 +125,27 @@ class Settings(BaseSettings):
     """The most connections of a worker's pool; the read-only pool has as many again."""
     blocked_seconds: Annotated[float, Field(ge=2)] = 30.0
     """How long a node may keep a worker from doing anything else, before the worker ends itself."""
+    statement_seconds: Annotated[float, Field(ge=0)] = STATEMENT_SECONDS
+    """Postgres cancels a statement that takes longer; 0 for no bound. Migrations have none."""
+    read_statement_seconds: Annotated[float, Field(ge=0)] = READ_STATEMENT_SECONDS
+    """The same for what graphs, facts and descriptions read."""
+    idle_in_transaction_seconds: Annotated[float, Field(ge=0)] = IDLE_IN_TRANSACTION_SECONDS
+    """Postgres ends a transaction whose process is silent for this long; 0 for no bound."""
     shutdown_seconds: Annotated[float, Field(ge=0)] = 10.0
     """How long activities may go on after SIGTERM before they are cancelled and tried elsewhere."""
     health_host: str = "127.0.0.1"
     health_port: Port = 8088
     """Where the worker answers `/health` and `/ready`; 0 for nowhere."""
+
+    @field_validator("database_url", "migration_url")
+    @classmethod
+    def _is_an_address(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            try:
+                read_address(url.get_secret_value())
+            except ConfigurationError as error:
+                raise ValueError(str(error)) from None
+        return url
 
 
 def read_settings(**overrides: Any) -> Settings:
@@ -135,10 +158,11 @@ def read_settings(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         problems = "; ".join(
-            f"HOLDFAST_{'__'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
-            for problem in error.errors()
+            f"HOLDFAST_{'__'.join(str(part) for part in problem['loc']).upper()}: "
+            f"{problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors(include_input=False)
         )
-        raise ConfigurationError(f"settings are wrong: {problems}") from error
+        raise ConfigurationError(f"settings are wrong: {problems}") from None
     except SettingsError as error:
         raise ConfigurationError(
             f"settings are wrong: {error}; HOLDFAST_PACKAGES, HOLDFAST_MODELS and HOLDFAST_LIMITS "

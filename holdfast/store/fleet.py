@@ -177,11 +177,11 @@ async def note_handed_back(
 async def taken_up(
     connection: Connection, *, tenant: str, conversation: str, activity: str
 ) -> None:
-    """Note that an activity which was handed back is worked on now."""
+    """Note that an activity which may have been handed back waits no more."""
     await connection.execute(
         """
         update holdfast.attempts set lacking = null
-         where tenant = $1 and conversation = $2 and activity = $3
+         where tenant = $1 and conversation = $2 and activity = $3 and lacking is not null
         """,
         tenant,
         conversation,

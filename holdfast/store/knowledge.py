@@ -3,8 +3,11 @@
 import asyncio
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import asyncpg
 
 from holdfast.domain.errors import ConfigurationError
 from holdfast.domain.model import Frozen
@@ -12,7 +15,58 @@ from holdfast.store.pool import Connection
 
 _HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*\s*$", re.MULTILINE)
 _LONGEST_CHUNK = 1_500
-"""Characters; a longer section is split between its paragraphs."""
+"""Characters; a longer section is split between its paragraphs, a longer paragraph between words."""
+
+
+SOUGHT_WORDS = 20
+CANDIDATES = 600
+"""Passages that are compared; of more that have the same common word, some are not looked at."""
+_RANKED = 40
+"""Of these, those in which the distances of the words are worked out, which costs most."""
+
+SEARCH = f"""
+with asked as materialized (
+    select word from unnest(tsvector_to_array(to_tsvector('english', $2))) as word
+), known as materialized (
+    select word, chunks, sum(chunks) over (order by chunks, word) as chunks_so_far
+    from holdfast.knowledge_words
+    where tenant = $1 and word = any ((select array_agg(word) from asked)::text[])
+    order by chunks, word
+    limit {SOUGHT_WORDS}
+), sought as materialized (
+    select array_agg(word) as words,
+        string_agg(array_to_tsvector(array[word])::text, ' | ')::tsquery as query,
+        least((select count(*) from asked), {SOUGHT_WORDS}) as number
+    from known
+), found as materialized (
+    select chunk.document, chunk.ordinal, chunk.heading, chunk.body, chunk.search
+    from holdfast.knowledge_chunks as chunk
+    where holdfast.words_of_chunk(chunk.tenant, chunk.search) && (
+        select array_agg($1 || '/' || word) from known
+        where chunks_so_far <= {CANDIDATES} or chunks_so_far = chunks
+    )
+    limit {CANDIDATES}
+), likely as materialized (
+    select found.*, sought.* from found, sought
+    order by ts_rank(found.search, sought.query, 32 | 1) desc, found.document, found.ordinal
+    limit {_RANKED}
+)
+select likely.document, article.title, likely.heading, likely.body,
+    -- 32 maps the rank to 0..1; 1 keeps long sections from winning by their length.
+    ts_rank_cd(likely.search, likely.query, 32 | 1) * (
+        select count(*) from unnest(tsvector_to_array(likely.search)) as word
+        where word = any (likely.words)
+    ) / likely.number as rank
+from likely
+join holdfast.knowledge_documents as article
+    on article.tenant = $1 and article.id = likely.document
+order by rank desc, likely.document, likely.ordinal
+limit $3
+"""
+
+
+class SearchGaveUp(Exception):
+    """A search took longer than statements on its connection may."""
 
 
 class Passage(Frozen):
@@ -57,6 +111,8 @@ async def load_articles(connection: Connection, tenant: str, folder: Path) -> in
         )
         for name in changed:
             await _insert(connection, tenant, name, texts[name], digests[name])
+        if gone or changed:
+            await _count_words(connection, tenant)
     return len(gone) + len(changed)
 
 
@@ -96,6 +152,20 @@ async def _insert(
     )
 
 
+async def _count_words(connection: Connection, tenant: str) -> None:
+    await connection.execute("delete from holdfast.knowledge_words where tenant = $1", tenant)
+    await connection.execute(
+        """
+        insert into holdfast.knowledge_words (tenant, word, chunks)
+        select $1, word, count(*)
+          from holdfast.knowledge_chunks, unnest(tsvector_to_array(search)) as word
+         where tenant = $1
+         group by word
+        """,
+        tenant,
+    )
+
+
 def _split(text: str) -> tuple[str, list[_Chunk]]:
     """The title, and the sections with text of their own."""
     _, *pieces = _HEADING.split(text)
@@ -115,7 +185,8 @@ def _in_full(title: str, heading: str) -> str:
 
 def _bodies(section: str) -> list[str]:
     bodies: list[str] = []
-    for paragraph in filter(None, (part.strip() for part in re.split(r"\n\s*\n", section))):
+    paragraphs = filter(None, (part.strip() for part in re.split(r"\n\s*\n", section)))
+    for paragraph in (piece for whole in paragraphs for piece in _pieces(whole)):
         if bodies and len(bodies[-1]) + len(paragraph) < _LONGEST_CHUNK:
             bodies[-1] += f"\n\n{paragraph}"
         else:
@@ -123,36 +194,31 @@ def _bodies(section: str) -> list[str]:
     return bodies
 
 
+def _pieces(paragraph: str) -> Iterator[str]:
+    while len(paragraph) > _LONGEST_CHUNK:
+        end = paragraph.rfind(" ", 0, _LONGEST_CHUNK) + 1 or _LONGEST_CHUNK
+        yield paragraph[:end].rstrip()
+        paragraph = paragraph[end:]
+    yield paragraph
+
+
 async def search(
     connection: Connection, tenant: str, query: str, *, limit: int = 4
 ) -> list[Passage]:
     """The passages that match `query` best, best first.
 
-    Any of the query's words counts, headings most; the rank shrinks with the share of the words that
-    a passage lacks, so that one with all of them comes first. Asking for all words at once instead
+    Any of the query's words counts, once, headings most; the rank shrinks with the share of the words
+    that a passage lacks, so that one with all of them comes first. Asking for all words at once instead
     would let one that happens to contain "get" hide the passages about refunds.
+
+    What it costs is bounded, whatever is asked: of the words that the tenant's articles have, the
+    `SOUGHT_WORDS` rarest count, and passages are collected from the rarest on, up to `CANDIDATES`.
+
+    Raises:
+        SearchGaveUp: Postgres has cancelled it, since it took longer than this connection may.
     """
-    rows = await connection.fetch(
-        """
-        with asked as (
-            select replace(plainto_tsquery('english', $2)::text, ' & ', ' | ')::tsquery as query,
-                tsvector_to_array(to_tsvector('english', $2)) as lexemes
-        )
-        select chunk.document, document.title, chunk.heading, chunk.body,
-            -- 32 maps the rank to 0..1; 1 keeps long sections from winning by their length.
-            ts_rank_cd(chunk.search, query, 32 | 1) * (
-                select count(*) from unnest(lexemes) lexeme
-                where lexeme = any (tsvector_to_array(chunk.search))
-            ) / cardinality(lexemes) as rank
-        from asked
-        join holdfast.knowledge_chunks chunk on chunk.tenant = $1 and chunk.search @@ query
-        join holdfast.knowledge_documents document
-            on document.tenant = chunk.tenant and document.id = chunk.document
-        order by rank desc, chunk.document, chunk.ordinal
-        limit $3
-        """,
-        tenant,
-        query,
-        limit,
-    )
+    try:
+        rows = await connection.fetch(SEARCH, tenant, query, limit)
+    except asyncpg.QueryCanceledError as error:
+        raise SearchGaveUp(f"a search of {len(query)} characters was given up: {error}") from error
     return [Passage.model_validate(dict(row)) for row in rows]

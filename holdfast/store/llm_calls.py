@@ -10,7 +10,7 @@ from holdfast.store.pool import Connection
 
 CALL_COLUMNS = (
     "step, node, request_digest, occurrence, provider, model, response, prompt_tokens, "
-    "completion_tokens, price, latency_ms, degraded"
+    "completion_tokens, price, priced, latency_ms, degraded"
 )
 """The columns that `recorded_call` reads."""
 
@@ -51,7 +51,10 @@ class ModelResponse(Frozen):
 
 
 class ModelAnswer(Frozen):
-    """A model's response, who gave it, and what it cost: US dollars and milliseconds."""
+    """A model's response, who gave it, and what it cost: US dollars and milliseconds.
+
+    Where nobody knows the price it is 0, and `priced` is false.
+    """
 
     provider: str
     model: str
@@ -59,6 +62,7 @@ class ModelAnswer(Frozen):
     prompt_tokens: int
     completion_tokens: int
     price: Decimal
+    priced: bool = True
     latency_ms: int
     degraded: bool
 
@@ -104,7 +108,7 @@ async def save_call(
         insert into holdfast.llm_calls as standing (
             tenant, conversation, turn, thread, {CALL_COLUMNS}, request
         )
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
         on conflict (tenant, conversation, turn, thread, node, request_digest, occurrence)
             do update set created_at = standing.created_at
         returning {CALL_COLUMNS}
@@ -123,6 +127,7 @@ async def save_call(
         call.prompt_tokens,
         call.completion_tokens,
         call.price,
+        call.priced,
         call.latency_ms,
         call.degraded,
         request,

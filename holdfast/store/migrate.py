@@ -3,17 +3,18 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from holdfast.domain.errors import ConfigurationError, Unavailable
-from holdfast.store.pool import TRANSIENT_ERRORS, Connection
+from holdfast.store.address import read_address
+from holdfast.store.pool import TRANSIENT_ERRORS, Connection, connecting
 
 CONNECTION = "connection"
 SCHEMA = "schema"
@@ -28,9 +29,18 @@ async def migrate(url: str, packages: Mapping[str, Path] | None = None) -> None:
     """Bring the core's schema and those of `packages` (schema to folder of revisions) up to date.
 
     Raises:
+        ConfigurationError: the URL cannot be used.
         Unavailable: Postgres cannot be reached.
     """
-    engine = create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"))
+    options = read_address(url).connect_options(statement_timeout="0")
+
+    async def connect() -> Connection:
+        with connecting():
+            opened: Connection = await asyncpg.connect(**options)
+        return opened
+
+    # A migration may take as long as it takes: no timeout of statements here.
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect)
     try:
         async with engine.begin() as connection:
             await connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})

@@ -3,13 +3,15 @@
 import functools
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 from asyncpg.pool import PoolAcquireContext
 
-from holdfast.domain.errors import HoldfastError, Unavailable
+from holdfast.domain.errors import ConfigurationError, HoldfastError, Unavailable
+from holdfast.store.address import read_address
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -24,9 +26,16 @@ else:
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 
-IDLE_IN_TRANSACTION_MS = 5_000
+STATEMENT_SECONDS = 30.0
+READ_STATEMENT_SECONDS = 5.0
+"""Postgres cancels a statement that takes longer: on a pool that writes, and on one that only reads."""
+
+IDLE_IN_TRANSACTION_SECONDS = 5.0
 """Postgres ends a transaction whose client is silent for this long: a frozen worker must not hold
 the locks that its successor waits for."""
+
+_CHECK_CLIENT_MS = 1_000
+"""How often Postgres looks, in the middle of a statement, whether somebody still waits for it."""
 
 _LOST: tuple[type[Exception], ...] = (
     OSError,
@@ -129,6 +138,7 @@ class _Acquired(PoolAcquireContext):
     """A connection of a pool, for a while. Whatever is raised while it is lost, by its transactions,
     statements and cursors as well, says so."""
 
+    pool: "_WatchedPool"
     _raw: _SelfAware
 
     async def __aenter__(self) -> Any:
@@ -143,7 +153,8 @@ class _Acquired(PoolAcquireContext):
         if not gone or not isinstance(error, Exception) or isinstance(error, Unavailable):
             return
         silent = time.monotonic() - self._raw.last_used
-        if self._raw.in_transaction and silent * 1_000 >= IDLE_IN_TRANSACTION_MS:
+        longest = self.pool.idle_in_transaction_seconds
+        if self._raw.in_transaction and 0 < longest <= silent:
             raise TransactionLeftIdle(
                 f"a transaction was left idle for {silent:.1f} s, and Postgres has ended it"
             ) from error
@@ -153,49 +164,89 @@ class _Acquired(PoolAcquireContext):
 class _WatchedPool(_PlainPool):
     """A pool that tells its callers when it is Postgres that has failed them."""
 
+    idle_in_transaction_seconds = IDLE_IN_TRANSACTION_SECONDS
+    """How long Postgres lets a transaction of its connections be idle; 0 for as long as it wants."""
+
     def acquire(self, *, timeout: float | None = None) -> Any:
         return _Acquired(self, timeout)
 
 
+def session_settings(
+    *, statement_seconds: float, idle_in_transaction_seconds: float
+) -> dict[str, str]:
+    """The settings that every session of ours has; 0 seconds is without a bound."""
+    return {
+        "statement_timeout": str(round(statement_seconds * 1_000)),
+        "idle_in_transaction_session_timeout": str(round(idle_in_transaction_seconds * 1_000)),
+        "client_connection_check_interval": str(_CHECK_CLIENT_MS),
+        "jit": "off",
+    }
+
+
 async def open_pool(
-    url: str, *, read_only: bool = False, min_size: int = 1, max_size: int = 10
+    url: str,
+    *,
+    read_only: bool = False,
+    min_size: int = 1,
+    max_size: int = 10,
+    statement_seconds: float | None = None,
+    idle_in_transaction_seconds: float = IDLE_IN_TRANSACTION_SECONDS,
 ) -> Pool:
     """A pool whose connections speak JSON; Postgres refuses writes on read-only ones.
 
+    Statements that take longer than `statement_seconds` are cancelled (`asyncpg.QueryCanceledError`), as
+    are those whose process has died; 0 is without a bound.
+
     Raises:
+        ConfigurationError: the URL cannot be used.
         Unavailable: the server does not answer, or refuses the user or the database.
     """
-    settings = {
-        "application_name": "holdfast",
-        "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
-        "jit": "off",
-    }
+    if statement_seconds is None:
+        statement_seconds = READ_STATEMENT_SECONDS if read_only else STATEMENT_SECONDS
+    settings = session_settings(
+        statement_seconds=statement_seconds,
+        idle_in_transaction_seconds=idle_in_transaction_seconds,
+    )
     if read_only:
         settings["default_transaction_read_only"] = "on"
-    try:
-        pool: Pool = await _WatchedPool(
-            url,
-            min_size=min_size,
-            max_size=max_size,
+    with connecting():
+        pool = _WatchedPool(
             max_queries=50_000,
             max_inactive_connection_lifetime=300.0,
             setup=None,
             loop=None,
             record_class=asyncpg.Record,
-            timeout=CONNECT_TIMEOUT_SECONDS,
-            server_settings=settings,
+            **read_address(url).connect_options(**settings),
+            min_size=min_size,
+            max_size=max_size,
             init=_speak_json,
             connect=_connect,
             connection_class=_SelfAware,
             reset=None if read_only else _no_reset,
         )
+        pool.idle_in_transaction_seconds = idle_in_transaction_seconds
+        await pool
+    return pool
+
+
+@contextmanager
+def connecting() -> Iterator[None]:
+    """Say what keeps a connection from being opened.
+
+    Raises:
+        ConfigurationError: the URL names certificates, say, that are not there.
+        Unavailable: the server does not answer, or refuses the user or the database.
+    """
+    try:
+        yield
+    except asyncpg.ClientConfigurationError as error:
+        raise ConfigurationError(f"the database URL cannot be used: {error}") from None
     except UNREACHABLE_ERRORS as error:
         cause = error.__cause__ or error
         raise Unavailable(
             f"cannot reach Postgres: {cause or type(cause).__name__}. Is it running, and is "
             "HOLDFAST_DATABASE_URL right? `make up` starts an embedded one"
         ) from error
-    return pool
 
 
 async def _connect(*args: Any, **options: Any) -> _PlainConnection:

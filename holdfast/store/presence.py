@@ -8,14 +8,23 @@ from collections.abc import Iterable
 
 import asyncpg
 
-from holdfast.store.pool import CONNECT_TIMEOUT_SECONDS, Connection
+from holdfast.store.address import read_address
+from holdfast.store.pool import (
+    IDLE_IN_TRANSACTION_SECONDS,
+    STATEMENT_SECONDS,
+    Connection,
+    session_settings,
+)
 
 
 async def open_session(url: str) -> Connection:
     """A connection that stands for this process."""
-    return await asyncpg.connect(
-        url, timeout=CONNECT_TIMEOUT_SECONDS, server_settings={"application_name": "holdfast"}
+    settings = session_settings(
+        statement_seconds=STATEMENT_SECONDS,
+        idle_in_transaction_seconds=IDLE_IN_TRANSACTION_SECONDS,
     )
+    session: Connection = await asyncpg.connect(**read_address(url).connect_options(**settings))
+    return session
 
 
 async def is_shared(connection: Connection) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import asyncpg
 
 from holdfast.domain.errors import ConfigurationError
-from holdfast.store.pool import Connection
+from holdfast.store.pool import IDLE_IN_TRANSACTION_SECONDS, STATEMENT_SECONDS, Connection
 
 _logger = logging.getLogger(__name__)
 
@@ -83,13 +83,25 @@ async def _make(connection: Connection, role: str, password: str | None) -> None
     if superuser is None:
         attributes = "login nosuperuser nocreaterole nocreatedb"
         await _run_formatted(connection, f"create role %I {attributes}", role, password)
+        await _bound(connection, role)
         return
     try:
         async with connection.transaction():
             # Only these: whoever is not a superuser may not even say that somebody is none.
             await _run_formatted(connection, "alter role %I login", role, password)
+            await _bound(connection, role)
     except asyncpg.InsufficientPrivilegeError:
         _logger.info("the role %s was made by somebody else, and is left as it is", role)
+
+
+async def _bound(connection: Connection, role: str) -> None:
+    """A bound for every session of the role, also of those that are not ours."""
+    for name, seconds in (
+        ("statement_timeout", STATEMENT_SECONDS),
+        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_SECONDS),
+    ):
+        setting = f"alter role %I set {name} = '{seconds:g}s'"
+        await _run_formatted(connection, setting, role, None)
 
 
 async def _run_formatted(
@@ -97,7 +109,10 @@ async def _run_formatted(
 ) -> None:
     """Run a statement about a role; these take no parameters."""
     formatted = await connection.fetchval(
-        "select format($1, $2::text) || coalesce(format(' password %L', $3::text), '')",
+        """
+        select format($1, $2::text)
+            || case when $3::text is null then '' else format(' password %L', $3::text) end
+        """,
         statement,
         role,
         password,

@@ -78,6 +78,7 @@ class Action(Generic[ArgumentsT]):
         compensate: undoes what `execute` did, given its result, when a later action of the same
             proposal does not succeed.
         remote: `execute` calls another system instead of our database.
+        fact_names: what `facts` returns by name, so that `policy check` finds conditions on other names.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Action(Generic[ArgumentsT]):
     subject: Callable[[ActionContext, ArgumentsT], str] | None = None
     compensate: Callable[[ActionContext, ArgumentsT, JsonValue], Awaitable[None]] | None = None
     remote: bool = False
+    fact_names: tuple[str, ...] | None = None
 
     def subject_of(self, context: ActionContext, arguments: ArgumentsT) -> str:
         """What no other action may be about while this one runs."""

@@ -32,6 +32,7 @@ class Package:
         articles: a folder of Markdown help-centre articles for the knowledge agent.
         customer: reads what policy conditions see of a customer as `customer.*` besides `customer.id`,
             on a read-only connection, from the tenant and the customer's id.
+        customer_names: what `customer` returns by name, so that `policy check` finds others.
         hints: help for the offline model.
         seed: fills a tenant with demonstration data; called again, it changes nothing.
 
@@ -46,6 +47,7 @@ class Package:
     migrations: Path | None = None
     articles: Path | None = None
     customer: Customer | None = None
+    customer_names: tuple[str, ...] | None = None
     hints: Hints = field(default_factory=Hints)
     seed: Seed | None = None
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from holdfast.domain.display import escaped_json
 from holdfast.domain.errors import AuditBroken, ConfigurationError
+from holdfast.runtime.process import lead_nowhere
+from holdfast.terminal.lines import json_line
 from holdfast.terminal.options import AsJson, Reader, Tenant
 from holdfast.terminal.running import call, with_client
 
@@ -54,9 +55,13 @@ def export(
     async def write(client: "HoldfastClient") -> None:
         with _opened(output) as file:
             async for entry in client.export_audit(after=after, reader=reader):
-                print(escaped_json(entry.model_dump_json()), file=file)
+                print(json_line(entry.model_dump_json(), file), file=file)
+            file.flush()
 
-    with_client(tenant, write)
+    try:
+        with_client(tenant, write)
+    except BrokenPipeError:  # whoever read has seen enough
+        lead_nowhere(sys.stdout)
 
 
 def _in_words(report: "AuditReport") -> str:

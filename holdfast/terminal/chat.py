@@ -26,7 +26,7 @@ class Chat:
         conversation: str,
         customer: str,
         *,
-        show: Callable[[MessageRecord], None],
+        show: Callable[[MessageRecord], object],
         notice: Callable[[str], None],
     ) -> None:
         self._client = client

@@ -1,12 +1,12 @@
 """Commands about conversations: send, show, chat, list, events, cancel, close, fork."""
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from holdfast.domain.conversation import ConversationPhase, OnBusy
-from holdfast.domain.display import line
 from holdfast.terminal.options import AsJson, By, Conversation, Customer, Reader, Tenant
 from holdfast.terminal.running import call, print_document, with_client
 
@@ -77,11 +77,16 @@ def chat(
             conversation,
             customer,
             show=lambda message: print_document(message, as_json),
-            notice=lambda text: print(line(text), file=sys.stderr, flush=True),
+            notice=_notice,
         )
         await (chat_on_terminal(session) if sys.stdin.isatty() else chat_by_lines(session))
 
     with_client(tenant, run)
+
+
+def _notice(text: str) -> None:
+    with contextlib.suppress(OSError):  # nobody reads it
+        print(text, file=sys.stderr, flush=True)
 
 
 @app.command("list")
@@ -119,7 +124,8 @@ def events(
         recorded = client.events(conversation, after=after, follow=follow)
         if follow:
             async for event in recorded:
-                print_document(event, as_json)
+                if not print_document(event, as_json):
+                    return
         else:
             print_document({"events": [event async for event in recorded]}, as_json)
 

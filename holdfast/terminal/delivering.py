@@ -6,11 +6,10 @@ import typer
 
 from holdfast.domain.notifications import DeliveryState
 from holdfast.terminal.options import AsJson, By, Tenant
-from holdfast.terminal.running import call, print_document, with_client
+from holdfast.terminal.running import call
 
 if TYPE_CHECKING:
     from holdfast.client import HoldfastClient
-    from holdfast.store.deliveries import DeliveryRecord
     from holdfast.terminal.rendering import Shown
 
 app = typer.Typer()
@@ -25,15 +24,11 @@ def deliveries(
 ) -> None:
     """List notifications of approvals, the newest first."""
 
-    async def run(client: "HoldfastClient") -> None:
+    async def run(client: "HoldfastClient") -> "Shown":
         wanted = None if state == "all" else state
-        found = await client.deliveries(state=wanted, limit=limit)
-        if as_json:
-            print_document({"deliveries": found}, as_json)
-        else:
-            _show(found)
+        return {"deliveries": await client.deliveries(state=wanted, limit=limit)}
 
-    with_client(tenant, run)
+    call(tenant, as_json, run)
 
 
 @app.command()
@@ -55,23 +50,3 @@ def redrive(
         return {"redriven": await again}
 
     call(tenant, as_json, run)
-
-
-def _show(found: "list[DeliveryRecord]") -> None:
-    from rich.console import Console
-
-    from holdfast.terminal.lines import show_line
-
-    console = Console()
-    if not found:
-        show_line(console, "no deliveries", style="dim")
-    for one in found:
-        times = "attempt" if one.attempts == 1 else "attempts"
-        show_line(
-            console,
-            f"{one.id}: {one.state}, {one.payload.type} of {one.approval} to {one.kind} "
-            f"{one.channel}{f' ({one.recipient})' if one.recipient else ''}, "
-            f"{one.attempts} {times}",
-        )
-        if one.last_error:
-            show_line(console, one.last_error, style="dim", label="  ")

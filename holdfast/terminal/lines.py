@@ -1,12 +1,34 @@
 """Lines on the terminal. Nothing that other people wrote can steer it, or look like a line of ours."""
 
+import json
+from typing import TextIO
+
 from rich.console import Console
 from rich.text import Text
 
-from holdfast.domain.display import BLOCK_CHARACTERS, MARGIN, block, line
+from holdfast.domain.display import BLOCK_CHARACTERS, MARGIN, block, escaped_json, line
 
 _HANG = 12
 """Where a line goes on that is longer than the terminal is wide: under its text, behind a margin."""
+
+
+class Terminal(Console):
+    """The standard output. Where it has no reader any more, that is an error for the caller."""
+
+    def on_broken_pipe(self) -> None:
+        """Called while the error is handled; rich would end the process with exit code 1."""
+        raise
+
+
+def json_line(document: str, stream: TextIO) -> str:
+    """A JSON document on one line, with escapes for what would steer a terminal, and for what the stream's
+    encoding has no characters."""
+    document = escaped_json(document)
+    try:
+        document.encode(stream.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(json.loads(document))
+    return document
 
 
 def show_line(console: Console, text: str, *, style: str = "", label: str = "") -> None:

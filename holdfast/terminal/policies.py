@@ -1,15 +1,19 @@
 """Commands of those who write policies: check a file, explain a verdict, test cases."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 
-from holdfast.domain.errors import ConfigurationError, InvalidRequest, PolicyCasesFailed
+from holdfast.domain.documents import line_of
+from holdfast.domain.errors import InvalidRequest, PolicyCasesFailed, PolicyError
 from holdfast.domain.policy import ApprovalRule, Policy, Tried, VerdictKind, load_policy
 from holdfast.domain.policy.cases import CaseResult, ConversationFacts, circumstances, load_cases
+from holdfast.domain.policy.checking import KnownAction, check_names
+from holdfast.store.tenant_files import read_text
 from holdfast.terminal.options import AsJson, Tenant, json_object
 from holdfast.terminal.running import print_document
 
@@ -21,8 +25,13 @@ def check(
     file: Annotated[Path, typer.Argument(help="A policy, as YAML.")],
     as_json: AsJson = False,
 ) -> None:
-    """Say what a policy file says, or every mistake in it with its line."""
+    """Say what a policy file says, or every mistake in it with its line.
+
+    Names are compared with what the actions of the packages of HOLDFAST_PACKAGES have, those of actions
+    that none of them brings aside.
+    """
     policy = _load(file)
+    unknown = _check_names(policy, file)
     if as_json:
         print_document(policy, as_json)
         return
@@ -32,6 +41,8 @@ def check(
             when = f"when {rule.when}: " if rule.when else ""
             said[f"{action}[{index}]"] = when + _in_words(rule.kind, rule.approve)
     said["default"] = _in_words(policy.default.kind, policy.default.approve)
+    if unknown:
+        said["not compared"] = f"no package brings {', '.join(unknown)}; a worker would refuse this"
     print_document(said, as_json)
 
 
@@ -63,7 +74,7 @@ def explain(
             facts=json_object(facts),
             customer=json_object(customer),
             conversation=ConversationFacts.model_validate(json_object(conversation)),
-            windows={**dict.fromkeys(chosen.windows, 0.0), **json_object(windows)},
+            windows={**dict.fromkeys(chosen.windows, Decimal(0)), **json_object(windows)},
             tenant=tenant,
         )
     except ValidationError as error:
@@ -91,7 +102,7 @@ def run_cases(
     as_json: AsJson = False,
 ) -> None:
     """Check that a policy says what the cases in a file expect."""
-    cases = load_cases(_text(file), source=str(file))
+    cases = load_cases(read_text(file), source=str(file))
     policy = _load(file.parent / cases.policy)
     results = [CaseResult(name=one.name, problems=one.problems(policy)) for one in cases.cases]
     if as_json:
@@ -105,14 +116,34 @@ def run_cases(
 
 
 def _load(file: Path) -> Policy:
-    return load_policy(_text(file), source=str(file))
+    return load_policy(read_text(file), source=str(file))
 
 
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"cannot read {file}: {error}") from None
+def _check_names(policy: Policy, file: Path) -> list[str]:
+    """The actions of a policy that no package brings.
+
+    Raises:
+        PolicyError: it looks at what the actions of the packages don't have.
+    """
+    from holdfast.runtime.settings import read_settings
+    from holdfast.subgraphs.registry import load_packages
+
+    packages = load_packages(read_settings().packages)
+    actions = {
+        action.name: KnownAction(arguments=action.arguments, facts=action.fact_names)
+        for package in packages
+        for action in package.actions
+    }
+    declared = [package.customer_names for package in packages if package.customer is not None]
+    names = {name for some in declared for name in some or ()}
+    problems = list(check_names(policy, actions, None if None in declared else names))
+    if problems:
+        text = read_text(file)
+        raise PolicyError(
+            "\n".join(f"{file}:{line_of(text, one.at)}: {one.text}" for one in problems)
+        )
+    counted = {name for window in policy.windows.values() for name in window.actions}
+    return sorted({*policy.actions, *counted} - actions.keys())
 
 
 def _of_tenant(tenant: str, action: str, arguments: str) -> Policy:
@@ -147,7 +178,7 @@ def _in_words(kind: VerdictKind, approve: ApprovalRule | None) -> str:
 
 def _outcome(tried: Tried) -> str:
     if tried.error is not None:
-        return f"could not be told ({tried.error}), so somebody is asked"
+        return f"could not be told ({tried.error}), so the strictest that could match counts"
     return "true" if tried.matched else "false"
 
 

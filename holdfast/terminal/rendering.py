@@ -16,6 +16,7 @@ from holdfast.domain.events import Event
 from holdfast.domain.outcomes import Citation
 from holdfast.store.approvals import ApprovalRecord
 from holdfast.store.conversations import ConversationRecord
+from holdfast.store.deliveries import DeliveryRecord
 from holdfast.store.transcript import MessageRecord
 from holdfast.terminal.inbox import requirement_in_words, show_approval
 from holdfast.terminal.lines import print_line, show_block, show_line
@@ -43,6 +44,8 @@ def render(console: Console, shown: Shown) -> None:
             _approvals(console, [one for one in found if isinstance(one, ApprovalRecord)])
         case {"conversations": [*found]}:
             _list(console, [one for one in found if isinstance(one, ListedConversation)])
+        case {"deliveries": [*found]}:
+            _deliveries(console, [one for one in found if isinstance(one, DeliveryRecord)])
         case {"events": [*found]}:
             for event in found:
                 assert isinstance(event, Event)
@@ -128,6 +131,18 @@ def _approvals(console: Console, approvals: Sequence[ApprovalRecord]) -> None:
         show_line(console, "no approvals", style="dim")
     for approval in approvals:
         show_approval(console, approval)
+
+
+def _deliveries(console: Console, deliveries: Sequence[DeliveryRecord]) -> None:
+    if not deliveries:
+        show_line(console, "no deliveries", style="dim")
+    for one in deliveries:
+        times = "attempt" if one.attempts == 1 else "attempts"
+        to = f"{one.channel}{f' ({one.recipient})' if one.recipient else ''}"
+        what = f"{one.payload.type} of {one.approval} to {one.kind} {to}"
+        show_line(console, f"{one.id}: {one.state}, {what}, {one.attempts} {times}")
+        if one.last_error:
+            show_line(console, one.last_error, style="dim", label="  ")
 
 
 def _list(console: Console, conversations: Sequence[ListedConversation]) -> None:

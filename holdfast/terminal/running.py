@@ -1,6 +1,7 @@
 """Runs a command's operation with a client, prints its result, and says how the process ends."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import signal
@@ -9,9 +10,9 @@ import traceback
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from holdfast.domain.display import escaped_json
 from holdfast.domain.errors import ConfigurationError, HoldfastError, Refused, Unavailable
-from holdfast.runtime.process import leave
+from holdfast.runtime.process import lead_nowhere, leave
+from holdfast.terminal.lines import Terminal, json_line
 
 if TYPE_CHECKING:
     # Imported where they are used: they bring the Temporal SDK, which `--help` can do without.
@@ -91,18 +92,24 @@ def _log_to_stderr() -> None:
     )
 
 
-def print_document(shown: "Shown", as_json: bool) -> None:
-    """Print a result: as one line of JSON, or for people."""
-    if as_json:
-        from pydantic_core import to_json
+def print_document(shown: "Shown", as_json: bool) -> bool:
+    """Print a result: as one line of JSON, or for people. Returns whether anybody reads it.
 
-        print(escaped_json(to_json(shown).decode()), flush=True)
-    else:
-        from rich.console import Console
+    That nobody does is no failure: what was asked for is done.
+    """
+    try:
+        if as_json:
+            from pydantic_core import to_json
 
-        from holdfast.terminal.rendering import render
+            print(json_line(to_json(shown).decode(), sys.stdout), flush=True)
+        else:
+            from holdfast.terminal.rendering import render
 
-        render(Console(), shown)
+            render(Terminal(), shown)
+    except BrokenPipeError:
+        lead_nowhere(sys.stdout)
+        return False
+    return True
 
 
 def exit_code(error: Exception) -> int:
@@ -116,9 +123,10 @@ def exit_code(error: Exception) -> int:
             code = WRONG_USAGE
         case _:
             code = _UNEXPECTED
-    if not isinstance(error, HoldfastError):
-        traceback.print_exception(error)
     name = error.code if isinstance(error, HoldfastError) else type(error).__name__
-    problem = json.dumps({"error": name, "message": str(error)}, ensure_ascii=False)
-    print(escaped_json(problem), file=sys.stderr)
+    told = json.dumps({"error": name, "message": str(error)}, ensure_ascii=False)
+    with contextlib.suppress(OSError):  # nobody reads it
+        if not isinstance(error, HoldfastError):
+            traceback.print_exception(error)
+        print(json_line(told, sys.stderr), file=sys.stderr, flush=True)
     return code

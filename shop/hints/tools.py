@@ -18,7 +18,7 @@ from shop.orders.wording import DOING
 _ASKS_A_RULE = r"^\W*(how (long|do|can|does|much)|what (is|are) your|do you|is it possible)\b"
 _ADDRESS_QUESTION = "To which address? Please write it in full: street and number, city, two-letter state, zip code."
 _WRITES = (
-    r"\bcancel|\breturn|\bexchang|\bswap|\breplace|\bchange\b|\bmodify|\bswitch\b|\brefund|\baddress\b"
+    r"\bcancel|\bstornier|\bzurück(geben|send|schick)|\breturn|\bexchang|\bswap|\breplace|\bchange\b|\bmodify|\bswitch\b|\brefund|\baddress\b"
     r"|\bpay\b|\bpayment\b|\b(send|ship|deliver)\b[^?]*\b(to|back|instead)\b"
 )
 _ADDRESS_PARTS = ("address1", "address2", "city", "state", "country", "zip")
@@ -55,14 +55,14 @@ TOOLS: dict[str, ToolHint] = {
         say=telling.transferred,
     ),
     "cancel_pending_order": _on_an_order(
-        phrases=(r"\bcancel", r"\bcancel\w*\b[^.?!]*\border\b"),
+        phrases=(r"\bcancel|\bstornier", r"\bcancel\w*\b[^.?!]*\border\b"),
         unless=(_ASKS_A_RULE, r"\bcancellation policy\b"),
         after="get_order_details",
         values={
             "reason": {
                 r"\bno longer\b|\b(don['’]?t|do not|doesn['’]?t) (need|want)|\bnot need|"
-                r"\bunneeded\b|\bchanged my mind\b|\bno need\b": "no longer needed",
-                r"\bmistak|\baccident|\bwrong\b|\btwice\b|\bduplicate": "ordered by mistake",
+                r"\bunneeded\b|\bchanged my mind\b|\bno need\b|\bnicht mehr\b": "no longer needed",
+                r"\bmistak|\baccident|\bwrong\b|\btwice\b|\bduplicate|\bversehen": "ordered by mistake",
             }
         },
         questions={
@@ -73,7 +73,7 @@ TOOLS: dict[str, ToolHint] = {
     ),
     "return_delivered_order_items": _on_an_order(
         phrases=(
-            r"\breturn",
+            r"\breturn|\bzurück(geben|send|schick)",
             r"\bsend\b[^.?!]*\bback\b",
             r"\bgive\b[^.?!]*\bback\b",
             r"\brefund\b",

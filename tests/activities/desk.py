@@ -3,6 +3,7 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -53,6 +54,7 @@ class Desk:
             environment.info,
             activity_id=str(next(_numbers)),
             workflow_run_id=self.tenant,
+            start_to_close_timeout=timedelta(seconds=60),
         )
         return await environment.run(work, *arguments)
 

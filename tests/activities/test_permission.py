@@ -205,7 +205,7 @@ async def test_facts_cannot_write(opening: Opening) -> None:
     assert asked.proposed.blocked
     ((state, error),) = await desk.states(asked)
     assert state == "failed"
-    assert "read-only" in str(error)
+    assert "ReadOnlySQLTransactionError" in str(error)
     assert await effects(desk, "n") == []
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench import growth, overload, recovery, scaling, waiting
+from bench import growth, overload, recovery, scaling, search, waiting
 from bench.footprint import Footprint
 from bench.growth import Grown, Plan, Window, grow
 from bench.recovery import AnsweredTurn, Recovered, recover
@@ -180,3 +180,11 @@ async def test_what_an_overloaded_machine_answers_and_refuses_is_counted() -> No
     assert five.refused["Overloaded"] > 0
     assert five.offered == len(five.answered) + sum(five.refused.values())
     assert (peak.lost, five.lost) == (0, 0)
+
+
+async def test_every_kind_of_long_message_is_searched_for() -> None:
+    section = await search.measure(quick=True)
+
+    (table,) = section.tables
+    assert len(table.rows) == 9
+    assert [ratio.aim for ratio in section.ratios] == [50.0]

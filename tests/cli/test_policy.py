@@ -107,3 +107,56 @@ async def test_cases_hold_or_are_told_with_what_is_wrong(policy: Path, tmp_path:
     assert [one["problems"] for one in ended.document["cases"]] == [[], [], []]
     cases.write_text("policy: shop.yaml\ncases: []")
     assert (await starter({}, "policy", "test", str(cases))).code == 2
+
+
+RETAIL = """
+name: shop
+version: 1
+windows:
+  refunds: {amount: facts.refund_amout, actions: [cancel_pending_order], within: 30d}
+  orders: {amount: args.order_id, actions: [cancel_pending_order], within: 30d}
+actions:
+  cancel_pending_order:
+    - {when: facts.refund_amout > 1000.0, deny: true}
+    - {when: args.reason2 == 'x', deny: true}
+    - {when: customer.tier == 'gold' && customer.id != '', allow: true}
+    - {when: args.order_id + 1 > 2, deny: true}
+    - {when: conversation.mood == 'bad', deny: true}
+    - when: facts.refund_amount > facts.paid_amount && args.reason in ['a', 'b']
+      deny: true
+"""
+
+
+@pytest.fixture
+def retail(policy: Path) -> Path:
+    policy.write_text(RETAIL)
+    return policy
+
+
+async def test_check_compares_names_with_those_of_the_packages(retail: Path) -> None:
+    policy = retail
+    environment = {"HOLDFAST_PACKAGES": '["shop:package"]'}
+    ended = await starter(environment, "policy", "check", str(policy))
+    assert ended.code == 2
+    told = json.loads(ended.err)
+    assert told["error"] == "PolicyError"
+    expected = [
+        (9, "facts has no 'refund_amout'; is refund_amount meant?"),
+        (10, "args has no 'reason2'; is reason meant?"),
+        (11, "customer has no 'tier'; it has id"),
+        (12, "args.order_id is a text in JSON"),
+        (13, "conversation has no 'mood'"),
+        (5, "facts has no 'refund_amout'"),
+        (6, "args.order_id is a text in JSON (as decimals are), which counts nothing"),
+    ]
+    lines = told["message"].splitlines()
+    assert len(lines) == len(expected)
+    for line, (number, text) in zip(lines, expected, strict=True):
+        assert line.startswith(f"{policy}:{number}: ")
+        assert text in line
+
+
+async def test_check_says_which_actions_no_package_brings(policy: Path) -> None:
+    ended = await starter({"HOLDFAST_PACKAGES": '["shop:package"]'}, "policy", "check", str(policy))
+    assert ended.code == 0
+    assert "not compared: no package brings pay" in ended.out

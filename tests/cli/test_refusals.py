@@ -38,7 +38,6 @@ async def refused(platform: Platform, *arguments: str) -> str:
         ("take-over", "c9", "--as", "bob"),
         ("reply", "c9", "Hello.", "--as", "bob"),
         ("hand-back", "c9", "--as", "bob"),
-        ("show", "another/c9"),
     ],
     ids=" ".join,
 )
@@ -50,6 +49,29 @@ async def test_an_unknown_conversation_is_not_found(
 
 async def test_an_unknown_approval_is_not_found(platform: Platform) -> None:
     assert await refused(platform, "approve", "ap_9", "--as", "bob") == "ApprovalNotFound"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("show", "another/c9"),
+        ("events", "a b"),
+        ("cancel", "x" * 65),
+        ("close", "another/c9"),
+        ("fork", "a/b", "--turn", "1", "--as", "c10"),
+        ("fork", "c9", "--turn", "9" * 30, "--as", "c10"),
+        ("take-over", "../c9", "--as", "bob"),
+        ("approval", "ap 9"),
+        ("approvals", "--conversation", "a/b"),
+        ("approvals", "--mine", "a b"),
+        ("redrive", "dl 9"),
+    ],
+    ids=lambda arguments: " ".join(arguments)[:30],
+)
+async def test_what_can_be_no_id_is_an_invalid_request(
+    platform: Platform, arguments: tuple[str, ...]
+) -> None:
+    assert await refused(platform, *arguments) == "InvalidRequest"
 
 
 async def test_a_message_of_20000_characters_is_refused_and_starts_nothing(

@@ -239,3 +239,64 @@ async def test_a_database_that_was_not_migrated_is_told_from_an_unknown_conversa
     async with HoldfastClient.connect(empty, tenant=tenant) as client:
         with pytest.raises(ConfigurationError, match="--migrate"):
             await client.show("c1")
+
+
+BAD_IDS: tuple[Any, ...] = ("a/b", "", "x" * 65, "a\0b", "a\n", "\ud800", None, 7, b"c1", ["c1"])
+
+
+@pytest.mark.parametrize("bad", BAD_IDS, ids=repr)
+async def test_reads_refuse_what_can_be_no_id(platform: Platform, bad: Any) -> None:
+    client = platform.client
+    for read in (
+        client.show(bad),
+        client.messages(bad),
+        anext(client.events(bad)),
+        client.approval(bad),
+        client.look(bad, reviewer="bob"),
+        client.look("ap_1", reviewer=bad),
+        client.fork(bad, turn=1, target="c2"),
+        client.fork("c1", turn=1, target=bad),
+        client.redrive([bad]),
+        client.close(bad),
+        client.cancel_turn(bad),
+        client.decide(bad, "accept", reviewer="bob"),
+        client.take_over(bad, reviewer="bob"),
+        *(
+            (client.approvals(conversation=bad), client.approvals(mine=bad))
+            if bad is not None
+            else ()
+        ),
+    ):
+        with pytest.raises(InvalidRequest):
+            await read
+
+
+BAD_NUMBERS: tuple[Any, ...] = (-1, 2**63, 10**40, "1", 1.5, None, True)
+
+
+@pytest.mark.parametrize("bad", BAD_NUMBERS, ids=repr)
+async def test_reads_refuse_what_can_be_no_number(platform: Platform, bad: Any) -> None:
+    client = platform.client
+    for read in (
+        client.messages("c1", after=bad),
+        anext(client.events("c1", after=bad)),
+        anext(client.audit(after=bad)),
+        client.list_conversations(limit=bad),
+        client.deliveries(limit=bad),
+        client.fork("c1", turn=bad, target="c2"),
+    ):
+        with pytest.raises(InvalidRequest):
+            await read
+
+
+async def test_reads_refuse_states_that_there_are_not_and_texts_that_postgres_has_not(
+    platform: Platform,
+) -> None:
+    unknown: Any = "waiting"
+    for read in (
+        platform.client.approvals(state=unknown),
+        platform.client.approvals(roles=["a\0b"]),
+        platform.client.deliveries(state=unknown),
+    ):
+        with pytest.raises(InvalidRequest):
+            await read

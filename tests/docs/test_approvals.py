@@ -112,11 +112,13 @@ def test_conditions_see_what_the_page_says() -> None:
     assert said(900, "for no reason", conversation=urgent) == "approve"
 
 
-def test_a_condition_that_mixes_kinds_of_numbers_asks_somebody() -> None:
+def test_a_condition_that_mixes_kinds_of_numbers_counts_as_the_strictest_that_could_match() -> None:
     rules = "name: x\nversion: 1\nactions: {add: [{when: args.amount * 1.2 > 60.0, deny: true}]}"
     mixed = load_policy(rules, source="mixed")
     assert mixed.verdict("add", Circumstances(args={"amount": 150.5})).kind == "deny"
-    unsure = mixed.verdict("add", Circumstances(args={"amount": 150}))
+    assert mixed.verdict("add", Circumstances(args={"amount": 150})).kind == "deny"
+    mild = load_policy(rules.replace("deny: true", "allow: true"), source="mixed")
+    unsure = mild.verdict("add", Circumstances(args={"amount": 150}))
     assert unsure.approve is not None
     assert unsure.approve.roles == ("support",)
 

@@ -43,7 +43,7 @@ async def test_the_readme_and_the_operations_page_can_be_followed(
     assert_lines(
         [
             "  [returns] Returning items",
-            "  policy    shop 2: The refund is above 100 USD.",
+            "  policy    shop 3: The refund is above 100 USD.",
             "mara-1: closed, 2 turns",
         ],
         re.sub(r"closed, \d+ turns", "closed, 2 turns", printed),

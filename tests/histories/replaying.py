@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.plugin import SimplePlugin
 from temporalio.worker import Replayer
 
 from holdfast.runtime.connection import PLUGIN
@@ -14,6 +16,13 @@ from workflows.conversation import ConversationWorkflow
 from workflows.notifications import NotificationWorkflow
 
 WORKFLOWS = (ConversationWorkflow, NotificationWorkflow)
+
+_TOLD_IN_FULL = SimplePlugin(
+    "told in full",
+    data_converter=pydantic_data_converter,
+    workflow_runner=PLUGIN.workflow_runner,
+)
+"""As workers have it, except that failures keep their words: here they reach developers alone."""
 
 _COMPLETED = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
 
@@ -60,7 +69,7 @@ async def replay_failure(
     """
     if not has_completed_task(history.events):
         raise ValueError(f"{history.workflow_id} has nothing to replay: no task has completed")
-    replayer = Replayer(workflows=list(workflows), plugins=[PLUGIN])
+    replayer = Replayer(workflows=list(workflows), plugins=[_TOLD_IN_FULL])
     result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
     return result.replay_failure
 

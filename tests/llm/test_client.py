@@ -139,12 +139,14 @@ async def test_where_every_provider_refuses_the_error_says_why_and_quotes_nothin
 
 
 async def test_a_refusal_beside_an_outage_is_an_outage_unless_a_shorter_request_would_do(
-    open_client: OpenClient, offline: OfflineAnswers
+    open_client: OpenClient,
 ) -> None:
-    offline.status = 500
     too_long = refusing(400, code="context_length_exceeded")
-    async with ScriptedModel([refusing(400), too_long]) as model:
-        client = open_client(model)
+    async with (
+        ScriptedModel([refusing(400), too_long]) as model,
+        ScriptedModel([failure(500)] * 4) as down,
+    ):
+        client = open_client(model, down)
         with pytest.raises(ModelUnavailable):
             await client.complete(REQUEST)
         with pytest.raises(ModelRefused):
@@ -162,8 +164,9 @@ async def test_a_body_without_end_is_no_answer(
     open_client: OpenClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("holdfast.llm.client._MOST_BYTES", 1_000)
-    async with ScriptedModel([text("x" * 2_000)]) as model:
-        assert (await open_client(model).complete(REQUEST)).provider == "offline"
+    async with ScriptedModel([text("x" * 2_000)] * 2) as model:
+        with pytest.raises(ModelUnavailable, match="more than 1000 bytes"):
+            await open_client(model).complete(REQUEST)
 
 
 async def test_a_wrong_key_is_an_error_in_the_log(
@@ -330,7 +333,8 @@ async def test_a_refused_request_is_no_failure_of_the_provider(open_client: Open
     settings = BreakerSettings(failures=1)
     async with ScriptedModel([failure(400), text("ok")]) as model:
         client = open_client(model, breaker=settings)
-        await client.complete(REQUEST)
+        with pytest.raises(ModelRefused):
+            await client.complete(REQUEST)
         assert (await client.complete(REQUEST)).response.text == "ok"
 
 
@@ -405,12 +409,19 @@ async def test_tokens_and_price_come_with_the_answer(open_client: OpenClient) ->
         1_000,
         50,
     )
-    assert answer.price == Decimal("0.002100")
+    assert (answer.price, answer.priced) == (Decimal("0.002100"), True)
 
 
-async def test_a_model_that_is_not_listed_costs_nothing(open_client: OpenClient) -> None:
-    async with ScriptedModel([text("free")]) as model:
-        assert (await open_client(model, prices={}).complete(REQUEST)).price == 0
+async def test_what_a_model_costs_that_is_not_listed_is_unknown_and_said_once(
+    open_client: OpenClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with ScriptedModel([text("much?", model="mystery")] * 3) as model:
+        client = open_client(model, prices={})
+        with caplog.at_level(logging.WARNING):
+            unknown = [await client.complete(REQUEST) for _ in range(3)]
+    assert {(one.price, one.priced) for one in unknown} == {(Decimal(0), False)}
+    (warning,) = [one for one in caplog.records if "costs" in one.getMessage()]
+    assert "mystery" in warning.getMessage()
 
 
 async def test_text_that_postgres_could_not_take_is_cleaned(open_client: OpenClient) -> None:

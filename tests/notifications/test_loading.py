@@ -10,6 +10,7 @@ from holdfast.domain.errors import ConfigurationError
 from holdfast.domain.notifications import NoticeType
 from holdfast.notifications.config import Notifications
 from holdfast.notifications.loading import load_channels, load_notifications
+from holdfast.store import tenant_files
 from tests.docs.blocks import all_blocks
 from tests.notifications.notices import OLD_SECRET, SECRET, email, webhook
 
@@ -65,7 +66,7 @@ def test_secrets_come_from_the_environment_the_current_one_first(tmp_path: Path)
 
 @pytest.mark.parametrize("value", ["", "hunter22", "whsec_short", "whsec_" + "?" * 40, SECRET[6:]])
 def test_a_secret_that_cannot_be_used_is_named_and_not_shown(tmp_path: Path, value: str) -> None:
-    (tmp_path / "acme.yaml").write_text(WEBHOOK.replace(f"secret: {SECRET}", "secret_env: HOOK"))
+    (tmp_path / "default.yaml").write_text(WEBHOOK.replace(f"secret: {SECRET}", "secret_env: HOOK"))
     with pytest.raises(ConfigurationError, match=r"slack.*HOOK") as refused:
         load(tmp_path, HOOK=value)
     assert not value or value not in str(refused.value)
@@ -112,10 +113,37 @@ def test_email_needs_a_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["acme.yml", "a b.yaml"])
-def test_a_file_that_is_no_tenants_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_file_that_is_no_tenants_is_ignored_and_told(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(WEBHOOK)
-    with pytest.raises(ConfigurationError, match=r"default\.yaml"):
-        load(tmp_path)
+    (problem,) = load(tmp_path).problems()
+    assert problem.startswith(str(tmp_path / name))
+    assert "default.yaml" in problem
+
+
+def test_a_tenants_file_that_cannot_be_used_is_that_tenants_matter(tmp_path: Path) -> None:
+    (tmp_path / "acme.yaml").write_text(WEBHOOK + "    secret_env: NOWHERE\n")
+    (tmp_path / "default.yaml").write_text(WEBHOOK)
+    loaded = load(tmp_path)
+    assert loaded.of("acme").webhooks == ()
+    assert [one.name for one in loaded.of("globex").webhooks] == ["slack"]
+    assert "acme.yaml" in loaded.problems()[0]
+
+
+def test_files_that_change_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tenant_files, "LOOK_SECONDS", 0.0)
+    (tmp_path / "acme.yaml").write_text(WEBHOOK)
+    loaded = load(tmp_path, NEW=SECRET)
+    (tmp_path / "acme.yaml").write_text(WEBHOOK.replace(f"secret: {SECRET}", "secret_env: NEW"))
+    channel = loaded.webhook("acme", "slack")
+    assert channel is not None
+    assert [one.get_secret_value() for one in loaded.secrets_of(channel)] == [SECRET]
+    (tmp_path / "acme.yaml").write_text("webhooks: [")
+    assert loaded.webhook("acme", "slack") == channel
+    assert "acme.yaml" in loaded.problems()[0]
+    (tmp_path / "globex.yaml").write_text(WEBHOOK)
+    assert loaded.webhook("globex", "slack") is not None
+    (tmp_path / "acme.yaml").unlink()
+    assert (loaded.webhook("acme", "slack"), loaded.problems()) == (None, [])
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -84,13 +84,16 @@ async def test_a_transaction_that_postgres_rolls_back_for_another_may_be_tried_a
 
 
 async def test_a_transaction_that_is_left_idle_is_its_callers_fault(
-    pool: Pool, monkeypatch: pytest.MonkeyPatch
+    stack_settings: Settings,
 ) -> None:
-    monkeypatch.setattr("holdfast.store.pool.IDLE_IN_TRANSACTION_MS", 100)
+    url = require_database_url(stack_settings)
 
     async def leave_idle() -> None:
-        async with pool.acquire() as connection, connection.transaction():
-            await connection.execute("set local idle_in_transaction_session_timeout = 100")
+        async with (
+            await open_pool(url, max_size=1, idle_in_transaction_seconds=0.1) as pool,
+            pool.acquire() as connection,
+            connection.transaction(),
+        ):
             await asyncio.sleep(0.5)
             await connection.fetchval("select 1")
 

@@ -149,7 +149,7 @@ def test_a_description_fits_a_screen_and_says_what_it_leaves_out() -> None:
 
 def test_a_value_cannot_pose_as_further_lines_and_can_be_stored() -> None:
     detail = Detail(label="Street", value="Mill Lane 3\r\n  Amount: 1.00 USD\0\ud800")
-    assert detail.value == "Mill Lane 3 Amount: 1.00 USD\ufffd?"
+    assert detail.value == "Mill Lane 3 Amount: 1.00 USD"
 
 
 @pytest.mark.parametrize(

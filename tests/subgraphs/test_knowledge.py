@@ -8,9 +8,10 @@ from pytest_asyncio import fixture as async_fixture
 from holdfast.domain.errors import ConfigurationError
 from holdfast.domain.outcomes import Reply
 from holdfast.store.knowledge import load_articles, search
-from holdfast.store.pool import Pool
+from holdfast.store.pool import Pool, open_pool
 from holdfast.subgraphs.knowledge import knowledge
 from tests.subgraphs.asking import Asker
+from tests.subgraphs.conftest import PoolReads
 
 RETURNS = """# Returns
 
@@ -129,3 +130,16 @@ async def test_without_evidence_there_is_no_answer(informed: Asker, loaded: str)
     assert isinstance(reply, Reply)
     assert reply.citations == ()
     assert "found nothing" in reply.text
+
+
+async def test_a_search_that_gives_up_does_not_fail_the_turn_and_says_so(
+    asker: Asker, database_url: str, loaded: str
+) -> None:
+    words = " ".join(f"word{number}" for number in range(2_000))
+    bounded = open_pool(database_url, read_only=True, max_size=1, statement_seconds=0.001)
+    async with await bounded as pool:
+        reply = await asker.reading(PoolReads(pool)).ask(knowledge, words, tenant=loaded)
+
+    assert isinstance(reply, Reply)
+    assert "could not search" in reply.text
+    assert "found nothing" not in reply.text

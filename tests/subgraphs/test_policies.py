@@ -1,20 +1,23 @@
 """Policy files that change while a worker runs."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
 
-from holdfast.domain.errors import PolicyError
+from holdfast.domain.errors import ConfigurationError
 from holdfast.domain.policy import Circumstances
-from holdfast.subgraphs import policies
+from holdfast.store import tenant_files
+from holdfast.store.tenant_files import LARGEST, read_text
 from holdfast.subgraphs.policies import PolicyBook
+from tests.domain.test_documents import BOMBS
 
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are looked at whenever a policy is asked for."""
-    monkeypatch.setattr(policies, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(tenant_files, "LOOK_SECONDS", 0.0)
 
 
 def write(path: Path, rule: str, *, version: int = 1, action: str = "pay") -> None:
@@ -107,7 +110,81 @@ def test_a_folder_that_is_gone_changes_nothing(book: PolicyBook, tmp_path: Path)
     assert (said(book), book.problems()) == (("acme", 1, "allow"), [])
 
 
-def test_a_file_that_is_broken_at_the_start_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("own", ["default", "packaged"])
+def test_the_installations_own_files_have_to_be_right_at_the_start(
+    tmp_path: Path, own: str
+) -> None:
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    write(tmp_path / "packaged.yaml", "allow")
+    path = {"default": folder / "default.yaml", "packaged": tmp_path / "packaged.yaml"}[own]
+    write(path, "perhaps")
+    with pytest.raises(ConfigurationError, match=rf"{own}\.yaml:3"):
+        PolicyBook(folder, {"pay": tmp_path / "packaged.yaml"})
+
+
+def test_a_tenants_file_that_is_broken_at_the_start_makes_that_tenant_cautious(
+    tmp_path: Path,
+) -> None:
     write(tmp_path / "acme.yaml", "perhaps")
-    with pytest.raises(PolicyError, match=r"acme\.yaml:3"):
-        PolicyBook(tmp_path, {"pay": None})
+    write(tmp_path / "globex.yaml", "deny")
+    book = PolicyBook(tmp_path, {"pay": None})
+    assert said(book) == ("none", 1, "approve")
+    assert said(book, "globex") == ("globex", 1, "deny")
+    assert [problem.partition(": ")[0] for problem in book.problems()] == [
+        f"{tmp_path / 'acme.yaml'}:3"
+    ]
+
+
+UNREADABLE = {
+    **{name: text.encode() for name, (text, _) in BOMBS.items()},
+    "larger than may be": b"#" * (LARGEST + 1),
+    "not text": b"\xff\xfe\x00",
+    "a costly condition": b"name: a\nversion: 2\nactions: {pay: {when: '"
+    + b"(" * 900
+    + b"', deny: true}}",
+}
+
+
+@pytest.mark.parametrize("written", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_whatever_one_tenants_file_has_the_others_are_decided_as_before(
+    book: PolicyBook, tmp_path: Path, written: bytes
+) -> None:
+    (tmp_path / "policies" / "acme.yaml").write_bytes(written)
+    (tmp_path / "policies" / "evil.yaml").write_bytes(written)
+    assert said(book, "globex") == ("packaged", 1, "deny")
+    assert said(book) == ("acme", 1, "allow")
+    assert said(book, "evil") == ("none", 1, "approve")
+    assert len(book.problems()) == 2
+    assert PolicyBook(tmp_path / "policies", {"pay": None}).policy("globex", "pay").name == "none"
+
+
+def test_what_is_no_file_is_not_waited_for(book: PolicyBook, tmp_path: Path) -> None:
+    path = tmp_path / "policies" / "acme.yaml"
+    path.unlink()
+    os.mkfifo(path)
+    (tmp_path / "policies" / "evil.yaml").mkdir()
+    assert said(book) == ("acme", 1, "allow")
+    assert said(book, "evil") == ("none", 1, "approve")
+
+
+def test_a_broken_file_is_read_once(
+    book: PolicyBook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[Path] = []
+
+    def counting(path: Path) -> str:
+        reads.append(path)
+        return read_text(path)
+
+    monkeypatch.setattr(tenant_files, "read_text", counting)
+    write(tmp_path / "policies" / "acme.yaml", "perhaps", version=2)
+    for _ in range(5):
+        assert said(book) == ("acme", 1, "allow")
+    assert len(reads) == 1
+
+
+def test_a_file_whose_name_is_no_tenants_is_told(book: PolicyBook, tmp_path: Path) -> None:
+    write(tmp_path / "policies" / "globex.yml", "allow")
+    assert said(book, "globex") == ("packaged", 1, "deny")
+    assert "globex.yml is ignored" in book.problems()[0]

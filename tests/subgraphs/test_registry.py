@@ -53,11 +53,11 @@ def test_a_policy_folder_that_is_missing_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_policy_that_cannot_be_read_is_an_error_that_names_the_file(tmp_path: Path) -> None:
-    (tmp_path / "acme.yaml").write_bytes(b"name: \xff")
-    with pytest.raises(ConfigurationError, match=r"acme\.yaml"):
+    (tmp_path / "default.yaml").write_bytes(b"name: \xff")
+    with pytest.raises(ConfigurationError, match=r"default\.yaml"):
         decider(tmp_path, "acme")
-    (tmp_path / "acme.yaml").write_text("name: [")
-    with pytest.raises(PolicyError, match=r"acme\.yaml:1: not YAML"):
+    (tmp_path / "default.yaml").write_text("name: [")
+    with pytest.raises(PolicyError, match=r"default\.yaml:1: not YAML"):
         decider(tmp_path, "acme")
     with pytest.raises(ConfigurationError, match=r"missing\.yaml"):
         Registry(builtin=(), packages=[replace(package, policy=tmp_path / "missing.yaml")])

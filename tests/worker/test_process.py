@@ -12,6 +12,8 @@ from holdfast.runtime.local.temporary import temporary_postgres
 from tests.platform import Platform, WorkerProcess, counting, eventually, routed_to
 from tests.worker.running import worker
 
+FINE = {"status": "ok", "problems": [], "remarks": []}
+
 
 async def test_three_processes_with_a_role_each_answer_a_message_with_an_action(
     remote: Platform,
@@ -52,7 +54,7 @@ async def test_a_worker_without_postgres_lives_but_is_not_ready(
         process = await WorkerProcess.start(environment)
         try:
             ready = await health.get("/ready")
-            assert (ready.status_code, ready.json()) == (200, {"status": "ok", "problems": []})
+            assert (ready.status_code, ready.json()) == (200, FINE)
             assert (await health.get("/health")).status_code == 200
 
             await postgres.kill()

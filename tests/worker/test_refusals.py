@@ -65,9 +65,9 @@ async def test_a_role_that_could_change_the_audit_log_is_refused(remote: Platfor
 async def test_a_broken_policy_file_is_refused_by_name_and_place(
     remote: Platform, tmp_path: Path
 ) -> None:
-    (tmp_path / "acme.yaml").write_text("name: acme\nversion: 1\nactions: {add: perhaps}\n")
+    (tmp_path / "default.yaml").write_text("name: acme\nversion: 1\nactions: {add: perhaps}\n")
     ended = await worker({**remote.environment, "HOLDFAST_POLICY_DIR": str(tmp_path)})
-    assert_refused(ended, naming="acme.yaml:3: actions.add[0]: ")
+    assert_refused(ended, naming="default.yaml:3: actions.add[0]: ")
 
 
 async def test_a_namespace_without_the_search_attributes_is_refused_with_the_command_that_adds_them(

@@ -20,9 +20,9 @@ A tenant's policy is a YAML file:
 Rules are tried in order and the first that matches decides; where none does, `default` does, and
 where that is missing somebody with the role "support" decides within 72 hours. A condition (`when`)
 is an expression of the Common Expression Language over `args`, `facts`, `customer`, `conversation`,
-`windows` and `tenant`; one that cannot be evaluated asks for an approval, since nobody knows what it
-would have said. `repeats` says for each action what happens to a proposal that is equal to one that
-waits or was just executed; without it, the customer has to confirm that they want it twice.
+`windows` and `tenant`; where one cannot be evaluated, the strictest rule that could still match counts.
+`repeats` says for each action what happens to a proposal that is equal to one that waits or was just
+executed; without it, the customer has to confirm that they want it twice.
 """
 
 from holdfast.domain.policy.loading import load_policy

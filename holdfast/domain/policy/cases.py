@@ -8,6 +8,7 @@ cases:
     expect: {kind: approve, roles: [refunds], quorum: 2}
 """
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,7 +51,7 @@ class Case(Strict):
     facts: dict[str, JsonValue] = Field(default_factory=dict)
     customer: dict[str, JsonValue] = Field(default_factory=dict)
     conversation: ConversationFacts = ConversationFacts()
-    windows: dict[str, float] = Field(default_factory=dict)
+    windows: dict[str, Decimal] = Field(default_factory=dict)
     tenant: str = "demo"
     expect: Expectation
 
@@ -67,7 +68,7 @@ class Case(Strict):
 
     def problems(self, policy: Policy) -> tuple[str, ...]:
         """Where the policy says something else."""
-        known = dict.fromkeys(policy.windows, 0.0)
+        known = dict.fromkeys(policy.windows, Decimal(0))
         given = self.circumstances()
         verdict = policy.verdict(
             self.action, given.model_copy(update={"windows": {**known, **given.windows}})
@@ -101,7 +102,7 @@ def circumstances(
     facts: dict[str, JsonValue],
     customer: dict[str, JsonValue],
     conversation: ConversationFacts,
-    windows: dict[str, float],
+    windows: dict[str, Decimal],
     tenant: str,
 ) -> Circumstances:
     """Circumstances as a worker would make them; `customer` gets an id where it has none."""

@@ -1,24 +1,22 @@
 """The rules of a policy, and what they say about an action."""
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-import cel
 from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_validator
 
 from holdfast.domain.approval import Alarm, OnExpiry, Requirement
 from holdfast.domain.model import Frozen, Strict
+from holdfast.domain.policy.conditions import VARIABLES, Condition
 from holdfast.domain.policy.durations import Duration
 from holdfast.domain.policy.working_time import WorkingTime
 
 VerdictKind = Literal["allow", "approve", "deny"]
 
-_VARIABLES = ("args", "facts", "customer", "conversation", "windows", "tenant")
-_WINDOW = re.compile(r"\bwindows\s*\.\s*(\w+)|\bwindows\s*\[\s*['\"](\w+)['\"]\s*\]")
 _AMOUNT = r"^(facts|args)(\.\w+)+$"
 
 RoleName = Annotated[str, Field(min_length=1)]
@@ -100,20 +98,20 @@ class Rule(Strict):
     def _can_be_read(cls, when: str | None) -> str | None:
         if when is not None:
             try:
-                cel.compile(when)
+                Condition(when)
             except ValueError as error:
-                raise ValueError(f"condition {when!r}: {str(error).splitlines()[0]}") from None
+                raise ValueError(f"condition {when[:200]!r}: {error}") from None
         return when
 
     @cached_property
-    def _program(self) -> Any:
-        return cel.compile(self.when or "true")
+    def condition(self) -> Condition | None:
+        """Its condition, where it has one."""
+        return None if self.when is None else Condition(self.when)
 
     @property
     def windows(self) -> frozenset[str]:
         """The windows that the condition names."""
-        found = _WINDOW.findall(self.when or "")
-        return frozenset(dotted or quoted for dotted, quoted in found)
+        return self.condition.windows if self.condition else frozenset()
 
     @property
     def kind(self) -> VerdictKind:
@@ -126,10 +124,7 @@ class Rule(Strict):
         Raises:
             Exception: whatever the expression raises on these variables.
         """
-        answer = self._program.execute(dict(variables))
-        if not isinstance(answer, bool):
-            raise TypeError(f"condition {self.when!r} gave {answer!r} instead of true or false")
-        return answer
+        return self.condition is None or self.condition.holds(variables)
 
 
 def _rules(value: object) -> object:
@@ -167,14 +162,20 @@ class RepeatRule(Strict):
 
 class Circumstances(Frozen):
     """What conditions see. `customer` has at least `id`; `conversation` has `id`, `priority`,
-    `language`, `age` (a duration) and `turns`; `windows` are sums without this action itself."""
+    `language`, `age` (a duration) and `turns`; `windows` are exact sums without this action itself,
+    which conditions see as the nearest double."""
 
     args: dict[str, JsonValue] = Field(default_factory=dict)
     facts: dict[str, JsonValue] = Field(default_factory=dict)
     customer: dict[str, JsonValue] = Field(default_factory=dict)
     conversation: dict[str, JsonValue | timedelta] = Field(default_factory=dict)
-    windows: dict[str, float] = Field(default_factory=dict)
+    windows: dict[str, Decimal] = Field(default_factory=dict)
     tenant: str = ""
+
+    def variables(self) -> dict[str, Any]:
+        """What they are called in conditions."""
+        seen = {name: getattr(self, name) for name in VARIABLES}
+        return {**seen, "windows": {name: float(sum) for name, sum in self.windows.items()}}
 
 
 class Tried(Frozen):
@@ -241,9 +242,15 @@ class Policy(Strict):
     def explain(
         self, action: str, circumstances: Circumstances
     ) -> tuple[tuple[Tried, ...], Verdict]:
-        """What happens to `action`, and the rules that were tried to find out."""
-        variables = {name: getattr(circumstances, name) for name in _VARIABLES}
+        """What happens to `action`, and the rules that were tried to find out.
+
+        Where a condition cannot be evaluated, nobody knows whether its rule matches: of this rule and
+        what decides after it, the strictest counts, and it is an approval at least.
+        """
+        variables = circumstances.variables()
         tried: list[Tried] = []
+        unsure: list[tuple[str, Rule]] = []
+        found = ("default", self.default)
         for index, rule in enumerate(self.actions.get(action, ())):
             place = f"{action}[{index}]"
             try:
@@ -251,17 +258,24 @@ class Policy(Strict):
             except Exception as error:
                 problem = str(error) or type(error).__name__
                 tried.append(Tried(rule=place, when=rule.when, matched=False, error=problem))
-                unsure = Verdict(
-                    kind="approve",
-                    rule=place,
-                    reason=f"The condition {rule.when!r} failed: {problem}",
-                    approve=rule.approve or self.default.approve or _UNSURE,
-                )
-                return tuple(tried), unsure
+                unsure.append((place, rule))
+                continue
             tried.append(Tried(rule=place, when=rule.when, matched=matched))
             if matched:
-                return tuple(tried), _verdict(place, rule)
-        return tuple(tried), _verdict("default", self.default)
+                found = (place, rule)
+                break
+        return tuple(tried), self._strictest(unsure, found) if unsure else _verdict(*found)
+
+    def _strictest(self, unsure: list[tuple[str, Rule]], found: tuple[str, Rule]) -> Verdict:
+        """What the strictest of these rules says; the last one is known to match."""
+        place, rule = max([*unsure, found], key=lambda one: _strictness(one[1]))
+        broken = ", ".join(f"{where} ({one.when!r})" for where, one in unsure)
+        return Verdict(
+            kind="approve" if rule.allow else rule.kind,
+            rule=place,
+            reason=f"It could not be told whether these conditions hold: {broken}.",
+            approve=(self.default.approve or _UNSURE) if rule.allow else rule.approve,
+        )
 
     def schedule(
         self, rule: ApprovalRule, *, asked_at: datetime, requirement: int
@@ -292,6 +306,15 @@ class Policy(Strict):
         for action, rules in self.actions.items():
             for index, rule in enumerate(rules):
                 yield f"{action}[{index}]", rule
+
+
+def _strictness(rule: Rule) -> tuple[int, ...]:
+    """Greater is stricter: a denial, then the approval that asks for most, then what is allowed."""
+    asked = rule.approve
+    if asked is None:
+        return (2,) if rule.deny else (0,)
+    ends = ("allow", "person", "deny").index(asked.on_expiry)
+    return 1, asked.quorum, asked.four_eyes, asked.other_team, ends, -len(asked.roles)
 
 
 def _verdict(place: str, rule: Rule) -> Verdict:

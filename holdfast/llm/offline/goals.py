@@ -5,11 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from holdfast.llm.hints import Hints
-from holdfast.llm.offline.ranking import HINT_WEIGHT, matches, score, spans_of, words_like
+from holdfast.llm.offline.ranking import (
+    HINT_WEIGHT,
+    matches,
+    score,
+    share_said_loosely,
+    spans_of,
+    words_like,
+)
 from holdfast.llm.offline.request import ChatRequest, Function, Message
 from holdfast.llm.offline.reserve import Plain, Span, Spoken, hesitates, plainly
 from holdfast.llm.offline.schema import enum_of
-from holdfast.llm.words import share_said, stems
+from holdfast.llm.words import stems
 
 HAND_OVER = "hand_over_to"
 """The tool of the built-in graphs that passes a turn to another agent."""
@@ -113,7 +120,9 @@ class _Asking:
         name = _spoken_name(function)
         if changes and not words_like(name, words):
             return 0.0
-        return share_said(name, words) + 0.25 * len(stems(words) & stems(function.description))
+        return share_said_loosely(name, words) + 0.25 * len(
+            stems(words) & stems(function.description)
+        )
 
     def _spoken(self, text: str) -> Spoken:
         verbs: set[Span] = set()

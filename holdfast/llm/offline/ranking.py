@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from holdfast.llm.hints import Hints
 from holdfast.llm.offline.request import ChatRequest
-from holdfast.llm.offline.reserve import Span
+from holdfast.llm.offline.reserve import Span, Spoken, is_state, plainly
 from holdfast.llm.words import stems
 
 HINT_WEIGHT = 2.0
@@ -48,13 +48,18 @@ def score(
     text: str, options: Sequence[str], descriptions: Mapping[str, str], hints: Hints
 ) -> dict[str, float]:
     """Points for each option."""
-    said = stems(text)
     return {
-        option: HINT_WEIGHT * matches(hints.intents.get(option, ()), text)
-        + (_DESCRIBED if option in hints.intents else 1.0)
-        * len(said & stems(f"{option.replace('_', ' ')} {descriptions.get(option, '')}"))
-        for option in options
+        option: _points(text, option, descriptions.get(option, ""), hints) for option in options
     }
+
+
+def _points(text: str, option: str, description: str, hints: Hints) -> float:
+    name = option.replace("_", " ")
+    if option in hints.intents:
+        hinted = HINT_WEIGHT * matches(hints.intents[option], text)
+        return hinted + _DESCRIBED * len(stems(text) & stems(f"{name} {description}"))
+    # An option may be the name of something to do, which a graph then does.
+    return float(len(stems(plainly_said(name, text)) & stems(f"{name} {description}")))
 
 
 def spans_of(expressions: Sequence[str], text: str) -> set[Span]:
@@ -69,10 +74,37 @@ def spans_of(expressions: Sequence[str], text: str) -> set[Span]:
     return found
 
 
+def plainly_said(phrase: str, text: str) -> str:
+    """`text` without what it says of `phrase` with a reserve. A phrase that is a state, such as "delivered",
+    is said of the past by itself."""
+    if is_state(phrase):
+        return text
+
+    def spoken(words: str) -> Spoken:
+        return Spoken(frozenset(words_like(phrase, words)))
+
+    return plainly(text, spoken).text
+
+
+def matches_plainly(expression: str, text: str) -> bool:
+    """Whether the expression occurs in `text` outside of what is said with a reserve."""
+
+    def spoken(words: str) -> Spoken:
+        return Spoken(frozenset(spans_of((expression,), words)))
+
+    return re.search(expression, plainly(text, spoken).text, re.IGNORECASE) is not None
+
+
 def words_like(phrase: str, text: str) -> set[Span]:
     """Where words of `text` have the stem of a word of `phrase`."""
     wanted = _loose(phrase)
     return {word.span() for word in re.finditer(r"\w+", text) if _loose(word[0]) & wanted}
+
+
+def share_said_loosely(phrase: str, text: str) -> float:
+    """How much of `phrase` occurs in `text` in any form, from 0 to 1."""
+    wanted = _loose(phrase)
+    return len(wanted & _loose(text)) / len(wanted) if wanted else 0.0
 
 
 def _loose(text: str) -> set[str]:

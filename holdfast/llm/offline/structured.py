@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from holdfast.llm.hints import Hints
 from holdfast.llm.offline.arguments import from_words
-from holdfast.llm.offline.ranking import Choice, choose
+from holdfast.llm.offline.ranking import Choice, choose, matches_plainly, plainly_said
 from holdfast.llm.offline.request import ChatRequest
 from holdfast.llm.offline.schema import enum_of, kind_of, resolve
 from holdfast.llm.words import language_of, share_said, stems, words_of
@@ -46,7 +46,7 @@ class _Filling:
             case "array":
                 return self._array(name, schema)
             case "boolean":
-                return self._said(name, schema) >= 1.0
+                return self._said(name) >= 1.0
             case "integer" | "number" as kind:
                 return self._number(name, schema, whole=kind == "integer")
             case "null":
@@ -66,7 +66,7 @@ class _Filling:
     def _option(self, name: str, schema: Mapping[str, Any], options: list[JsonValue]) -> JsonValue:
         names = [str(option) for option in options]
         for expression, value in self._hints.fields.get(name, {}).items():
-            if value in names and re.search(expression, self._request.asked, re.IGNORECASE):
+            if value in names and matches_plainly(expression, self._request.asked):
                 return options[names.index(value)]
         choice = choose(self._request, names, self._hints)
         self._choices.append(choice)
@@ -79,7 +79,7 @@ class _Filling:
     def _array(self, name: str, schema: Mapping[str, Any]) -> JsonValue:
         items = resolve(schema.get("items", {}), self._root)
         mentioned: list[JsonValue] = [
-            option for option in enum_of(items) if share_said(str(option), self._request.asked) == 1
+            option for option in enum_of(items) if self._said(str(option)) == 1
         ]
         if not mentioned and kind_of(items) in ("string", "integer", "number"):
             found = from_words(name, schema, self._request.asked)
@@ -110,5 +110,6 @@ class _Filling:
             return found
         return None if schema.get("nullable") else asked[: int(schema.get("maxLength", _EXCERPT))]
 
-    def _said(self, name: str, schema: Mapping[str, Any]) -> float:
-        return share_said(name.replace("_", " "), self._request.asked)
+    def _said(self, name: str) -> float:
+        phrase = name.replace("_", " ")
+        return share_said(phrase, plainly_said(phrase, self._request.asked))

@@ -16,10 +16,19 @@ from holdfast.authority.keys import DevelopmentKeys, write_development_keys
 from holdfast.domain.errors import HoldfastError
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
 from holdfast.runtime.local.stack import LocalStack, local_stack
-from holdfast.runtime.process import leave
+from holdfast.runtime.process import lead_nowhere, leave, prepare_streams
 from holdfast.runtime.settings import read_settings
 
-_console = Console(stderr=True, highlight=False)
+
+class _Narrator(Console):
+    """Says how the servers do. That nobody listens any more is no reason to stop them."""
+
+    def on_broken_pipe(self) -> None:
+        """Go on without a word."""
+        lead_nowhere(sys.stderr)
+
+
+_console = _Narrator(stderr=True, highlight=False)
 
 
 async def _run(command: list[str]) -> int:
@@ -65,6 +74,7 @@ def _stop(process: asyncio.subprocess.Process) -> None:
 
 def main() -> None:
     """Run the command that follows `--`."""
+    prepare_streams()
     command = sys.argv[2:] if sys.argv[1:2] == ["--"] else sys.argv[1:]
     if not command:
         _console.print("usage: python -m holdfast.runtime.local -- COMMAND [ARGUMENT …]")

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 from temporalio.service import ConnectConfig, ServiceClient
 
-from holdfast.runtime.local.errors import DataInUse
+from holdfast.runtime.local.errors import DataInUse, DataUnusable
 from holdfast.runtime.local.file_lock import FileLock
 from holdfast.runtime.local.postgres import server as postgres
 from holdfast.runtime.local.postgres.cluster import delete_cluster
@@ -172,7 +173,15 @@ def _made(data_dir: Path) -> Path:
     data_dir = data_dir.resolve()
     # Root's data folder has to be passed through by the account that runs Postgres.
     mode = 0o711 if os.geteuid() == 0 else 0o700
-    data_dir.mkdir(parents=True, mode=mode, exist_ok=True)
+    try:
+        data_dir.mkdir(parents=True, mode=mode, exist_ok=True)
+        with tempfile.TemporaryFile(dir=data_dir):
+            pass
+    except OSError as error:
+        raise DataUnusable(
+            f"The embedded servers cannot keep their data in {data_dir}: {error.strerror}. Set "
+            "HOLDFAST_DATA_DIR to a folder that can be written."
+        ) from None
     return data_dir
 
 

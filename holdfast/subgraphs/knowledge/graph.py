@@ -4,6 +4,7 @@ Without evidence there is no answer: no model is asked when nothing relevant was
 answer that cites none of the passages is not sent.
 """
 
+import logging
 from typing import Any, Literal
 
 from langgraph.graph import END, START, StateGraph
@@ -13,7 +14,7 @@ from openai.types.chat import ChatCompletionMessageParam
 from holdfast.domain.outcomes import Reply
 from holdfast.domain.texts import customer_text
 from holdfast.llm.words import stems
-from holdfast.store.knowledge import Passage, search
+from holdfast.store.knowledge import Passage, SearchGaveUp, search
 from holdfast.subgraphs.contract import TurnContext, TurnState
 from holdfast.subgraphs.dialogue import (
     HAND_OVER_TO,
@@ -24,6 +25,8 @@ from holdfast.subgraphs.dialogue import (
     handover_tool,
 )
 from holdfast.subgraphs.knowledge.citations import cite, numbered
+
+_logger = logging.getLogger(__name__)
 
 RELEVANT = 0.1
 """The least rank (0 to 1) of a passage that counts as evidence."""
@@ -49,7 +52,10 @@ call {tool} then.
 
 
 class KnowledgeState(TurnState, total=False):
+    """`gave_up` marks a search that took too long and found nothing for that reason."""
+
     passages: list[Passage]
+    gave_up: bool
 
 
 Update = dict[str, Any]
@@ -60,8 +66,12 @@ async def retrieve(state: KnowledgeState, runtime: Runtime[TurnContext]) -> Upda
     context = runtime.context
     asked = [message.text for message in state["transcript"] if message.role == "customer"]
     query = " ".join(asked[-2:]) if len(stems(asked[-1])) < FEW_WORDS else asked[-1]
-    async with context.reads.connection() as connection:
-        found = await search(connection, context.tenant, query, limit=PASSAGES)
+    try:
+        async with context.reads.connection() as connection:
+            found = await search(connection, context.tenant, query, limit=PASSAGES)
+    except SearchGaveUp as gave_up:
+        _logger.warning("%s/%s: %s", context.tenant, context.conversation, gave_up)
+        return {"passages": [], "gave_up": True}
     return {"passages": [passage for passage in found if passage.rank >= RELEVANT]}
 
 
@@ -92,7 +102,10 @@ def after_answer(state: KnowledgeState) -> Literal["decline", "__end__"]:
 
 
 def decline(state: KnowledgeState, runtime: Runtime[TurnContext]) -> Update:
-    return {"outcome": Reply(text=customer_text("nothing_found", runtime.context.language))}
+    text = customer_text(
+        "search_gave_up" if state.get("gave_up") else "nothing_found", runtime.context.language
+    )
+    return {"outcome": Reply(text=text)}
 
 
 def _system(context: TurnContext, passages: list[Passage]) -> str:

@@ -80,3 +80,15 @@ async def test_a_failed_build_shows_its_last_lines(scratch: Path) -> None:
     with pytest.raises(TemporalBinaryMissing, match="no space left on device"):
         await find()
     assert not cached_binary().exists()
+
+
+async def test_a_cache_that_cannot_be_written_is_named_with_the_way_out(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (scratch / "home").write_text("a file")
+    monkeypatch.setenv("HOLDFAST_CACHE_DIR", str(scratch / "home" / ".cache"))
+    with pytest.raises(TemporalBinaryMissing, match="HOLDFAST_CACHE_DIR") as failure:
+        await find()
+    assert str(scratch / "home" / ".cache") in str(failure.value)
+    chosen = program(scratch / "chosen", "exit 0")
+    assert await find(chosen) == chosen

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,7 +50,7 @@ async def find_temporal(
     cached = cached_binary()
     if cached.exists():
         return cached
-    cached.parent.mkdir(parents=True, exist_ok=True)
+    _require_writable(cached.parent)
     lock = FileLock(cached.with_name(f"{cached.name}.lock"))
     if lock.is_held():
         progress(f"waiting for process {lock.holder()}, which fetches or builds Temporal")
@@ -76,6 +77,18 @@ def cached_binary() -> Path:
     folder = os.environ.get("HOLDFAST_CACHE_DIR") or platformdirs.user_cache_dir("holdfast")
     name = f"temporal-{pinned_version()}-{sys.platform}-{platform.machine()}"
     return Path(folder).absolute() / name
+
+
+def _require_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise TemporalBinaryMissing(
+            f"The Temporal server cannot be kept in {folder}: {error.strerror}. Set HOLDFAST_CACHE_DIR to a "
+            "folder that can be written, or HOLDFAST_TEMPORAL_BINARY to a `temporal` executable."
+        ) from None
 
 
 async def _make(

@@ -1,0 +1,210 @@
+"""What conditions may cost, and which names they use."""
+
+import time
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from holdfast.domain.policy import Circumstances, load_policy
+from holdfast.domain.policy.conditions import MOST_VALUES, Condition, TooCostly
+
+ACCEPTED = [
+    "args.a > 1 && facts['b'].c <= 2.5 || !(customer.id in ['x', 'y'])",
+    "has(facts.note) ? facts.note.matches('^[a-z]{2,3}$') : true",
+    "args.items.all(i, i.price > 1.0 && i.kinds.exists(k, k == 'x'))",
+    "args.items.map(i, i.price > 1.0, i.price)[0] == -1",
+    "timestamp('2030-01-01T00:00:00Z').getFullYear() == 2030 // a comment",
+    "{'a': 1, 'b': [1, 2,],}['a'] == 1e3 - 0x1F % 2u * .5",
+    'size("""a "quoted" text""") > 0 && r\'\\d\' != b"x"',
+]
+
+REFUSED = {
+    "too long": ("args.a == " + "1 + " * 600 + "1", "more than 2000 characters"),
+    "parentheses too deep": ("(" * 40 + "true" + ")" * 40, "levels deep"),
+    "negations too deep": ("!" * 200 + "true", "levels deep"),
+    "lists too deep": ("[" * 40 + "]" * 40 + " == []", "levels deep"),
+    "a chain of fields": ("args" + ".a" * 300 + " == 1", "chains"),
+    "macros nested": ("args.l.all(a, args.l.all(b, args.l.all(c, a + b + c < 9)))", "nested"),
+    "macros nested in ranges": ("[1].all(a, [1].filter(b, [1].exists(c, true)) == [])", "nested"),
+    "many macros": (" && ".join(["args.l.all(a, a > 0)"] * 9), "more than 8"),
+    "a pattern of a customer": ("args.text.matches(args.pattern)", "written down"),
+    "a pattern that is put together": ("args.text.matches('a' + 'b')", "written down"),
+    "a pattern that repeats repetitions": ("args.text.matches('(a{50}){50}')", "repetitions"),
+    "a pattern that is long": (f"args.text.matches('{'ab' * 101}')", "more than 200 characters"),
+    "an unknown variable": ("order.total > 1", "it names order"),
+    "an unknown function": ("nobody(1) == 1", "no function 'nobody'"),
+    "an unknown method": ("args.a.nobody() == 1", "no function 'nobody'"),
+    "a window by a computed name": ("windows['a' + args.b] > 1.0", "by their names alone"),
+    "all windows": ("windows.exists(w, true)", "by their names alone"),
+    "windows as a value": ("size(windows) == 1", "by their names alone"),
+    "no expression": ("args.a >", "is expected"),
+    "two expressions": ("true false", "not expected"),
+    "what only looks like one": ("args.a = 1", "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("source", ACCEPTED)
+def test_conditions_of_every_kind_are_read(source: str) -> None:
+    assert Condition(source).source == source
+
+
+@pytest.mark.parametrize(
+    ("source", "why"), [pytest.param(*one, id=name) for name, one in REFUSED.items()]
+)
+def test_what_could_cost_too_much_or_never_be_told_is_refused_when_it_is_loaded(
+    source: str, why: str
+) -> None:
+    began = time.process_time()
+    with pytest.raises(ValueError, match=why):
+        Condition(source)
+    assert time.process_time() - began < 1
+
+
+def test_the_names_that_a_condition_uses_are_those_that_it_looks_at() -> None:
+    condition = Condition(
+        "facts.a.b['c'] > windows.w1 + windows['w2'] && args.l[0].x == 'windows.w3' "
+        "&& args.l.all(facts, facts.inner > args.n) // windows.w4"
+    )
+    assert condition.windows == {"w1", "w2"}
+    expected = {
+        ("facts", "a", "b", "c"),
+        ("windows", "w1"),
+        ("windows", "w2"),
+        ("args", "l"),
+        ("args", "n"),
+    }
+    assert condition.paths() == expected
+
+
+def seen(**args: Any) -> dict[str, Any]:
+    return Circumstances(args=args).variables()
+
+
+NUMBERS = list(range(5_000))
+COSTLY = {
+    "a list for each element": ("args.l.all(a, args.l.all(b, a + b >= 0))", {"l": NUMBERS}),
+    "a list made for each element": ("size(args.l.map(a, args.l + args.l)) > 0", {"l": NUMBERS}),
+    "doubled again and again": (
+        "size([args.l]" + ".map(x, x + x)" * 8 + ") > 0",
+        {"l": NUMBERS[:100]},
+    ),
+    "a pattern for each element": (
+        "args.l.all(a, !a.matches('(\\\\\\\\w|x){9,50}'))",
+        {"l": ["text"] * 2_000},
+    ),
+    "very many values": ("size(args.l) > 0", {"l": list(range(MOST_VALUES))}),
+    "a very long text": ("size(args.l) > 0", {"l": "x" * 16 * MOST_VALUES}),
+}
+
+
+@pytest.mark.parametrize(
+    ("source", "args"), [pytest.param(*one, id=name) for name, one in COSTLY.items()]
+)
+def test_what_would_take_long_on_these_values_is_not_begun(
+    source: str, args: dict[str, Any]
+) -> None:
+    began = time.process_time()
+    with pytest.raises(TooCostly):
+        Condition(source).holds(seen(**args))
+    assert time.process_time() - began < 1
+
+
+def test_values_that_are_nested_too_deep_are_not_looked_at() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(100):
+        deep = {"a": deep}
+    with pytest.raises(TooCostly, match="levels deep"):
+        Condition("args.a == 1").holds({"args": deep})
+
+
+def test_lists_of_an_ordinary_size_are_looked_through() -> None:
+    lines = [{"sku": f"s{n}", "price": n / 2, "kinds": ["new", "red"]} for n in range(100)]
+    given = seen(lines=lines, most=100.0)
+    assert Condition("args.lines.all(l, l.price <= args.most)").holds(given)
+    assert Condition("args.lines.exists(l, l.kinds.exists(k, k == 'red'))").holds(given)
+    assert Condition("args.lines.all(a, a.sku.matches('^s[0-9]+$'))").holds(seen(lines=lines[:10]))
+    assert Condition("args.lines.all(a, args.lines.exists(b, a == b))").holds(seen(lines=lines[:5]))
+
+
+def test_sums_are_exact_until_a_condition_looks_at_them() -> None:
+    exact = Decimal("0.1") + Decimal("0.2")
+    circumstances = Circumstances(windows={"w": exact})
+    assert circumstances.windows == {"w": Decimal("0.3")}
+    assert Condition("windows.w <= 0.3").holds(circumstances.variables())
+
+
+RULES = """
+name: strict
+version: 1
+default: {approve: {roles: [duty]}}
+actions:
+  pay:
+"""
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected", "rule"),
+    [
+        pytest.param("[{when: facts.x > 1, deny: true}, allow]", "deny", 0, id="a denial"),
+        pytest.param("[{when: facts.x > 1, allow: true}, deny]", "deny", 1, id="what comes after"),
+        pytest.param(
+            "[{when: facts.x > 1, allow: true}, {when: facts.y > 1, deny: true}, allow]",
+            "deny",
+            1,
+            id="several that fail",
+        ),
+        pytest.param(
+            "[{when: facts.x > 1, allow: true}, {when: args.no, allow: true}, allow]",
+            "approve",
+            None,
+            id="nothing but what is allowed",
+        ),
+        pytest.param(
+            "[{when: facts.x > 1, approve: {roles: [a]}}, {approve: {roles: [b], quorum: 2}}]",
+            "approve",
+            1,
+            id="the approval that asks for more",
+        ),
+        pytest.param(
+            "[{when: facts.x > 1, approve: {roles: [a], on_expiry: allow}}, "
+            "{when: facts.x > 0, approve: {roles: [b]}}, allow]",
+            "approve",
+            1,
+            id="the approval that silence does not give",
+        ),
+        pytest.param(
+            "[{when: facts.x > 1, approve: {roles: [a]}}, {when: 'true', allow: true}, deny]",
+            "approve",
+            0,
+            id="not what comes after a rule that matches",
+        ),
+        pytest.param("[{when: 'true', allow: true}, {when: facts.x > 1, deny: true}]", "allow", 0),
+    ],
+)
+def test_where_a_condition_fails_the_strictest_rule_that_could_match_counts(
+    rules: str, expected: str, rule: int | None
+) -> None:
+    policy = load_policy(f"{RULES}    {rules}\n", source="strict.yaml")
+    verdict = policy.verdict("pay", Circumstances(args={"no": None}))
+
+    assert verdict.kind == expected
+    if rule is not None:
+        assert verdict.rule == f"pay[{rule}]"
+    assert (verdict.approve is not None) is (expected == "approve")
+
+
+def test_a_condition_that_is_too_costly_counts_as_one_that_fails() -> None:
+    text = f"{RULES}    [{{when: 'size(args.l) > 30000', deny: true}}, allow]\n"
+    policy = load_policy(text, source="strict.yaml")
+    assert policy.verdict("pay", Circumstances(args={"l": list(range(30_000))})).kind == "deny"
+    assert policy.verdict("pay", Circumstances(args={"l": []})).kind == "allow"
+
+
+def test_why_a_condition_fails_is_told_without_the_values() -> None:
+    text = f"{RULES}    [{{when: args.secret > 1, deny: true}}, allow]\n"
+    policy = load_policy(text, source="strict.yaml")
+    verdict = policy.verdict("pay", Circumstances(args={"secret": "4111 1111"}))
+    assert verdict.reason is not None
+    assert "4111" not in verdict.reason
+    assert "args.secret > 1" in verdict.reason

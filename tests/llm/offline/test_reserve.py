@@ -1,0 +1,216 @@
+"""The offline model acts on plain requests, and on nothing that speaks of an action otherwise."""
+
+import json
+from typing import Any
+
+import pytest
+
+from holdfast.llm.hints import Hints, ToolHint
+from holdfast.llm.offline import MODEL
+from tests.llm.offline.conftest import Connect
+from tests.llm.offline.reserves import (
+    ASKED,
+    GERMAN_ASKED,
+    GERMAN_RESERVED,
+    RESERVED,
+    Wording,
+)
+from tests.llm.offline.test_tools import called, say, tool, user
+
+CANCEL = tool(
+    "cancel_booking", "Cancel a booking.", booking_id={"type": "string", "pattern": r"B-\d+"}
+)
+REDIRECT = tool(
+    "redirect_parcel",
+    "Send a parcel to another address.",
+    number={"type": "string", "pattern": r"PX-\d+"},
+)
+FIND = tool("find_booking", "Find a booking.", booking_id={"type": "string", "pattern": r"B-\d+"})
+
+CANCELLING = Wording("cancel", "cancelled", "cancelling", "booking B-7")
+REDIRECTING = Wording("redirect", "redirected", "redirecting", "parcel PX-1001")
+
+PHRASES = Hints(
+    tools={
+        "cancel_booking": ToolHint(
+            phrases=(r"\bcancel", r"\bstornier"), patterns={"booking_id": r"\b(B-\d+)"}
+        ),
+        "find_booking": ToolHint(phrases=(r"\bwhere\b",)),
+        "redirect_parcel": ToolHint(
+            phrases=(r"\b(redirect|deliver|send|bring)\b", r"\bredirect"),
+            patterns={"number": r"\b(PX-\d{4})\b"},
+            doing="redirect parcel {number}",
+        ),
+    }
+)
+"""What a package tells; without it, names and descriptions have to do."""
+
+ACTIONS = {"cancel_booking", "redirect_parcel"}
+
+
+@pytest.mark.parametrize("hints", [None, PHRASES], ids=["generic", "hinted"])
+@pytest.mark.parametrize("form", RESERVED)
+async def test_what_is_said_with_a_reserve_calls_no_action(
+    connect: Connect, form: str, hints: Hints | None
+) -> None:
+    for wording in (CANCELLING, REDIRECTING):
+        said = wording.of(form)
+        message = await say(connect, [user(said)], CANCEL, REDIRECT, FIND, hints=hints)
+        assert not ACTIONS & {name for name, _ in called(message)}, said
+
+
+@pytest.mark.parametrize("hints", [None, PHRASES], ids=["generic", "hinted"])
+@pytest.mark.parametrize("form", ASKED)
+async def test_a_plain_request_calls_the_action(
+    connect: Connect, form: str, hints: Hints | None
+) -> None:
+    for wording, expected in (
+        (CANCELLING, ("cancel_booking", {"booking_id": "B-7"})),
+        (REDIRECTING, ("redirect_parcel", {"number": "PX-1001"})),
+    ):
+        said = wording.of(form)
+        message = await say(connect, [user(said)], CANCEL, REDIRECT, FIND, hints=hints)
+        assert called(message) == [expected], said
+
+
+@pytest.mark.parametrize("form", GERMAN_RESERVED)
+async def test_what_is_said_with_a_reserve_in_german_calls_no_action(
+    connect: Connect, form: str
+) -> None:
+    said = form.format(object="Buchung B-7")
+    message = await say(connect, [user(said)], CANCEL, FIND, hints=PHRASES)
+    assert called(message) == [], said
+
+
+@pytest.mark.parametrize("form", GERMAN_ASKED)
+async def test_a_plain_request_in_german_calls_the_action(connect: Connect, form: str) -> None:
+    said = form.format(object="Buchung B-7")
+    message = await say(connect, [user(said)], CANCEL, FIND, hints=PHRASES)
+    assert called(message) == [("cancel_booking", {"booking_id": "B-7"})], said
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "no, don't",
+        "No, never mind",
+        "maybe later",
+        "I'm not sure",
+        "wait",
+        "please don't cancel it",
+        "did you cancel it?",
+        "stop",
+        "nein, doch nicht",
+        "vielleicht später",
+        "lieber nicht",
+        "B-7, but I'm not sure yet",
+    ],
+)
+async def test_a_hesitating_answer_does_not_go_on_with_the_request_before(
+    connect: Connect, answer: str
+) -> None:
+    messages = [
+        user("Please cancel my booking"),
+        {"role": "assistant", "content": "Could you please tell me the booking number?"},
+        user(answer),
+    ]
+    for hints in (None, PHRASES):
+        assert called(await say(connect, messages, CANCEL, hints=hints)) == []
+
+
+async def test_a_request_with_a_reserve_is_not_gone_on_with_either(connect: Connect) -> None:
+    messages = [
+        user("Should I cancel my booking?"),
+        {"role": "assistant", "content": "Which booking do you mean?"},
+        user("B-7"),
+    ]
+    for hints in (None, PHRASES):
+        assert called(await say(connect, messages, CANCEL, hints=hints)) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("Please cancel booking B-1, not booking B-2", ["B-1"]),
+        ("Don't cancel booking B-1. Please cancel booking B-2.", ["B-2"]),
+        ("Please do not cancel booking B-1, but cancel booking B-2", ["B-2"]),
+        ("I'm not sure about B-1, but please cancel booking B-2", ["B-2"]),
+        ("Please cancel all of my bookings B-1 and B-2 except booking B-2", []),
+        ("Cancel all bookings, B-1 and B-2, but not booking B-2", []),
+        ("Don't touch booking B-1, cancel booking B-2", ["B-2"]),
+        ("Where is booking B-1? Please cancel booking B-2", ["B-2"]),
+    ],
+)
+async def test_what_is_left_out_of_a_request_is_no_argument_of_it(
+    connect: Connect, said: str, meant: list[str]
+) -> None:
+    message = await say(connect, [user(said)], CANCEL, hints=PHRASES)
+    assert [arguments["booking_id"] for _, arguments in called(message)] == meant
+
+
+async def test_a_read_answers_a_question_about_the_past(connect: Connect) -> None:
+    message = await say(connect, [user("Did you find booking B-7?")], CANCEL, FIND)
+    assert called(message) == [("find_booking", {"booking_id": "B-7"})]
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("Please don't cancel booking B-7", "I have not changed anything."),
+        ("Bitte stornieren Sie meine Buchung nicht", "Ich habe nichts geändert."),
+    ],
+)
+async def test_the_customer_learns_that_nothing_was_changed(
+    connect: Connect, said: str, told: str
+) -> None:
+    message = await say(connect, [user(said)], CANCEL, hints=PHRASES)
+    assert (message.content or "").startswith(told)
+
+
+@pytest.mark.parametrize(
+    "choice", ["required", {"type": "function", "function": {"name": "cancel_booking"}}]
+)
+async def test_a_tool_that_has_to_be_called_is_none_that_nobody_asked_for(
+    connect: Connect, choice: Any
+) -> None:
+    async def calls(said: str) -> int:
+        answer = await connect().chat.completions.create(
+            model=MODEL,
+            messages=[user(said)],  # type: ignore[list-item]
+            tools=[CANCEL],  # type: ignore[list-item]
+            tool_choice=choice,
+        )
+        return len(answer.choices[0].message.tool_calls or ())
+
+    assert await calls("Please don't cancel booking B-7") == 0
+    assert await calls("Please cancel booking B-7") == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "cancels"),
+    [
+        ("Please cancel order 7", True),
+        ("Please do not cancel order 7", False),
+        ("Did you cancel order 7?", False),
+        ("Should I cancel order 7?", False),
+    ],
+)
+async def test_a_structured_answer_does_not_say_yes_to_what_nobody_asked_for(
+    connect: Connect, said: str, cancels: bool
+) -> None:
+    fields = {
+        "cancel_order": {"type": "boolean"},
+        "step": {"enum": ["cancel", "none"]},
+        "steps": {"type": "array", "items": {"enum": ["cancel", "none"]}},
+    }
+    schema = {"type": "object", "properties": fields, "required": list(fields)}
+    form: Any = {"type": "json_schema", "json_schema": {"name": "decision", "schema": schema}}
+    answer = await connect().chat.completions.create(
+        model=MODEL,
+        messages=[user(said)],  # type: ignore[list-item]
+        response_format=form,
+    )
+    filled = json.loads(answer.choices[0].message.content or "")
+    assert filled["cancel_order"] is cancels
+    assert filled["step"] == ("cancel" if cancels else "none")
+    assert filled["steps"] == (["cancel"] if cancels else [])
