@@ -363,6 +363,16 @@ def test_silence_means_what_policy_says() -> None:
             after(approval, said("accept"), at=ASKED + 11 * HOUR)
 
 
+def test_consent_by_silence_that_nobody_heard_becomes_a_persons_affair() -> None:
+    for on_expiry in ("deny", "person", "allow"):
+        silent = asked(on_expiry=on_expiry).advance(ASKED + 10 * HOUR)
+        expected = ("expired", "person") if on_expiry == "allow" else (silent.state, on_expiry)
+        assert (silent.unheard().state, silent.unheard().on_expiry) == expected
+    accepted = after(asked(on_expiry="allow"), said("accept"))
+    assert accepted.unheard() == accepted
+    assert asked(on_expiry="allow").unheard().state == "pending"
+
+
 def test_the_first_decision_stands_and_its_repetition_is_recognised() -> None:
     rejected = after(asked(), said("reject"))
     assert rejected.repeats(said("reject"))
