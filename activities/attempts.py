@@ -14,10 +14,12 @@ from activities.pulse import PULSE, Beating, Blockade, Tally
 from holdfast.domain.errors import (
     AttemptsLost,
     ConfigurationError,
+    HoldfastError,
     ModelUnavailable,
     StaleAttempt,
     SubgraphFailed,
     TookTooLong,
+    Unavailable,
 )
 from holdfast.store.attempts import begin_attempt
 from holdfast.store.pool import Connection, Pool, is_transient
@@ -26,7 +28,7 @@ from holdfast.subgraphs.runner import Progress
 Parameters = ParamSpec("Parameters")
 ResultT = TypeVar("ResultT")
 
-LOST_ATTEMPTS = 10
+LOST_ATTEMPTS = 15
 """Where the request says nothing else; see `Limits.lost_attempts`."""
 
 _RECORD_SECONDS = 2.0
@@ -48,7 +50,7 @@ class Attempt:
         limit: attempts that may end by the fault of brought code.
         lost: attempts that may end without a word.
         within: seconds from the first attempt on, after which failures of Postgres end them as well.
-        progress: where the graph is.
+        progress: where the graph is; None where no graph runs.
     """
 
     def __init__(
@@ -64,9 +66,9 @@ class Attempt:
         self._lost = lost
         self._until = info.scheduled_time + timedelta(seconds=within) if within else None
         self._number = info.attempt
-        self._progress = progress or Progress()
+        self._progress = progress
         self._tally = Tally.carried(tuple(info.heartbeat_details))
-        self._beating = Beating.begin(self._progress, self._tally)
+        self._beating = Beating.begin(progress or Progress(), self._tally)
         self._seconds = _longest(info)
 
     @property
@@ -81,6 +83,7 @@ class Attempt:
         Raises:
             AttemptsLost: as many as may were lost before this one, or have failed without being told so.
             TookTooLong: this one was ended.
+            Unavailable: this one was ended while none of the graph's nodes was running.
         """
         lost = self._number - 1 - self._tally.failures - self._tally.passing
         if self._tally.failures >= self._limit:
@@ -94,7 +97,9 @@ class Attempt:
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            nodes = ", ".join(self._progress.nodes) or activity.info().activity_type
+            if self._progress is not None and not self._progress.nodes:
+                raise Unavailable(f"no answer of Postgres within {self._seconds:g} s") from error
+            nodes = ", ".join(self._progress.nodes) if self._progress else "it"
             raise TookTooLong(f"{nodes} ran for more than {self._seconds:g} s") from error
         finally:
             await PULSE.remove(self._beating)
@@ -128,9 +133,7 @@ async def attempting(attempt: Attempt) -> AsyncIterator[None]:
     except Exception as error:
         if attempt.repeats(error):
             raise
-        code = SubgraphFailed.code
-        if isinstance(error, AttemptsLost | TookTooLong):
-            code = error.code
+        code = error.code if isinstance(error, HoldfastError) else SubgraphFailed.code
         raise ApplicationError(
             f"{type(error).__name__}: {error}", type=code, non_retryable=True
         ) from error

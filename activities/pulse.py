@@ -1,10 +1,12 @@
 """Heartbeats from a thread of their own, which a node that blocks the worker's event loop can't starve.
 
 The thread also notices that: it names the node, and ends the process where the loop does not come back.
+So does the interpreter's watchdog where code keeps the interpreter, and this thread with it.
 """
 
 import asyncio
 import contextvars
+import faulthandler
 import logging
 import sys
 import threading
@@ -33,6 +35,7 @@ BLOCKED_SECONDS = 1.0
 _FROZEN_SECONDS = 0.5
 """A thread that wakes up this late was frozen itself, with its whole process."""
 
+_ARM_SECONDS = 1.0
 _BEATS_PER_TIMEOUT = 3
 _TELL_SECONDS = 5.0
 
@@ -147,6 +150,7 @@ class Pulse:
         self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
         self._thread: threading.Thread | None = None
         self._own: asyncio.AbstractEventLoop | None = None
+        self._armed = 0.0
         self._lock = threading.Lock()
 
     def add(self, beating: Beating) -> None:
@@ -177,6 +181,8 @@ class Pulse:
     async def _run(self) -> NoReturn:
         woke = time.monotonic()
         while True:
+            if self.give_up is not None and woke >= self._armed + _ARM_SECONDS:
+                self._arm(woke)
             await asyncio.sleep(_TICK_SECONDS)
             now = time.monotonic()
             frozen = now - woke > _FROZEN_SECONDS
@@ -189,6 +195,12 @@ class Pulse:
                 await self._look(beating, now, frozen)
             except Exception:
                 _logger.exception("the pulse cannot look after its event loops")
+
+    def _arm(self, now: float) -> None:
+        """End the process also where the interpreter itself is kept, by a regular expression, say: not
+        even this thread runs then, and only the interpreter's own watchdog does."""
+        self._armed = now
+        faulthandler.dump_traceback_later(self.give_up_seconds + _ARM_SECONDS, exit=True)
 
     def _beat(self, one: Beating, now: float) -> None:
         with self._lock:

@@ -133,7 +133,9 @@ class SubgraphActivities:
             return _recorded(key, begun.outcome)
         model = self._model(key, begun)
         starts_agent = request.step == request.thread and request.subgraph != wire.TRIAGE
+        progress.begin("summary")
         summary = await summarize(model, begun) if starts_agent else None
+        progress.begin()
         end = await self._run_graph(request, key, begun, summary, model, progress)
         self._require_outcome(request, end)
         outcome = await self._commit(

@@ -82,6 +82,15 @@ async def failed(platform: Platform) -> None:
     await platform.send("failed", "again")
 
 
+@scenario(limits=Limits(turn_seconds=1))
+async def out_of_time(platform: Platform) -> None:
+    hold = Hold()
+    platform.script = routed_to("counter", lambda _: text("Too late.").held(hold))
+    ended = await platform.send("out-of-time", "take your time")
+    assert ended.status == "awaiting_human"
+    hold.release()
+
+
 @scenario()
 async def interrupted(platform: Platform) -> None:
     hold = Hold()
