@@ -25,10 +25,12 @@ from temporalio.worker import Interceptor, PollerBehaviorAutoscaling, Worker
 from activities.actions import ActionActivities
 from activities.approvals import ApprovalActivities
 from activities.conversations import ConversationActivities
+from activities.fleet import Fleet
 from activities.notifications import NotificationActivities
 from activities.presence import Presence
 from activities.pulse import PULSE
 from activities.services import Services
+from activities.serving import HandingBack
 from activities.subgraphs import SubgraphActivities
 from holdfast.authority.keys import VerificationKeys
 from holdfast.authority.statements import StatementVerifier, UnsignedDecisions, Verifier
@@ -104,7 +106,12 @@ class LogLevel(StrEnum):
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, packages: Sequence[Package]) -> AsyncIterator[Services]:
+async def open_services(
+    settings: Settings,
+    packages: Sequence[Package],
+    role: Role = Role.ALL,
+    version: WorkerDeploymentVersion | None = None,
+) -> AsyncIterator[Services]:
     """Everything that activities work with, checked and connected.
 
     Raises:
@@ -140,11 +147,22 @@ async def open_services(settings: Settings, packages: Sequence[Package]) -> Asyn
             offline_transport=OfflineTransport([package.hints for package in packages]),
         )
         stack.push_async_callback(models.aclose)
+        fleet = Fleet(
+            pool,
+            registry,
+            scope=f"{settings.temporal_namespace}/{settings.task_queue}",
+            task_queue=settings.task_queue,
+            build=version.build_id if version else "",
+            serves_agents=role in (Role.ALL, Role.SUBGRAPHS),
+            serves_actions=role in (Role.ALL, Role.ACTIONS),
+            capacity=settings.concurrent_subgraphs if role in (Role.ALL, Role.SUBGRAPHS) else 0,
+        )
         yield Services(
             pool=pool,
             reads=reads,
             models=models,
             registry=registry,
+            fleet=fleet,
             verifier=verifier,
             notifications=notifications,
             webhooks=webhooks,
@@ -188,13 +206,14 @@ def build_workers(
             max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
             default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
             graceful_shutdown_timeout=grace,
-            interceptors=interceptors,
+            interceptors=[*interceptors, HandingBack(services.pool)],
             deployment_config=moving,
             workflow_task_poller_behavior=_POLLERS,
             sticky_queue_schedule_to_start_timeout=_STICKY_TIMEOUT,
             activity_task_poller_behavior=_POLLERS,
         )
 
+    packages = [package.name for package in services.registry.packages]
     workers: list[Worker] = []
     if role in (Role.ALL, Role.WORKFLOWS):
         workers.append(
@@ -225,15 +244,25 @@ def build_workers(
                 approvals.record_alarm,
             )
         )
-    if role in (Role.ALL, Role.ACTIONS):
-        workers.append(
+        workers += [
             serving(
-                wire.actions_queue(queue),
+                wire.package_queue(wire.subgraphs_queue(queue), package),
+                settings.concurrent_subgraphs,
+                steps.run_subgraph,
+                approvals.decide_approval,
+            )
+            for package in packages
+        ]
+    if role in (Role.ALL, Role.ACTIONS):
+        workers += [
+            serving(
+                wire.package_queue(wire.actions_queue(queue), package),
                 settings.concurrent_actions,
                 actions.execute_action,
                 actions.compensate_action,
             )
-        )
+            for package in (None, *packages)
+        ]
     if role in (Role.ALL, Role.NOTIFICATIONS):
         workers.append(
             serving(
@@ -292,15 +321,18 @@ async def run(settings: Settings, role: Role) -> None:
         ThreadPoolExecutor(_THREADS * settings.concurrent_subgraphs, thread_name_prefix="node")
     )
     PULSE.give_up, PULSE.give_up_seconds = partial(leave, 70), settings.blocked_seconds
-    async with open_services(settings, packages) as services:
-        version = _version(settings)
+    version = _version(settings)
+    async with open_services(settings, packages, role, version) as services:
         presence = Presence(client, f"{client.namespace}/{settings.task_queue}")
         workers = build_workers(client, services, settings, role, version, [presence])
         async with contextlib.AsyncExitStack() as stack:
             keeping = presence.keep(require_database_url(settings))
             stack.callback(asyncio.create_task(keeping).cancel)  # after the workers have stopped
+            await services.fleet.join()
             for worker in workers:
                 await stack.enter_async_context(worker)
+            keeping_in_touch = asyncio.create_task(services.fleet.keep(client))
+            stack.push_async_callback(_cancelled, keeping_in_touch)
             pruning = asyncio.create_task(_prune(services, settings))
             stack.callback(pruning.cancel)
             if role in (Role.ALL, Role.NOTIFICATIONS):
@@ -359,6 +391,7 @@ async def _health(
         if not healthy:
             problems.append("Temporal does not answer")
         problems += services.registry.policies.problems()
+        problems += services.fleet.problems()
         return problems
 
     server = HealthServer(settings.health_host, settings.health_port, check)
@@ -371,6 +404,12 @@ async def _health(
     finally:
         server.stop()
         await serving
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError, *TRANSIENT_ERRORS):
+        await task
 
 
 def _schemas(packages: Sequence[Package]) -> dict[str, Path]:

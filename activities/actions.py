@@ -1,7 +1,6 @@
 """The activities that execute and undo actions: the effect and its records are one transaction."""
 
-import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import httpx2
@@ -9,13 +8,14 @@ from pydantic import BaseModel, JsonValue
 from temporalio import activity
 
 from activities.attempts import Attempt, beating
+from activities.permission import objection
 from activities.services import Services
+from activities.serving import look_before_acting
 from holdfast.domain import wire
-from holdfast.domain.approval import args_digest, replay
+from holdfast.domain.approval import Approval, ShownAction, replay, shown_digest
 from holdfast.domain.errors import AttemptsLost, NotApproved, TookTooLong
 from holdfast.domain.events import EventType, NewEvent
-from holdfast.domain.ids import canonical_json
-from holdfast.domain.outcomes import ActionState, ProposedAction
+from holdfast.domain.outcomes import ActionState
 from holdfast.domain.steps import ActionReport, ActionRequest
 from holdfast.store.actions import (
     ActionRecord,
@@ -31,6 +31,7 @@ from holdfast.store.audit import append_audit
 from holdfast.store.events import append_events
 from holdfast.store.faults import reach
 from holdfast.store.pool import Connection
+from holdfast.store.subjects import lock_subjects
 from holdfast.subgraphs.action import ActionContext, ActionRefused, AnyAction
 
 _UNKNOWN_OUTCOMES = (TookTooLong, AttemptsLost, TimeoutError, httpx2.TimeoutException)
@@ -48,12 +49,28 @@ class ActionActivities:
     @activity.defn(name=wire.EXECUTE_ACTION)
     async def execute_action(self, request: ActionRequest) -> ActionReport:
         """Execute one action of a proposal, or say what became of it before."""
-        return await _tried(request, self._execute, self._give_up)
+        return await _tried(request, self._execute_where_served, self._give_up)
 
     @activity.defn(name=wire.COMPENSATE_ACTION)
     async def compensate_action(self, request: ActionRequest) -> ActionReport:
         """Undo an executed action where it says how; otherwise it stands."""
-        return await _tried(request, self._compensate, self._let_stand)
+        return await _tried(request, self._compensate_where_served, self._let_stand)
+
+    async def _execute_where_served(self, request: ActionRequest) -> ActionReport:
+        report = await look_before_acting(self._services, request)
+        if report is None:
+            return await self._execute(request)
+        if report.stuck is not None:
+            async with self._services.pool.acquire() as connection, connection.transaction():
+                record = await _locked(connection, request)
+                if record.state != "proposed":
+                    return _report(record)
+                await _call_off(connection, request, record, report.stuck)
+        return report
+
+    async def _compensate_where_served(self, request: ActionRequest) -> ActionReport:
+        report = await look_before_acting(self._services, request)
+        return await self._compensate(request) if report is None else report
 
     async def _execute(self, request: ActionRequest) -> ActionReport:
         async with self._services.pool.acquire() as connection:
@@ -63,11 +80,23 @@ class ActionActivities:
                     return _report(record)
                 action = self._action(record)
                 arguments = action.arguments.model_validate(record.arguments)
+                approval = None
                 if record.approval is not None or record.verdict == "approve":
-                    proposal = await _proposal(connection, request)
-                    await self._require_approval(connection, request, record, proposal)
-                    if (changed := await self._changed(connection, request, proposal)) is not None:
-                        return await _go_stale(connection, request, record, changed)
+                    approval = await self._require_approval(connection, request, record)
+                await _lock_subject(connection, request, record, action, arguments)
+                if not record.begun:  # what was sent once is sent again, whatever has changed since
+                    problem = await objection(
+                        self._services,
+                        connection,
+                        request.tenant,
+                        record,
+                        action,
+                        arguments,
+                        approval,
+                    )
+                    if problem is not None:
+                        return await _go_stale(connection, request, record, problem)
+                await reach("after_permission")
                 await begin_execution(
                     connection, request.tenant, record.id, idempotency_key=record.id
                 )
@@ -128,6 +157,7 @@ class ActionActivities:
                 if record.state != "executed" or action.compensate is None:
                     return _report(record)
                 arguments = action.arguments.model_validate(record.arguments)
+                await _lock_subject(connection, request, record, action, arguments)
                 if not action.remote:
                     context = _context(request, record, connection)
                     await action.compensate(context, arguments, record.result)
@@ -157,13 +187,9 @@ class ActionActivities:
         return ActionReport(state="executed")
 
     async def _require_approval(
-        self,
-        connection: Connection,
-        request: ActionRequest,
-        record: ActionRecord,
-        proposal: Sequence[ActionRecord],
-    ) -> None:
-        """Check that an action that needs an approval has one, for exactly these arguments: every
+        self, connection: Connection, request: ActionRequest, record: ActionRecord
+    ) -> Approval:
+        """Check that an action that needs an approval has one, for exactly what was shown: every
         signed decision is verified again, and the approval is worked out from them anew."""
         if record.approval is None:
             raise NotApproved(f"action {record.id} needs an approval and has none")
@@ -176,30 +202,13 @@ class ActionActivities:
             raise NotApproved(
                 f"approval {record.approval} is {approval.state} (recorded: {recorded.state})"
             )
-        shown = tuple(ProposedAction(name=one.name, arguments=one.arguments) for one in proposal)
-        if approval.args_digest != args_digest(shown):
-            raise NotApproved(f"approval {record.approval} was given for other arguments")
-
-    async def _changed(
-        self, connection: Connection, request: ActionRequest, proposal: Sequence[ActionRecord]
-    ) -> str | None:
-        """What is not any more as the reviewers saw it; only looked at before the first action of a
-        proposal runs, since that one changes what the others look at."""
-        if any(one.state != "proposed" for one in proposal):
-            return None
-        for one in proposal:
-            action = self._action(one)
-            if action.facts is None:
-                continue
-            arguments = action.arguments.model_validate(one.arguments)
-            try:
-                facts = await action.facts(_context(request, one, connection), arguments)
-            except ActionRefused as refused:
-                return str(refused)
-            now = json.loads(canonical_json(facts))
-            if now != one.facts:
-                return _difference(one.facts, now)
-        return None
+        proposal = await proposal_of(
+            connection, request.tenant, request.conversation, request.turn, request.step
+        )
+        shown = (ShownAction.model_validate(one.model_dump()) for one in proposal)
+        if approval.args_digest != shown_digest(shown, approval.covers):
+            raise NotApproved(f"approval {record.approval} was given for something else")
+        return approval
 
     def _action(self, record: ActionRecord) -> AnyAction:
         action = self._services.registry.action(record.name)
@@ -242,28 +251,24 @@ async def _locked(connection: Connection, request: ActionRequest) -> ActionRecor
     return record
 
 
-async def _proposal(connection: Connection, request: ActionRequest) -> list[ActionRecord]:
-    return await proposal_of(
-        connection, request.tenant, request.conversation, request.turn, request.step
-    )
-
-
-def _difference(before: dict[str, JsonValue], now: dict[str, JsonValue]) -> str:
-    """What has changed between two readings of the facts, in words."""
-    changes = [
-        f"{name} was {before.get(name)} and is now {now.get(name)}"
-        for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name)
-    ]
-    return f"This has changed since it was approved: {', '.join(changes)}."
+async def _lock_subject(
+    connection: Connection,
+    request: ActionRequest,
+    record: ActionRecord,
+    action: AnyAction,
+    arguments: BaseModel,
+) -> None:
+    """Let no other action on the same subject run until the transaction ends."""
+    subject = action.subject_of(_context(request, record, None), arguments)
+    await lock_subjects(connection, request.tenant, [subject])
 
 
 async def _go_stale(
     connection: Connection, request: ActionRequest, record: ActionRecord, reason: str
 ) -> ActionReport:
-    """End an approval whose facts have changed, and the actions that it was for."""
-    assert record.approval is not None
-    await mark_stale(connection, request.tenant, record.approval, reason)
+    """End what may not run any more, the rest of its proposal, and the approval that it had."""
+    if record.approval is not None:
+        await mark_stale(connection, request.tenant, record.approval, reason)
     await set_open_actions(
         connection,
         request.tenant,
@@ -273,6 +278,9 @@ async def _go_stale(
         state="stale",
         error=reason,
     )
+    if record.approval is None:
+        await _announce(connection, request, record, "stale", {"error": reason})
+        return ActionReport(state="stale")
     data: dict[str, JsonValue] = {"approval": record.approval, "reason": reason}
     event = NewEvent(type="approval_stale", turn=request.turn, data=data)
     await append_events(connection, request.tenant, request.conversation, [event])
@@ -285,6 +293,25 @@ async def _go_stale(
         data=data,
     )
     return ActionReport(state="stale")
+
+
+async def _call_off(
+    connection: Connection, request: ActionRequest, record: ActionRecord, reason: str
+) -> None:
+    """End a proposal of which nothing was done, since its agent could not go on afterwards."""
+    if record.approval is not None:
+        await _go_stale(connection, request, record, reason)
+        return
+    await set_open_actions(
+        connection,
+        request.tenant,
+        request.conversation,
+        request.turn,
+        request.step,
+        state="stale",
+        error=reason,
+    )
+    await _announce(connection, request, record, "stale", {"error": reason})
 
 
 def _context(

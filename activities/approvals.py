@@ -7,8 +7,10 @@ from pydantic import JsonValue
 from temporalio import activity
 
 from activities.attempts import Attempt, attempting, heartbeating, recording
-from activities.proposals import Judgement, Origin, judged
+from activities.circumstances import Origin
+from activities.proposals import Judgement, judged, recorded_actions
 from activities.services import Services
+from activities.serving import elsewhere
 from holdfast.domain import wire
 from holdfast.domain.approval import Alarm, Approval, Decision, Edit, TakenDecision
 from holdfast.domain.errors import AlreadyDecided, InvalidEdit, Refused
@@ -60,12 +62,13 @@ class ApprovalActivities:
 
         A decision that was taken before gives its recorded outcome. A refusal is recorded, too.
         """
-        async with attempting(Attempt(_DECISION_ATTEMPTS)):
+        attempt = Attempt(_DECISION_ATTEMPTS)
+        async with attempting(attempt):
             try:
                 await self._services.verifier.verify(
                     request.decision, tenant=request.tenant, at=request.at
                 )
-                return await self._take(request)
+                return await self._take(request, is_last=attempt.is_last)
             except Refused as refused:
                 await self._record_refusal(
                     request.tenant,
@@ -126,22 +129,41 @@ class ApprovalActivities:
             data={"roles": list(approval.roles)},
         )
 
-    async def _take(self, request: DecisionRequest) -> DecisionOutcome:
+    async def _take(self, request: DecisionRequest, *, is_last: bool) -> DecisionOutcome:
         decision = request.decision
         if decision.kind != "edit":
             async with self._services.pool.acquire() as connection, connection.transaction():
-                return await self._record(connection, request, None)
+                return await self._record(connection, request)
         async with self._services.reads.acquire() as reading:
             taken = await outcome_of(reading, request.tenant, decision.approval, decision.id)
             origin = await _origin(reading, request)
+        if taken is None and (place := self._elsewhere(decision)) is not None:
+            return DecisionOutcome(elsewhere=place)
         if taken is not None:
             async with self._services.pool.acquire() as connection, connection.transaction():
                 return await self._decided(connection, request, taken)
-        async with judged(self._services, origin, decision.actions) as (writing, judgement):
-            return await self._record(writing, request, judgement)
+        async with judged(self._services, origin, decision.actions, is_last=is_last) as (
+            writing,
+            judgement,
+        ):
+            return await self._record(writing, request, origin, judgement)
+
+    def _elsewhere(self, edit: Decision) -> str | None:
+        """The package to whose workers an edit is taken whose actions are not here."""
+        fleet, registry = self._services.fleet, self._services.registry
+        for action in edit.actions:
+            if registry.action(action.name) is None:
+                place = fleet.place_of_action(action.name)
+                shared = wire.subgraphs_queue(fleet.task_queue)
+                return elsewhere(place, f"action {action.name!r}", shared=shared)
+        return None
 
     async def _record(
-        self, connection: Connection, request: DecisionRequest, judgement: Judgement | None
+        self,
+        connection: Connection,
+        request: DecisionRequest,
+        origin: Origin | None = None,
+        judgement: Judgement | None = None,
     ) -> DecisionOutcome:
         """Take the decision, with policy's word on its arguments where it is an edit."""
         decision = request.decision
@@ -152,8 +174,8 @@ class ApprovalActivities:
         if recorded.state != "pending":
             raise AlreadyDecided(f"approval {decision.approval} is already {recorded.state}")
         edit = None
-        if judgement is not None:
-            edit = await _edit(connection, request, judgement)
+        if judgement is not None and origin is not None:
+            edit = await _edit(connection, request, origin, judgement)
         approval = request.approval.decide(decision, now=request.at, edit=edit)
         taken = TakenDecision(decision=decision, at=request.at, edit=edit)
         await record_taken(connection, request.tenant, taken, approval)
@@ -246,7 +268,9 @@ async def _origin(connection: Connection, request: DecisionRequest) -> Origin:
     )
 
 
-async def _edit(connection: Connection, request: DecisionRequest, judgement: Judgement) -> Edit:
+async def _edit(
+    connection: Connection, request: DecisionRequest, origin: Origin, judgement: Judgement
+) -> Edit:
     """Put edited arguments in the place of what was proposed; what policy says they need.
 
     Raises:
@@ -255,17 +279,10 @@ async def _edit(connection: Connection, request: DecisionRequest, judgement: Jud
     problems = [action.error for action in judgement.actions if action.error]
     if problems:
         raise InvalidEdit(" ".join(problems))
-    for index, action in enumerate(judgement.actions):
-        await replace_action(
-            connection,
-            request.tenant,
-            request.decision.approval,
-            index,
-            arguments=action.proposed.arguments,
-            facts=action.facts,
-            description=action.description,
-        )
-    return Edit(digest=judgement.digest, requirements=judgement.requirements)
+    approval = request.decision.approval
+    for edited in recorded_actions(origin, judgement, approval=approval):
+        await replace_action(connection, request.tenant, approval, edited)
+    return Edit(digest=judgement.digest, requirements=judgement.requirements, covers="shown")
 
 
 def _audit_kind(approval: Approval, alarm: Alarm | None) -> str:

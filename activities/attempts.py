@@ -16,6 +16,7 @@ from holdfast.domain.errors import (
     ConfigurationError,
     HoldfastError,
     ModelUnavailable,
+    NotServedHere,
     StaleAttempt,
     SubgraphFailed,
     TookTooLong,
@@ -37,7 +38,7 @@ _RECORD_SECONDS = 2.0
 
 def is_passing(error: BaseException) -> bool:
     """Whether it does not count against a step or an action: the same is tried again until it works."""
-    return is_transient(error) or isinstance(error, ModelUnavailable | StaleAttempt)
+    return is_transient(error) or isinstance(error, ModelUnavailable | NotServedHere | StaleAttempt)
 
 
 class Attempt:
@@ -76,6 +77,11 @@ class Attempt:
         """Where it has kept the worker from doing anything else."""
         return self._beating.blockades
 
+    @property
+    def is_last(self) -> bool:
+        """Whether no other follows if brought code raises in this one."""
+        return self._tally.failures + 1 >= self._limit
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Beat, and end in time.
@@ -109,7 +115,8 @@ class Attempt:
         if isinstance(error, AttemptsLost | ConfigurationError):
             return False
         if is_passing(error):
-            if self._until is not None and datetime.now(UTC) > self._until:
+            late = self._until is not None and datetime.now(UTC) > self._until
+            if late and not isinstance(error, NotServedHere):
                 return False
             tally = self._tally.passed_over()
         else:

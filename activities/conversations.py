@@ -20,6 +20,7 @@ from holdfast.domain.steps import (
     TakeoverRequest,
     TurnEnd,
 )
+from holdfast.domain.texts import customer_text
 from holdfast.store import conversations, events, transcript, turns
 from holdfast.store.pool import Connection
 from holdfast.store.steps import NewMessage
@@ -32,6 +33,8 @@ class ConversationActivities:
 
     def __init__(self, services: Services) -> None:
         self._pool = services.pool
+        self._remote = services.registry.remote_actions()
+        self._fleet = services.fleet
 
     def _recording(self, request: _Request) -> AbstractAsyncContextManager[Connection]:
         return recording(self._pool, request.tenant, request.conversation)
@@ -47,6 +50,7 @@ class ConversationActivities:
                 conversation=request.conversation,
                 customer=request.customer,
                 message_id=request.message_id,
+                scope=self._fleet.scope,
             )
 
     @activity.defn(name=wire.RECALL_TURN)
@@ -70,8 +74,10 @@ class ConversationActivities:
                 turn=request.turn,
                 status=request.status,
                 reason=request.reason,
-                text=request.text,
                 message=request.message,
+                held=request.held,
+                to_person=request.to_person,
+                remote=self._remote,
             )
 
     @activity.defn(name=wire.RECORD_HUMAN_TURN)
@@ -116,7 +122,7 @@ class ConversationActivities:
     @activity.defn(name=wire.CLOSE_CONVERSATION)
     @heartbeating
     async def close_conversation(self, request: CloseRequest) -> None:
-        """Close the records, with a farewell to the customer where there is one."""
+        """Close the records, with a farewell to a customer who has not written for a while."""
         async with self._recording(request) as connection:
             changed = await conversations.set_phase(
                 connection, request.tenant, request.conversation, "closed"
@@ -124,8 +130,11 @@ class ConversationActivities:
             if not changed:
                 return
             data: dict[str, JsonValue] = {"reason": request.reason}
-            if request.farewell:
-                data["farewell"] = request.farewell
+            if request.idle:
+                found = await conversations.read_conversation(
+                    connection, request.tenant, request.conversation
+                )
+                data["farewell"] = customer_text("closed_idle", found.language)
             await events.append_events(
                 connection,
                 request.tenant,

@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from activities.fleet import Fleet
+from activities.policy_texts import PolicyTexts
 from holdfast.authority.statements import Verifier
 from holdfast.llm.client import ModelClient
 from holdfast.notifications.config import Notifications
@@ -14,7 +16,7 @@ from holdfast.subgraphs.registry import Registry
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """The worker's connections and registry.
+    """The worker's connections and registry, and what it knows of the other workers.
 
     `reads` is a pool on which Postgres refuses writes; `verifier` knows the reviewers' keys;
     `notifications` says who is told of approvals;
@@ -26,10 +28,12 @@ class Services:
     reads: Pool
     models: ModelClient
     registry: Registry
+    fleet: Fleet
     verifier: Verifier
     notifications: Notifications
     webhooks: WebhookSender
     keep_requests: bool = False
+    policy_texts: PolicyTexts = field(default_factory=PolicyTexts)
 
 
 class PooledReads:

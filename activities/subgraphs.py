@@ -8,20 +8,23 @@ from pydantic import JsonValue, TypeAdapter
 from temporalio import activity
 
 from activities.attempts import Attempt, attempting, is_passing
+from activities.circumstances import Origin
+from activities.fleet import needs
 from activities.proposals import (
     Judgement,
-    Origin,
     ask_for_approval,
     judged,
     recorded_actions,
 )
 from activities.pulse import Blockade
 from activities.services import PooledReads, Services
+from activities.serving import elsewhere
 from activities.summaries import summarize, transcript_with
 from holdfast.domain import wire
-from holdfast.domain.conversation import TurnResult
-from holdfast.domain.errors import StaleAttempt
+from holdfast.domain.conversation import TurnResult, inline
+from holdfast.domain.errors import NotServedHere, StaleAttempt
 from holdfast.domain.events import NewEvent
+from holdfast.domain.fleet import missing
 from holdfast.domain.outcomes import Citation, Escalation, Handoff, Proposal, Reply, Route
 from holdfast.domain.steps import (
     Ended,
@@ -55,9 +58,6 @@ from holdfast.store.steps import (
 from holdfast.subgraphs.contract import TranscriptMessage, TurnContext
 from holdfast.subgraphs.runner import BrokenContract, Progress, StepEnd, StepStart
 
-INLINE_REPLY_CHARACTERS = 1_500
-"""A longer reply stays in Postgres, so that a turn's history stays small."""
-
 _TOO_MANY_WAIT = (
     "This needs a person's approval, and too many requests of this conversation wait for one."
 )
@@ -85,10 +85,14 @@ class SubgraphActivities:
         attempt = Attempt(request.attempts, lost=request.lost_attempts, progress=progress)
         try:
             async with attempting(attempt):
-                result = await self._run(request, progress)
+                if (place := self._elsewhere(request.subgraph)) is not None:
+                    return StepReport(elsewhere=place)
+                result = await self._run(request, progress, attempt)
                 if not isinstance(result, Routed):
                     return StepReport(result=result)
-                answered = await self._run(_first_step(request, result.agent), progress)
+                if (place := self._elsewhere(result.agent)) is not None:
+                    return StepReport(routed=result, elsewhere=place)
+                answered = await self._run(_first_step(request, result.agent), progress, attempt)
                 if isinstance(answered, Routed):
                     raise BrokenContract("only triage may route")
                 return StepReport(result=answered, routed=result)
@@ -113,7 +117,15 @@ class SubgraphActivities:
             if not is_passing(error):
                 raise
 
-    async def _run(self, request: StepRequest, progress: Progress) -> StepResult:
+    def _elsewhere(self, agent: str) -> str | None:
+        """The package to whose workers a step is taken whose agent is not here."""
+        services = self._services
+        if services.registry.has(agent):
+            return None
+        shared = wire.subgraphs_queue(services.fleet.task_queue)
+        return elsewhere(services.fleet.place_of_agent(agent), f"agent {agent!r}", shared=shared)
+
+    async def _run(self, request: StepRequest, progress: Progress, attempt: Attempt) -> StepResult:
         info = activity.info()
         key = StepKey(
             tenant=request.tenant,
@@ -139,7 +151,13 @@ class SubgraphActivities:
         end = await self._run_graph(request, key, begun, summary, model, progress)
         self._require_outcome(request, end)
         outcome = await self._commit(
-            request, key, begun, end, summary, degraded=model.usage.degraded
+            request,
+            key,
+            begun,
+            end,
+            summary,
+            degraded=model.usage.degraded,
+            is_last=attempt.is_last,
         )
         await reach("after_commit")
         if isinstance(end.outcome, Proposal):
@@ -166,7 +184,9 @@ class SubgraphActivities:
         progress: Progress,
     ) -> StepEnd:
         registry = self._services.registry
-        agents = registry.agents()
+        agents = self._services.fleet.agents()
+        remote = registry.remote_actions()
+        past = [seen for one in begun.standing if (seen := one.seen(remote)) is not None]
         context = TurnContext(
             tenant=request.tenant,
             conversation=request.conversation,
@@ -179,6 +199,8 @@ class SubgraphActivities:
             note=request.note,
             language=begun.language,
             asked_back=request.asked_back,
+            executed=tuple(one for one in past if one.state in ("executed", "unclear")),
+            waiting=tuple(one for one in past if one.state in ("waiting", "under_way")),
         )
         resumes = request.step != request.thread
         said_before, messages = transcript_with(begun, summary)
@@ -187,7 +209,7 @@ class SubgraphActivities:
             transcript.insert(0, TranscriptMessage(seq=0, turn=0, role="summary", text=said_before))
         start = StepStart(
             transcript=transcript,
-            snapshot=begun.snapshot,
+            snapshot=await self._fitting(request, begun),
             results=begun.results if resumes and not begun.own_snapshot else None,
         )
 
@@ -198,6 +220,27 @@ class SubgraphActivities:
         return await registry.runner(request.subgraph).run(
             start, context, progress=progress, save_snapshot=save
         )
+
+    async def _fitting(self, request: StepRequest, begun: BegunStep) -> bytes | None:
+        """The snapshot to go on from. One that this worker's graph cannot go on from is left out where
+        the graph can begin again, since nothing was proposed yet.
+
+        Raises:
+            NotServedHere: another worker's graph can go on from it.
+            BrokenContract: nobody's can.
+        """
+        if begun.snapshot is None:
+            return None
+        needed = needs(begun.snapshot)
+        if not missing(needed, self._services.registry.runner(request.subgraph).graphs):
+            return begun.snapshot
+        if request.step == request.thread:
+            return None
+        if lacking := await self._services.fleet.gaps(request.subgraph, needed):
+            raise BrokenContract(
+                f"subgraph {request.subgraph!r} cannot go on without {', '.join(lacking)}"
+            )
+        raise NotServedHere(f"graph of agent {request.subgraph!r} as it was")
 
     def _require_outcome(self, request: StepRequest, end: StepEnd) -> None:
         allowed = _TRIAGE_OUTCOMES if request.subgraph == wire.TRIAGE else _AGENT_OUTCOMES
@@ -216,17 +259,21 @@ class SubgraphActivities:
         summary: Summary | None,
         *,
         degraded: bool,
+        is_last: bool,
     ) -> dict[str, Any]:
         match end.outcome:
             case Route():
-                commit = self._route(request, end.outcome)
+                commit = await self._route(request, end.outcome)
             case Handoff():
-                commit = self._hand_off(request, end.outcome)
+                commit = await self._hand_off(request, end.outcome)
             case Reply() | Escalation():
                 commit = _end(request, end.outcome, degraded=degraded)
             case Proposal():
                 origin = _origin(request, begun)
-                async with judged(self._services, origin, end.outcome.actions) as (
+                self._services.fleet.require_actions(
+                    tuple(action.name for action in end.outcome.actions)
+                )
+                async with judged(self._services, origin, end.outcome.actions, is_last=is_last) as (
                     connection,
                     judgement,
                 ):
@@ -286,8 +333,8 @@ class SubgraphActivities:
             update={"outcome": {**commit.outcome, "deliveries": list(deliveries)}}
         )
 
-    def _route(self, request: StepRequest, route: Route) -> StepCommit:
-        self._require_agent(request, route.agent)
+    async def _route(self, request: StepRequest, route: Route) -> StepCommit:
+        await self._require_agent(request, route.agent)
         data: dict[str, JsonValue] = route.model_dump(mode="json", exclude={"kind"})
         return StepCommit(
             outcome=Routed(agent=route.agent, priority=route.priority).model_dump(mode="json"),
@@ -297,8 +344,8 @@ class SubgraphActivities:
             events=(NewEvent(type="turn_routed", turn=request.turn, data=data),),
         )
 
-    def _hand_off(self, request: StepRequest, handoff: Handoff) -> StepCommit:
-        self._require_agent(request, handoff.to)
+    async def _hand_off(self, request: StepRequest, handoff: Handoff) -> StepCommit:
+        await self._require_agent(request, handoff.to)
         data: dict[str, JsonValue] = {
             "from": request.subgraph,
             "to": handoff.to,
@@ -310,9 +357,10 @@ class SubgraphActivities:
             events=(NewEvent(type="turn_handed_off", turn=request.turn, data=data),),
         )
 
-    def _require_agent(self, request: StepRequest, agent: str) -> None:
-        known = [card.name for card in self._services.registry.agents()]
-        if agent not in known or agent == request.subgraph:
+    async def _require_agent(self, request: StepRequest, agent: str) -> None:
+        is_known = await self._services.fleet.knows_agent(agent)
+        if not is_known or agent == request.subgraph:
+            known = [card.name for card in self._services.fleet.agents()]
             raise BrokenContract(
                 f"subgraph {request.subgraph!r} names the agent {agent!r}; it may name "
                 f"{', '.join(name for name in known if name != request.subgraph)}"
@@ -378,7 +426,7 @@ def _propose(
     result = TurnResult(
         turn=request.turn,
         status="awaiting_approval",
-        reply=_inline(proposal.holding_message),
+        reply=inline(proposal.holding_message),
         approvals=(approval.id,),
         degraded=degraded,
     )
@@ -419,7 +467,7 @@ def _end(request: StepRequest, outcome: Reply | Escalation, *, degraded: bool) -
     result = TurnResult(
         turn=request.turn,
         status="awaiting_human" if escalated else "answered",
-        reply=_inline(outcome.text),
+        reply=inline(outcome.text),
         citations=named,
         degraded=degraded,
     )
@@ -453,10 +501,6 @@ def _end(request: StepRequest, outcome: Reply | Escalation, *, degraded: bool) -
             ),
         ),
     )
-
-
-def _inline(text: str) -> str | None:
-    return text if len(text) <= INLINE_REPLY_CHARACTERS else None
 
 
 def _recorded(key: StepKey, outcome: object) -> StepResult:

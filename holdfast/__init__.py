@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from holdfast.domain.outcomes import Handoff as Handoff
     from holdfast.domain.outcomes import ProposedAction as ProposedAction
     from holdfast.domain.outcomes import Reply as Reply
+    from holdfast.domain.past import PastAction as PastAction
     from holdfast.llm.chat import ChatModel as ChatModel
     from holdfast.llm.chat import Tool as Tool
     from holdfast.llm.chat import ToolCall as ToolCall
@@ -63,6 +64,7 @@ _HOMES = {
         "ProposedAction",
         "Reply",
     ),
+    "holdfast.domain.past": ("PastAction",),
     "holdfast.llm.chat": ("ChatModel", "Tool", "ToolCall"),
     "holdfast.llm.hints": (
         "AnsweredCall",

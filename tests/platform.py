@@ -45,7 +45,9 @@ def is_triage(request: Mapping[str, Any]) -> bool:
     return "response_format" in request
 
 
-def route(agent: str, *, confidence: float = 0.95, priority: str = "normal") -> Reply:
+def route(
+    agent: str, *, confidence: float = 0.95, priority: str = "normal", language: str = "en"
+) -> Reply:
     """Triage's answer."""
     return structured(
         {
@@ -53,7 +55,7 @@ def route(agent: str, *, confidence: float = 0.95, priority: str = "normal") -> 
             "confidence": confidence,
             "agent": agent,
             "priority": priority,
-            "language": "en",
+            "language": language,
         }
     )
 

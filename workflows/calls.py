@@ -72,16 +72,18 @@ class Calls:
         self._task_queue = start.task_queue
         self.priority: PriorityName = "normal"
 
-    def step(self, request: StepRequest, *, within: timedelta) -> ActivityHandle[StepReport]:
-        """Start a step of a turn, all attempts of which end within that time; triage goes on with the
-        agent's first one."""
+    def step(
+        self, request: StepRequest, package: str | None = None, *, within: timedelta
+    ) -> ActivityHandle[StepReport]:
+        """Start a step of a turn, in a worker that has the package, all attempts of which end within that
+        time; triage goes on with the agent's first one."""
         more = " and agent" if request.subgraph == wire.TRIAGE else ""
         more = " goes on" if request.step != request.thread else more
         return workflow.start_activity(
             wire.RUN_SUBGRAPH,
             request,
             result_type=StepReport,
-            task_queue=self._subgraphs,
+            task_queue=wire.package_queue(self._subgraphs, package),
             schedule_to_close_timeout=within,
             start_to_close_timeout=timedelta(seconds=self._limits.step_seconds),
             heartbeat_timeout=timedelta(seconds=self._limits.heartbeat_seconds),
@@ -105,8 +107,12 @@ class Calls:
 
     async def decide(self, request: DecisionRequest) -> DecisionOutcome:
         """Check a reviewer's decision, take it and record it."""
+        what = f"Approval: {request.decision.kind}"
+        outcome = await self._record(wire.DECIDE_APPROVAL, request, DecisionOutcome, what)
+        if outcome.elsewhere is None:
+            return outcome
         return await self._record(
-            wire.DECIDE_APPROVAL, request, DecisionOutcome, f"Approval: {request.decision.kind}"
+            wire.DECIDE_APPROVAL, request, DecisionOutcome, what, outcome.elsewhere
         )
 
     async def record_refusal(self, request: RefusalRequest) -> None:
@@ -162,28 +168,37 @@ class Calls:
             )
         )
 
-    async def _act(self, name: str, request: ActionRequest, verb: str) -> ActionReport:
+    async def _act(
+        self, name: str, request: ActionRequest, verb: str, package: str | None = None
+    ) -> ActionReport:
         report: ActionReport = await workflow.execute_activity(
             name,
             request,
             result_type=ActionReport,
-            task_queue=self._actions,
+            task_queue=wire.package_queue(self._actions, package),
             start_to_close_timeout=timedelta(seconds=self._limits.action_seconds),
             heartbeat_timeout=timedelta(seconds=self._limits.heartbeat_seconds),
             retry_policy=_RETRY,
             summary=f"Turn {request.turn}: {verb} action {request.index + 1}",
             priority=self._priority(),
         )
+        if report.elsewhere is not None:
+            return await self._act(name, request, verb, report.elsewhere)
         return report
 
     async def _record(
-        self, name: str, request: BaseModel, result: type[ResultT], summary: str
+        self,
+        name: str,
+        request: BaseModel,
+        result: type[ResultT],
+        summary: str,
+        package: str | None = None,
     ) -> ResultT:
         recorded: ResultT = await workflow.execute_activity(
             name,
             request,
             result_type=result,
-            task_queue=self._subgraphs,
+            task_queue=wire.package_queue(self._subgraphs, package),
             start_to_close_timeout=_RECORD_TIMEOUT,
             heartbeat_timeout=timedelta(seconds=self._limits.heartbeat_seconds),
             retry_policy=_RETRY,

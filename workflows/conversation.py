@@ -37,7 +37,6 @@ with workflow.unsafe.imports_passed_through():
     )
     from holdfast.domain.steps import (
         CloseRequest,
-        EndTurnRequest,
         HumanTurnRequest,
         OpenRequest,
         RecallRequest,
@@ -47,7 +46,6 @@ with workflow.unsafe.imports_passed_through():
 
 _IDLE = "idle"
 _TRY_AGAIN_AFTER = timedelta(minutes=10)
-_FAREWELL = "This conversation was closed since nobody wrote for a while. Write here to reopen it."
 
 
 def _refusal(refused: Refused) -> ApplicationError:
@@ -366,7 +364,7 @@ class ConversationWorkflow:
     async def _close(self, reason: str) -> None:
         self._leaving = True
         for parked in self._desk.waiting():
-            await self._cancel_parked(parked, reason)
+            await self._cancel_parked(parked, reason, to_person=False)
         while self._has_work():  # what was decided just before
             await self._work()
         await self._calls.close(
@@ -374,7 +372,7 @@ class ConversationWorkflow:
                 tenant=self._start.tenant,
                 conversation=self._start.conversation,
                 reason=reason,
-                farewell=_FAREWELL if reason == _IDLE else None,
+                idle=reason == _IDLE,
             )
         )
         self._overview.publish(closed=True)
@@ -394,32 +392,20 @@ class ConversationWorkflow:
             if queued.turn == turn:
                 self._intake.queue.remove(queued)
                 try:
-                    ended = await self._end_turn(turn, reason, queued.message)
+                    ended = await self._turns.cancel(turn, reason, queued=queued)
                     self._intake.results[turn] = ended
                 except Refused as refused:
                     self._intake.refuse(queued, refused)
                 return
 
-    async def _cancel_parked(self, parked: ParkedTurn, reason: str) -> bool:
+    async def _cancel_parked(
+        self, parked: ParkedTurn, reason: str, *, to_person: bool = True
+    ) -> bool:
         """Cancel a turn that waits for an approval; False when that was decided meanwhile."""
         if not await self._desk.withdraw(parked):
             return False
-        await self._end_turn(parked.turn, reason, None)
+        await self._turns.cancel(parked.turn, reason, to_person=to_person)
         return True
-
-    async def _end_turn(
-        self, turn: int, reason: str, message: CustomerMessage | None
-    ) -> TurnResult:
-        return await self._calls.end_turn(
-            EndTurnRequest(
-                tenant=self._start.tenant,
-                conversation=self._start.conversation,
-                turn=turn,
-                status="cancelled",
-                reason=reason,
-                message=message,
-            )
-        )
 
     async def _watch_idleness(self) -> None:
         """Close the conversation after a long silence; one timer, looked at again when it fires."""

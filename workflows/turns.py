@@ -39,11 +39,6 @@ with workflow.unsafe.imports_passed_through():
         StepRequest,
     )
 
-_APOLOGY = (
-    "I am sorry, something went wrong on our side and I could not finish this. Please try again."
-)
-_HANDED_OVER = "I am handing you over to a colleague, who will answer you here."
-
 _BOUNDS = frozenset({AttemptsLost.code, TookTooLong.code, "TurnBudgetExceeded"})
 """Errors of a step that say that it has reached a bound: a person takes over."""
 
@@ -60,14 +55,18 @@ class _Cursor:
     agent: str
     handoffs: int = 0
     note: str = ""
+    package: str | None = None
+    """Whose workers have the agent, where that had to be found out."""
 
 
 @dataclass(frozen=True)
 class _Stop:
-    """Somebody wants the running turn to end, as `status` and for `reason`."""
+    """Why a turn ends that no subgraph ended, and as what. `to_person` says that a person goes on with
+    it where something was done and the rest was not."""
 
     status: TurnStatus
     reason: str
+    to_person: bool = True
 
 
 class _Stopped(Exception):
@@ -76,6 +75,10 @@ class _Stopped(Exception):
 
 class _OutOfTime(Exception):
     """The turn has had its time."""
+
+
+class _Stuck(Exception):
+    """Nothing of a proposal was done, since its agent could not have gone on afterwards."""
 
 
 class _TakenOver(Exception):
@@ -101,18 +104,29 @@ class TurnRunner:
         """The turn that is running whose message has no answer yet, as one that goes on has."""
         return None if self._going_on else self.running
 
-    def stop(self, status: TurnStatus, reason: str) -> None:
+    def stop(self, status: TurnStatus, reason: str, *, to_person: bool = True) -> None:
         """End the running turn as soon as nothing is half done; a finished answer still counts."""
         if self._stop is None:
-            self._stop = _Stop(status, reason)
+            self._stop = _Stop(status, reason, to_person)
             if self._step_under_way is not None:
                 self._step_under_way.cancel()
 
     def interrupt(self, reason: str) -> None:
         """End the running turn for a message that does not want to wait. A turn that goes on after a
-        decision is left alone: the customer has to hear what became of the action."""
+        decision is left alone: the customer has to hear what became of the action. No person is
+        called: the agent that gets the message knows what was done."""
         if self.answering is not None:
-            self.stop("cancelled", reason)
+            self.stop("cancelled", reason, to_person=False)
+
+    async def cancel(
+        self, turn: int, reason: str, *, queued: QueuedMessage | None = None, to_person: bool = True
+    ) -> TurnResult:
+        """End a turn that does not run: one that waits for an approval, or one whose message is queued.
+
+        Raises:
+            MessageConflict: the id of its message is an old one, with another text.
+        """
+        return await self._end(turn, _Stop("cancelled", reason, to_person), queued)
 
     async def answer(self, queued: QueuedMessage) -> TurnResult:
         """Run the turn of a message until it is answered, parked, or ended otherwise.
@@ -158,6 +172,11 @@ class TurnRunner:
             )
             await self._guarded(self._agent(cursor), parked.turn, None)
             return True
+        except _Stuck as stuck:
+            stale = parked.approval.go_stale()
+            self._state.parked[parked.approval.id] = parked.model_copy(update={"approval": stale})
+            await self._hand_over(parked.turn, str(stuck))
+            return True
         except _TakenOver:
             return False
         finally:
@@ -185,7 +204,7 @@ class TurnRunner:
             if isinstance(error.cause, ApplicationError) and error.cause.type in _BOUNDS:
                 return await self._hand_over(turn, str(error.cause), queued)
             cause = str(error.cause or error)
-            return await self._end(turn, _Stop("failed", cause), queued, text=_APOLOGY)
+            return await self._end(turn, _Stop("failed", cause), queued)
 
     async def _triage(self, queued: QueuedMessage) -> TurnResult:
         request = self._request(queued.turn, 1, 1, wire.TRIAGE).model_copy(
@@ -202,7 +221,7 @@ class TurnRunner:
         if isinstance(result, Repeated):
             return answer_before(result.recorded, queued.message)
         if not isinstance(result, Ended):
-            raise AssertionError(f"triage ended in {result.kind}")
+            raise AssertionError(f"triage ended in {result and result.kind}")
         self._state.asked_back = self._state.asked_back + 1 if result.asked_back else 0
         return self._ended(result)
 
@@ -211,7 +230,8 @@ class TurnRunner:
         self._state.asked_back = 0
         self._state.agent = routed.agent
         self._state.priority = self._calls.priority = routed.priority
-        return await self._agent(_Cursor(turn=turn, step=2, thread=2, agent=routed.agent), report)
+        cursor = _Cursor(turn=turn, step=2, thread=2, agent=routed.agent, package=report.elsewhere)
+        return await self._agent(cursor, report if report.result is not None else None)
 
     async def _agent(self, cursor: _Cursor, report: StepReport | None = None) -> TurnResult:
         """Run the agent's steps from the cursor on; `report` is there where its step has been run."""
@@ -219,9 +239,12 @@ class TurnRunner:
         while report is not None or cursor.step <= limits.steps_per_turn:
             if report is None:
                 request = self._request(cursor.turn, cursor.step, cursor.thread, cursor.agent)
-                report = await self._step(request.model_copy(update={"note": cursor.note}))
-            result, report = report.result, None
+                request = request.model_copy(update={"note": cursor.note})
+                report = await self._step(request, cursor.package)
+            result, cursor.package, report = report.result, report.elsewhere or cursor.package, None
             match result:
+                case None:  # taken to where the agent is
+                    continue
                 case Ended():
                     return self._ended(result)
                 case HandedOff():
@@ -229,11 +252,14 @@ class TurnRunner:
                     if cursor.handoffs > limits.handoffs_per_turn:
                         break
                     cursor.agent, cursor.note = result.to, result.note
-                    cursor.thread = cursor.step + 1
+                    cursor.thread, cursor.package = cursor.step + 1, None
                     self._state.agent = result.to
                 case Proposed(approval=None):
                     if not result.blocked:
-                        await self._execute(cursor.turn, cursor.step, result.actions)
+                        try:
+                            await self._execute(cursor.turn, cursor.step, result.actions)
+                        except _Stuck as stuck:
+                            return await self._hand_over(cursor.turn, str(stuck))
                 case Proposed():
                     return await self._park(cursor, result)
                 case Repeated():
@@ -263,16 +289,15 @@ class TurnRunner:
         self, turn: int, reason: str, queued: QueuedMessage | None = None
     ) -> TurnResult:
         """End the turn, and leave the conversation to a person."""
-        text = None
-        if self._state.takeover is None:
+        held = self._state.takeover is not None
+        if not held:
             self._state.takeover = Takeover(reason=reason, since=workflow.now())
-            text = _HANDED_OVER
-        return await self._end(turn, _Stop("awaiting_human", reason), queued, text=text)
+        return await self._end(turn, _Stop("awaiting_human", reason), queued, held=held)
 
-    async def _step(self, request: StepRequest) -> StepReport:
+    async def _step(self, request: StepRequest, package: str | None = None) -> StepReport:
         if self._stop is not None:
             raise _Stopped
-        handle = self._step_under_way = self._calls.step(request, within=self._time_left())
+        handle = self._step_under_way = self._calls.step(request, package, within=self._time_left())
         try:
             report = await handle
         except ActivityError:
@@ -313,9 +338,15 @@ class TurnRunner:
 
     async def _execute(self, turn: int, step: int, actions: int) -> ActionState:
         """Execute the actions in order; when one does not succeed, undo those before it. Returns what
-        became of the last one that was tried."""
+        became of the last one that was tried.
+
+        Raises:
+            _Stuck: none was tried, since the agent could not go on afterwards.
+        """
         for index in range(actions):
             report = await self._calls.execute(self._action(turn, step, index))
+            if report.stuck is not None:
+                raise _Stuck(report.stuck)
             if report.state != "executed":
                 for earlier in reversed(range(index)):
                     await self._calls.compensate(self._action(turn, step, earlier))
@@ -346,7 +377,7 @@ class TurnRunner:
         await self._calls.notify(outcome.deliveries)
 
     async def _end(
-        self, turn: int, stop: _Stop, queued: QueuedMessage | None, text: str | None = None
+        self, turn: int, stop: _Stop, queued: QueuedMessage | None, *, held: bool | None = None
     ) -> TurnResult:
         ended = await self._calls.end_turn(
             EndTurnRequest(
@@ -355,12 +386,14 @@ class TurnRunner:
                 turn=turn,
                 status=stop.status,
                 reason=stop.reason,
-                text=text,
                 message=queued.message if queued else None,
+                held=self._state.takeover is not None if held is None else held,
+                to_person=stop.to_person,
             )
         )
         if ended.status == "awaiting_human" and self._state.takeover is None:
-            # It had ended before, and the worker that knew has died.
+            # Something was done and the rest was not; or it had ended before, and the worker that knew
+            # has died.
             self._state.takeover = Takeover(reason=stop.reason, since=workflow.now())
         return ended
 

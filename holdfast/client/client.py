@@ -167,6 +167,7 @@ class HoldfastClient(Reviewing, Notifying, Auditing):
             citations=result.citations,
             approvals=result.approvals,
             degraded=result.degraded,
+            actions=result.actions,
         )
 
     async def show(self, conversation: str) -> ConversationView:

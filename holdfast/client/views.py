@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from holdfast.domain.conversation import TurnStatus
+from holdfast.domain.conversation import ActionEnd, TurnStatus
 from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import Citation
 from holdfast.store.actions import ActionRecord
@@ -15,6 +15,7 @@ class SentMessage(Frozen):
     """What became of a message.
 
     A message that was only handed over is `accepted`: its turn and its reply are not known yet.
+    `actions` says what was done and what was not where the turn ended without an agent's answer.
     """
 
     conversation: str
@@ -25,6 +26,7 @@ class SentMessage(Frozen):
     citations: tuple[Citation, ...] = ()
     approvals: tuple[str, ...] = ()
     degraded: bool = False
+    actions: tuple[ActionEnd, ...] = ()
 
 
 class History(Frozen):

@@ -125,11 +125,17 @@ class Delegation(Frozen):
     roles: tuple[str, ...]
 
 
+Covered = Literal["arguments", "shown"]
+"""What an approval's digest is worked out from: all that is shown, or, in approvals of earlier versions,
+names and arguments alone."""
+
+
 class Edit(Frozen):
-    """What policy says about edited arguments: their digest, and what they need."""
+    """What policy says about edited arguments: the digest of what they now show, and what they need."""
 
     digest: str
     requirements: tuple[Requirement, ...] = ()
+    covers: Covered = "arguments"
 
 
 class Approval(Frozen):
@@ -142,6 +148,7 @@ class Approval(Frozen):
     turn: int
     step: int
     args_digest: str
+    covers: Covered = "arguments"
     requirements: tuple[Requirement, ...]
     """All of them have to be met. `Alarm.requirement` counts in their order."""
     requesters: tuple[Person, ...] = ()
@@ -401,6 +408,7 @@ class Approval(Frozen):
         edited = self.model_copy(
             update={
                 "args_digest": edit.digest,
+                "covers": edit.covers,
                 "superseded": (*self.superseded, self.args_digest),
                 "requirements": (*self.requirements, *more),
                 "requesters": tuple(dict.fromkeys((*self.requesters, editor))),
@@ -459,7 +467,20 @@ class ApprovalStatus(Frozen):
     waits_for: tuple[Requirement, ...] = ()
 
 
-def args_digest(actions: tuple[ProposedAction, ...]) -> str:
-    """SHA-256 over the canonical JSON of the actions' names and arguments, in order."""
-    described: list[JsonValue] = [action.model_dump(mode="json") for action in actions]
+class ShownAction(Frozen):
+    """An action as a reviewer sees it; `description` is the JSON of an `ActionDescription`."""
+
+    name: str
+    arguments: dict[str, JsonValue]
+    facts: dict[str, JsonValue]
+    description: JsonValue = None
+
+
+def shown_digest(actions: Iterable[ShownAction], covers: Covered = "shown") -> str:
+    """SHA-256 over the canonical JSON of what a reviewer sees of the actions, in order: their names,
+    arguments, facts and descriptions, amounts included; as much of it as `covers` says."""
+    fields = {"name", "arguments"} if covers == "arguments" else None
+    described: list[JsonValue] = [
+        action.model_dump(mode="json", include=fields) for action in actions
+    ]
     return json_digest(described)

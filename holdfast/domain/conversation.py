@@ -9,7 +9,10 @@ from holdfast.domain.approval import Approval, ApprovalStatus
 from holdfast.domain.ids import Id
 from holdfast.domain.limits import Limits
 from holdfast.domain.model import Frozen, Strict
-from holdfast.domain.outcomes import Citation, PriorityName
+from holdfast.domain.outcomes import ActionState, Citation, PriorityName
+
+INLINE_REPLY_CHARACTERS = 1_500
+"""A longer reply stays in Postgres, so that a turn's history stays small."""
 
 OnBusy = Literal["queue", "reject", "interrupt"]
 TurnStatus = Literal["answered", "awaiting_approval", "awaiting_human", "cancelled", "failed"]
@@ -29,10 +32,19 @@ class CustomerMessage(Strict):
     on_busy: OnBusy = "queue"
 
 
+class ActionEnd(Frozen):
+    """What became of an action of a turn."""
+
+    id: str
+    name: str
+    state: ActionState
+
+
 class TurnResult(Frozen):
     """The answer to a message. `reply` is None where nobody answered, or where the text is longer
     than fits into Temporal's history: then `reply_seq` names the message in Postgres. Citations come
-    without their quotes, which are with the message, too."""
+    without their quotes, which are with the message, too. `actions` says what was done and what was
+    not where the turn ended without an agent's answer (cancelled, failed, awaiting a person)."""
 
     turn: int
     status: TurnStatus
@@ -41,6 +53,12 @@ class TurnResult(Frozen):
     citations: tuple[Citation, ...] = ()
     approvals: tuple[str, ...] = ()
     degraded: bool = False
+    actions: tuple[ActionEnd, ...] = ()
+
+
+def inline(text: str | None) -> str | None:
+    """The reply as a `TurnResult` has it: None where it is too long for that."""
+    return text if text is None or len(text) <= INLINE_REPLY_CHARACTERS else None
 
 
 class QueuedMessage(Frozen):

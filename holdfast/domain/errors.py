@@ -187,6 +187,13 @@ class StaleAttempt(HoldfastError):
     code = "StaleAttempt"
 
 
+class NotServedHere(HoldfastError):
+    """This worker lacks an agent, an action or a node that the work needs; a worker that has it takes it
+    over. Such an attempt does not count."""
+
+    code = "NotServedHere"
+
+
 class SubgraphFailed(HoldfastError):
     """A subgraph raised on every attempt it was given."""
 

@@ -92,6 +92,7 @@ ActionState = Literal[
     "responded",  # a reviewer answered instead of deciding
     "not_attempted",  # an earlier action of the same proposal did not succeed
     "compensated",  # executed, then undone since a later action did not succeed
+    "repeated",  # the same waits or was just done before, so that it was not done again
 ]
 
 

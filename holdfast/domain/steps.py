@@ -120,10 +120,17 @@ StepResult = Annotated[
 
 
 class StepReport(Frozen):
-    """How the last step that was run has ended, and whom triage has chosen before it."""
+    """How the last step that was run has ended, and whom triage has chosen before it.
 
-    result: Annotated[HandedOff | Ended | Proposed | Repeated, Field(discriminator="kind")]
+    Where the worker lacks the step's agent there is no `result`, and `elsewhere` names the package whose
+    workers have it.
+    """
+
+    result: (
+        Annotated[HandedOff | Ended | Proposed | Repeated, Field(discriminator="kind")] | None
+    ) = None
     routed: Routed | None = None
+    elsewhere: str | None = None
 
 
 class ActionRequest(Frozen):
@@ -141,9 +148,15 @@ class ActionRequest(Frozen):
 
 
 class ActionReport(Frozen):
-    """What became of the action."""
+    """What became of the action.
+
+    Where the worker lacks it, nothing: `elsewhere` names the package whose workers have it. `stuck` says
+    why nothing was done: the agent's graph could not have gone on afterwards.
+    """
 
     state: ActionState
+    elsewhere: str | None = None
+    stuck: str | None = None
 
 
 class DecisionRequest(Frozen):
@@ -157,12 +170,14 @@ class DecisionRequest(Frozen):
 
 
 class DecisionOutcome(Frozen):
-    """The approval after a decision, or why it was refused: the error's code and its text."""
+    """The approval after a decision, or why it was refused: the error's code and its text. Nothing is
+    decided where `elsewhere` names the package whose workers have the actions of an edit."""
 
     approval: Approval | None = None
     code: str = ""
     refusal: str = ""
     deliveries: tuple[str, ...] = ()
+    elsewhere: str | None = None
 
 
 class RefusalRequest(Frozen):
@@ -202,7 +217,9 @@ class RecallRequest(Frozen):
 class EndTurnRequest(Frozen):
     """End a turn that no subgraph ended: cancelled, failed, or over a bound.
 
-    `message` is recorded first where the turn never started. `text` is what the customer is told.
+    `message` is recorded first where the turn never started. What the customer is told is worked out
+    from the records. `held` says that a person has the conversation already. `to_person` says that a
+    person goes on with it where something was done and the rest was not.
     """
 
     tenant: str
@@ -210,8 +227,9 @@ class EndTurnRequest(Frozen):
     turn: int
     status: TurnStatus
     reason: str
-    text: str | None = None
     message: CustomerMessage | None = None
+    held: bool = False
+    to_person: bool = True
 
 
 class TurnEnd(Frozen):
@@ -243,9 +261,9 @@ class TakeoverRequest(Frozen):
 
 
 class CloseRequest(Frozen):
-    """Close the conversation's records."""
+    """Close the conversation's records; `idle` where nobody wrote for a while, which is then said."""
 
     tenant: str
     conversation: str
     reason: str
-    farewell: str | None = None
+    idle: bool = False

@@ -50,6 +50,11 @@ def actions_queue(task_queue: str) -> str:
     return f"{task_queue}-actions"
 
 
+def package_queue(task_queue: str, package: str | None) -> str:
+    """The queue of those workers that have the package; without one, the queue that all of them share."""
+    return f"{task_queue}.{package}" if package else task_queue
+
+
 def notifications_queue(task_queue: str) -> str:
     """Where notifications are sent, apart from the rest, since a receiver may hang."""
     return f"{task_queue}-notifications"

@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     """The `temporal` executable for the embedded server."""
 
     task_queue: str = "holdfast"
-    """The first part of the names of the four task queues."""
+    """The first part of the names of the task queues."""
     deployment: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")] = None
     """The name of the Temporal worker deployment that the workers belong to; without it, they are not
     versioned."""

@@ -1,12 +1,13 @@
 """Actions: what was proposed, and the record of each execution."""
 
+from datetime import datetime
 from typing import Any
 
 from pydantic import JsonValue
 
-from holdfast.domain.description import ActionDescription
 from holdfast.domain.model import Frozen
 from holdfast.store.pool import Connection
+from holdfast.store.steps import NewAction
 
 
 class ActionRecord(Frozen):
@@ -15,22 +16,34 @@ class ActionRecord(Frozen):
     id: str
     conversation: str
     customer: str
+    priority: str
+    language: str
+    opened_at: datetime
     turn: int
     step: int
     index: int
     name: str
     arguments: dict[str, JsonValue]
     facts: dict[str, JsonValue]
+    description: JsonValue
     state: str
     verdict: str
+    policy_digest: str | None
+    """The policy that it was proposed, or edited, under; None where none had to be asked."""
     approval: str | None
     result: JsonValue
     error: str | None
     executions: int
+    begun: bool
+    """Whether an execution was begun, as that of a remote action is before it is sent."""
+    created_at: datetime
 
 
 _SELECT = """
-select action.*, conversation.customer,
+select action.*, conversation.customer, conversation.priority, conversation.language,
+       conversation.created_at as opened_at,
+       exists (select from holdfast.executions as execution
+                where execution.tenant = action.tenant and execution.action = action.id) as begun,
        (select count(*) from holdfast.executions as execution
          where execution.tenant = action.tenant and execution.action = action.id
            and execution.state in ('executed', 'compensated')) as executions
@@ -192,26 +205,25 @@ async def set_open_actions(
 
 
 async def replace_action(
-    connection: Connection,
-    tenant: str,
-    approval: str,
-    index: int,
-    *,
-    arguments: dict[str, JsonValue],
-    facts: dict[str, JsonValue],
-    description: ActionDescription | None,
+    connection: Connection, tenant: str, approval: str, edited: NewAction
 ) -> None:
-    """Put a reviewer's edit in the place of what was proposed."""
+    """Put a reviewer's edit in the place of what was proposed, with what policy says about it."""
     await connection.execute(
         """
         update holdfast.actions
-           set arguments = $4, facts = $5, description = $6, updated_at = now()
+           set arguments = $4, facts = $5, description = $6, verdict = $7, policy = $8,
+               policy_version = $9, policy_digest = $10, rule = $11, updated_at = now()
          where tenant = $1 and approval = $2 and index = $3 and state = 'proposed'
         """,
         tenant,
         approval,
-        index,
-        arguments,
-        facts,
-        description and description.model_dump(mode="json"),
+        edited.index,
+        edited.arguments,
+        edited.facts,
+        edited.description and edited.description.model_dump(mode="json"),
+        edited.verdict,
+        edited.policy,
+        edited.policy_version,
+        edited.policy_digest,
+        edited.rule,
     )

@@ -9,6 +9,7 @@ from holdfast.domain.steps import Opened
 from holdfast.store.approvals import withdraw_orphans
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
+from holdfast.store.standing import end_open_actions
 from holdfast.store.turns import find_turn
 
 
@@ -32,22 +33,30 @@ class ConversationRecord(Frozen):
 
 
 async def open_conversation(
-    connection: Connection, *, tenant: str, conversation: str, customer: str, message_id: str | None
+    connection: Connection,
+    *,
+    tenant: str,
+    conversation: str,
+    customer: str,
+    message_id: str | None,
+    scope: str | None = None,
 ) -> Opened:
-    """Create the conversation, or find it.
+    """Create the conversation, or find it; `scope` is the deployment whose workers have it from now on.
 
     A closed one is reopened, unless the message that asks for it is known or somebody else's.
     """
     async with connection.transaction():
         row = await connection.fetchrow(
             """
-            insert into holdfast.conversations (tenant, id, customer) values ($1, $2, $3)
-            on conflict (tenant, id) do update set updated_at = now()
+            insert into holdfast.conversations (tenant, id, customer, scope)
+            values ($1, $2, $3, $4)
+            on conflict (tenant, id) do update set updated_at = now(), scope = excluded.scope
             returning *, (xmax = 0) as created
             """,
             tenant,
             conversation,
             customer,
+            scope,
         )
         assert row is not None
         repeated = message_id and await find_turn(connection, tenant, conversation, message_id)
@@ -62,9 +71,9 @@ async def open_conversation(
                 conversation,
             )
         if not row["created"] and not was_closed:
-            await withdraw_orphans(
-                connection, tenant, conversation, reason="The conversation was restarted."
-            )
+            reason = "The conversation was restarted."
+            await withdraw_orphans(connection, tenant, conversation, reason=reason)
+            await end_open_actions(connection, tenant, conversation, turn=None, reason=reason)
         if row["created"] or reopened:
             kind = "conversation_reopened" if reopened else "conversation_opened"
             await append_events(

@@ -1,11 +1,13 @@
-"""Named fault points at the commit boundaries, where failure tests kill the process.
+"""Named points at the commit boundaries, where tests kill the process, or hold it up.
 
-Off unless `HOLDFAST_FAULT=<point>:<file>` is set: the first process that reaches the point creates
+Killing is off unless `HOLDFAST_FAULT=<point>:<file>` is set: the first process that reaches the point creates
 the file and kills itself; the file's existence keeps every later one alive.
 """
 
 import os
 import signal
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 FaultPoint = Literal[
@@ -15,6 +17,8 @@ FaultPoint = Literal[
     "before_commit",
     "after_commit",
     "after_proposal_commit",
+    "after_counting",
+    "after_permission",
     "before_action_commit",
     "after_action_commit",
     "after_sending",
@@ -23,8 +27,24 @@ FaultPoint = Literal[
 _SETTING = os.environ.get("HOLDFAST_FAULT", "")
 
 
+_pauses: dict[str, Callable[[], Awaitable[object]]] = {}
+
+
+@contextmanager
+def pausing(point: FaultPoint, pause: Callable[[], Awaitable[object]]) -> Iterator[None]:
+    """Have whoever reaches the point in this process wait for `pause`, for tests of concurrency."""
+    _pauses[point] = pause
+    try:
+        yield
+    finally:
+        del _pauses[point]
+
+
 async def reach(point: FaultPoint | str) -> None:
-    """Die here if this is the fault point that the environment names, and nobody died there yet."""
+    """Wait here if a test pauses this point; die here if it is the one that the environment names, and
+    nobody died there yet."""
+    if point in _pauses:
+        await _pauses[point]()
     if not _SETTING:
         return
     name, _, marker = _SETTING.partition(":")

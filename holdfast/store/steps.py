@@ -20,6 +20,7 @@ from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import ActionResult
 from holdfast.domain.steps import RecordedTurn
 from holdfast.store.pool import Connection, Pool
+from holdfast.store.standing import STANDING, StandingAction
 
 TRANSCRIPT_LIMIT = 60
 """The most messages that a step reads, the newest of those that no summary covers."""
@@ -50,7 +51,8 @@ class StoredMessage(Frozen):
 class BegunStep(Frozen):
     """Everything a step needs to know, read in the statement that began it.
 
-    `outcome` is set when the step was committed before. `transcript` begins after what `summary`
+    `outcome` is set when the step was committed before. `standing` is what was done and what waited
+    when the graph was started, the same on every try. `transcript` begins after what `summary`
     covers. `snapshot` is the graph's checkpoint: of
     this step, or of the one it resumes. `calls` are the recorded model calls of the graph's run.
     """
@@ -67,6 +69,7 @@ class BegunStep(Frozen):
     own_snapshot: bool
     calls: tuple[dict[str, Any], ...]
     results: tuple[ActionResult, ...]
+    standing: tuple[StandingAction, ...] = ()
 
 
 class NewMessage(Frozen):
@@ -95,7 +98,10 @@ class NewAction(Frozen):
     rule: str | None = None
     description: ActionDescription | None = None
     approval: str | None = None
+    result: JsonValue = None
     error: str | None = None
+    repeats: str | None = None
+    """The earlier action that this one repeats, so that it is not executed."""
 
 
 class NewApproval(Frozen):
@@ -172,13 +178,13 @@ open_turn as (
        for share
 ), claimed as (
     insert into holdfast.steps as step
-        (tenant, conversation, turn, step, thread, run, attempt, subgraph)
-    select $1, $2, $3, $4, $5, $6, $7, {subgraph}
+        (tenant, conversation, turn, step, thread, run, attempt, subgraph, standing)
+    select $1, $2, $3, $4, $5, $6, $7, {subgraph}, case when $4::int = $5::int then {standing} end
      where {not_repeated} and ({begun} or exists (select from open_turn))
     on conflict (tenant, conversation, turn, step) do update
        set run = excluded.run, attempt = excluded.attempt, started_at = now()
      where step.outcome is null and (step.run <> excluded.run or step.attempt <= excluded.attempt)
-    returning 1
+    returning standing
 )
 select conversation.customer, conversation.language, conversation.summary,
        conversation.priority, conversation.created_at,
@@ -194,6 +200,9 @@ select conversation.customer, conversation.language, conversation.summary,
        (select jsonb_agg(to_jsonb(call) - 'request') from holdfast.llm_calls as call
          where tenant = $1 and conversation = $2 and turn = $3 and thread = $5) as calls,
        kept.snapshot, kept.step = $4 as own_snapshot,
+       coalesce((select standing from claimed),
+                (select standing from holdfast.steps
+                  where tenant = $1 and conversation = $2 and turn = $3 and step = $5)) as standing,
        (select jsonb_agg(jsonb_build_object(
                 'id', id, 'name', name, 'arguments', arguments, 'state', state,
                 'result', result, 'error', error, 'reviewer', reviewer) order by index)
@@ -226,6 +235,7 @@ def _begin_statement(*, first: bool) -> str:
             not_repeated=f"{_FIRST_TURN_OF_MESSAGE} is null" if first else "true",
             repeated=_FIRST_TURN_OF_MESSAGE if first else "null::jsonb",
             limit=TRANSCRIPT_LIMIT,
+            standing=STANDING,
         )
     )
 
@@ -280,6 +290,7 @@ async def begin_step(
         own_snapshot=bool(row["own_snapshot"]),
         calls=tuple(row["calls"] or ()),
         results=tuple(ActionResult.model_validate(result) for result in row["results"] or ()),
+        standing=tuple(StandingAction.model_validate(one) for one in row["standing"] or ()),
     )
 
 
@@ -300,7 +311,8 @@ with fence as (
            updated_at = now()
      where tenant = $1 and id = $2 and exists (select from fence)
     returning last_message, last_message - jsonb_array_length($8) as message_before,
-              last_event - jsonb_array_length($9) as event_before
+              last_event - jsonb_array_length($9) as event_before, customer,
+              clock_timestamp() as at
 ), committed as (
     update holdfast.steps
        set committed_at = now(),
@@ -336,12 +348,14 @@ with fence as (
 ), proposed as (
     insert into holdfast.actions
         (tenant, conversation, turn, step, id, index, name, arguments, facts, verdict, state,
-         policy, policy_version, policy_digest, rule, description, approval, error)
+         policy, policy_version, policy_digest, rule, description, approval, error, created_at,
+         result, repeats, customer)
     select $1, $2, $3, $4, action ->> 'id', (action ->> 'index')::int, action ->> 'name',
            action -> 'arguments', action -> 'facts', action ->> 'verdict', action ->> 'state',
            action ->> 'policy', (action ->> 'policy_version')::int, action ->> 'policy_digest',
            action ->> 'rule', nullif(action -> 'description', 'null'), action ->> 'approval',
-           action ->> 'error'
+           action ->> 'error', numbers.at, nullif(action -> 'result', 'null'),
+           action ->> 'repeats', numbers.customer
       from numbers, jsonb_array_elements($16) as action
 ), asked as (
     insert into holdfast.approvals

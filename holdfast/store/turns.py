@@ -1,6 +1,9 @@
 """Turns: found by their message id, and ended where no subgraph ended them."""
 
-from holdfast.domain.conversation import CustomerMessage, TurnResult
+from collections.abc import Collection
+
+from holdfast.domain.conversation import CustomerMessage, TurnResult, TurnStatus, inline
+from holdfast.domain.endings import ending
 from holdfast.domain.errors import TurnNotFound
 from holdfast.domain.events import NewEvent
 from holdfast.domain.ids import text_digest
@@ -8,6 +11,7 @@ from holdfast.domain.steps import RecordedTurn, TurnEnd
 from holdfast.store.approvals import withdraw_orphans
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
+from holdfast.store.standing import account_of, end_open_actions
 from holdfast.store.steps import NewMessage
 from holdfast.store.transcript import append_message
 
@@ -37,15 +41,20 @@ async def end_turn(
     tenant: str,
     conversation: str,
     turn: int,
-    status: str,
+    status: TurnStatus,
     reason: str,
-    text: str | None,
     message: CustomerMessage | None,
+    held: bool = False,
+    to_person: bool = True,
+    remote: Collection[str] = (),
 ) -> TurnEnd:
     """End a turn that no subgraph ended; a turn that had ended before keeps its end, and one whose
     message had another turn before is not begun.
 
-    The steps that were still running are closed, so that a late commit of theirs is refused.
+    The steps that were still running are closed, so that a late commit of theirs is refused, and so
+    are the actions that were not executed. The customer is told what was done and what was not:
+    `holdfast.domain.endings.ending` has the rules, and says what `held` and `to_person` mean.
+    `remote` are the actions that call other systems.
     """
     async with connection.transaction():
         if message is not None and await _begin_turn(
@@ -71,14 +80,30 @@ async def end_turn(
         if row is None:
             raise TurnNotFound(f"conversation {tenant}/{conversation} has no turn {turn}")
         if row["ended_at"] is not None:
-            return TurnEnd(
-                result=TurnResult.model_validate({**row["result"], "reply_seq": row["reply_seq"]})
-            )
+            recorded = {**row["result"], "status": row["status"], "reply_seq": row["reply_seq"]}
+            return TurnEnd(result=TurnResult.model_validate(recorded))
+        await withdraw_orphans(
+            connection, tenant, conversation, turn=turn, reason="The turn was ended."
+        )
+        await end_open_actions(
+            connection, tenant, conversation, turn=turn, reason="The turn was ended."
+        )
+        account = await account_of(connection, tenant, conversation, turn, remote=remote)
+        language = await connection.fetchval(
+            "select language from holdfast.conversations where tenant = $1 and id = $2",
+            tenant,
+            conversation,
+        )
+        status, text = ending(account, status, language, held=held, to_person=to_person)
         seq = text and await append_message(
             connection, tenant, conversation, turn, NewMessage(role="assistant", text=text)
         )
-        result = TurnResult.model_validate(
-            {"turn": turn, "status": status, "reply": text, "reply_seq": seq or None}
+        result = TurnResult(
+            turn=turn,
+            status=status,
+            reply=inline(text),
+            reply_seq=seq or None,
+            actions=account.for_callers(),
         )
         await connection.execute(
             """
@@ -110,9 +135,6 @@ async def end_turn(
             tenant,
             conversation,
             turn,
-        )
-        await withdraw_orphans(
-            connection, tenant, conversation, turn=turn, reason="The turn was ended."
         )
         if status == "awaiting_human":
             await connection.execute(

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, JsonValue
 
 from holdfast.domain.description import ActionDescription
+from holdfast.domain.ids import derived_id
 from holdfast.store.pool import Connection
 
 ArgumentsT = TypeVar("ArgumentsT", bound=BaseModel)
@@ -25,8 +26,9 @@ class ActionContext:
     """What an action gets besides its arguments.
 
     `connection` is inside the transaction that also records the execution: everything written
-    through it happens exactly once, or not at all. A remote action gets no connection (None), and
-    must send `idempotency_key`, which is the same on every try.
+    through it happens exactly once, or not at all. When a proposal is rehearsed, that transaction is
+    rolled back. A remote action gets no connection (None), and must send `idempotency_key`, which is
+    the same on every try.
     """
 
     tenant: str
@@ -48,6 +50,11 @@ class ActionContext:
             raise RuntimeError("a remote action has no database transaction")
         return self.connection
 
+    def new_id(self, kind: str) -> str:
+        """An id for something that the action makes, `{kind}_` and 16 hex digits: the same in the
+        rehearsal and on every try. A second thing of a kind needs another `kind`."""
+        return derived_id(kind, self.idempotency_key, kind)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Action(Generic[ArgumentsT]):
@@ -59,10 +66,15 @@ class Action(Generic[ArgumentsT]):
         arguments: a pydantic model; arguments that do not fit it are refused before policy is asked.
         execute: does it, and returns a JSON value that the subgraph gets as `result`.
         facts: reads what policy conditions and reviewers need to know and the arguments do not say,
-            such as the amount of a refund; called on a read-only connection when the action is
-            proposed. Raise `ActionRefused` where the action could not succeed anyway.
+            such as the amount of a refund. Called when the action is proposed, after the actions that
+            come before it, and again right before it runs; Postgres refuses writes in it. Raise
+            `ActionRefused` where the action could not succeed anyway.
+        informs: the names of facts that inform and don't bind: an approved action may run although
+            these have changed since.
         describe: says what it would do, for reviewers: names and amounts instead of ids, and what
             changes; called like `facts`. Without it, the arguments and facts are listed.
+        subject: what the action is about, such as an account that several customers share: no two
+            actions on a subject run at the same time. By default, the customer. It reads nothing.
         compensate: undoes what `execute` did, given its result, when a later action of the same
             proposal does not succeed.
         remote: `execute` calls another system instead of our database.
@@ -73,9 +85,17 @@ class Action(Generic[ArgumentsT]):
     arguments: type[ArgumentsT]
     execute: Callable[[ActionContext, ArgumentsT], Awaitable[JsonValue]]
     facts: Callable[[ActionContext, ArgumentsT], Awaitable[dict[str, JsonValue]]] | None = None
+    informs: tuple[str, ...] = ()
     describe: Callable[[ActionContext, ArgumentsT], Awaitable[ActionDescription]] | None = None
+    subject: Callable[[ActionContext, ArgumentsT], str] | None = None
     compensate: Callable[[ActionContext, ArgumentsT, JsonValue], Awaitable[None]] | None = None
     remote: bool = False
+
+    def subject_of(self, context: ActionContext, arguments: ArgumentsT) -> str:
+        """What no other action may be about while this one runs."""
+        if self.subject is None:
+            return f"customer/{context.customer}"
+        return f"subject/{self.subject(context, arguments)}"
 
 
 AnyAction = Action[Any]

@@ -7,7 +7,7 @@ dropped. Nested graphs are included, each under its namespace. LangGraph stores 
 
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,6 +67,15 @@ class SnapshotSaver(BaseCheckpointSaver[int]):
             for namespace, kept in self._kept.items()
         }
         return self.serde.dumps_typed(plain)[1]
+
+    def contents(self) -> Iterator[tuple[str, Checkpoint, list[tuple[str, Any]]]]:
+        """Each namespace with its checkpoint, and what its tasks have written on top of that."""
+        for namespace, kept in self._kept.items():
+            writes = [
+                (channel, self.serde.loads_typed(value))
+                for channel, value, _ in kept.writes.values()
+            ]
+            yield namespace, self.serde.loads_typed(kept.checkpoint), writes
 
     def _load(self, snapshot: bytes) -> None:
         for namespace, (id_, parent, checkpoint, metadata, writes) in self.serde.loads_typed(

@@ -24,6 +24,7 @@ from holdfast.domain.outcomes import (
     Reply,
     Route,
 )
+from holdfast.domain.past import PastAction
 from holdfast.llm.chat import ChatModel
 from holdfast.store.pool import Connection
 
@@ -87,6 +88,11 @@ class TurnContext:
     language: str = "en"
     asked_back: int = 0
     """Clarifying questions in a row that triage has asked before this message."""
+    executed: tuple[PastAction, ...] = ()
+    """What was done for this customer, oldest first: the latest in this conversation, and those of
+    the last day in others. Tell the model (`dialogue` does), so that it does nothing twice."""
+    waiting: tuple[PastAction, ...] = ()
+    """What was proposed for this customer and is neither decided nor done yet."""
 
 
 @dataclass(frozen=True, kw_only=True)

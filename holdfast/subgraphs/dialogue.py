@@ -8,16 +8,23 @@ from pydantic import Field, ValidationError
 
 from holdfast.domain.model import Strict
 from holdfast.domain.outcomes import Handoff
+from holdfast.domain.past import in_words
 from holdfast.llm.chat import Tool, ToolCall
-from holdfast.subgraphs.contract import AgentCard, TranscriptMessage
+from holdfast.subgraphs.contract import AgentCard, TranscriptMessage, TurnContext
 
 HAND_OVER_TO = "hand_over_to"
 
 
 def dialogue(
-    transcript: Sequence[TranscriptMessage], *, latest: int | None = None
+    transcript: Sequence[TranscriptMessage],
+    *,
+    latest: int | None = None,
+    context: TurnContext | None = None,
 ) -> list[ChatCompletionMessageParam]:
     """The `latest` messages of a transcript (all, without it) as messages to a model, oldest first.
+
+    With `context`, a system message before them says what was done for the customer in earlier turns
+    and what still waits, where there is any: without it, a model does things twice.
 
     A person of the staff speaks as the assistant does; a note of the staff comes as a system message,
     and so does the summary of what was said before the transcript begins, whatever `latest` is.
@@ -25,6 +32,8 @@ def dialogue(
     messages: list[ChatCompletionMessageParam] = []
     summary = [message for message in transcript[:1] if message.role == "summary"]
     spoken = transcript[len(summary) :]
+    if context is not None and (known := past(context)):
+        messages.append({"role": "system", "content": known})
     for message in [*summary, *(spoken if latest is None else spoken[-latest:])]:
         match message.role:
             case "summary":
@@ -40,6 +49,11 @@ def dialogue(
                     {"role": "system", "content": f"Note from the staff: {message.text}"}
                 )
     return messages
+
+
+def past(context: TurnContext) -> str:
+    """What was done for the customer and what waits, in words for a prompt; "" where there is nothing."""
+    return in_words(context.executed, context.waiting, conversation=context.conversation)
 
 
 def last_words(transcript: Sequence[TranscriptMessage]) -> str:

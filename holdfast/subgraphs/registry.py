@@ -6,6 +6,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from holdfast.domain.errors import ConfigurationError
+from holdfast.domain.fleet import Served, ServedAction, ServedAgent
 from holdfast.domain.ids import is_id
 from holdfast.domain.policy import Policy
 from holdfast.domain.wire import TRIAGE
@@ -60,6 +61,34 @@ class Registry:
             if runner.name != TRIAGE
         )
 
+    def has(self, name: str) -> bool:
+        """Whether there is a subgraph of this name."""
+        return name in self._runners
+
+    def served(self) -> Served:
+        """All of it, as the other workers of the deployment get to know it."""
+        package_of = {
+            subgraph.name: package.name
+            for package in self.packages
+            for subgraph in package.subgraphs
+        }
+        agents = (
+            ServedAgent(
+                name=runner.name,
+                description=runner.description,
+                package=package_of.get(runner.name),
+                graphs=runner.graphs,
+            )
+            for runner in self._runners.values()
+            if runner.name != TRIAGE
+        )
+        actions = (
+            ServedAction(name=action.name, package=package.name)
+            for package in self.packages
+            for action in package.actions
+        )
+        return Served(agents=tuple(agents), actions=tuple(actions))
+
     def runner(self, name: str) -> SubgraphRunner:
         """The subgraph of this name.
 
@@ -75,6 +104,10 @@ class Registry:
     def action(self, name: str) -> AnyAction | None:
         """The action of this name."""
         return self._actions.get(name)
+
+    def remote_actions(self) -> frozenset[str]:
+        """The names of the actions that call other systems."""
+        return frozenset(name for name, action in self._actions.items() if action.remote)
 
     def policy(self, tenant: str, action: str) -> Policy:
         """The policy that decides about this action for this tenant."""

@@ -26,6 +26,7 @@ from holdfast.domain.outcomes import (
 )
 from holdfast.subgraphs.checkpointer import SnapshotSaver
 from holdfast.subgraphs.contract import Subgraph, TranscriptMessage, TurnContext
+from holdfast.subgraphs.snapshots import shapes_of
 
 _logger = logging.getLogger("holdfast.worker")
 
@@ -102,6 +103,8 @@ class SubgraphRunner:
                 f"subgraph {subgraph.name!r} uses a DeltaChannel, whose history Holdfast does not "
                 "keep; use a reducer"
             )
+        self.graphs = shapes_of(self._graph)
+        """The nodes and channels that a snapshot may need."""
 
     async def run(
         self,

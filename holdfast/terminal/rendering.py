@@ -89,7 +89,9 @@ def _sent(console: Console, sent: SentMessage) -> None:
         show_line(console, sent.reply)
         show_citations(console, sent.citations)
     about = [f"turn {sent.turn}"] if sent.turn is not None else []
-    about += [sent.status.replace("_", " "), *sent.approvals, f"message {sent.message_id}"]
+    about += [sent.status.replace("_", " "), *sent.approvals]
+    about += [f"{one.name} {one.state.replace('_', ' ')}" for one in sent.actions]
+    about.append(f"message {sent.message_id}")
     if sent.degraded:
         about.append("degraded: the offline model answered")
     show_line(console, " · ".join(about), style="dim")

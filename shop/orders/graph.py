@@ -55,7 +55,7 @@ async def think(state: OrdersState, runtime: Runtime[TurnContext]) -> Update:
     context = runtime.context
     messages: list[ChatCompletionMessageParam] = [
         {"role": "system", "content": system_prompt(context)},
-        *dialogue(state["transcript"], latest=WINDOW),
+        *dialogue(state["transcript"], latest=WINDOW, context=context),
         *state.get("exchange", []),
     ]
     completion = await context.model.chat(messages, tools=tools_for(context))

@@ -109,6 +109,25 @@ async def test_a_refusal_of_the_other_system_is_told_to_the_agent_and_not_repeat
     assert "the other system refused" in told(platform)
 
 
+async def test_when_a_later_action_fails_the_earlier_ones_are_undone_where_they_can_be(
+    platform: Platform,
+) -> None:
+    async with other_system(409) as system:
+        calls: list[tuple[str, dict[str, Any]]] = [
+            ("add", {"counter": "c", "amount": 1}),
+            ("add_for_good", {"counter": "c", "amount": 2}),
+            ("send", {"url": system.url}),
+            ("add", {"counter": "c", "amount": 4}),
+        ]
+        platform.script = routed_to("counter", counting(calls, then="Half."))
+        assert (await platform.send("c1", "do all of it")).reply == "Half."
+    view = await platform.client.show("c1")
+    states = [action.state for action in view.actions]
+    assert states == ["compensated", "executed", "refused", "not_attempted"]
+    assert await platform.effects() == [2]
+    await platform.replay("c1")
+
+
 async def test_a_system_that_always_fails_is_asked_three_times_and_the_agent_is_told(
     platform: Platform,
 ) -> None:

@@ -26,6 +26,7 @@ from holdfast import (
     Tool,
     TurnContext,
     TurnState,
+    dialogue,
     propose,
 )
 from holdfast.domain.outcomes import Route
@@ -36,6 +37,12 @@ class Add(BaseModel):
 
     counter: str
     amount: Annotated[int, Field(le=1_000)]
+
+
+class Tally(BaseModel):
+    """Count something."""
+
+    counter: str
 
 
 class Send(BaseModel):
@@ -106,6 +113,37 @@ async def _send(context: ActionContext, send: Send) -> JsonValue:
     return answer
 
 
+async def _tally(context: ActionContext, tally: Tally) -> JsonValue:
+    """Written like most people write it: read, then write what follows from it."""
+    highest: int = await context.transaction.fetchval(
+        "select coalesce(max(amount), 0) from counter.effects where tenant = $1 and counter = $2",
+        context.tenant,
+        tally.counter,
+    )
+    await context.transaction.execute(
+        "insert into counter.effects (tenant, counter, amount) values ($1, $2, $3)",
+        context.tenant,
+        tally.counter,
+        highest + 1,
+    )
+    return {"reached": highest + 1}
+
+
+async def _open(context: ActionContext, tally: Tally) -> JsonValue:
+    """Makes something new, with an id that the rehearsal has shown already."""
+    return {"ticket": context.new_id("ticket"), "key": context.idempotency_key}
+
+
+async def _ticket(context: ActionContext, tally: Tally) -> dict[str, JsonValue]:
+    seen = await context.transaction.fetchval("select clock_timestamp()::text")
+    return {"ticket": context.new_id("ticket"), "seen": seen}
+
+
+async def _writing_facts(context: ActionContext, tally: Tally) -> dict[str, JsonValue]:
+    await _tally(context, tally)
+    return {}
+
+
 ACTIONS = (
     Action(
         name="add",
@@ -120,6 +158,29 @@ ACTIONS = (
         description="Add to a counter, without a way back.",
         arguments=Add,
         execute=_add,
+    ),
+    Action(name="tally", description="Add one to the highest.", arguments=Tally, execute=_tally),
+    Action(
+        name="tally_together",
+        description="Add one to the highest, whoever asks.",
+        arguments=Tally,
+        execute=_tally,
+        subject=lambda _, tally: f"counter/{tally.counter}",
+    ),
+    Action(
+        name="open_ticket",
+        description="Open a ticket.",
+        arguments=Tally,
+        execute=_open,
+        facts=_ticket,
+        informs=("seen",),
+    ),
+    Action(
+        name="write_facts",
+        description="Write where only reads are allowed.",
+        arguments=Tally,
+        execute=_tally,
+        facts=_writing_facts,
     ),
     Action(name="send", description="Call a URL.", arguments=Send, execute=_send, remote=True),
 )
@@ -145,14 +206,14 @@ class State(TurnState):
 
 
 async def _ask(state: State, runtime: Runtime[TurnContext]) -> dict[str, Any]:
-    said = [{"role": "user", "content": message.text} for message in state["transcript"][-1:]]
-    dialogue = state.get("dialogue") or [{"role": "system", "content": "You count."}, *said]
-    completion = await runtime.context.model.chat(dialogue, tools=TOOLS)
-    dialogue = [*dialogue, completion.as_message()]
+    said = dialogue(state["transcript"], latest=1, context=runtime.context)
+    spoken = state.get("dialogue") or [{"role": "system", "content": "You count."}, *said]
+    completion = await runtime.context.model.chat(spoken, tools=TOOLS)
+    spoken = [*spoken, completion.as_message()]
     calls = [call.model_dump(mode="json") for call in completion.tool_calls]
     if calls:
-        return {"dialogue": dialogue, "calls": calls}
-    return {"dialogue": dialogue, "calls": [], "outcome": Reply(text=completion.text)}
+        return {"dialogue": spoken, "calls": calls}
+    return {"dialogue": spoken, "calls": [], "outcome": Reply(text=completion.text)}
 
 
 async def _act(state: State) -> dict[str, Any]:

@@ -19,9 +19,10 @@ from holdfast.domain.approval import (
     OnExpiry,
     Person,
     Requirement,
+    ShownAction,
     TakenDecision,
-    args_digest,
     replay,
+    shown_digest,
 )
 from holdfast.domain.errors import (
     AlreadyDecided,
@@ -34,6 +35,7 @@ from holdfast.domain.errors import (
     Refused,
     Superseded,
 )
+from holdfast.domain.ids import json_digest
 from holdfast.domain.outcomes import ProposedAction
 
 ASKED = datetime(2030, 1, 1, tzinfo=UTC)
@@ -57,7 +59,10 @@ def actions_of(amount: int) -> tuple[ProposedAction, ...]:
 
 
 def digest_of(amount: int) -> str:
-    return args_digest(actions_of(amount))
+    return shown_digest(
+        ShownAction(name=action.name, arguments=action.arguments, facts={})
+        for action in actions_of(amount)
+    )
 
 
 def asked(*requirements: Requirement, **fields: Any) -> Approval:
@@ -509,16 +514,28 @@ values = st.recursive(
 
 
 @given(arguments=st.dictionaries(st.sampled_from("abc"), values), other=values)
-def test_the_digest_follows_the_arguments_and_not_their_order(
-    arguments: dict[str, object], other: object
+@pytest.mark.parametrize("field", ["arguments", "facts", "description"])
+def test_the_digest_follows_all_that_is_shown_and_not_its_order(
+    field: str, arguments: dict[str, object], other: object
 ) -> None:
     def digest(given: dict[str, object]) -> str:
-        return args_digest((ProposedAction.model_validate({"name": "x", "arguments": given}),))
+        shown = {"name": "x", "arguments": {}, "facts": {}, field: given}
+        return shown_digest([ShownAction.model_validate(shown)])
 
     assert digest(dict(reversed(arguments.items()))) == digest(arguments)
     assert digest({**arguments, "z": other}) != digest(arguments)
 
 
 def test_the_digest_follows_names_and_order_of_the_actions() -> None:
-    one, two = ProposedAction(name="one"), ProposedAction(name="two")
-    assert len({args_digest(a) for a in [(one,), (two,), (one, two), (two, one), (one, one)]}) == 5
+    one, two = (ShownAction(name=name, arguments={}, facts={}) for name in ("one", "two"))
+    orders = [(one,), (two,), (one, two), (two, one), (one, one)]
+    assert len({shown_digest(order) for order in orders}) == 5
+
+
+def test_the_digest_of_an_earlier_version_covers_names_and_arguments_alone() -> None:
+    one, other = (
+        ShownAction(name="x", arguments={"a": 1}, facts={"amount": amount}) for amount in (1, 2)
+    )
+    assert shown_digest([one], "arguments") == shown_digest([other], "arguments")
+    # json_digest([{"arguments": {"a": 1}, "name": "x"}]), as it was signed before facts were covered.
+    assert shown_digest([one], "arguments") == json_digest([{"name": "x", "arguments": {"a": 1}}])

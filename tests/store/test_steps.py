@@ -110,7 +110,6 @@ async def cancel(connection: Connection, tenant: str, *, turn: int) -> TurnEnd:
         turn=turn,
         status="cancelled",
         reason="test",
-        text=None,
         message=MESSAGE,
     )
 

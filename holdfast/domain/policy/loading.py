@@ -15,6 +15,8 @@ def load_policy(text: str, *, source: str) -> Policy:
             begins with source and line.
     """
     policy = read_document(text, Policy, source=source, error=PolicyError)
-    if policy.digest:
-        raise PolicyError(f"{source}:1: digest: it is worked out from the text, not written there")
-    return policy.model_copy(update={"digest": hashlib.sha256(text.encode()).hexdigest()})
+    for name in ("digest", "text"):
+        if getattr(policy, name):
+            raise PolicyError(f"{source}:1: {name}: it is the file's own, not written in it")
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return policy.model_copy(update={"digest": digest, "text": text})

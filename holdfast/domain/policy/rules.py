@@ -183,7 +183,7 @@ class Verdict(Frozen):
 
 
 class Policy(Strict):
-    """A tenant's policy, checked when it is loaded. `digest` is the SHA-256 of its text."""
+    """A tenant's policy, checked when it is loaded. `digest` is the SHA-256 of its `text`."""
 
     name: Annotated[str, Field(min_length=1)]
     version: Annotated[int, Field(ge=1)]
@@ -192,6 +192,7 @@ class Policy(Strict):
     windows: dict[str, Window] = Field(default_factory=dict)
     working_time: WorkingTime | None = None
     digest: Annotated[str, Field(exclude=True)] = ""
+    text: Annotated[str, Field(exclude=True, repr=False)] = ""
 
     @field_validator("default")
     @classmethod

@@ -48,7 +48,7 @@ async def respond(state: GeneralState, runtime: Runtime[TurnContext]) -> Update:
     )
     messages: list[ChatCompletionMessageParam] = [
         {"role": "system", "content": system},
-        *dialogue(state["transcript"], latest=WINDOW),
+        *dialogue(state["transcript"], latest=WINDOW, context=context),
     ]
     tools = [handover_tool(context.agents)] if context.agents else []
     return {"completion": await context.model.chat(messages, tools=tools)}

@@ -73,7 +73,7 @@ async def answer(state: KnowledgeState, runtime: Runtime[TurnContext]) -> Update
     context, passages = runtime.context, state["passages"]
     messages: list[ChatCompletionMessageParam] = [
         {"role": "system", "content": _system(context, passages)},
-        *dialogue(state["transcript"], latest=WINDOW),
+        *dialogue(state["transcript"], latest=WINDOW, context=context),
     ]
     tools = [handover_tool(context.agents)] if context.agents else []
     completion = await context.model.chat(messages, tools=tools)

@@ -30,7 +30,7 @@ async def assess(state: TriageState, runtime: Runtime[TurnContext]) -> Update:
     agents = runtime.context.agents
     messages: list[ChatCompletionMessageParam] = [
         {"role": "system", "content": prompt(agents)},
-        *dialogue(state["transcript"], latest=WINDOW),
+        *dialogue(state["transcript"], latest=WINDOW, context=runtime.context),
     ]
     schema = assessment_among(tuple(agent.name for agent in agents))
     assessed = await runtime.context.model.structured(messages, schema)

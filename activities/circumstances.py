@@ -1,0 +1,144 @@
+"""What policy looks at besides arguments and facts: who the customer is, how the conversation is, and
+the sums over the past."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from pydantic import JsonValue
+
+from activities.services import Services
+from holdfast.domain.ids import derived_id
+from holdfast.domain.outcomes import ProposedAction
+from holdfast.domain.policy import Circumstances, Policy, Window
+from holdfast.store.pool import Connection
+from holdfast.store.windows import Place, lock_windows, sum_of_window
+from holdfast.subgraphs.action import ActionContext
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Who proposes: the step, its agent, the customer it works for, and how the conversation is.
+
+    `approval` is the one whose arguments a reviewer edits.
+    """
+
+    tenant: str
+    conversation: str
+    turn: int
+    step: int
+    agent: str
+    customer: str
+    priority: str
+    language: str
+    opened_at: datetime
+    approval: str | None = None
+
+    def action_id(self, index: int) -> str:
+        """The id of an action of the proposal, which is also its idempotency key."""
+        return derived_id("act", self.tenant, self.conversation, self.turn, self.step, index)
+
+    def context(self, index: int, connection: Connection | None) -> ActionContext:
+        """What an action of the proposal gets besides its arguments."""
+        return ActionContext(
+            tenant=self.tenant,
+            conversation=self.conversation,
+            turn=self.turn,
+            customer=self.customer,
+            idempotency_key=self.action_id(index),
+            connection=connection,
+        )
+
+
+async def customer_of(
+    services: Services, connection: Connection, origin: Origin
+) -> dict[str, JsonValue]:
+    """What conditions may know of the customer: the id, and what the packages say."""
+    attributes: dict[str, JsonValue] = {}
+    for package in services.registry.packages:
+        if package.customer is not None:
+            attributes |= await package.customer(connection, origin.tenant, origin.customer)
+    return {**attributes, "id": origin.customer}
+
+
+def circumstances(
+    origin: Origin,
+    *,
+    arguments: dict[str, JsonValue],
+    facts: dict[str, JsonValue],
+    customer: dict[str, JsonValue],
+    windows: dict[str, float],
+) -> Circumstances:
+    """What the conditions on an action see now."""
+    return Circumstances(
+        args=arguments,
+        facts=facts,
+        customer=customer,
+        conversation={
+            "id": origin.conversation,
+            "priority": origin.priority,
+            "language": origin.language,
+            "age": datetime.now(UTC) - origin.opened_at,
+            "turns": origin.turn,
+        },
+        windows=windows,
+        tenant=origin.tenant,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """The sums that conditions look at; until the transaction of `locked_windows` ends, nobody else adds
+    to them. `before` leaves out what was proposed later than an action that is about to run."""
+
+    connection: Connection
+    origin: Origin
+    before: Place | None = None
+    added: dict[str, float] = field(default_factory=dict)
+    """What earlier actions of the same proposal add to each."""
+
+    async def read(self, windows: dict[str, Window]) -> dict[str, float]:
+        """The sum of each."""
+        return {
+            name: self.added.get(name, 0.0)
+            + await sum_of_window(
+                self.connection,
+                self.origin.tenant,
+                amount=window.amount.split("."),
+                actions=window.actions,
+                within=window.within,
+                customer=self.origin.customer if window.per == "customer" else None,
+                without_approval=self.origin.approval,
+                before=self.before,
+            )
+            for name, window in windows.items()
+        }
+
+    def add(self, policy: Policy, proposed: ProposedAction, facts: dict[str, JsonValue]) -> None:
+        """Count an action of this proposal, which later ones have to see."""
+        for name, window in policy.windows.items():
+            if proposed.name in window.actions:
+                root, *path = window.amount.split(".")
+                value: JsonValue = facts if root == "facts" else proposed.arguments
+                for part in path:
+                    value = value.get(part) if isinstance(value, dict) else None
+                if isinstance(value, int | float) and not isinstance(value, bool):
+                    self.added[name] = self.added.get(name, 0.0) + value
+
+
+async def locked_windows(
+    connection: Connection,
+    origin: Origin,
+    policies: Iterable[tuple[Policy, str]],
+    *,
+    before: Place | None = None,
+) -> Windows:
+    """The sums that these policies' conditions on the action of that name look at, locked until the
+    transaction ends."""
+    keys = {
+        f"{name}/{origin.customer}" if window.per == "customer" else name
+        for policy, action in policies
+        for name, window in policy.windows_of(action).items()
+    }
+    await lock_windows(connection, origin.tenant, sorted(keys))
+    return Windows(connection=connection, origin=origin, before=before)

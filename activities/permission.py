@@ -1,0 +1,196 @@
+"""Whether an action may run at this moment: facts and policy are asked again, in its own transaction.
+
+What was judged when the action was proposed decides whether people were asked. What is executed is what
+policy allows now, whatever ran beside or before it. The caller holds the lock of the action's subject, so
+nothing that is looked at here changes until the action has run.
+"""
+
+import json
+from collections.abc import Mapping
+
+from pydantic import BaseModel, JsonValue
+
+from activities.circumstances import Origin, circumstances, customer_of, locked_windows
+from activities.services import Services
+from holdfast.domain.approval import Approval
+from holdfast.domain.description import ActionDescription
+from holdfast.domain.errors import PolicyError
+from holdfast.domain.ids import canonical_json
+from holdfast.domain.policy import Circumstances, Policy, Verdict
+from holdfast.store.actions import ActionRecord
+from holdfast.store.pool import Connection
+from holdfast.store.subjects import reading
+from holdfast.store.windows import Place
+from holdfast.subgraphs.action import ActionRefused, AnyAction
+from holdfast.subgraphs.description import describe
+
+
+async def objection(
+    services: Services,
+    connection: Connection,
+    tenant: str,
+    record: ActionRecord,
+    action: AnyAction,
+    arguments: BaseModel,
+    approval: Approval | None,
+) -> str | None:
+    """Why the action may not run now, in words; None where it may. `approval` is the one that it was
+    given, as worked out from its decisions."""
+    origin = _origin(tenant, record)
+    try:
+        if action.remote:
+            async with services.reads.acquire() as reads:
+                facts, customer, description = await _look(
+                    services, reads, origin, record, action, arguments
+                )
+        else:
+            async with reading(connection):
+                facts, customer, description = await _look(
+                    services, connection, origin, record, action, arguments
+                )
+    except ActionRefused as refused:
+        return str(refused)
+    if approval is not None and _saw_these_facts(approval, record):
+        changed = _difference(_bound(action, record.facts), _bound(action, facts))
+        changed = changed or _other_amount(record.description, description)
+        if changed is not None:
+            return changed
+    return await _forbidden(services, connection, origin, record, facts, customer, approval)
+
+
+async def _look(
+    services: Services,
+    connection: Connection,
+    origin: Origin,
+    record: ActionRecord,
+    action: AnyAction,
+    arguments: BaseModel,
+) -> tuple[dict[str, JsonValue], dict[str, JsonValue], ActionDescription]:
+    context = origin.context(record.index, connection)
+    facts = await action.facts(context, arguments) if action.facts else {}
+    customer = await customer_of(services, connection, origin)
+    return (
+        json.loads(canonical_json(facts)),
+        customer,
+        await describe(action, context, arguments, facts),
+    )
+
+
+async def _forbidden(
+    services: Services,
+    connection: Connection,
+    origin: Origin,
+    record: ActionRecord,
+    facts: dict[str, JsonValue],
+    customer: dict[str, JsonValue],
+    approval: Approval | None,
+) -> str | None:
+    """What policy has against it: a stricter verdict of the version that it was asked under, or a denial
+    of the one in force."""
+    current = services.registry.policy(origin.tenant, record.name)
+    asked: Policy | None = current
+    if record.policy_digest != current.digest and record.policy_digest is not None:
+        try:
+            asked = await services.policy_texts.find(
+                connection, origin.tenant, record.policy_digest
+            )
+        except PolicyError:
+            return "The policy that this was asked under can't be read any more."
+    policies = [policy for policy in (asked, current) if policy is not None]
+    windows = await locked_windows(
+        connection,
+        origin,
+        ((policy, record.name) for policy in policies),
+        before=_place(record),
+    )
+
+    async def verdict(policy: Policy) -> Verdict:
+        return policy.verdict(record.name, await seen(policy))
+
+    async def seen(policy: Policy) -> Circumstances:
+        return circumstances(
+            origin,
+            arguments=record.arguments,
+            facts=facts,
+            customer=customer,
+            windows=await windows.read(policy.windows_of(record.name)),
+        )
+
+    if asked is not None:
+        now = await verdict(asked)
+        if now.kind == "deny":
+            return f"This is not allowed any more: {now.reason or 'policy denies it.'}"
+        if now.approve is not None and not _is_given(now, approval):
+            return f"This needs an approval now: {now.reason or 'policy asks for one.'}"
+    if asked is not current:
+        now = await verdict(current)
+        if now.kind == "deny":
+            return f"This is not allowed any more: {now.reason or 'policy denies it.'}"
+    return None
+
+
+def _is_given(verdict: Verdict, approval: Approval | None) -> bool:
+    """Whether what the verdict needs was part of what was approved."""
+    assert verdict.approve is not None
+    return approval is not None and verdict.approve.requirement() in approval.requirements
+
+
+def _saw_these_facts(approval: Approval, record: ActionRecord) -> bool:
+    """Earlier versions showed the later actions of a proposal as if those before them were not run."""
+    return approval.covers == "shown" or record.index == 0
+
+
+def _origin(tenant: str, record: ActionRecord) -> Origin:
+    return Origin(
+        tenant=tenant,
+        conversation=record.conversation,
+        turn=record.turn,
+        step=record.step,
+        agent="",
+        customer=record.customer,
+        priority=record.priority,
+        language=record.language,
+        opened_at=record.opened_at,
+    )
+
+
+def _place(record: ActionRecord) -> Place:
+    return Place.model_validate(record.model_dump(include=set(Place.model_fields)))
+
+
+def _bound(action: AnyAction, facts: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """The facts that have to be as they were shown."""
+    return {name: fact for name, fact in facts.items() if name not in action.informs}
+
+
+def _difference(before: dict[str, JsonValue], now: dict[str, JsonValue]) -> str | None:
+    """What has changed between two readings of the facts, in words."""
+    if canonical_json(before) == canonical_json(now):
+        return None
+    changes = [
+        f"{name} was {before.get(name)} and is now {now.get(name)}"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    ]
+    return f"This has changed since it was approved: {', '.join(changes)}."
+
+
+def _other_amount(shown: JsonValue, now: ActionDescription) -> str | None:
+    """What has become of the money that the reviewers saw."""
+    before = (
+        ActionDescription.model_validate(shown)
+        if shown is not None
+        else ActionDescription(title="-")
+    )
+    if (before.amount, before.currency) == (now.amount, now.currency):
+        return None
+    return (
+        f"This has changed since it was approved: the amount was {_money(before)} and is now "
+        f"{_money(now)}."
+    )
+
+
+def _money(description: ActionDescription) -> str:
+    if description.amount is None:
+        return "none"
+    return f"{description.amount} {description.currency}"

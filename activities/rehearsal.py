@@ -1,0 +1,150 @@
+"""The rehearsal of a proposal: its actions run in order, in a transaction that is rolled back.
+
+So each action is judged and described as things will be once those before it have run, and a reviewer
+sees what all of them come to. A remote action is not run; its facts are those of now.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from activities.attempts import is_passing
+from activities.circumstances import Origin, customer_of
+from activities.services import Services
+from holdfast.domain.description import ActionDescription
+from holdfast.domain.outcomes import ActionState, ProposedAction
+from holdfast.store.pool import Connection
+from holdfast.store.subjects import lock_subjects, reading
+from holdfast.subgraphs.action import ActionRefused, AnyAction
+from holdfast.subgraphs.description import describe
+
+
+@dataclass(frozen=True, kw_only=True)
+class RehearsedAction:
+    """An action with what it would meet. `blocked_as` is its state, and `error` the reason, where it
+    could not run."""
+
+    proposed: ProposedAction
+    facts: dict[str, JsonValue] = field(default_factory=dict)
+    customer: dict[str, JsonValue] = field(default_factory=dict)
+    description: ActionDescription | None = None
+    blocked_as: ActionState | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Prepared:
+    """An action that exists, with arguments that fit it."""
+
+    index: int
+    proposed: ProposedAction
+    action: AnyAction
+    arguments: BaseModel
+
+
+async def rehearse(
+    services: Services, origin: Origin, proposed: Sequence[ProposedAction], *, is_last: bool
+) -> tuple[RehearsedAction, ...]:
+    """Validate the arguments, and run the actions on trial, in order.
+
+    An action whose code raises anything but `ActionRefused` is tried again with the whole activity; in
+    its last attempt, it counts as failed.
+    """
+    prepared = [_prepare(services, index, one) for index, one in enumerate(proposed)]
+    rehearsed: list[RehearsedAction] = []
+    async with _on_trial(services, origin, prepared) as connection:
+        for one in prepared:
+            if isinstance(one, RehearsedAction):
+                rehearsed.append(one)
+            else:
+                rehearsed.append(await _rehearse(services, origin, connection, one, is_last))
+    return tuple(rehearsed)
+
+
+@asynccontextmanager
+async def _on_trial(
+    services: Services, origin: Origin, prepared: Sequence[_Prepared | RehearsedAction]
+) -> AsyncIterator[Connection]:
+    """A transaction under the subjects' locks, which is rolled back."""
+    subjects = [
+        one.action.subject_of(origin.context(one.index, None), one.arguments)
+        for one in prepared
+        if isinstance(one, _Prepared)
+    ]
+    async with services.pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            await lock_subjects(connection, origin.tenant, subjects)
+            yield connection
+        finally:
+            await transaction.rollback()
+
+
+def _prepare(
+    services: Services, index: int, proposed: ProposedAction
+) -> _Prepared | RehearsedAction:
+    action = services.registry.action(proposed.name)
+    if action is None:
+        return _blocked(proposed, "refused", f"There is no action {proposed.name!r}.")
+    try:
+        arguments: BaseModel = action.arguments.model_validate(proposed.arguments)
+    except ValidationError as error:
+        return _blocked(proposed, "refused", in_words(error))
+    proposed = proposed.model_copy(update={"arguments": arguments.model_dump(mode="json")})
+    return _Prepared(index=index, proposed=proposed, action=action, arguments=arguments)
+
+
+async def _rehearse(
+    services: Services, origin: Origin, connection: Connection, one: _Prepared, is_last: bool
+) -> RehearsedAction:
+    try:
+        if one.action.remote:
+            async with services.reads.acquire() as reads:
+                met = await _look(services, origin, reads, one)
+        else:
+            async with reading(connection):
+                met = await _look(services, origin, connection, one)
+            await _run(origin, connection, one)
+        return met
+    except ActionRefused as refused:
+        return _blocked(one.proposed, "refused", str(refused))
+    except Exception as error:
+        if is_passing(error) or not is_last:
+            raise
+        return _blocked(one.proposed, "failed", f"{type(error).__name__}: {error}")
+
+
+async def _look(
+    services: Services, origin: Origin, connection: Connection, one: _Prepared
+) -> RehearsedAction:
+    """What the action would meet, and what a reviewer reads of it."""
+    context = origin.context(one.index, connection)
+    facts = await one.action.facts(context, one.arguments) if one.action.facts else {}
+    return RehearsedAction(
+        proposed=one.proposed,
+        facts=facts,
+        customer=await customer_of(services, connection, origin),
+        description=await describe(one.action, context, one.arguments, facts),
+    )
+
+
+async def _run(origin: Origin, connection: Connection, one: _Prepared) -> None:
+    """Run it; constraints that wait for a commit are checked at once, since none follows."""
+    async with connection.transaction():
+        await one.action.execute(origin.context(one.index, connection), one.arguments)
+        await connection.execute("set constraints all immediate; set constraints all deferred")
+
+
+def in_words(error: ValidationError) -> str:
+    """What is wrong with arguments, for people and models."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in problem['loc']) or 'arguments'}: {problem['msg']}"
+        for problem in error.errors(include_url=False)
+    )
+
+
+def _blocked(proposed: ProposedAction, state: ActionState, error: str) -> RehearsedAction:
+    return RehearsedAction(proposed=proposed, blocked_as=state, error=error)

@@ -1,0 +1,114 @@
+"""Work that this worker lacks the code for: taken to where it is, or handed back without counting."""
+
+from datetime import timedelta
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from activities.fleet import needs
+from activities.services import Services
+from holdfast.domain import wire
+from holdfast.domain.errors import NotServedHere
+from holdfast.domain.steps import ActionReport, ActionRequest
+from holdfast.store.fleet import note_handed_back, read_proposed, taken_up
+from holdfast.store.pool import TRANSIENT_ERRORS, Pool
+
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 5.0
+_GROWTH = 1.5
+_PLACE = {"tenant", "conversation", "turn", "step", "index"}
+
+
+class HandingBack(Interceptor):
+    """Hands an activity back that raises `NotServedHere`: it is tried again soon, by whoever takes it,
+    for as long as it needs."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        """Temporal's hook."""
+        return _HandingBack(next, self._pool)
+
+
+class _HandingBack(ActivityInboundInterceptor):
+    def __init__(self, next: ActivityInboundInterceptor, pool: Pool) -> None:
+        super().__init__(next)
+        self._pool = pool
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        if activity.info().attempt > 1 and input.args and hasattr(input.args[0], "attempts"):
+            async with self._pool.acquire() as connection:
+                await taken_up(connection, **_key(input.args[0]))
+        try:
+            return await super().execute_activity(input)
+        except NotServedHere as lacking:
+            pause = await self._note(input.args[0], str(lacking))
+            raise ApplicationError(
+                f"this worker lacks the {lacking}", type=lacking.code, next_retry_delay=pause
+            ) from lacking
+
+    async def _note(self, request: Any, lacking: str) -> timedelta:
+        attempt = activity.info().attempt
+        try:
+            async with self._pool.acquire() as connection:
+                await note_handed_back(
+                    connection, **_key(request), attempt=attempt, lacking=lacking
+                )
+        except TRANSIENT_ERRORS:
+            activity.logger.debug("a hand-back could not be noted")
+        grown = _FIRST_PAUSE_SECONDS * _GROWTH ** min(attempt - 1, 20)
+        return timedelta(seconds=min(grown, _LONGEST_PAUSE_SECONDS))
+
+
+def _key(request: Any) -> dict[str, str]:
+    info = activity.info()
+    return {
+        "tenant": request.tenant,
+        "conversation": request.conversation,
+        "activity": f"{info.workflow_run_id}:{info.activity_id}",
+    }
+
+
+def elsewhere(package: str, lacking: str, *, shared: str) -> str:
+    """The package to whose workers a task is taken, from the queue that all workers share.
+
+    Raises:
+        NotServedHere: that is where the task comes from; another worker of the package has it.
+    """
+    if activity.info().task_queue != shared:
+        raise NotServedHere(lacking)
+    return package
+
+
+async def look_before_acting(services: Services, request: ActionRequest) -> ActionReport | None:
+    """Whether an action can be executed here, and whether its agent can go on afterwards.
+
+    None where both is so; else where the action is to be taken, or what its agent lacks.
+
+    Raises:
+        NotServedHere: nobody has the action, or nobody serves the agent.
+    """
+    async with services.pool.acquire() as connection:
+        found = await read_proposed(connection, **request.model_dump(include=_PLACE))
+    if found is None:
+        return None
+    fleet = services.fleet
+    if services.registry.action(found.name) is None:
+        place = elsewhere(
+            fleet.place_of_action(found.name),
+            f"action {found.name!r}",
+            shared=wire.actions_queue(fleet.task_queue),
+        )
+        return ActionReport(state="not_attempted", elsewhere=place)
+    if found.state != "proposed" or request.index > 0 or found.snapshot is None:
+        return None
+    lacking = await fleet.gaps(found.agent, needs(found.snapshot))
+    if not lacking:
+        return None
+    return ActionReport(
+        state="stale",
+        stuck=f"the agent {found.agent!r} could not go on without {', '.join(lacking)}",
+    )

@@ -1,0 +1,112 @@
+"""What the customer is told, and the callers, where a turn ends without an agent's last word.
+
+Worked out from the records of the turn's actions: what was done counts, not how far a graph has got.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from holdfast.domain.conversation import ActionEnd, TurnStatus
+from holdfast.domain.model import Frozen
+from holdfast.domain.outcomes import ActionState
+from holdfast.domain.texts import Phrase, customer_text
+
+_MOST_LINES = 8
+_MOST_NAMED = 20
+
+
+class EndedAction(Frozen):
+    """An action of a turn that has ended. `title` is how a person reads it; `unclear` says that a
+    remote system was asked and nobody knows what it did."""
+
+    id: str
+    name: str
+    title: str
+    state: ActionState
+    unclear: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """What became of a turn's actions; `waiting` are the titles of what still waits for approval in
+    the conversation."""
+
+    actions: tuple[EndedAction, ...] = ()
+    waiting: tuple[str, ...] = ()
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether something was done, or may have been, that the rest of the turn belongs to."""
+        return any(one.state == "executed" or one.unclear for one in self.actions)
+
+    def for_callers(self) -> tuple[ActionEnd, ...]:
+        """What became of the actions, in order, 20 at most."""
+        ends = (ActionEnd(id=one.id, name=one.name, state=one.state) for one in self.actions)
+        return tuple(ends)[:_MOST_NAMED]
+
+    def lines(self, language: str, *, waiting: bool = False) -> str:
+        """The account in words, a list for each kind, that of what is `waiting` where it is asked for;
+        empty where there is nothing to tell."""
+        done = _titles(one for one in self.actions if one.state == "executed")
+        before = _titles(one for one in self.actions if one.state == "repeated")
+        unclear = _titles(one for one in self.actions if one.unclear)
+        told = {*done, *before, *unclear}
+        undone = [one for one in _titles(self.actions) if one not in told]
+        lists: list[tuple[Phrase, Sequence[str]]] = [
+            ("done", done),
+            ("done_before", before),
+            ("unclear", unclear),
+            ("not_done", undone),
+            ("waiting", self.waiting if waiting else ()),
+        ]
+        return "\n\n".join(_list(phrase, titles, language) for phrase, titles in lists if titles)
+
+
+def ending(
+    account: Account,
+    status: TurnStatus,
+    language: str,
+    *,
+    held: bool,
+    to_person: bool,
+) -> tuple[TurnStatus, str | None]:
+    """How a turn ends that should end as `status`, and what the customer is told of it.
+
+    Where an effect stands and the rest was not done, a person goes on, unless `to_person` is False.
+    `held` says that a person has the conversation already: then there is something to tell only where
+    the turn had actions. "Please try again" is said where nothing was done and nothing is open.
+    """
+    lines = account.lines(language, waiting=status == "failed")
+    opening: Phrase
+    closing: Phrase | None = None
+    match status:
+        case "failed":
+            opening = "not_finished"
+            closing = None if lines else "try_again"
+        case "cancelled" if lines:
+            opening = "cancelled"
+        case "awaiting_human" if not held:
+            opening = "handed_over"
+        case "awaiting_human" if lines:
+            opening = "taken_over"
+        case _:
+            return status, None
+    if status in ("failed", "cancelled") and account.needs_a_person and to_person:
+        status, closing = "awaiting_human", "person_goes_on"
+    first = customer_text(opening, language)
+    last = customer_text(closing, language) if closing else ""
+    if not lines:
+        return status, f"{first} {last}".strip()
+    return status, "\n\n".join(part for part in (first, lines, last) if part)
+
+
+def _titles(actions: Iterable[EndedAction]) -> list[str]:
+    """Their titles, each once."""
+    return list(dict.fromkeys(one.title for one in actions))
+
+
+def _list(phrase: Phrase, titles: Sequence[str], language: str) -> str:
+    shown = [f"- {title}" for title in titles[:_MOST_LINES]]
+    if left := len(titles) - len(shown):
+        shown.append(f"- {customer_text('more', language).format(count=left)}")
+    return "\n".join([customer_text(phrase, language), *shown])

@@ -1,0 +1,140 @@
+"""Actions after they were proposed: what became of those of a turn, what stands, what still waits."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from pydantic import JsonValue
+
+from holdfast.domain.endings import Account, EndedAction
+from holdfast.domain.model import Frozen
+from holdfast.domain.past import PastAction, PastState
+from holdfast.store.pool import Connection
+
+_TITLE_WORDS = "replace(initcap(left(name, 1)) || substr(name, 2), '_', ' ')"
+"""A name as people read it, where nothing describes the action."""
+
+_TITLE = f"coalesce(action.description ->> 'title', {_TITLE_WORDS})"
+
+_ONE_STANDING = f"""
+select action.id, action.conversation, action.turn, action.name, {_TITLE} as title,
+       action.arguments, action.state, action.approval, action.updated_at as at
+  from holdfast.actions as action
+"""
+
+_OF_CUSTOMER = """
+ where action.tenant = $1
+   and action.customer = (select customer from holdfast.conversations where tenant = $1 and id = $2)
+"""
+
+STANDING = f"""
+(select jsonb_agg(to_jsonb(one) order by one.at, one.id) from (
+    ({_ONE_STANDING} {_OF_CUSTOMER} and action.state = 'proposed'
+      order by action.created_at desc limit 10)
+    union all
+    ({_ONE_STANDING} where action.tenant = $1 and action.conversation = $2
+       and action.state in ('executed', 'failed')
+      order by action.turn desc, action.step desc, action.index desc limit 10)
+    union all
+    ({_ONE_STANDING} {_OF_CUSTOMER} and action.conversation <> $2
+       and action.state in ('executed', 'failed') and action.created_at > now() - interval '1 day'
+      order by action.created_at desc limit 10)) as one)
+"""
+"""What an agent of conversation $2 of tenant $1 has to know: what waits for its customer, what was done in
+this conversation, and within a day in others; the newest ten of each, oldest first."""
+
+
+class StandingAction(Frozen):
+    """An action that was done, failed or waits, as a step finds it."""
+
+    id: str
+    conversation: str
+    turn: int
+    name: str
+    title: str
+    arguments: dict[str, JsonValue]
+    state: str
+    approval: str | None
+    at: datetime
+
+    def seen(self, remote: Collection[str]) -> PastAction | None:
+        """The action as an agent sees it: `remote` ones that have failed may have been done; others
+        that have failed were not, and are None."""
+        state = past_state(self.state, remote=self.name in remote, approval=self.approval)
+        if state is None:
+            return None
+        return PastAction.model_validate({**self.model_dump(), "state": state})
+
+
+def past_state(state: str, *, remote: bool, approval: str | None) -> PastState | None:
+    """What an action's state means to those who come later; None where nothing was done."""
+    match state:
+        case "executed":
+            return "executed"
+        case "failed":
+            return "unclear" if remote else None
+        case "proposed":
+            return "waiting" if approval is not None else "under_way"
+        case _:
+            return None
+
+
+async def account_of(
+    connection: Connection, tenant: str, conversation: str, turn: int, *, remote: Collection[str]
+) -> Account:
+    """What became of the actions of a turn, and what waits in the conversation besides; `remote` are
+    the actions that call other systems: where one has failed, nobody knows what it did."""
+    rows = await connection.fetch(
+        f"""
+        select id, name, {_TITLE} as title, state
+          from holdfast.actions as action
+         where tenant = $1 and conversation = $2 and turn = $3 and state <> 'proposed'
+         order by step, index
+        """,
+        tenant,
+        conversation,
+        turn,
+    )
+    waiting = await connection.fetch(
+        f"""
+        select {_TITLE} as title
+          from holdfast.actions as action
+         where tenant = $1 and conversation = $2 and turn <> $3 and state = 'proposed'
+         order by turn, step, index
+        """,
+        tenant,
+        conversation,
+        turn,
+    )
+    return Account(
+        actions=tuple(_ended(dict(row), remote) for row in rows),
+        waiting=tuple(dict.fromkeys(row["title"] for row in waiting)),
+    )
+
+
+async def end_open_actions(
+    connection: Connection, tenant: str, conversation: str, *, turn: int | None, reason: str
+) -> None:
+    """End the actions, of one turn or of all, that nobody will execute any more. One that was sent to
+    another system and did not come back has failed."""
+    await connection.execute(
+        """
+        update holdfast.actions as action
+           set state = case when exists (
+                           select from holdfast.executions as execution
+                            where execution.tenant = $1 and execution.action = action.id)
+                       then 'failed' else 'withdrawn' end,
+               error = $4, updated_at = now()
+         where tenant = $1 and conversation = $2 and ($3::int is null or turn = $3)
+           and state = 'proposed'
+        """,
+        tenant,
+        conversation,
+        turn,
+        reason,
+    )
+
+
+def _ended(row: dict[str, Any], remote: Collection[str]) -> EndedAction:
+    unclear = row["state"] == "failed" and row["name"] in remote
+    return EndedAction.model_validate({**row, "unclear": unclear})

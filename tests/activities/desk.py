@@ -1,0 +1,186 @@
+"""Proposals and their actions as the activities handle them, without a workflow: many of them, fast."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+from temporalio.testing import ActivityEnvironment
+
+from activities.actions import ActionActivities
+from activities.approvals import ApprovalActivities
+from activities.conversations import ConversationActivities
+from activities.services import Services
+from activities.subgraphs import SubgraphActivities
+from holdfast.authority.keys import SigningKey
+from holdfast.authority.statements import sign_decision
+from holdfast.domain.approval import Decision
+from holdfast.domain.conversation import CustomerMessage
+from holdfast.domain.outcomes import Proposal, ProposedAction
+from holdfast.domain.steps import ActionRequest, DecisionRequest, OpenRequest, Proposed, StepRequest
+from holdfast.runtime.settings import Settings
+from holdfast.store.steps import StepKey, begin_step
+from holdfast.subgraphs.runner import StepEnd
+
+_numbers = count(1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """A proposal as it was committed: the turn that made it, and its outcome."""
+
+    conversation: str
+    turn: int
+    proposed: Proposed
+
+
+class Desk:
+    """A tenant's proposals, each in a turn of its own."""
+
+    def __init__(self, services: Services, settings: Settings, tenant: str, customer: str) -> None:
+        self.services = services
+        self.tenant = tenant
+        self._customer = customer
+        self._settings = settings
+        self._turns: Counter[str] = Counter()
+        self._subgraphs = SubgraphActivities(services)
+        self._actions = ActionActivities(services)
+
+    async def _run(self, work: Any, *arguments: Any) -> Any:
+        environment = ActivityEnvironment()
+        environment.info = dataclasses.replace(
+            environment.info,
+            activity_id=str(next(_numbers)),
+            workflow_run_id=self.tenant,
+        )
+        return await environment.run(work, *arguments)
+
+    async def open(self, conversation: str, customer: str | None = None) -> None:
+        """Make the conversation's records."""
+        opening = OpenRequest(
+            tenant=self.tenant, conversation=conversation, customer=customer or self._customer
+        )
+        await self._run(ConversationActivities(self.services).open_conversation, opening)
+
+    async def propose(self, conversation: str, *actions: tuple[str, dict[str, Any]]) -> Asked:
+        """Judge a proposal and commit it with a step, as `run_subgraph` does."""
+        self._turns[conversation] += 1
+        turn = self._turns[conversation]
+        await self._run(self._commit, conversation, turn, actions)
+        return Asked(conversation, turn, await self._outcome(conversation, turn))
+
+    async def _commit(
+        self, conversation: str, turn: int, actions: Sequence[tuple[str, dict[str, Any]]]
+    ) -> None:
+        message = CustomerMessage(message_id=f"m-{turn}", customer=self._customer, text="please")
+        request = StepRequest(
+            tenant=self.tenant,
+            conversation=conversation,
+            turn=turn,
+            step=1,
+            thread=1,
+            subgraph="orders",
+            attempts=1,
+            message=message,
+        )
+        key = StepKey(
+            tenant=self.tenant,
+            conversation=conversation,
+            turn=turn,
+            step=1,
+            thread=1,
+            run="test",
+            attempt=1,
+        )
+        begun = await begin_step(
+            self.services.pool, key, subgraph=request.subgraph, message=message
+        )
+        proposal = Proposal(
+            actions=tuple(ProposedAction(name=name, arguments=given) for name, given in actions),
+            reason="The customer wants it.",
+        )
+        end = StepEnd(outcome=proposal, snapshot=b"")
+        await self._subgraphs._commit(request, key, begun, end, None, degraded=False, is_last=True)
+
+    async def _outcome(self, conversation: str, turn: int) -> Proposed:
+        outcome = await self.services.pool.fetchval(
+            "select outcome from holdfast.steps"
+            " where tenant = $1 and conversation = $2 and turn = $3 and step = 1",
+            self.tenant,
+            conversation,
+            turn,
+        )
+        return Proposed.model_validate(outcome)
+
+    async def accept(self, asked: Asked, *, reviewer: str, roles: Sequence[str]) -> str:
+        """Accept the approval of a proposal; its state after that."""
+        approval = asked.proposed.approval
+        assert approval is not None
+        assert self._settings.signing_key is not None
+        recorded = await self.services.pool.fetchval(
+            "select approval from holdfast.approvals where tenant = $1 and id = $2",
+            self.tenant,
+            approval.id,
+        )
+        current = type(approval).model_validate(recorded)
+        decision = Decision(
+            id=f"d-{next(_numbers)}",
+            approval=approval.id,
+            kind="accept",
+            reviewer=reviewer,
+            roles=tuple(roles),
+            digest=current.args_digest,
+        )
+        signed = sign_decision(
+            decision, tenant=self.tenant, key=SigningKey.read(self._settings.signing_key)
+        )
+        outcome = await self._run(
+            ApprovalActivities(self.services).decide_approval,
+            DecisionRequest(
+                tenant=self.tenant,
+                conversation=asked.conversation,
+                approval=current,
+                decision=signed,
+                at=await self.services.pool.fetchval("select now()"),
+            ),
+        )
+        assert outcome.approval is not None, outcome.refusal
+        return str(outcome.approval.state)
+
+    async def execute(self, asked: Asked, *, attempts: int = 1) -> list[str]:
+        """Execute the actions in order until one does not succeed, and undo those before it, as the
+        workflow does; the states that are reported. An error is raised unless it is of the last attempt."""
+        states: list[str] = []
+        for index in range(asked.proposed.actions):
+            request = self.request(asked, index, attempts)
+            report = await self._run(self._actions.execute_action, request)
+            states.append(report.state)
+            if report.state != "executed":
+                for earlier in reversed(range(index)):
+                    undo = self.request(asked, earlier, attempts)
+                    await self._run(self._actions.compensate_action, undo)
+                break
+        return states
+
+    def request(self, asked: Asked, index: int, attempts: int = 1) -> ActionRequest:
+        """What the workflow asks of an action."""
+        return ActionRequest(
+            tenant=self.tenant,
+            conversation=asked.conversation,
+            turn=asked.turn,
+            step=1,
+            index=index,
+            attempts=attempts,
+        )
+
+    async def states(self, asked: Asked) -> list[tuple[str, str | None]]:
+        """The recorded states of a proposal's actions, with the reasons."""
+        rows = await self.services.pool.fetch(
+            "select state, error from holdfast.actions"
+            " where tenant = $1 and conversation = $2 and turn = $3 order by index",
+            self.tenant,
+            asked.conversation,
+            asked.turn,
+        )
+        return [(row["state"], row["error"]) for row in rows]

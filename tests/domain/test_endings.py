@@ -1,0 +1,116 @@
+"""What a turn that no agent ended says, worked out from its actions."""
+
+import pytest
+
+from holdfast.domain.conversation import TurnStatus
+from holdfast.domain.endings import Account, EndedAction, ending
+from holdfast.domain.outcomes import ActionState
+from holdfast.domain.texts import _TEXTS, customer_text
+
+
+def ended(title: str, state: ActionState, *, unclear: bool = False) -> EndedAction:
+    return EndedAction(id=f"act_{title}", name="pay", title=title, state=state, unclear=unclear)
+
+
+PAID = ended("Pay 5", "executed")
+SENT = ended("Send 5", "failed", unclear=True)
+DENIED = ended("Pay 900", "denied")
+
+
+def end(
+    *actions: EndedAction,
+    status: TurnStatus = "failed",
+    waiting: tuple[str, ...] = (),
+    language: str = "en",
+    held: bool = False,
+    to_person: bool = True,
+) -> tuple[TurnStatus, str | None]:
+    account = Account(actions=actions, waiting=waiting)
+    return ending(account, status, language, held=held, to_person=to_person)
+
+
+@pytest.mark.parametrize("action", [PAID, SENT])
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_where_an_effect_may_stand_a_person_goes_on(
+    action: EndedAction, status: TurnStatus
+) -> None:
+    as_status, text = end(action, DENIED, status=status)
+    assert as_status == "awaiting_human"
+    assert text is not None
+    assert text.index(action.title) < text.index("Not done:\n- Pay 900")
+    assert "Please try again" not in text
+    assert "a colleague takes it from here" in text
+
+
+def test_please_try_again_is_said_where_nothing_was_done_and_nothing_is_open() -> None:
+    assert end() == ("failed", f"{customer_text('not_finished', 'en')} Please try again.")
+    for actions, waiting in (
+        ((PAID,), ()),
+        ((SENT,), ()),
+        ((ended("Pay 5", "repeated"),), ()),
+        ((), ("Pay 150",)),
+    ):
+        _, text = end(*actions, waiting=waiting)
+        assert text is not None
+        assert "try again" not in text
+
+
+def test_what_waits_is_named_and_the_turn_has_failed() -> None:
+    status, text = end(waiting=("Pay 150",))
+    assert status == "failed"
+    assert text is not None
+    assert "need not ask for it again:\n- Pay 150" in text
+
+
+def test_a_cancelled_turn_without_actions_ends_silently() -> None:
+    assert end(status="cancelled") == ("cancelled", None)
+    assert end(status="cancelled", waiting=("Pay 150",)) == ("cancelled", None)
+
+
+def test_nobody_is_called_where_the_agent_goes_on_with_the_next_message() -> None:
+    status, text = end(PAID, status="cancelled", to_person=False)
+    assert status == "cancelled"
+    assert text is not None
+    assert "Done:\n- Pay 5" in text
+    assert "colleague" not in text
+
+
+def test_who_holds_the_conversation_is_not_announced_again() -> None:
+    assert end(status="awaiting_human", held=True) == ("awaiting_human", None)
+    status, text = end(PAID, status="awaiting_human", held=True)
+    assert status == "awaiting_human"
+    assert text is not None
+    assert text.startswith("A colleague has taken over")
+    assert "Done:\n- Pay 5" in text
+    _, text = end(status="awaiting_human")
+    assert text == customer_text("handed_over", "en")
+
+
+def test_what_was_done_at_last_is_not_among_what_was_not() -> None:
+    _, text = end(ended("Pay 5", "refused"), PAID, ended("Pay 6", "compensated"))
+    assert text is not None
+    assert text.count("Pay 5") == 1
+    assert "Not done:\n- Pay 6" in text
+
+
+def test_long_lists_are_cut_and_say_so() -> None:
+    _, text = end(*(ended(f"Pay {n}", "executed") for n in range(30)))
+    assert text is not None
+    assert "- Pay 7\n- and 22 more" in text
+    account = Account(actions=tuple(ended(f"Pay {n}", "executed") for n in range(30)))
+    assert len(account.for_callers()) == 20
+
+
+@pytest.mark.parametrize("language", ["de", "de-AT", "DE"])
+def test_german_customers_get_german(language: str) -> None:
+    _, text = end(PAID, DENIED, language=language)
+    assert text is not None
+    assert "Erledigt:\n- Pay 5" in text
+    assert "Nicht erledigt:\n- Pay 900" in text
+    assert "Bitte senden Sie es nicht noch einmal" in text
+    assert end(language="fr") == end(language="en")
+
+
+def test_every_phrase_is_there_in_every_language() -> None:
+    phrases = [set(texts) for texts in _TEXTS.values()]
+    assert all(one == phrases[0] for one in phrases)

@@ -1,0 +1,112 @@
+"""What a step finds of actions that were done before, and that it finds the same on every try."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from holdfast.domain.conversation import CustomerMessage
+from holdfast.domain.ids import derived_id
+from holdfast.runtime.settings import Settings
+from holdfast.store.conversations import open_conversation
+from holdfast.store.pool import Pool, open_pool
+from holdfast.store.standing import StandingAction
+from holdfast.store.steps import StepKey, begin_step
+
+
+@pytest.fixture
+async def pool(stack_settings: Settings, tenant: str) -> AsyncIterator[Pool]:
+    assert stack_settings.database_url is not None
+    async with await open_pool(stack_settings.database_url.get_secret_value()) as opened:
+        for conversation, customer in (("c1", "ann"), ("c2", "ann"), ("c3", "bob")):
+            async with opened.acquire() as connection:
+                await open_conversation(
+                    connection,
+                    tenant=tenant,
+                    conversation=conversation,
+                    customer=customer,
+                    message_id=None,
+                )
+        yield opened
+
+
+async def record(
+    pool: Pool,
+    tenant: str,
+    turn: int,
+    *,
+    conversation: str = "c1",
+    customer: str = "ann",
+    state: str = "executed",
+    approval: str | None = None,
+    age: str = "0 s",
+) -> str:
+    """An action as a turn leaves it."""
+    name = derived_id("act", tenant, conversation, turn)
+    await pool.execute(
+        f"""
+        insert into holdfast.actions
+            (tenant, id, conversation, turn, step, index, name, arguments, verdict, state, approval,
+             customer, created_at)
+        values ($1, $2, $3, $4, 2, 0, 'send_money', '{{"n": 1}}', 'allow', $5, $6, $7,
+                now() - interval '{age}')
+        """,
+        tenant,
+        name,
+        conversation,
+        turn,
+        state,
+        approval,
+        customer,
+    )
+    return name
+
+
+async def standing(
+    pool: Pool, tenant: str, *, attempt: int = 1, step: int = 1, turn: int = 9
+) -> tuple[StandingAction, ...]:
+    key = StepKey(
+        tenant=tenant, conversation="c1", turn=turn, step=step, thread=1, run="r", attempt=attempt
+    )
+    message = CustomerMessage(message_id=f"m{turn}", customer="ann", text="hello")
+    begun = await begin_step(pool, key, subgraph="triage", message=message if step == 1 else None)
+    return begun.standing
+
+
+async def test_a_step_finds_what_stands_and_waits_for_its_customer(pool: Pool, tenant: str) -> None:
+    done = await record(pool, tenant, 1, age="300 d")
+    await record(pool, tenant, 2, state="denied")
+    failed = await record(pool, tenant, 3, state="failed")
+    waiting = await record(pool, tenant, 4, state="proposed", approval="ap")
+    other = await record(pool, tenant, 1, conversation="c2", age="1 h")
+    await record(pool, tenant, 2, conversation="c2", age="25 h")
+    theirs = await record(
+        pool, tenant, 3, conversation="c2", state="proposed", approval="ap", age="9 d"
+    )
+    await record(pool, tenant, 1, conversation="c3", customer="bob")
+    found = await standing(pool, tenant)
+    assert {one.id for one in found} == {done, failed, waiting, other, theirs}
+    seen = [one.seen({"send_money"}) for one in found]
+    assert sorted(one.state for one in seen if one) == [
+        "executed", "executed", "unclear", "waiting", "waiting",
+    ]  # fmt: skip
+    assert {one.title for one in found} == {"Send money"}
+    (of_failed,) = [one for one in found if one.id == failed]
+    assert of_failed.seen(set()) is None
+
+
+async def test_a_step_finds_the_same_on_every_try_and_where_it_goes_on(
+    pool: Pool, tenant: str
+) -> None:
+    done = await record(pool, tenant, 1)
+    assert [one.id for one in await standing(pool, tenant)] == [done]
+    await record(pool, tenant, 1, conversation="c2")
+    assert [one.id for one in await standing(pool, tenant, attempt=2)] == [done]
+    assert [one.id for one in await standing(pool, tenant, step=2)] == [done]
+    assert len(await standing(pool, tenant, turn=10)) == 2
+
+
+async def test_only_the_newest_are_found(pool: Pool, tenant: str) -> None:
+    for turn in range(1, 15):
+        await record(pool, tenant, turn)
+    found = await standing(pool, tenant, turn=20)
+    assert sorted(one.turn for one in found) == list(range(5, 15))

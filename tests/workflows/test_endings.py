@@ -1,0 +1,226 @@
+"""Turns that end without an agent's last word: what they say, whom they call, what they leave."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from holdfast.client.views import SentMessage
+from holdfast.domain.limits import Limits
+from holdfast.runtime.settings import Settings
+from tests.platform import (
+    Platform,
+    counting,
+    eventually,
+    is_triage,
+    open_platform,
+    route,
+    routed_to,
+)
+from tests.scripted_model import Hold, Reply, failure, text, tool_calls
+
+
+def add(amount: int, *, name: str = "add") -> tuple[str, dict[str, Any]]:
+    return name, {"counter": "c", "amount": amount}
+
+
+def then(*replies: Reply) -> Any:
+    """An agent that adds 1, and then gets these answers of its model, the last one for ever."""
+
+    def answer(request: dict[str, Any]) -> Reply:
+        said = sum(message["role"] == "tool" for message in request["messages"])
+        return tool_calls(add(1)) if said == 0 else replies[min(said, len(replies)) - 1]
+
+    return routed_to("counter", answer)
+
+
+async def assert_a_person_is_called(platform: Platform, sent: SentMessage) -> None:
+    """The effect stands, callers and customer are told so, agents keep quiet, and when they are asked
+    again they know what was done."""
+    assert sent.status == "awaiting_human"
+    assert [(one.name, one.state) for one in sent.actions][:1] == [("add", "executed")]
+    assert sent.reply is not None
+    assert "Done:\n- Add to a counter" in sent.reply
+    assert "try again" not in sent.reply
+    view = await platform.client.show(sent.conversation)
+    assert view.status == "awaiting_human"
+    assert view.messages[-1].text == sent.reply
+    calls = len(platform.model.requests)
+    assert (await platform.send(sent.conversation, "And now?")).status == "awaiting_human"
+    assert len(platform.model.requests) == calls
+    assert await platform.effects() == [1]
+    await platform.client.take_over(sent.conversation, reviewer="rita")
+    await platform.client.hand_back(sent.conversation, reviewer="rita")
+    platform.script = routed_to("general", lambda _: text("Yes, it is done."))
+    assert (await platform.send(sent.conversation, "Is it done?")).reply == "Yes, it is done."
+    for request in platform.model.requests[-2:]:
+        assert 'Add to a counter (add {"amount": 1, "counter": "c"}, in turn 1' in known(request)
+    await platform.replay(sent.conversation)
+
+
+def known(request: dict[str, Any]) -> str:
+    """What the model was told before the dialogue."""
+    said = [one["content"] for one in request["messages"] if one["role"] == "system"]
+    return "\n".join(said)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(failure(400), id="a provider's 400"),
+        pytest.param(tool_calls(("add", "no JSON")), id="an unusable answer"),
+        pytest.param(tool_calls(("fail", {})), id="a node that raises"),
+        pytest.param(tool_calls(("route", {})), id="a broken contract"),
+    ],
+)
+async def test_a_failure_after_an_effect_says_what_was_done_and_calls_a_person(
+    platform: Platform, reply: Reply
+) -> None:
+    platform.script = then(reply)
+    await assert_a_person_is_called(platform, await platform.send("c1", "add one"))
+
+
+async def test_the_step_limit_after_an_effect_says_what_was_done(
+    stack_settings: Settings, tenant: str
+) -> None:
+    async with open_platform(stack_settings, tenant, limits=Limits(steps_per_turn=3)) as platform:
+        platform.script = then(tool_calls(add(13)))
+        sent = await platform.send("c1", "add one")
+        assert sent.reply is not None
+        assert "handing you over" in sent.reply
+        await assert_a_person_is_called(platform, sent)
+
+
+async def test_a_failure_before_any_effect_may_be_tried_again(platform: Platform) -> None:
+    platform.script = routed_to("counter", lambda _: tool_calls(("fail", {})))
+    sent = await platform.send("c1", "break")
+    assert (sent.status, sent.actions) == ("failed", ())
+    assert sent.reply is not None
+    assert sent.reply.endswith("Please try again.")
+
+
+async def test_a_failure_while_an_approval_waits_says_what_waits(platform: Platform) -> None:
+    platform.script = routed_to("counter", counting([add(150)]))
+    await platform.send("c1", "add a lot")
+    platform.script = routed_to("counter", lambda _: tool_calls(("fail", {})))
+    sent = await platform.send("c1", "break")
+    assert sent.status == "failed"
+    assert sent.reply is not None
+    assert "need not ask for it again:\n- Add to a counter" in sent.reply
+    assert "try again" not in sent.reply
+
+
+async def test_the_next_agents_know_what_waits_for_approval(platform: Platform) -> None:
+    platform.script = routed_to("counter", counting([add(150)]))
+    await platform.send("c1", "add a lot")
+    platform.script = routed_to("general", lambda _: text("It waits."))
+    for conversation in ("c1", "another"):
+        await platform.send(conversation, "what about it?")
+        assert 'Add to a counter (add {"amount": 150' in known(platform.model.requests[-1])
+    await platform.send("somebody", "what about it?", customer="customer-2")
+    assert "150" not in known(platform.model.requests[-1])
+
+
+async def cancelled_after_an_effect(platform: Platform) -> tuple[Hold, "asyncio.Task[SentMessage]"]:
+    """A turn that has added 1, and whose model is being waited for."""
+    hold = Hold()
+    platform.script = then(text("Too late.").held(hold))
+    running = asyncio.create_task(platform.send("c1", "add one"))
+    await hold.arrived.wait()
+    return hold, running
+
+
+async def test_a_turn_cancelled_after_an_effect_says_what_was_done(platform: Platform) -> None:
+    hold, running = await cancelled_after_an_effect(platform)
+    await platform.client.cancel_turn("c1", 1)
+    await assert_a_person_is_called(platform, await running)
+    hold.release()
+
+
+async def test_a_turn_interrupted_after_an_effect_leaves_the_agents_in_charge(
+    platform: Platform,
+) -> None:
+    hold, running = await cancelled_after_an_effect(platform)
+    platform.script = routed_to("general", lambda _: text("Yes?"))
+    urgent = await platform.send("c1", "wait!", on_busy="interrupt")
+    interrupted = await running
+    assert (urgent.status, urgent.reply) == ("answered", "Yes?")
+    assert interrupted.status == "cancelled"
+    assert interrupted.reply is not None
+    assert "Done:\n- Add to a counter" in interrupted.reply
+    hold.release()
+    await platform.replay("c1")
+
+
+async def test_a_takeover_after_an_effect_says_what_was_done(platform: Platform) -> None:
+    hold, running = await cancelled_after_an_effect(platform)
+    await platform.client.take_over("c1", reviewer="rita")
+    sent = await running
+    assert sent.reply is not None
+    assert sent.reply.startswith("A colleague has taken over")
+    await assert_a_person_is_called(platform, sent)
+    hold.release()
+
+
+async def last_word(platform: Platform, conversation: str) -> str:
+    return (await platform.client.show(conversation)).messages[-1].text
+
+
+async def test_a_parked_turn_that_is_cancelled_after_an_effect_calls_a_person(
+    platform: Platform,
+) -> None:
+    platform.script = then(tool_calls(add(150)))
+    parked = await platform.send("c1", "add one, and a lot")
+    assert parked.status == "awaiting_approval"
+    await platform.client.cancel_turn("c1", 1)
+    view = await platform.client.show("c1")
+    assert view.status == "awaiting_human"
+    assert "Done:\n- Add to a counter" in view.messages[-1].text
+    assert (await platform.send("c1", "And now?")).status == "awaiting_human"
+    await platform.replay("c1")
+
+
+async def test_an_approval_that_expires_after_an_effect_says_what_was_done(
+    platform: Platform,
+) -> None:
+    def answer(request: dict[str, Any]) -> Reply:
+        said = sum(message["role"] == "tool" for message in request["messages"])
+        return (tool_calls(add(1)), tool_calls(add(250)), tool_calls(("fail", {})))[said]
+
+    platform.script = routed_to("counter", answer)
+    parked = await platform.send("c1", "add one, and a lot")
+    assert parked.status == "awaiting_approval"
+
+    async def ended() -> bool:
+        return (await platform.client.show("c1")).status == "awaiting_human"
+
+    await eventually(ended, what="the person's call")
+    assert "Done:\n- Add to a counter" in await last_word(platform, "c1")
+    await platform.replay("c1")
+
+
+async def test_a_cancelled_turn_leaves_no_action_open(platform: Platform) -> None:
+    hold = Hold()
+    platform.script = lambda request: (
+        route("counter") if is_triage(request) else tool_calls(add(1)).held(hold)
+    )
+    running = asyncio.create_task(platform.send("c1", "add one"))
+    await hold.arrived.wait()
+    cancelling = asyncio.create_task(platform.client.cancel_turn("c1", 1))
+    hold.release()
+    await cancelling
+    assert (await running).status in ("cancelled", "awaiting_human")
+    view = await platform.client.show("c1")
+    assert "proposed" not in [action.state for action in view.actions]
+
+
+async def test_a_german_customer_reads_german(platform: Platform) -> None:
+    answer = then(tool_calls(("fail", {})))
+    platform.script = lambda request: (
+        route("counter", language="de") if is_triage(request) else answer(request)
+    )
+    sent = await platform.send("c1", "Bitte eins addieren")
+    assert sent.status == "awaiting_human"
+    assert sent.reply is not None
+    assert sent.reply.startswith("Es tut mir leid")
+    assert "Erledigt:\n- Add to a counter" in sent.reply
