@@ -87,11 +87,11 @@ class Attempt:
         """Beat, and end in time.
 
         Raises:
-            AttemptsLost: as many as may were lost before this one, or have failed without being told so.
+            AttemptsLost: as many as may were lost in a row before this one, or have failed.
             TookTooLong: this one was ended.
             Unavailable: this one was ended while none of the graph's nodes was running.
         """
-        lost = self._number - 1 - self._tally.failures - self._tally.passing
+        lost = self._number - 1 - self._tally.heard
         if self._tally.failures >= self._limit:
             raise AttemptsLost(f"{self._tally.failures} attempts failed: {self._tally.reason}")
         if lost >= self._lost:
@@ -106,7 +106,7 @@ class Attempt:
             if self._progress is not None and not self._progress.nodes:
                 raise Unavailable(f"no answer of Postgres within {self._seconds:g} s") from error
             nodes = ", ".join(self._progress.nodes) if self._progress else "it"
-            raise TookTooLong(f"{nodes} ran for more than {self._seconds:g} s") from error
+            raise TookTooLong(f"{nodes} took longer than {self._seconds:g} s") from error
         finally:
             await PULSE.remove(self._beating)
 
@@ -118,13 +118,29 @@ class Attempt:
             late = self._until is not None and datetime.now(UTC) > self._until
             if late and not isinstance(error, NotServedHere):
                 return False
-            tally = self._tally.passed_over()
+            tally = self._tally.passed_over(self._number)
         else:
-            tally = self._tally.failed(type(error).__name__)
+            tally = self._tally.failed(self._number, type(error).__name__)
             if tally.failures >= self._limit:
                 return False
         activity.heartbeat(*self._beating.details(tally))
         return True
+
+
+@asynccontextmanager
+async def within(seconds: float, what: str) -> AsyncIterator[None]:
+    """End brought code in time.
+
+    Raises:
+        TookTooLong: it was ended.
+    """
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            yield
+    except TimeoutError as error:
+        if limit.expired():
+            raise TookTooLong(f"{what} took longer than {seconds:g} s") from error
+        raise
 
 
 @asynccontextmanager

@@ -47,8 +47,8 @@ class Tally:
 
     failures: int = 0
     """Those that count: brought code raised, took too long, or blocked the worker."""
-    passing: int = 0
-    """Those that ended by a failure of Postgres, or of all models."""
+    heard: int = 0
+    """The number of the last one that said how it ended; those after it were lost."""
     reason: str = ""
     """How the last one that counts has ended, in short."""
 
@@ -56,18 +56,18 @@ class Tally:
     def carried(cls, details: tuple[Any, ...]) -> "Tally":
         """The tally in the last heartbeat of the attempts before; empty where none was sent."""
         match details:
-            case (_, _, int(failures), int(passing), str(reason), *_):
-                return cls(failures, passing, reason)
+            case (_, _, int(failures), int(heard), str(reason), *_):
+                return cls(failures, heard, reason)
             case _:
                 return cls()
 
-    def failed(self, reason: str) -> "Tally":
-        """With one more that counts."""
-        return Tally(self.failures + 1, self.passing, reason[:200])
+    def failed(self, attempt: int, reason: str) -> "Tally":
+        """With this one, which counts."""
+        return Tally(self.failures + 1, attempt, reason[:200])
 
-    def passed_over(self) -> "Tally":
-        """With one more that doesn't."""
-        return Tally(self.failures, self.passing + 1, self.reason)
+    def passed_over(self, attempt: int) -> "Tally":
+        """With this one, which does not count."""
+        return Tally(self.failures, attempt, self.reason)
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Beating:
         nodes, since = self.progress.nodes, self.progress.since
         seconds = round(time.monotonic() - since, 1) if nodes else 0.0
         tally = tally or self.tally
-        return ", ".join(nodes), seconds, tally.failures, tally.passing, tally.reason
+        return ", ".join(nodes), seconds, tally.failures, tally.heard, tally.reason
 
 
 @dataclass
@@ -288,12 +288,12 @@ async def _tell(by: Beating, reason: str) -> None:
     """Report the attempt as failed, since it can't do that itself."""
     if by.client is None:
         return
-    token = by.context.run(activity.info).task_token
+    info = by.context.run(activity.info)
     try:
         async with asyncio.timeout(_TELL_SECONDS):
-            await by.client.get_async_activity_handle(task_token=token).fail(
+            await by.client.get_async_activity_handle(task_token=info.task_token).fail(
                 ApplicationError(reason, type=LoopBlocked.code),
-                last_heartbeat_details=by.details(by.tally.failed(reason)),
+                last_heartbeat_details=by.details(by.tally.failed(info.attempt, reason)),
             )
     except (RPCError, TimeoutError) as error:
         _logger.warning("Temporal was not told of it: %s", error)

@@ -17,6 +17,7 @@ from activities.proposals import (
     recorded_actions,
 )
 from activities.pulse import Blockade
+from activities.rehearsal import LONGEST_SECONDS
 from activities.services import PooledReads, Services
 from activities.serving import elsewhere
 from activities.summaries import summarize, transcript_with
@@ -150,6 +151,8 @@ class SubgraphActivities:
         progress.begin()
         end = await self._run_graph(request, key, begun, summary, model, progress)
         self._require_outcome(request, end)
+        if isinstance(end.outcome, Proposal):
+            progress.begin("rehearsal")  # which is brought code as well
         outcome = await self._commit(
             request,
             key,
@@ -273,10 +276,13 @@ class SubgraphActivities:
                 self._services.fleet.require_actions(
                     tuple(action.name for action in end.outcome.actions)
                 )
-                async with judged(self._services, origin, end.outcome.actions, is_last=is_last) as (
-                    connection,
-                    judgement,
-                ):
+                async with judged(
+                    self._services,
+                    origin,
+                    end.outcome.actions,
+                    is_last=is_last,
+                    seconds=min(request.action_seconds, LONGEST_SECONDS),
+                ) as (connection, judgement):
                     commit = _propose(request, origin, end.outcome, judgement, degraded=degraded)
                     commit = commit.model_copy(
                         update={"snapshot": end.snapshot, "summary": summary}

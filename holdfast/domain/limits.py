@@ -37,4 +37,4 @@ class Limits(Strict):
     """Attempts at a subgraph's step or an action that may end by its own code: it raised, took too long, or
     blocked its worker. Failures of Temporal, of Postgres and of all models don't count."""
     lost_attempts: Positive = 15
-    """Attempts that may end without a word, since the worker died, froze, or was cut off."""
+    """Attempts in a row that may end without a word, since the worker died, froze, or was cut off."""

@@ -61,6 +61,7 @@ class StepRequest(Frozen):
     subgraph: str
     attempts: int
     lost_attempts: int = 15
+    action_seconds: float = 60.0
     message: CustomerMessage | None = None
     note: str = ""
     agent: str | None = None

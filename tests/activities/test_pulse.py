@@ -106,12 +106,12 @@ async def test_failures_are_counted_from_attempt_to_attempt_in_heartbeats() -> N
         return attempt.repeats(error)
 
     assert await environment.run(fail, OSError("disk full"))
-    assert said[-1] == ("", 0.0, 1, 0, "OSError")
+    assert said[-1] == ("", 0.0, 1, 1, "OSError")
     again = environment_of(*said[-1], attempt=12)
     again.on_heartbeat = environment.on_heartbeat
     assert await again.run(fail, Unavailable("lost Postgres"))
     assert await again.run(fail, ModelUnavailable("none"))
-    assert said[-1] == ("", 0.0, 1, 1, "OSError")
+    assert said[-1] == ("", 0.0, 1, 12, "OSError")
     assert not await again.run(fail, ValueError("this one counts"))
     assert not await environment.run(fail, ConfigurationError("never right"))
 
@@ -119,8 +119,8 @@ async def test_failures_are_counted_from_attempt_to_attempt_in_heartbeats() -> N
 @pytest.mark.parametrize(
     ("attempt", "details", "why"),
     [
-        (17, ("", 0.0, 1, 0, "OSError"), "15 attempts ended without a word"),
-        (4, ("", 0.0, 3, 0, "node x blocked the worker"), "node x blocked the worker"),
+        (17, ("", 0.0, 1, 1, "OSError"), "15 attempts ended without a word"),
+        (4, ("", 0.0, 3, 3, "node x blocked the worker"), "node x blocked the worker"),
     ],
 )
 async def test_what_has_reached_its_bound_is_not_begun(
@@ -139,7 +139,7 @@ async def test_attempts_that_postgres_has_ended_are_not_lost() -> None:
         async with Attempt(3).running():
             pass
 
-    await environment_of("", 0.0, 1, 30, "OSError", attempt=40).run(begin)
+    await environment_of("", 0.0, 1, 39, "OSError", attempt=40).run(begin)
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,8 @@ async def test_a_turn_that_an_action_held_up_too_long_goes_to_a_person(
     open_stubborn: Open,
 ) -> None:
     async with open_stubborn(action_seconds=1, turn_seconds=2) as platform:
-        assert (await platform.send("c1", "propose hang")).status == "awaiting_human"
+        sent = await platform.send("c1", "propose hang_remotely")
+        assert sent.status == "awaiting_human"
         assert RUNS[f"{platform.tenant} action"] == 3
         (action,) = (await platform.client.show("c1")).actions
         assert action.state == "failed"
