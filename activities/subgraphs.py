@@ -20,6 +20,7 @@ from activities.proposals import (
     recorded_actions,
 )
 from activities.pulse import Blockade
+from activities.rehearsal import LONGEST_SECONDS
 from activities.repeats import without_repeats
 from activities.services import PooledReads, Services
 from activities.serving import elsewhere
@@ -172,9 +173,13 @@ class SubgraphActivities:
         model = self._model(request, key, begun)
         starts_agent = request.step == request.thread and request.subgraph != wire.TRIAGE
         async with self._noting(request, model):
+            progress.begin("summary")
             summary = await summarize(model, begun) if starts_agent else None
+            progress.begin()
             end = await self._run_graph(request, key, begun, summary, model, progress)
         self._require_outcome(request, end)
+        if isinstance(end.outcome, Proposal):
+            progress.begin("rehearsal")  # which is brought code as well
         outcome = await self._commit(
             request,
             key,
@@ -327,10 +332,13 @@ class SubgraphActivities:
                 self._services.fleet.require_actions(
                     tuple(action.name for action in end.outcome.actions)
                 )
-                async with judged(self._services, origin, end.outcome.actions, is_last=is_last) as (
-                    connection,
-                    judgement,
-                ):
+                async with judged(
+                    self._services,
+                    origin,
+                    end.outcome.actions,
+                    is_last=is_last,
+                    seconds=min(request.action_seconds, LONGEST_SECONDS),
+                ) as (connection, judgement):
                     judgement = await without_repeats(
                         self._services, connection, origin, end.outcome, judgement
                     )

@@ -41,8 +41,8 @@ class Limits(Strict):
     attempts: Positive = 3
     """Attempts at a subgraph's step or an action that may end by its own code: it raised, took too long, or
     blocked its worker. Failures of Temporal, of Postgres and of all models don't count."""
-    lost_attempts: Positive = 10
-    """Attempts that may end without a word, since the worker died, froze, or was cut off."""
+    lost_attempts: Positive = 15
+    """Attempts in a row that may end without a word, since the worker died, froze, or was cut off."""
 
 
 class AnswerBounds(Strict):
