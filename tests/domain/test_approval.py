@@ -379,6 +379,18 @@ def test_nobody_accepts_twice() -> None:
     assert after(once, said("accept", "cid", id="d2")).state == "accepted"
 
 
+def test_what_may_not_be_taken_is_refused_when_it_is_looked_at_as_well() -> None:
+    approval = asked()
+    approval.check(said("accept"), now=ASKED)
+    for refused, made, now in [
+        (NotAllowed, said("accept", "fay"), ASKED),
+        (DigestMismatch, said("accept", digest=digest_of(9)), ASKED),
+        (ApprovalExpired, said("accept"), approval.expires_at),
+    ]:
+        with pytest.raises(refused):
+            approval.check(made, now=now)
+
+
 def test_roles_that_count_are_needed_and_named() -> None:
     two = asked(Requirement(roles=("support",)), Requirement(roles=("boss", "audit")))
     with pytest.raises(NotAllowed, match="1 of support and 1 of boss or audit; fay has none"):

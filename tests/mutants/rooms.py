@@ -27,10 +27,13 @@ ROOMS: tuple[Room, ...] = (
         later=(f"{_APPROVAL}::TestDeciding",),
     ),
     *(
-        Room(f"holdfast/domain/policy/{name}.py", _POLICY)
-        for name in ("durations", "rules", "working_time")
+        Room(f"holdfast/domain/policy/{name}.py", _POLICY, later=("tests/cli/test_policy.py",))
+        for name in ("conditions", "durations", "expressions", "rules", "working_time")
     ),
-    Room("holdfast/domain/policy/cases.py", ("tests/cli/test_policy.py",)),
+    *(
+        Room(f"holdfast/domain/policy/{name}.py", ("tests/cli/test_policy.py",))
+        for name in ("cases", "checking")
+    ),
     Room("holdfast/authority/statements.py", ("tests/authority/test_statements.py",)),
     Room("holdfast/authority/tokens.py", ("tests/authority/test_statements.py",)),
     Room("holdfast/authority/keys.py", ("tests/authority/test_keys.py",)),
