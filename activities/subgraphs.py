@@ -9,6 +9,7 @@ from pydantic import JsonValue, TypeAdapter
 from temporalio import activity
 
 from activities.attempts import beating, bounded_attempts, recording
+from activities.bounded import bounded, of_turn, reply_cut
 from activities.proposals import (
     Judgement,
     Origin,
@@ -22,7 +23,6 @@ from holdfast.domain import wire
 from holdfast.domain.conversation import TurnResult
 from holdfast.domain.errors import Permanent, StaleAttempt
 from holdfast.domain.events import NewEvent
-from holdfast.domain.limits import AnswerBounds
 from holdfast.domain.outcomes import Citation, Escalation, Handoff, Proposal, Reply, Route
 from holdfast.domain.steps import (
     Ended,
@@ -34,7 +34,6 @@ from holdfast.domain.steps import (
     StepRequest,
     StepResult,
 )
-from holdfast.llm.answer import cut_to, storable
 from holdfast.llm.ledger import StepLedger
 from holdfast.llm.model import LedgeredModel
 from holdfast.notifications.outbox import enqueue_request
@@ -59,8 +58,6 @@ from holdfast.subgraphs.runner import BrokenContract, Progress, StepEnd, StepSta
 
 INLINE_REPLY_CHARACTERS = 1_500
 """A longer reply stays in Postgres, so that a turn's history stays small."""
-REASON_CHARACTERS = 1_000
-"""Of the reason why a person is called, which is in the history."""
 
 _TOO_MANY_WAIT = (
     "This needs a person's approval, and too many requests of this conversation wait for one."
@@ -145,7 +142,7 @@ class SubgraphActivities:
         try:
             yield
         except Permanent:
-            if events := _of_turn(request, model.events):
+            if events := of_turn(request, model.events):
                 async with recording(
                     self._services.pool, request.tenant, request.conversation
                 ) as connection:
@@ -214,7 +211,7 @@ class SubgraphActivities:
         *,
         degraded: bool,
     ) -> dict[str, Any]:
-        noted = _of_turn(request, noted)
+        noted = of_turn(request, noted)
         match end.outcome:
             case Route():
                 commit = self._route(request, end.outcome)
@@ -222,9 +219,9 @@ class SubgraphActivities:
                 commit = self._hand_off(request, end.outcome)
             case Reply() | Escalation():
                 bounds = self._services.models.bounds
-                commit = _end(request, _bounded(end.outcome, bounds), degraded=degraded)
+                commit = _end(request, bounded(end.outcome, bounds), degraded=degraded)
                 if len(end.outcome.text) > bounds.reply_characters:
-                    noted = (*noted, _reply_cut(request, bounds))
+                    noted = (*noted, reply_cut(request, bounds))
             case Proposal():
                 origin = _origin(request, begun)
                 async with judged(self._services, origin, end.outcome.actions) as (
@@ -460,27 +457,6 @@ def _end(request: StepRequest, outcome: Reply | Escalation, *, degraded: bool) -
             ),
         ),
     )
-
-
-def _of_turn(request: StepRequest, events: Sequence[NewEvent]) -> tuple[NewEvent, ...]:
-    return tuple(event.model_copy(update={"turn": request.turn}) for event in events)
-
-
-def _bounded(outcome: Reply | Escalation, bounds: AnswerBounds) -> Reply | Escalation:
-    """The outcome as it can be stored and sent: graphs make texts without a model, too."""
-    changes = {"text": cut_to(storable(outcome.text), bounds.reply_characters)}
-    if isinstance(outcome, Escalation):
-        changes["reason"] = cut_to(storable(outcome.reason), REASON_CHARACTERS)
-    return outcome.model_copy(update=changes)
-
-
-def _reply_cut(request: StepRequest, bounds: AnswerBounds) -> NewEvent:
-    data: dict[str, JsonValue] = {
-        "bound": "reply_characters",
-        "limit": bounds.reply_characters,
-        "node": request.subgraph,
-    }
-    return NewEvent(type="bound_reached", turn=request.turn, data=data)
 
 
 def _inline(text: str) -> str | None:
