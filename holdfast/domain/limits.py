@@ -53,7 +53,7 @@ class AnswerBounds(Strict):
 
     calls_per_answer: Positive = 16
     """Tool calls in one answer; of an answer with more, none is made."""
-    reply_characters: Annotated[int, Field(ge=100)] = 10_000
+    reply_characters: Annotated[int, Field(ge=100, le=100_000)] = 32_000
     """A longer answer in words is shown to the model once; a second one is cut, and marked as cut."""
     argument_characters: Positive = 20_000
     """JSON of the arguments of one tool call."""
