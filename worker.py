@@ -493,7 +493,7 @@ def _chain(settings: Settings) -> Chain:
             f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
             for problem in error.errors(include_input=False)  # the input has keys in it
         )
-        raise ConfigurationError(f"the models are not in order: {problems}") from None
+        raise ConfigurationError(f"HOLDFAST_MODELS and HOLDFAST_OFFLINE: {problems}") from None
 
 
 async def _main(role: Role, migrating: bool, seeding: str | None) -> None:
