@@ -83,6 +83,10 @@ _PRUNE_SECONDS = 3600.0
 _ATTEMPTS_KEPT = timedelta(days=1)
 _STATEMENTS_KEPT = timedelta(days=2)
 
+_THREADS = 4
+"""For each graph that may run: a node that is a plain function gets a thread, and keeps it beyond the end
+of its attempt if it hangs, since nobody can end a thread."""
+
 _POLLERS = PollerBehaviorAutoscaling(minimum=1, maximum=20, initial=2)
 """Few while there is little to do: each open poll of a frozen process swallows one task."""
 
@@ -353,8 +357,8 @@ async def run(settings: Settings, role: Role) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stopping.set)
     loop.set_default_executor(
-        ThreadPoolExecutor(settings.concurrent_subgraphs, thread_name_prefix="node")
-    )  # a plain function that is a node gets a thread
+        ThreadPoolExecutor(_THREADS * settings.concurrent_subgraphs, thread_name_prefix="node")
+    )
     PULSE.give_up, PULSE.give_up_seconds = partial(leave, 70), settings.blocked_seconds
     version = _version(settings)
     async with open_services(settings, packages, role, version) as services:
@@ -489,7 +493,7 @@ def _chain(settings: Settings) -> Chain:
             f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
             for problem in error.errors(include_input=False)  # the input has keys in it
         )
-        raise ConfigurationError(f"the models are not in order: {problems}") from None
+        raise ConfigurationError(f"HOLDFAST_MODELS and HOLDFAST_OFFLINE: {problems}") from None
 
 
 async def _main(role: Role, migrating: bool, seeding: str | None) -> None:

@@ -14,12 +14,14 @@ from activities.pulse import PULSE, Beating, Blockade, Tally
 from holdfast.domain.errors import (
     AttemptsLost,
     ConfigurationError,
+    HoldfastError,
     ModelUnavailable,
     NotServedHere,
     Permanent,
     StaleAttempt,
     SubgraphFailed,
     TookTooLong,
+    Unavailable,
 )
 from holdfast.domain.failures import in_words
 from holdfast.store.attempts import begin_attempt
@@ -29,7 +31,7 @@ from holdfast.subgraphs.runner import Progress
 Parameters = ParamSpec("Parameters")
 ResultT = TypeVar("ResultT")
 
-LOST_ATTEMPTS = 10
+LOST_ATTEMPTS = 15
 """Where the request says nothing else; see `Limits.lost_attempts`."""
 
 _RECORD_SECONDS = 2.0
@@ -51,7 +53,7 @@ class Attempt:
         limit: attempts that may end by the fault of brought code.
         lost: attempts that may end without a word.
         within: seconds from the first attempt on, after which failures of Postgres end them as well.
-        progress: where the graph is.
+        progress: where the graph is; None where no graph runs.
     """
 
     def __init__(
@@ -67,9 +69,9 @@ class Attempt:
         self._lost = lost
         self._until = info.scheduled_time + timedelta(seconds=within) if within else None
         self._number = info.attempt
-        self._progress = progress or Progress()
+        self._progress = progress
         self._tally = Tally.carried(tuple(info.heartbeat_details))
-        self._beating = Beating.begin(self._progress, self._tally)
+        self._beating = Beating.begin(progress or Progress(), self._tally)
         self._seconds = _longest(info)
 
     @property
@@ -87,10 +89,11 @@ class Attempt:
         """Beat, and end in time.
 
         Raises:
-            AttemptsLost: as many as may were lost before this one, or have failed without being told so.
+            AttemptsLost: as many as may were lost in a row before this one, or have failed.
             TookTooLong: this one was ended.
+            Unavailable: this one was ended while none of the graph's nodes was running.
         """
-        lost = self._number - 1 - self._tally.failures - self._tally.passing
+        lost = self._number - 1 - self._tally.heard
         if self._tally.failures >= self._limit:
             raise AttemptsLost(f"{self._tally.failures} attempts failed: {self._tally.reason}")
         if lost >= self._lost:
@@ -102,8 +105,10 @@ class Attempt:
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            nodes = ", ".join(self._progress.nodes) or activity.info().activity_type
-            raise TookTooLong(f"{nodes} ran for more than {self._seconds:g} s") from error
+            if self._progress is not None and not self._progress.nodes:
+                raise Unavailable(f"no answer of Postgres within {self._seconds:g} s") from error
+            nodes = ", ".join(self._progress.nodes) if self._progress else "it"
+            raise TookTooLong(f"{nodes} took longer than {self._seconds:g} s") from error
         finally:
             await PULSE.remove(self._beating)
 
@@ -115,13 +120,29 @@ class Attempt:
             late = self._until is not None and datetime.now(UTC) > self._until
             if late and not isinstance(error, NotServedHere):
                 return False
-            tally = self._tally.passed_over()
+            tally = self._tally.passed_over(self._number)
         else:
-            tally = self._tally.failed(type(error).__name__)
+            tally = self._tally.failed(self._number, type(error).__name__)
             if tally.failures >= self._limit:
                 return False
         activity.heartbeat(*self._beating.details(tally))
         return True
+
+
+@asynccontextmanager
+async def within(seconds: float, what: str) -> AsyncIterator[None]:
+    """End brought code in time.
+
+    Raises:
+        TookTooLong: it was ended.
+    """
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            yield
+    except TimeoutError as error:
+        if limit.expired():
+            raise TookTooLong(f"{what} took longer than {seconds:g} s") from error
+        raise
 
 
 @asynccontextmanager
@@ -137,12 +158,8 @@ async def attempting(attempt: Attempt) -> AsyncIterator[None]:
     except Exception as error:
         if attempt.repeats(error):
             raise
-        code: str = SubgraphFailed.code
-        details: tuple[str, ...] = ()
-        if isinstance(error, AttemptsLost | TookTooLong):
-            code = error.code
-        if isinstance(error, Permanent):
-            code, details = error.code, (error.detail,)
+        code = error.code if isinstance(error, HoldfastError) else SubgraphFailed.code
+        details = (error.detail,) if isinstance(error, Permanent) else ()
         raise ApplicationError(in_words(error), *details, type=code, non_retryable=True) from error
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pydantic import JsonValue
 
 from activities.circumstances import Origin, Windows, circumstances, locked_windows
-from activities.rehearsal import RehearsedAction, rehearse
+from activities.rehearsal import LONGEST_SECONDS, RehearsedAction, rehearse
 from activities.services import Services
 from holdfast.domain.approval import (
     Alarm,
@@ -104,7 +104,12 @@ class Judgement:
 
 @asynccontextmanager
 async def judged(
-    services: Services, origin: Origin, proposed: tuple[ProposedAction, ...], *, is_last: bool
+    services: Services,
+    origin: Origin,
+    proposed: tuple[ProposedAction, ...],
+    *,
+    is_last: bool,
+    seconds: float = LONGEST_SECONDS,
 ) -> AsyncIterator[tuple[Connection, Judgement]]:
     """What policy says about a proposal, once it is rehearsed, and the transaction to record that in.
 
@@ -112,7 +117,7 @@ async def judged(
     conversations cannot slip under a limit together. It is said again when the actions run
     (`activities.permission`): what is said here decides whether people are asked.
     """
-    rehearsed = await rehearse(services, origin, proposed, is_last=is_last)
+    rehearsed = await rehearse(services, origin, proposed, is_last=is_last, seconds=seconds)
     policies = {
         one.proposed.name: services.registry.policy(origin.tenant, one.proposed.name)
         for one in rehearsed

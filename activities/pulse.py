@@ -1,10 +1,12 @@
 """Heartbeats from a thread of their own, which a node that blocks the worker's event loop can't starve.
 
 The thread also notices that: it names the node, and ends the process where the loop does not come back.
+So does the interpreter's watchdog where code keeps the interpreter, and this thread with it.
 """
 
 import asyncio
 import contextvars
+import faulthandler
 import logging
 import sys
 import threading
@@ -33,6 +35,7 @@ BLOCKED_SECONDS = 1.0
 _FROZEN_SECONDS = 0.5
 """A thread that wakes up this late was frozen itself, with its whole process."""
 
+_ARM_SECONDS = 1.0
 _BEATS_PER_TIMEOUT = 3
 _TELL_SECONDS = 5.0
 
@@ -44,8 +47,8 @@ class Tally:
 
     failures: int = 0
     """Those that count: brought code raised, took too long, or blocked the worker."""
-    passing: int = 0
-    """Those that ended by a failure of Postgres, or of all models."""
+    heard: int = 0
+    """The number of the last one that said how it ended; those after it were lost."""
     reason: str = ""
     """How the last one that counts has ended, in short."""
 
@@ -53,18 +56,18 @@ class Tally:
     def carried(cls, details: tuple[Any, ...]) -> "Tally":
         """The tally in the last heartbeat of the attempts before; empty where none was sent."""
         match details:
-            case (_, _, int(failures), int(passing), str(reason), *_):
-                return cls(failures, passing, reason)
+            case (_, _, int(failures), int(heard), str(reason), *_):
+                return cls(failures, heard, reason)
             case _:
                 return cls()
 
-    def failed(self, reason: str) -> "Tally":
-        """With one more that counts."""
-        return Tally(self.failures + 1, self.passing, reason[:200])
+    def failed(self, attempt: int, reason: str) -> "Tally":
+        """With this one, which counts."""
+        return Tally(self.failures + 1, attempt, reason[:200])
 
-    def passed_over(self) -> "Tally":
-        """With one more that doesn't."""
-        return Tally(self.failures, self.passing + 1, self.reason)
+    def passed_over(self, attempt: int) -> "Tally":
+        """With this one, which does not count."""
+        return Tally(self.failures, attempt, self.reason)
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ class Beating:
         nodes, since = self.progress.nodes, self.progress.since
         seconds = round(time.monotonic() - since, 1) if nodes else 0.0
         tally = tally or self.tally
-        return ", ".join(nodes), seconds, tally.failures, tally.passing, tally.reason
+        return ", ".join(nodes), seconds, tally.failures, tally.heard, tally.reason
 
 
 @dataclass
@@ -147,6 +150,7 @@ class Pulse:
         self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
         self._thread: threading.Thread | None = None
         self._own: asyncio.AbstractEventLoop | None = None
+        self._armed = 0.0
         self._lock = threading.Lock()
 
     def add(self, beating: Beating) -> None:
@@ -177,6 +181,8 @@ class Pulse:
     async def _run(self) -> NoReturn:
         woke = time.monotonic()
         while True:
+            if self.give_up is not None and woke >= self._armed + _ARM_SECONDS:
+                self._arm(woke)
             await asyncio.sleep(_TICK_SECONDS)
             now = time.monotonic()
             frozen = now - woke > _FROZEN_SECONDS
@@ -189,6 +195,12 @@ class Pulse:
                 await self._look(beating, now, frozen)
             except Exception:
                 _logger.exception("the pulse cannot look after its event loops")
+
+    def _arm(self, now: float) -> None:
+        """End the process also where the interpreter itself is kept, by a regular expression, say: not
+        even this thread runs then, and only the interpreter's own watchdog does."""
+        self._armed = now
+        faulthandler.dump_traceback_later(self.give_up_seconds + _ARM_SECONDS, exit=True)
 
     def _beat(self, one: Beating, now: float) -> None:
         with self._lock:
@@ -276,12 +288,12 @@ async def _tell(by: Beating, reason: str) -> None:
     """Report the attempt as failed, since it can't do that itself."""
     if by.client is None:
         return
-    token = by.context.run(activity.info).task_token
+    info = by.context.run(activity.info)
     try:
         async with asyncio.timeout(_TELL_SECONDS):
-            await by.client.get_async_activity_handle(task_token=token).fail(
+            await by.client.get_async_activity_handle(task_token=info.task_token).fail(
                 ApplicationError(reason, type=LoopBlocked.code),
-                last_heartbeat_details=by.details(by.tally.failed(reason)),
+                last_heartbeat_details=by.details(by.tally.failed(info.attempt, reason)),
             )
     except (RPCError, TimeoutError) as error:
         _logger.warning("Temporal was not told of it: %s", error)

@@ -10,16 +10,19 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from activities.attempts import is_passing
+from activities.attempts import is_passing, within
 from activities.circumstances import Origin, customer_of
 from activities.services import Services
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.failures import in_words
 from holdfast.domain.outcomes import ActionState, ProposedAction
-from holdfast.store.pool import Connection
+from holdfast.store.pool import Connection, is_gone
 from holdfast.store.subjects import lock_subjects, reading
 from holdfast.subgraphs.action import ActionRefused, AnyAction
 from holdfast.subgraphs.description import describe
+
+LONGEST_SECONDS = 20.0
+"""Longest rehearsal of an action: it holds its subject's lock meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +49,17 @@ class _Prepared:
 
 
 async def rehearse(
-    services: Services, origin: Origin, proposed: Sequence[ProposedAction], *, is_last: bool
+    services: Services,
+    origin: Origin,
+    proposed: Sequence[ProposedAction],
+    *,
+    is_last: bool,
+    seconds: float = LONGEST_SECONDS,
 ) -> tuple[RehearsedAction, ...]:
     """Validate the arguments, and run the actions on trial, in order.
 
-    An action whose code raises anything but `ActionRefused` is tried again with the whole activity; in
-    its last attempt, it counts as failed.
+    An action whose code raises anything but `ActionRefused`, or takes longer than `seconds`, is tried
+    again with the whole activity; in its last attempt, it counts as failed.
     """
     prepared = [_prepare(services, index, one) for index, one in enumerate(proposed)]
     rehearsed: list[RehearsedAction] = []
@@ -60,7 +68,9 @@ async def rehearse(
             if isinstance(one, RehearsedAction):
                 rehearsed.append(one)
             else:
-                rehearsed.append(await _rehearse(services, origin, connection, one, is_last))
+                rehearsed.append(
+                    await _rehearse(services, origin, connection, one, is_last, seconds)
+                )
     return tuple(rehearsed)
 
 
@@ -81,7 +91,8 @@ async def _on_trial(
             await lock_subjects(connection, origin.tenant, subjects)
             yield connection
         finally:
-            await transaction.rollback()
+            if not is_gone(connection):  # an action that waits for something else has lost it
+                await transaction.rollback()
 
 
 def _prepare(
@@ -99,16 +110,22 @@ def _prepare(
 
 
 async def _rehearse(
-    services: Services, origin: Origin, connection: Connection, one: _Prepared, is_last: bool
+    services: Services,
+    origin: Origin,
+    connection: Connection,
+    one: _Prepared,
+    is_last: bool,
+    seconds: float,
 ) -> RehearsedAction:
     try:
-        if one.action.remote:
-            async with services.reads.acquire() as reads:
-                met = await _look(services, origin, reads, one)
-        else:
-            async with reading(connection):
-                met = await _look(services, origin, connection, one)
-            await _run(origin, connection, one)
+        async with within(seconds, f"the rehearsal of {one.proposed.name}"):
+            if one.action.remote:
+                async with services.reads.acquire() as reads:
+                    met = await _look(services, origin, reads, one)
+            else:
+                async with reading(connection):
+                    met = await _look(services, origin, connection, one)
+                await _run(origin, connection, one)
         return met
     except ActionRefused as refused:
         return _blocked(one.proposed, "refused", str(refused))

@@ -3,13 +3,14 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, TypeVar, assert_never
+from typing import Any, assert_never
 
 from pydantic import JsonValue, TypeAdapter
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.attempts import Attempt, attempting, is_passing, recording
+from activities.bounded import bounded, of_turn, reply_cut
 from activities.circumstances import Origin
 from activities.denials import note_denials
 from activities.fleet import needs
@@ -20,6 +21,7 @@ from activities.proposals import (
     recorded_actions,
 )
 from activities.pulse import Blockade
+from activities.rehearsal import LONGEST_SECONDS
 from activities.repeats import without_repeats
 from activities.services import PooledReads, Services
 from activities.serving import elsewhere
@@ -36,7 +38,6 @@ from holdfast.domain.errors import (
 )
 from holdfast.domain.events import NewEvent
 from holdfast.domain.fleet import missing
-from holdfast.domain.limits import AnswerBounds
 from holdfast.domain.outcomes import Citation, Escalation, Handoff, Proposal, Reply, Route
 from holdfast.domain.steps import (
     Ended,
@@ -49,7 +50,6 @@ from holdfast.domain.steps import (
     StepResult,
 )
 from holdfast.domain.texts import customer_text
-from holdfast.llm.answer import cut_to, storable
 from holdfast.llm.ledger import StepLedger
 from holdfast.llm.model import LedgeredModel
 from holdfast.notifications.outbox import enqueue_request
@@ -73,11 +73,6 @@ from holdfast.store.steps import (
 )
 from holdfast.subgraphs.contract import TranscriptMessage, TurnContext
 from holdfast.subgraphs.runner import Progress, StepEnd, StepStart
-
-REASON_CHARACTERS = 1_000
-"""Of the reason why a person is called, which is in the history."""
-
-_EndT = TypeVar("_EndT", Reply, Escalation)
 
 _TOO_MANY_WAIT = (
     "This needs a person's approval, and too many requests of this conversation wait for one."
@@ -172,9 +167,13 @@ class SubgraphActivities:
         model = self._model(request, key, begun)
         starts_agent = request.step == request.thread and request.subgraph != wire.TRIAGE
         async with self._noting(request, model):
+            progress.begin("summary")
             summary = await summarize(model, begun) if starts_agent else None
+            progress.begin()
             end = await self._run_graph(request, key, begun, summary, model, progress)
         self._require_outcome(request, end)
+        if isinstance(end.outcome, Proposal):
+            progress.begin("rehearsal")  # which is brought code as well
         outcome = await self._commit(
             request,
             key,
@@ -209,7 +208,7 @@ class SubgraphActivities:
         try:
             yield
         except Permanent:
-            if events := _of_turn(request, model.events):
+            if events := of_turn(request, model.events):
                 async with recording(
                     self._services.pool, request.tenant, request.conversation
                 ) as connection:
@@ -304,7 +303,7 @@ class SubgraphActivities:
         degraded: bool,
         is_last: bool,
     ) -> dict[str, Any]:
-        noted = _of_turn(request, noted)
+        noted = of_turn(request, noted)
         match end.outcome:
             case Route():
                 commit = await self._route(request, end.outcome)
@@ -312,25 +311,28 @@ class SubgraphActivities:
                 commit = await self._hand_off(request, end.outcome)
             case Reply():
                 bounds = self._services.models.bounds
-                commit = _end(request, _bounded(end.outcome, bounds), Account(), degraded=degraded)
+                commit = _end(request, bounded(end.outcome, bounds), Account(), degraded=degraded)
                 if len(end.outcome.text) > bounds.reply_characters:
-                    noted = (*noted, _reply_cut(request, bounds))
+                    noted = (*noted, reply_cut(request, bounds))
             case Escalation():
                 bounds = self._services.models.bounds
                 account = await self._account(request)
-                outcome = _telling(_bounded(end.outcome, bounds), account, begun.language)
+                outcome = _telling(bounded(end.outcome, bounds), account, begun.language)
                 commit = _end(request, outcome, account, degraded=degraded)
                 if len(end.outcome.text) > bounds.reply_characters:
-                    noted = (*noted, _reply_cut(request, bounds))
+                    noted = (*noted, reply_cut(request, bounds))
             case Proposal():
                 origin = _origin(request, begun)
                 self._services.fleet.require_actions(
                     tuple(action.name for action in end.outcome.actions)
                 )
-                async with judged(self._services, origin, end.outcome.actions, is_last=is_last) as (
-                    connection,
-                    judgement,
-                ):
+                async with judged(
+                    self._services,
+                    origin,
+                    end.outcome.actions,
+                    is_last=is_last,
+                    seconds=min(request.action_seconds, LONGEST_SECONDS),
+                ) as (connection, judgement):
                     judgement = await without_repeats(
                         self._services, connection, origin, end.outcome, judgement
                     )
@@ -611,27 +613,6 @@ def _end(
             ),
         ),
     )
-
-
-def _of_turn(request: StepRequest, events: Sequence[NewEvent]) -> tuple[NewEvent, ...]:
-    return tuple(event.model_copy(update={"turn": request.turn}) for event in events)
-
-
-def _bounded(outcome: _EndT, bounds: AnswerBounds) -> _EndT:
-    """The outcome as it can be stored and sent: graphs make texts without a model, too."""
-    changes = {"text": cut_to(storable(outcome.text), bounds.reply_characters)}
-    if isinstance(outcome, Escalation):
-        changes["reason"] = cut_to(storable(outcome.reason), REASON_CHARACTERS)
-    return outcome.model_copy(update=changes)
-
-
-def _reply_cut(request: StepRequest, bounds: AnswerBounds) -> NewEvent:
-    data: dict[str, JsonValue] = {
-        "bound": "reply_characters",
-        "limit": bounds.reply_characters,
-        "node": request.subgraph,
-    }
-    return NewEvent(type="bound_reached", turn=request.turn, data=data)
 
 
 def _recorded(key: StepKey, outcome: object) -> StepResult:

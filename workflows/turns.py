@@ -295,9 +295,15 @@ class TurnRunner:
     ) -> TurnResult:
         """End the turn, and leave the conversation to a person."""
         held = self._state.takeover is not None
+        called = Takeover(reason=reason, since=workflow.now())
         if not held:
-            self._state.takeover = Takeover(reason=reason, since=workflow.now())
-        return await self._end(turn, _Stop("awaiting_human", reason), queued, held=held)
+            self._state.takeover = called
+        ended = await self._end(turn, _Stop("awaiting_human", reason), queued, held=held)
+        if ended.status != "awaiting_human" and self._state.takeover is called:
+            self._state.takeover = (
+                None  # an attempt that nobody waited for any more had answered it
+            )
+        return ended
 
     async def _step(self, request: StepRequest, package: str | None = None) -> StepReport:
         if self._stop is not None:
@@ -441,6 +447,7 @@ class TurnRunner:
             subgraph=subgraph,
             attempts=self._start.limits.attempts,
             lost_attempts=self._start.limits.lost_attempts,
+            action_seconds=self._start.limits.action_seconds,
             may_park=len(self._state.parked) < self._start.limits.parked_turns,
             waits_for_model=True,
         )

@@ -41,8 +41,8 @@ class Limits(Strict):
     attempts: Positive = 3
     """Attempts at a subgraph's step or an action that may end by its own code: it raised, took too long, or
     blocked its worker. Failures of Temporal, of Postgres and of all models don't count."""
-    lost_attempts: Positive = 10
-    """Attempts that may end without a word, since the worker died, froze, or was cut off."""
+    lost_attempts: Positive = 15
+    """Attempts in a row that may end without a word, since the worker died, froze, or was cut off."""
 
 
 class AnswerBounds(Strict):
@@ -53,7 +53,7 @@ class AnswerBounds(Strict):
 
     calls_per_answer: Positive = 16
     """Tool calls in one answer; of an answer with more, none is made."""
-    reply_characters: Annotated[int, Field(ge=100)] = 10_000
+    reply_characters: Annotated[int, Field(ge=100, le=100_000)] = 32_000
     """A longer answer in words is shown to the model once; a second one is cut, and marked as cut."""
     argument_characters: Positive = 20_000
     """JSON of the arguments of one tool call."""

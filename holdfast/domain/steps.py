@@ -63,7 +63,8 @@ class StepRequest(Frozen):
     thread: int
     subgraph: str
     attempts: int
-    lost_attempts: int = 10
+    lost_attempts: int = 15
+    action_seconds: float = 60.0
     message: CustomerMessage | None = None
     note: str = ""
     agent: str | None = None
@@ -147,7 +148,7 @@ class ActionRequest(Frozen):
     step: int
     index: int
     attempts: int
-    lost_attempts: int = 10
+    lost_attempts: int = 15
     seconds: float = 900.0
     """After this long, failures of Postgres end the attempts as well, once it can record that."""
 

@@ -79,6 +79,14 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, Unavailable) or getattr(error, _OF_OUR_POOL, False)
 
 
+def is_gone(connection: Connection) -> bool:
+    """Whether the connection is closed, and its pool has taken it back."""
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True
+
+
 def lost(error: BaseException) -> Unavailable:
     """What our own connections raise in the place of an error that says that Postgres is gone."""
     return Unavailable(f"lost Postgres: {error or type(error).__name__}")

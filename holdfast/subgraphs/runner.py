@@ -56,6 +56,10 @@ class Progress:
     nodes: tuple[str, ...] = ()
     since: float = 0.0
 
+    def begin(self, *nodes: str) -> None:
+        """These run from now on, and no others."""
+        self.nodes, self.since = nodes, time.monotonic()
+
 
 @dataclass(frozen=True, kw_only=True)
 class StepEnd:
@@ -166,8 +170,7 @@ class SubgraphRunner:
                     running.pop(chunk["id"], None)
                 else:
                     running[chunk["id"]] = chunk["name"]
-                progress.nodes = tuple(running.values())
-                progress.since = time.monotonic()
+                progress.begin(*running.values())
             else:
                 values = dict(chunk)
                 for stopped in values.pop("__interrupt__", ()):

@@ -94,6 +94,15 @@ async def waited_for_a_model(platform: Platform) -> None:
     assert left.status == "awaiting_human"
 
 
+@scenario(limits=Limits(turn_seconds=1))
+async def out_of_time(platform: Platform) -> None:
+    hold = Hold()
+    platform.script = routed_to("counter", lambda _: text("Too late.").held(hold))
+    ended = await platform.send("out-of-time", "take your time")
+    assert ended.status == "awaiting_human"
+    hold.release()
+
+
 @scenario()
 async def interrupted(platform: Platform) -> None:
     hold = Hold()

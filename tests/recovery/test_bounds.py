@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -14,8 +14,6 @@ from tests.platform import Platform, eventually, is_triage, open_platform, route
 from tests.scripted_model import Hold, Reply, text
 from tests.stubborn import ENDED, ERRORS, RUNS
 
-PACKAGES = ("tests.stubborn:package",)
-
 Open = Callable[..., AbstractAsyncContextManager[Platform]]
 
 
@@ -23,35 +21,21 @@ Open = Callable[..., AbstractAsyncContextManager[Platform]]
 def open_stubborn(stack_settings: Settings, tenant: str) -> Open:
     """Opens a platform with the stubborn package and these limits."""
 
-    def opened(
-        *, agent: str = "asynchronous", in_process: bool = True, **limits: Any
-    ) -> AbstractAsyncContextManager[Platform]:
-        return _routed(
-            open_platform(
-                stack_settings,
-                tenant,
-                in_process=in_process,
-                packages=PACKAGES,
-                limits=Limits(**limits),
-            ),
-            agent,
-        )
-
-    return opened
-
-
-def _routed(
-    opening: AbstractAsyncContextManager[Platform], agent: str
-) -> AbstractAsyncContextManager[Platform]:
-    from contextlib import asynccontextmanager
-
     @asynccontextmanager
-    async def routed() -> AsyncIterator[Platform]:
-        async with opening as platform:
+    async def opened(
+        *, agent: str = "asynchronous", in_process: bool = True, **limits: Any
+    ) -> AsyncIterator[Platform]:
+        async with open_platform(
+            stack_settings,
+            tenant,
+            in_process=in_process,
+            packages=("tests.stubborn:package",),
+            limits=Limits(**limits),
+        ) as platform:
             platform.script = lambda request: route(agent) if is_triage(request) else text("Hi.")
             yield platform
 
-    return routed()
+    return opened
 
 
 @pytest.mark.parametrize("error", ERRORS)
@@ -111,6 +95,18 @@ async def test_a_turn_ends_with_its_time_whatever_holds_it_up(
             return RUNS[platform.tenant] == ENDED[platform.tenant]
 
         await eventually(over, what="the end of the last attempt")
+        await platform.replay("c1")
+
+
+async def test_a_turn_that_an_action_held_up_too_long_goes_to_a_person(
+    open_stubborn: Open,
+) -> None:
+    async with open_stubborn(action_seconds=1, turn_seconds=2) as platform:
+        sent = await platform.send("c1", "propose hang_remotely")
+        assert sent.status == "awaiting_human"
+        assert RUNS[f"{platform.tenant} action"] == 3
+        (action,) = (await platform.client.show("c1")).actions
+        assert action.state == "failed"
         await platform.replay("c1")
 
 
@@ -229,3 +225,15 @@ async def test_a_message_that_kills_every_worker_goes_to_a_person(open_stubborn:
         sent = await sending
         assert sent.status == "awaiting_human"
         await platform.replay("c1")
+
+
+async def test_a_node_that_keeps_the_interpreter_ends_its_worker_and_goes_to_a_person(
+    open_stubborn: Open,
+) -> None:
+    async with open_stubborn(in_process=False, lost_attempts=1) as platform:
+        doomed = await platform.start_worker(HOLDFAST_BLOCKED_SECONDS="2")
+        sending = asyncio.create_task(platform.send("c1", "keep the interpreter"))
+        assert await doomed.died() == 1
+        assert any("in _asynchronous" in line for line in doomed.log)
+        await platform.start_worker()
+        assert (await sending).status == "awaiting_human"

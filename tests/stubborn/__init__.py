@@ -5,6 +5,7 @@
 
 import asyncio
 import os
+import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -59,6 +60,8 @@ async def _asynchronous(state: TurnState, runtime: Runtime[TurnContext]) -> dict
                 await asyncio.sleep(float(seconds))
             case ["block", seconds]:
                 time.sleep(float(seconds))  # noqa: ASYNC251 what this package is for
+            case ["keep", "the", "interpreter"]:
+                re.match(r"(a+)+$", "a" * 60 + "b")
             case ["die"]:
                 os._exit(1)
             case ["lose", "postgres", times]:

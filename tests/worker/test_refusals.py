@@ -19,6 +19,11 @@ WRONG_SETTINGS = {
     "a list that is not json": ({"HOLDFAST_PACKAGES": "shop"}, "HOLDFAST_PACKAGES"),
     "an unknown package": ({"HOLDFAST_PACKAGES": '["nowhere:package"]'}, "'nowhere:package'"),
     "a provider without a model": ({"HOLDFAST_MODELS": '[{"name": "x"}]'}, "providers.0.model"),
+    "a fallback for nobody": (
+        {"HOLDFAST_MODELS": "[]", "HOLDFAST_OFFLINE": "fallback"},
+        "HOLDFAST_OFFLINE=fallback needs",
+    ),
+    "a role of the offline model that is none": ({"HOLDFAST_OFFLINE": "yes"}, "HOLDFAST_OFFLINE"),
     "a provider that is half set up": (
         {
             "HOLDFAST_MODELS": json.dumps(

@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 from holdfast.authority.keys import SigningKey
 from holdfast.authority.statements import sign_act, sign_decision
 from holdfast.domain import wire
-from holdfast.domain.approval import Alarm, Approval, Decision
+from holdfast.domain.approval import Alarm, Approval, Decision, Requirement
 from holdfast.domain.people import PersonAct
 from holdfast.domain.steps import (
     ActionRequest,
@@ -129,8 +129,10 @@ async def test_what_an_approval_needs_is_what_was_recorded(
 ) -> None:
     record = await asked(platform)
     decision = platform.signed(accepting(record, roles=("intern",)))
-    needs_nobody = record.approval.model_copy(update={"requirements": ()})
-    request = deciding(platform, record, decision, approval=needs_nobody)
+    needs_less = record.approval.model_copy(
+        update={"requirements": (Requirement(roles=("intern",)),)}
+    )
+    request = deciding(platform, record, decision, approval=needs_less)
     assert (await forge(wire.DECIDE_APPROVAL, request))["code"] == "NotAllowed"
     await platform.send("c2", "hello")
     other = deciding(platform, record, platform.signed(accepting(record, id="d2")))

@@ -286,7 +286,7 @@ _MORE: list[tuple[str, Asked, dict[str, Any], Expected]] = [
     ("a transfer without readable arguments", "handover",
      _call("transfer_to_human_agents", '{"summary": "the customer is'),
      Calls("transfer_to_human_agents", {})),
-    ("an answer without end", "text", _message(content="x" * 10_001), Told("10001 characters")),
+    ("an answer without end", "text", _message(content="x" * 32_001), Told("32001 characters")),
     ("usage is a list", "text", _message(content="fine", usage=[1]), Says("fine")),
     ("usage of every odd kind", "text",
      _message(content="fine", usage={"prompt_tokens": "12", "completion_tokens": -3,

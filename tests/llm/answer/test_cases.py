@@ -178,11 +178,11 @@ async def test_an_answer_that_was_cut_is_asked_for_again_with_more_room(
 
 
 async def test_a_second_answer_that_is_too_long_is_cut_and_marked(open_client: OpenClient) -> None:
-    long = text("word " * 3_000)
+    long = text("word " * 8_000)
     async with ScriptedModel([long, long]) as model:
         node = standalone_model(open_client(model))
         answer = await node.chat(HELLO)
-    assert len(answer.text) <= 10_000
+    assert len(answer.text) <= 32_000
     assert answer.text.endswith("word […]")
     assert [event.type for event in node.events] == ["bound_reached"]
     assert node.events[0].data["bound"] == "reply_characters"

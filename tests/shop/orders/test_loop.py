@@ -77,3 +77,31 @@ async def test_arguments_that_do_not_fit_a_read_are_told_to_the_model(agent: Ord
 
     assert turn.text == "Which order?"
     assert "order_id" in scripted.requests[-1]["messages"][-1]["content"]
+
+
+async def test_a_write_whose_arguments_cannot_be_used_is_told_and_proposes_nothing(
+    agent: OrdersAgent,
+) -> None:
+    for reason in ("NaN", '"no longer\\ud83d needed"', "9" * 400, "[" * 1_000 + "]" * 1_000):
+        bad = tool_calls(
+            ("cancel_pending_order", f'{{"order_id": "{SMALL_ORDER}", "reason": {reason}}}')
+        )
+        async with ScriptedModel([bad, text("Why would you like to cancel?")]) as scripted:
+            turn, client = await ask(agent, scripted)
+            await client.aclose()
+
+        assert turn.text == "Why would you like to cancel?"
+        assert scripted.requests[-1]["messages"][-1]["role"] == "tool"
+
+
+async def test_who_shall_be_handed_to_a_person_is_whatever_the_summary_is(
+    agent: OrdersAgent,
+) -> None:
+    for summary in ('{"summary": "bad \\ud83d half"}', '{"summary": "the customer'):
+        transfer = tool_calls(("transfer_to_human_agents", summary))
+        async with ScriptedModel([transfer, text("A colleague goes on.")]) as scripted:
+            turn, client = await ask(agent, scripted)
+            await client.aclose()
+
+        assert isinstance(turn.outcome, Escalation)
+        assert turn.outcome.text == "A colleague goes on."

@@ -1,0 +1,41 @@
+"""What a step leaves behind, within the bounds that hold for texts; graphs make texts without a model, too."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from pydantic import JsonValue
+
+from holdfast.domain.events import NewEvent
+from holdfast.domain.limits import AnswerBounds
+from holdfast.domain.outcomes import Escalation, Reply
+from holdfast.domain.steps import StepRequest
+from holdfast.llm.answer import cut_to, storable
+
+REASON_CHARACTERS = 1_000
+"""Of the reason why a person is called, which is in the history."""
+
+
+_EndT = TypeVar("_EndT", Reply, Escalation)
+
+
+def bounded(outcome: _EndT, bounds: AnswerBounds) -> _EndT:
+    """The outcome as it can be stored and sent."""
+    changes = {"text": cut_to(storable(outcome.text), bounds.reply_characters)}
+    if isinstance(outcome, Escalation):
+        changes["reason"] = cut_to(storable(outcome.reason), REASON_CHARACTERS)
+    return outcome.model_copy(update=changes)
+
+
+def reply_cut(request: StepRequest, bounds: AnswerBounds) -> NewEvent:
+    """The event of a text that a graph made too long."""
+    data: dict[str, JsonValue] = {
+        "bound": "reply_characters",
+        "limit": bounds.reply_characters,
+        "node": request.subgraph,
+    }
+    return NewEvent(type="bound_reached", turn=request.turn, data=data)
+
+
+def of_turn(request: StepRequest, events: Sequence[NewEvent]) -> tuple[NewEvent, ...]:
+    """The events, as those of the request's turn."""
+    return tuple(event.model_copy(update={"turn": request.turn}) for event in events)
