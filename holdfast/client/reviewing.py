@@ -244,6 +244,7 @@ class Reviewing:
         statement: str | None,
         text: str = "",
     ) -> PersonAct:
+        require_id(conversation, "conversation")
         act = PersonAct(
             id=request.id or "",
             kind=kind,

@@ -101,7 +101,7 @@ async def test_an_export_can_be_verified_without_the_database(
     file = tmp_path / "audit.jsonl"
     written = await audit(platform, "export", "--output", str(file))
     assert (written.code, written.out) == (0, "")
-    assert file.read_text() == ended.out
+    assert file.read_text().startswith(ended.out)
 
 
 async def test_an_export_to_nowhere_is_wrong_usage(platform: Platform, tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ async def test_a_message_is_answered_and_shown(platform: Platform) -> None:
         "reply": "Hello.",
         "citations": [],
         "approvals": [],
+        "actions": [],
         "degraded": False,
     }
     assert sent == await document(platform, "send", "c1", "hello", *GREETING, "--message-id", "m1")

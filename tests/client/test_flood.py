@@ -78,7 +78,7 @@ async def test_a_conversation_that_other_processes_fill_is_busy_at_once(
         async def most_have_ended() -> bool:
             return sum(one.done() for one in others) >= 24
 
-        await eventually(most_have_ended, what="the refusals")
+        await eventually(most_have_ended, within=60, what="the refusals")
         hold.release()
         ends = Counter(await asyncio.gather(first, *others))
     assert ends == {"answered": 6, "ConversationBusy": 24}

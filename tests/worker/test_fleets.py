@@ -81,11 +81,30 @@ def port(tmp_path: Path) -> int:
     return remembered_ports(tmp_path / "ports.json", ["health"])["health"]
 
 
+async def acquainted(remote: Platform) -> None:
+    """Wait until the workers that were started know each other, so that triage offers all agents."""
+
+    async def all_have_looked() -> bool:
+        found: bool = await remote.database.fetchval(
+            """
+            select count(*) > 1 and bool_and(seen_at > latest.start)
+              from holdfast.workers, lateral (select max(started_at) as start
+                from holdfast.workers where scope like $1 and left_at is null) as latest
+             where scope like $1 and left_at is null
+            """,
+            f"%/{remote.settings.task_queue}",
+        )
+        return found
+
+    await eventually(all_have_looked, what="meeting each other")
+
+
 async def test_workers_with_different_packages_serve_every_turn_together(remote: Platform) -> None:
     await asyncio.gather(
         remote.start_worker(HOLDFAST_PACKAGES=COUNTER),
         remote.start_worker(HOLDFAST_PACKAGES=SHOP),
     )
+    await acquainted(remote)
     remote.script = routed_to(
         "counter", counting([("add", {"counter": "c", "amount": 5})], then="Added.")
     )

@@ -325,7 +325,7 @@ async def test_an_action_that_cannot_succeed_any_more_is_stale(under: Opening) -
 async def test_parallel_conversations_cannot_slip_under_a_sum_together(under: Opening) -> None:
     platform = await under(
         "[{when: windows.added + double(args.amount) > 100.0, deny: true}, allow]",
-        "windows: {added: {amount: args.amount, actions: [add], within: 30d}}",
+        "windows: {added: {amount: args.amount, actions: [add], within: 30d}}\nrepeats: {add: allow}",
     )
     platform.script = routed_to(
         "counter", counting([("add", {"counter": "c", "amount": 40})], then="Done.")
@@ -356,7 +356,7 @@ async def test_conditions_see_the_customer_and_the_conversation(under: Opening) 
 async def test_a_policy_that_changes_counts_for_what_is_proposed_from_then_on(
     under: Opening, tenant: str, tmp_path: Path
 ) -> None:
-    platform = await under("{approve: {roles: [boss]}}")
+    platform = await under("{approve: {roles: [boss]}}", "repeats: {add: allow}")
     approval = await park(platform)
     path = tmp_path / f"{tenant}.yaml"
     path.write_text(path.read_text().replace("version: 4", "version: 5").replace("boss", "chief"))
