@@ -204,3 +204,12 @@ async def test_a_command_beside_the_stack_gets_its_addresses_and_keys(data_dir: 
         }
         assert users == {"holdfast", "holdfast_product"}
     assert keys[0] == keys[1]
+
+
+async def test_a_data_folder_that_cannot_be_written_is_named_with_the_way_out(
+    scratch: Path,
+) -> None:
+    (scratch / "home").write_text("a file")
+    with pytest.raises(DataUnusable, match="HOLDFAST_DATA_DIR"):
+        async with local_stack(scratch / "home" / ".holdfast", search_attributes={}):
+            raise AssertionError("it has started")
