@@ -4,6 +4,7 @@ the sums over the past."""
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from pydantic import JsonValue
 
@@ -67,7 +68,7 @@ def circumstances(
     arguments: dict[str, JsonValue],
     facts: dict[str, JsonValue],
     customer: dict[str, JsonValue],
-    windows: dict[str, float],
+    windows: dict[str, Decimal],
 ) -> Circumstances:
     """What the conditions on an action see now."""
     return Circumstances(
@@ -94,13 +95,13 @@ class Windows:
     connection: Connection
     origin: Origin
     before: Place | None = None
-    added: dict[str, float] = field(default_factory=dict)
+    added: dict[str, Decimal] = field(default_factory=dict)
     """What earlier actions of the same proposal add to each."""
 
-    async def read(self, windows: dict[str, Window]) -> dict[str, float]:
+    async def read(self, windows: dict[str, Window]) -> dict[str, Decimal]:
         """The sum of each."""
         return {
-            name: self.added.get(name, 0.0)
+            name: self.added.get(name, Decimal(0))
             + await sum_of_window(
                 self.connection,
                 self.origin.tenant,
@@ -123,7 +124,7 @@ class Windows:
                 for part in path:
                     value = value.get(part) if isinstance(value, dict) else None
                 if isinstance(value, int | float) and not isinstance(value, bool):
-                    self.added[name] = self.added.get(name, 0.0) + value
+                    self.added[name] = self.added.get(name, Decimal(0)) + Decimal(str(value))
 
 
 async def locked_windows(

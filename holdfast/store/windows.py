@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from holdfast.domain.model import Frozen
 from holdfast.store.pool import Connection
@@ -36,7 +37,7 @@ async def sum_of_window(
     customer: str | None,
     without_approval: str | None = None,
     before: Place | None = None,
-) -> float:
+) -> Decimal:
     """The sum of the number at the path `amount` (from `facts` or `args`) over the actions of these
     names, of one customer or of all: those executed, and those that still may be. `without_approval`
     leaves out the actions of that approval, `before` those proposed at that place or later. What is not a
@@ -72,4 +73,4 @@ async def sum_of_window(
         before and before.step,
         before and before.index,
     )
-    return float(total)
+    return Decimal(total)
