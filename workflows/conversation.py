@@ -32,6 +32,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from holdfast.domain.display import line
     from holdfast.domain.errors import (
+        ConversationBusy,
         ConversationMoved,
         NotHeld,
         Refused,
@@ -133,6 +134,9 @@ class ConversationWorkflow:
             if self._is_outdated() and not self._intake.knows(message) and not self._is_working():
                 self._draining = True  # the message is sent again, to the current build
                 raise ConversationMoved("the conversation moves to another build")
+            is_new = not self._intake.knows(message)
+            if is_new and self._intake.is_over_full() and workflow.patched("full-at-once"):
+                raise ConversationBusy("others came at the same time; send the message again later")
             turn = self._intake.accept(message)
             if not self._intake.is_under_way(turn):
                 recorded = await self._recall(message.message_id)

@@ -100,6 +100,12 @@ class Intake:
                 f"{len(self.queue)} messages are waiting already; send this one again later"
             )
 
+    def is_over_full(self) -> bool:
+        """Whether as many messages wait as may, besides the one that is about to run: several that come in
+        one workflow task are all checked before any of them is accepted."""
+        about_to_run = int(self._turns.running is None)
+        return len(self.queue) - about_to_run >= self._limits.queued_messages
+
     def knows(self, message: CustomerMessage) -> bool:
         """Whether the message came before."""
         id_ = message.message_id

@@ -133,6 +133,7 @@ async def test_an_agent_hands_over_to_one_that_another_worker_has(remote: Platfo
         remote.start_worker(HOLDFAST_PACKAGES=COUNTER),
         remote.start_worker(HOLDFAST_PACKAGES=SHOP),
     )
+    await acquainted(remote)
 
     def answer(request: dict[str, Any]) -> Reply:
         if is_triage(request):
