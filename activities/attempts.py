@@ -212,4 +212,4 @@ def _longest(info: activity.Info) -> float | None:
     if info.start_to_close_timeout is None:
         return None
     seconds = info.start_to_close_timeout.total_seconds()
-    return seconds - min(_RECORD_SECONDS, seconds / 10)
+    return seconds - min(_RECORD_SECONDS, seconds / 4)

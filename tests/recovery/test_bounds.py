@@ -65,7 +65,7 @@ async def test_losing_our_postgres_does_not_count(open_stubborn: Open, how: str)
 async def test_a_node_that_hangs_is_ended_counted_and_followed_by_a_person(
     open_stubborn: Open,
 ) -> None:
-    async with open_stubborn(step_seconds=1) as platform:
+    async with open_stubborn(step_seconds=2) as platform:
         sent = await platform.send("c1", "hang")
         assert sent.status == "awaiting_human"
         assert RUNS[platform.tenant] == ENDED[platform.tenant] == 3
@@ -77,7 +77,7 @@ async def test_a_node_that_hangs_is_ended_counted_and_followed_by_a_person(
 
 async def test_a_model_that_hangs_is_called_a_bounded_number_of_times(open_stubborn: Open) -> None:
     hold = Hold()
-    async with open_stubborn(step_seconds=1) as platform:
+    async with open_stubborn(step_seconds=2) as platform:
         platform.script = lambda _: route("asynchronous").held(hold)
         assert (await platform.send("c1", "hello")).status == "awaiting_human"
         assert 1 <= sum(platform.model.calls.values()) <= 3
