@@ -38,7 +38,7 @@ class Counting(MetricMeter):
         return Counter()
 
     def _unused(self, *_: Any, **__: Any) -> Any:
-        raise NotImplementedError
+        raise AssertionError("only counters are made here")
 
     create_histogram = create_histogram_float = create_histogram_timedelta = _unused
     create_gauge = create_gauge_float = create_up_down_counter = _unused
