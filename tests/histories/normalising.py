@@ -1,7 +1,7 @@
 """Takes out of a history what names the machine that recorded it, and what replay never looks at."""
 
-import json
 import os
+import re
 import socket
 from base64 import b64decode
 from collections.abc import Iterator
@@ -30,10 +30,12 @@ def normalised(history: dict[str, Any]) -> dict[str, Any]:
         NamesMachine: something else in it names this machine, or a path on it.
     """
     cleaned: dict[str, Any] = _clean(history)
-    written = "\n".join((json.dumps(cleaned), *_payloads(cleaned)))
-    for name in (socket.gethostname(), str(_ROOT), str(Path.home()), f"{os.getpid()}@"):
-        if name in written:
-            raise NamesMachine(f"the history of {_workflow_id(cleaned)} still names {name!r}")
+    written = "\n".join(_texts(cleaned))
+    # words of their own only: a short host name is also inside ids, digests and other words
+    places = (re.escape(name) for name in (socket.gethostname(), str(_ROOT), str(Path.home())))
+    for pattern in (*(rf"{place}(?!\w)" for place in places), rf"{os.getpid()}@"):
+        if named := re.search(rf"(?<!\w){pattern}", written):
+            raise NamesMachine(f"the history of {_workflow_id(cleaned)} still names {named[0]!r}")
     return cleaned
 
 
@@ -46,12 +48,15 @@ def _clean(value: Any) -> Any:
     return {key: _clean(one) for key, one in value.items() if key not in left_out}
 
 
-def _payloads(value: Any) -> Iterator[str]:
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a history, payloads decoded."""
     if isinstance(value, dict) and "metadata" in value and "data" in value:
         yield b64decode(value["data"]).decode()
     elif isinstance(value, dict | list):
         for one in value.values() if isinstance(value, dict) else value:
-            yield from _payloads(one)
+            yield from _texts(one)
+    elif isinstance(value, str):
+        yield value
 
 
 def _workflow_id(history: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +67,23 @@ def test_processes_and_stack_traces_are_left_out() -> None:
     )
 
 
-def test_a_history_that_names_the_machine_elsewhere_is_refused() -> None:
+@pytest.mark.parametrize(
+    "reason", [f"the worker on {socket.gethostname()} is gone", f"{os.getpid()}@elsewhere"]
+)
+def test_a_history_that_names_the_machine_elsewhere_is_refused(reason: str) -> None:
     with pytest.raises(NamesMachine, match="t/c still names"):
-        normalised(history(reason=f"the worker on {socket.gethostname()} is gone"))
+        normalised(history(reason=reason))
+
+
+def test_a_short_name_of_a_machine_may_be_inside_ids_and_payloads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "vm")
+    payload = {"metadata": {}, "data": b64encode(b'{"digest": "Zvm1"}').decode()}
+    assert normalised(history(input=payload, reason="svm")) == history(input=payload, reason="svm")
+    named = {"metadata": {}, "data": b64encode(b'{"host": "vm"}').decode()}
+    with pytest.raises(NamesMachine):
+        normalised(history(input=named))
 
 
 def test_a_file_that_is_no_history_is_named(tmp_path: Path) -> None:
