@@ -12,7 +12,7 @@ from workflows.approvals import ApprovalDesk
 from workflows.calls import Calls
 from workflows.intake import Intake
 from workflows.overview import Overview
-from workflows.requests import read, refusing
+from workflows.requests import read, read_start, refusal, refusing
 from workflows.turns import TurnRunner
 
 with workflow.unsafe.imports_passed_through():
@@ -54,6 +54,10 @@ _RECORDED_FIRST = "a-takeover-is-recorded-first"
 """Who is allowed to hold a conversation is known once it is recorded; it used to be taken for granted."""
 
 
+_NOBODY = ConversationStart(tenant="nobody", conversation="none", customer="nobody")
+"""In the place of a start that is none, until the workflow has failed."""
+
+
 def _build() -> str | None:
     """The build of the worker that executes this, where workers are versioned."""
     version = workflow.info().get_current_deployment_version()
@@ -74,7 +78,8 @@ class ConversationWorkflow:
     """
 
     @workflow.init
-    def __init__(self, start: ConversationStart) -> None:
+    def __init__(self, *received: Any) -> None:
+        start, self._unusable = read_start(ConversationStart, received, _NOBODY)
         self._start = start
         self._limits = start.limits
         self._state = start.state.model_copy(deep=True) if start.state else ConversationState()
@@ -92,7 +97,10 @@ class ConversationWorkflow:
         self._close_reason: str | None = None
 
     @workflow.run
-    async def run(self, start: ConversationStart) -> None:
+    async def run(self, *received: Any) -> None:
+        """Take a `ConversationStart`; with anything else, the workflow fails as `InvalidRequest`."""
+        if self._unusable is not None:
+            raise refusal(self._unusable)
         if not self._opened and not await self._open():
             await workflow.wait_condition(workflow.all_handlers_finished)
             return
@@ -109,7 +117,7 @@ class ConversationWorkflow:
                     await self._close(self._close_reason)
                     return
                 elif self._must_move() and self._is_quiet():
-                    self._move_on(start)
+                    self._move_on()
         finally:
             idle.cancel()
             self._desk.stop_watching()
@@ -394,10 +402,10 @@ class ConversationWorkflow:
     def _must_move(self) -> bool:
         return self._draining or self._is_outdated()
 
-    def _move_on(self, start: ConversationStart) -> NoReturn:
+    def _move_on(self) -> NoReturn:
         self._state.left_build = _build() if _build_has_changed() else None
         workflow.continue_as_new(
-            start.model_copy(update={"state": self._state}),
+            self._start.model_copy(update={"state": self._state}),
             initial_versioning_behavior=ContinueAsNewVersioningBehavior.AUTO_UPGRADE,
         )
 

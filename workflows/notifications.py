@@ -1,7 +1,9 @@
 """Sends notifications apart from the conversation that they are about, which never waits for them."""
 
 import asyncio
+from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.common import (
@@ -14,8 +16,11 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.workflow import ParentClosePolicy
 
+from workflows.requests import read, read_start, refusal
+
 with workflow.unsafe.imports_passed_through():
     from holdfast.domain import wire
+    from holdfast.domain.errors import InvalidRequest
     from holdfast.domain.notifications import (
         NotificationStart,
         SendReport,
@@ -33,6 +38,7 @@ _RETRY = RetryPolicy(
 _ATTEMPT_TIMEOUT = timedelta(seconds=30)
 _HEARTBEAT_TIMEOUT = timedelta(seconds=5)
 _WORKFLOW_TASK_TIMEOUT = timedelta(seconds=4)
+_NOBODY = NotificationStart(tenant="nobody", conversation="none", task_queue="none")
 _TENANT = SearchAttributeKey.for_keyword("HoldfastTenant")
 
 
@@ -45,21 +51,30 @@ class NotificationWorkflow:
     """
 
     @workflow.init
-    def __init__(self, start: NotificationStart) -> None:
-        self._start = start
+    def __init__(self, *received: Any) -> None:
+        self._start, self._unusable = read_start(NotificationStart, received, _NOBODY)
         self._sending: dict[str, asyncio.Task[None]] = {}
         self._asked: set[str] = set()
         self._begun = False
 
     @workflow.run
-    async def run(self, start: NotificationStart) -> None:
-        self.send_also(list(start.deliveries))
+    async def run(self, *received: Any) -> None:
+        """Take a `NotificationStart`; with anything else, the workflow fails as `InvalidRequest`."""
+        if self._unusable is not None:
+            raise refusal(self._unusable)
+        self._send_all(self._start.deliveries)
         await workflow.wait_condition(lambda: self._begun and not self._sending)
 
     @workflow.signal(name=wire.SEND_ALSO)
-    def send_also(self, deliveries: list[str]) -> None:
-        """Send these, too; one that is being sent is looked at again afterwards, since it may have
-        been given up and redriven meanwhile."""
+    def send_also(self, *received: Any) -> None:
+        """Send these, too: a list of ids. One that is being sent is looked at again afterwards, since it
+        may have been given up and redriven meanwhile."""
+        try:
+            self._send_all(read(list[str], received))
+        except InvalidRequest as refused:
+            workflow.logger.warning("a signal is passed over, it names no deliveries: %s", refused)
+
+    def _send_all(self, deliveries: Iterable[str]) -> None:
         for delivery in deliveries:
             self._begun = True
             self._asked.add(delivery)

@@ -37,6 +37,17 @@ def read(kind: type[RequestT], received: Sequence[Any]) -> RequestT:
         raise InvalidRequest("the request is nested too deeply") from None
 
 
+def read_start(
+    kind: type[RequestT], received: Sequence[Any], otherwise: RequestT
+) -> tuple[RequestT, InvalidRequest | None]:
+    """The input of a workflow, or `otherwise` and why: an error in `__init__` would fail the workflow task
+    for ever, the workflow itself can fail for it."""
+    try:
+        return read(kind, received), None
+    except InvalidRequest as refused:
+        return otherwise, refused
+
+
 @contextmanager
 def refusing() -> Iterator[None]:
     """Let nothing out of a handler but refusals, which are typed and end nothing.

@@ -6,7 +6,7 @@ import dataclasses
 from pydantic import SecretStr
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DataConverter
 from temporalio.envconfig import ClientConfigProfile
 from temporalio.plugin import SimplePlugin
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
@@ -17,12 +17,15 @@ from holdfast.domain.errors import ConfigurationError, Unavailable
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
 from holdfast.runtime.failures import WordedFailures
 from holdfast.runtime.local.stack import find_running_stack
+from holdfast.runtime.payloads import Payloads
 from holdfast.runtime.settings import Settings
 
 PLUGIN = SimplePlugin(
     "holdfast",
     data_converter=dataclasses.replace(
-        pydantic_data_converter, failure_converter_class=WordedFailures
+        DataConverter.default,
+        payload_converter_class=Payloads,
+        failure_converter_class=WordedFailures,
     ),
     workflow_runner=SandboxedWorkflowRunner(
         SandboxRestrictions.default.with_passthrough_modules("pydantic", "holdfast.domain")

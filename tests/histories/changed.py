@@ -1,6 +1,7 @@
 """The conversation's workflow as somebody might change it."""
 
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
 
@@ -8,7 +9,6 @@ from workflows.conversation import ConversationWorkflow
 
 with workflow.unsafe.imports_passed_through():
     from holdfast.domain import wire
-    from holdfast.domain.conversation import ConversationStart
 
 
 @workflow.defn(name=wire.CONVERSATION_WORKFLOW)
@@ -16,8 +16,8 @@ class Pausing(ConversationWorkflow):
     """Sleeps before each turn: open conversations find a timer where their next step was."""
 
     @workflow.run
-    async def run(self, start: ConversationStart) -> None:
-        await super().run(start)
+    async def run(self, *received: Any) -> None:
+        await super().run(*received)
 
     async def _work(self) -> None:
         await workflow.sleep(timedelta(seconds=1))
@@ -29,8 +29,8 @@ class PausingFromNowOn(ConversationWorkflow):
     """Sleeps before each turn that has not begun yet."""
 
     @workflow.run
-    async def run(self, start: ConversationStart) -> None:
-        await super().run(start)
+    async def run(self, *received: Any) -> None:
+        await super().run(*received)
 
     async def _work(self) -> None:
         if workflow.patched("pause-before-turns"):
@@ -43,8 +43,8 @@ class Failing(ConversationWorkflow):
     """Has a bug in what goes on after a decision."""
 
     @workflow.run
-    async def run(self, start: ConversationStart) -> None:
-        await super().run(start)
+    async def run(self, *received: Any) -> None:
+        await super().run(*received)
 
     async def _work(self) -> None:
         if self._next_to_resume() is not None:

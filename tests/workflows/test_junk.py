@@ -1,17 +1,21 @@
 """Whatever handlers are sent, the conversation goes on, and what is refused is refused by type."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from holdfast.domain import wire
-from holdfast.domain.errors import ERRORS_BY_CODE, Refused
+from holdfast.domain.errors import ERRORS_BY_CODE, InvalidRequest, Refused
+from holdfast.domain.notifications import NotificationStart
 from tests.platform import Platform, counting, eventually, routed_to
 from tests.scripted_model import text
 
@@ -48,6 +52,8 @@ NEARLY: dict[str, dict[str, Any]] = {
 }
 NEARLY[wire.APPROVAL_DECISION] = NEARLY[wire.DECIDE]
 
+NOT_JSON = RawValue(Payload(metadata={"encoding": b"json/plain"}, data=b"{"))
+
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 junk = st.recursive(
     st.none()
@@ -77,7 +83,8 @@ def requests(handlers: tuple[str, ...]) -> st.SearchStrategy[tuple[str, list[Any
     """A handler, and what it is sent: nothing, something, too much."""
     return st.sampled_from(handlers).flatmap(
         lambda handler: st.tuples(
-            st.just(handler), st.lists(junk | nearly(handler) | st.binary(), max_size=3)
+            st.just(handler),
+            st.lists(junk | nearly(handler) | st.binary() | st.just(NOT_JSON), max_size=3),
         )
     )
 
@@ -190,6 +197,59 @@ async def test_a_decision_that_comes_before_the_records_are_there_waits_for_them
     await platform.send("c1", "hello again")
     await platform.handle("c1").signal(wire.APPROVAL_DECISION, decision)
     await goes_on(platform, "c1", "later")
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        [],
+        [None],
+        [{}],
+        [{"tenant": "../..", "conversation": 5, "customer": None}],
+        ["a", "b"],
+        [NOT_JSON],
+    ],
+)
+@pytest.mark.parametrize("workflow", [wire.CONVERSATION_WORKFLOW, wire.NOTIFICATION_WORKFLOW])
+async def test_a_workflow_that_is_started_with_junk_fails_by_type(
+    platform: Platform, workflow: str, start: list[Any]
+) -> None:
+    queues = {
+        wire.CONVERSATION_WORKFLOW: wire.workflows_queue(platform.settings.task_queue),
+        wire.NOTIFICATION_WORKFLOW: wire.notifications_queue(platform.settings.task_queue),
+    }
+    signal = wire.UPGRADE if workflow == wire.CONVERSATION_WORKFLOW else wire.SEND_ALSO
+    with pytest.raises(WorkflowFailureError) as failed:
+        await platform.temporal.execute_workflow(
+            workflow,
+            args=start,
+            id=platform.handle(f"junk-{workflow}").id,
+            task_queue=queues[workflow],
+            start_signal=signal,
+            execution_timeout=timedelta(seconds=20),
+        )
+    assert isinstance(failed.value.cause, ApplicationError)
+    assert failed.value.cause.type == InvalidRequest.code
+
+
+@pytest.mark.parametrize("arguments", [[], [None], [5], [["a", 5]], [["dl_1"], "b"], [NOT_JSON]])
+async def test_junk_for_a_notification_workflow_is_passed_over(
+    platform: Platform, arguments: list[Any]
+) -> None:
+    await platform.temporal.execute_workflow(
+        wire.NOTIFICATION_WORKFLOW,
+        NotificationStart(
+            tenant=platform.tenant,
+            conversation="c1",
+            task_queue=platform.settings.task_queue,
+            deliveries=("dl_that_is_gone",),
+        ),
+        id=platform.handle("notified").id,
+        task_queue=wire.notifications_queue(platform.settings.task_queue),
+        start_signal=wire.SEND_ALSO,
+        start_signal_args=arguments,
+        execution_timeout=timedelta(seconds=20),
+    )
 
 
 def _draw(
