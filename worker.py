@@ -372,10 +372,13 @@ async def run(settings: Settings, role: Role) -> None:
                 await stack.enter_async_context(worker)
             keeping_in_touch = asyncio.create_task(services.fleet.keep(client))
             stack.push_async_callback(_cancelled, keeping_in_touch)
-            pruning = asyncio.create_task(_prune(services, settings))
-            stack.callback(pruning.cancel)
-            noting = asyncio.create_task(keep_noting_changes(services))
-            stack.callback(noting.cancel)
+            for upkeep in (
+                _prune(services, settings),
+                services.registry.policies.watch(),
+                services.notifications.watch(),
+                keep_noting_changes(services),
+            ):
+                stack.callback(asyncio.create_task(upkeep).cancel)
             if role in (Role.ALL, Role.NOTIFICATIONS):
                 sweeping = keep_sweeping(client, services.pool, settings.task_queue)
                 stack.callback(asyncio.create_task(sweeping).cancel)

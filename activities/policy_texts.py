@@ -1,5 +1,7 @@
 """The policies that proposals were judged by, so that they can be asked again."""
 
+import asyncio
+
 from holdfast.domain.policy import Policy, load_policy
 from holdfast.store.policies import keep_policy, read_policy_text
 from holdfast.store.pool import Connection, Pool
@@ -29,6 +31,7 @@ class PolicyTexts:
             text = await read_policy_text(connection, tenant, digest)
             if text is None:
                 return None
-            found = load_policy(text, source=f"policy {digest[:12]}")
+            # In a thread: a large one takes long to read, and other conversations share the event loop.
+            found = await asyncio.to_thread(load_policy, text, source=f"policy {digest[:12]}")
             self._read[tenant, digest] = found
         return found

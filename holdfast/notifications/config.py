@@ -166,6 +166,11 @@ class Notifications:
             return self.tenants.of(tenant) or NOBODY
         return self.tenants.get(tenant) or self.tenants.get(EVERY_OTHER_TENANT) or NOBODY
 
+    async def watch(self) -> None:
+        """Look at the files in a thread of its own, until it is cancelled."""
+        if isinstance(self.tenants, TenantFiles):
+            await self.tenants.watch()
+
     def problems(self) -> list[str]:
         """What is wrong with files that are not in force as they are."""
         return self.tenants.problems() if isinstance(self.tenants, TenantFiles) else []

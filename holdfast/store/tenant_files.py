@@ -4,10 +4,12 @@
 one tenant's file is that tenant's matter alone.
 """
 
+import asyncio
 import logging
 import stat
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -80,11 +82,27 @@ class TenantFiles(Generic[ValueT]):
         self._missing: str | None = None
         self._misnamed: set[Path] = set()
         self._looked = time.monotonic()
+        self._watched = False
         for path in self._paths():
             self._look_at(path)
         for path in self._own():
             if (own := self._files.get(path)) is not None and own.problem is not None:
                 raise own.problem
+
+    async def watch(self) -> None:
+        """Look at the files in a thread of its own from now on, until it is cancelled.
+
+        Without it, whoever asks for a value looks; a large file would hold up everything that shares the
+        event loop.
+        """
+        loop, self._watched = asyncio.get_running_loop(), True
+        with ThreadPoolExecutor(1, thread_name_prefix=f"{self._what} files") as thread:
+            try:
+                while True:
+                    await loop.run_in_executor(thread, self._look)
+                    await asyncio.sleep(LOOK_SECONDS)
+            finally:
+                self._watched = False
 
     def of(self, tenant: str) -> ValueT | None:
         """What counts for a tenant; None where the folder says nothing."""
@@ -103,12 +121,12 @@ class TenantFiles(Generic[ValueT]):
     def in_force(self) -> dict[Path, ValueT]:
         """What each file says, or said before it could not be used any more."""
         self._look_again()
-        return {path: one.value for path, one in self._files.items()}
+        return {path: one.value for path, one in list(self._files.items())}
 
     def problems(self) -> list[str]:
         """What is wrong with files that are not in force as they are."""
         self._look_again()
-        found = [str(one.problem) for one in self._files.values() if one.problem is not None]
+        found = [str(one.problem) for one in list(self._files.values()) if one.problem is not None]
         found += [
             f"{path} is ignored: name it {{tenant}}.yaml or default.yaml"
             for path in sorted(self._misnamed)
@@ -120,8 +138,10 @@ class TenantFiles(Generic[ValueT]):
         return {*self._also, *default}
 
     def _look_again(self) -> None:
-        if time.monotonic() - self._looked < LOOK_SECONDS:
-            return
+        if not self._watched and time.monotonic() - self._looked >= LOOK_SECONDS:
+            self._look()
+
+    def _look(self) -> None:
         self._looked = time.monotonic()
         try:
             paths = self._paths()

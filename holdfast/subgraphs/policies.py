@@ -42,6 +42,10 @@ class PolicyBook:
             also=(path for path in packaged.values() if path is not None),
         )
 
+    async def watch(self) -> None:
+        """Look at the files in a thread of its own, until it is cancelled."""
+        await self._files.watch()
+
     def policy(self, tenant: str, action: str) -> Policy:
         """The policy that decides about this action for this tenant."""
         if (own := self._files.of(tenant)) is not None:

@@ -1,15 +1,18 @@
 """Policy files that change while a worker runs."""
 
+import asyncio
 import logging
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from holdfast.domain.errors import ConfigurationError
-from holdfast.domain.policy import Circumstances
+from holdfast.domain.policy import Circumstances, Policy, load_policy
 from holdfast.store import tenant_files
 from holdfast.store.tenant_files import LARGEST, read_text
+from holdfast.subgraphs import policies
 from holdfast.subgraphs.policies import PolicyBook
 from tests.domain.test_documents import BOMBS
 
@@ -188,3 +191,30 @@ def test_a_file_whose_name_is_no_tenants_is_told(book: PolicyBook, tmp_path: Pat
     write(tmp_path / "policies" / "globex.yml", "allow")
     assert said(book, "globex") == ("packaged", 1, "deny")
     assert "globex.yml is ignored" in book.problems()[0]
+
+
+async def test_a_file_that_takes_long_to_read_holds_nobody_up(
+    book: PolicyBook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(text: str, *, source: str) -> Policy:
+        begun.set()
+        go_on.wait()
+        return load_policy(text, source=source)
+
+    monkeypatch.setattr(policies, "load_policy", slowly)
+    watching = asyncio.create_task(book.watch())
+    try:
+        await asyncio.sleep(0)
+        write(tmp_path / "policies" / "acme.yaml", "deny", version=2)
+        await asyncio.to_thread(begun.wait)
+        assert said(book) == ("acme", 1, "allow")
+        go_on.set()
+        async with asyncio.timeout(20):
+            while said(book) != ("acme", 2, "deny"):  # noqa: ASYNC110 - the book tells nobody
+                await asyncio.sleep(0)
+    finally:
+        go_on.set()
+        watching.cancel()
+        await asyncio.wait([watching])
