@@ -68,7 +68,9 @@ def test_processes_and_stack_traces_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    "reason", [f"the worker on {socket.gethostname()} is gone", f"{os.getpid()}@elsewhere"]
+    "reason",
+    [f"the worker on {socket.gethostname()} is gone", f"{os.getpid()}@elsewhere"],
+    ids=["host", "process"],
 )
 def test_a_history_that_names_the_machine_elsewhere_is_refused(reason: str) -> None:
     with pytest.raises(NamesMachine, match="t/c still names"):
