@@ -70,7 +70,7 @@ class ActionActivities:
                 record = await _locked(connection, request)
                 if record.state != "proposed":
                     return _report(record)
-                await _call_off(connection, request, record, report.stuck)
+                await _go_stale(connection, request, record, report.stuck)
         return report
 
     async def _compensate_where_served(self, request: ActionRequest) -> ActionReport:
@@ -300,25 +300,6 @@ async def _go_stale(
         data=data,
     )
     return ActionReport(state="stale")
-
-
-async def _call_off(
-    connection: Connection, request: ActionRequest, record: ActionRecord, reason: str
-) -> None:
-    """End a proposal of which nothing was done, since its agent could not go on afterwards."""
-    if record.approval is not None:
-        await _go_stale(connection, request, record, reason)
-        return
-    await set_open_actions(
-        connection,
-        request.tenant,
-        request.conversation,
-        request.turn,
-        request.step,
-        state="stale",
-        error=reason,
-    )
-    await _announce(connection, request, record, "stale", {"error": reason})
 
 
 def _context(
