@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ _CONNECT_SECONDS = 5.0
 _MOST_BYTES = 16_000_000
 """Of an answer's body; what is longer is no answer."""
 
+_LONGEST_PAUSE = 86_400.0
 _RATE_LIMITED = 429
 
 _SETTINGS_AT_FAULT = {401, 402, 403, 404}
@@ -299,18 +301,21 @@ def _refusal(provider: Provider, error: openai.APIStatusError) -> Exception:
 
 
 def _retry_after(headers: httpx2.Headers) -> float | None:
-    """Seconds until the provider wants to be asked again: the header has seconds or a date."""
+    """Seconds until the provider wants to be asked again, a day at most: the header has seconds or a
+    date. None where it has neither, or nothing that can be meant."""
     value = headers.get("retry-after")
     if value is None:
         return None
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
     except ValueError:
-        pass
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
+        try:
+            moment = parsedate_to_datetime(value)
+        except (ValueError, OverflowError):
+            return None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        seconds = (moment - datetime.now(UTC)).total_seconds()
+    if math.isnan(seconds):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    return min(max(0.0, seconds), _LONGEST_PAUSE)

@@ -397,6 +397,27 @@ async def test_retry_after_is_honoured_as_a_date(open_client: OpenClient, clock:
         assert (await client.complete(REQUEST)).provider == "scripted-1"
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("inf", 86_400),
+        ("1e300", 86_400),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400),
+        ("-inf", None),
+        ("nan", None),
+        ("Fri, 31 Dec 99999 23:59:59 GMT", None),
+        ("soon", None),
+    ],
+)
+async def test_a_pause_that_nobody_can_mean_is_bounded(
+    asked: str, told: float | None, open_client: OpenClient
+) -> None:
+    async with ScriptedModel(twice(failure(503, retry_after=asked))) as model:
+        with pytest.raises(ModelUnavailable) as refused:
+            await open_client(model).complete(REQUEST)
+    assert refused.value.retry_after == told
+
+
 async def test_tokens_and_price_come_with_the_answer(open_client: OpenClient) -> None:
     prices = {"big": Price(input=Decimal(2), cached_input=Decimal(1), output=Decimal(10))}
     reply = with_usage(
