@@ -24,6 +24,7 @@ from temporalio.worker import Interceptor, PollerBehaviorAutoscaling, Worker
 from activities.actions import ActionActivities
 from activities.approvals import ApprovalActivities
 from activities.changes import keep_noting_changes
+from activities.containment import contain_tasks
 from activities.conversations import ConversationActivities
 from activities.fleet import Fleet
 from activities.notifications import NotificationActivities
@@ -204,6 +205,7 @@ def build_workers(
     interceptors: Sequence[Interceptor] = (),
 ) -> list[Worker]:
     """The Temporal workers of a role, not running yet; without a `version` they are not versioned."""
+    contain_tasks(asyncio.get_running_loop())
     queue = settings.task_queue
     grace = timedelta(seconds=settings.shutdown_seconds)
     steps = SubgraphActivities(services)

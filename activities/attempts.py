@@ -10,6 +10,7 @@ from typing import ParamSpec, TypeVar
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.containment import contained
 from activities.pulse import PULSE, Beating, Blockade, Tally
 from holdfast.domain.errors import (
     AttemptsLost,
@@ -92,6 +93,7 @@ class Attempt:
             AttemptsLost: as many as may were lost in a row before this one, or have failed.
             TookTooLong: this one was ended.
             Unavailable: this one was ended while none of the graph's nodes was running.
+            SubgraphFailed: brought code wanted to exit, or cancelled itself.
         """
         lost = self._number - 1 - self._tally.heard
         if self._tally.failures >= self._limit:
@@ -101,7 +103,8 @@ class Attempt:
         PULSE.add(self._beating)
         try:
             async with asyncio.timeout(self._seconds) as limit:
-                yield
+                with contained():
+                    yield
         except TimeoutError as error:
             if not limit.expired():
                 raise
@@ -135,10 +138,12 @@ async def within(seconds: float, what: str) -> AsyncIterator[None]:
 
     Raises:
         TookTooLong: it was ended.
+        SubgraphFailed: it wanted to exit, or cancelled itself.
     """
     try:
         async with asyncio.timeout(seconds) as limit:
-            yield
+            with contained():
+                yield
     except TimeoutError as error:
         if limit.expired():
             raise TookTooLong(f"{what} took longer than {seconds:g} s") from error

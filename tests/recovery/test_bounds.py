@@ -49,6 +49,27 @@ async def test_an_error_of_brought_code_counts_whatever_its_type(
         await platform.replay("c1")
 
 
+@pytest.mark.parametrize(
+    ("agent", "said"),
+    [
+        ("asynchronous", "exit"),
+        ("asynchronous", "exit in a task"),
+        ("asynchronous", "be cancelled"),
+        ("synchronous", "exit"),
+    ],
+)
+async def test_code_that_wants_to_exit_fails_its_turn_and_nothing_else(
+    open_stubborn: Open, agent: str, said: str
+) -> None:
+    async with open_stubborn(agent=agent) as platform:
+        other = asyncio.create_task(platform.send("c2", "hello"))
+        sent = await platform.send("c1", said)
+        assert sent.status == "failed"
+        assert (await other).reply == "Done."
+        assert RUNS[platform.tenant] == 3 + 1
+        await platform.replay("c1")
+
+
 async def test_a_wrong_statement_on_our_connection_counts(open_stubborn: Open) -> None:
     async with open_stubborn() as platform:
         assert (await platform.send("c1", "select nothing")).status == "failed"
@@ -116,6 +137,10 @@ async def test_a_turn_that_an_action_held_up_too_long_goes_to_a_person(
         ("hang", "failed: TookTooLong"),
         ("hang_remotely", "its outcome is unknown"),
         ("raise", "failed: OSError"),
+        ("exit", "failed: SubgraphFailed: the code raised SystemExit"),
+        ("exit_remotely", "failed: SubgraphFailed: the code raised SystemExit"),
+        ("be_cancelled", "failed: SubgraphFailed: the code was cancelled by itself"),
+        ("be_cancelled_remotely", "failed: SubgraphFailed: the code was cancelled by itself"),
     ],
 )
 async def test_an_action_that_does_not_end_well_is_tried_three_times_and_told_as_failed(

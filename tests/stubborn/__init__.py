@@ -6,6 +6,7 @@
 import asyncio
 import os
 import re
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -62,6 +63,12 @@ async def _asynchronous(state: TurnState, runtime: Runtime[TurnContext]) -> dict
                 time.sleep(float(seconds))  # noqa: ASYNC251 what this package is for
             case ["keep", "the", "interpreter"]:
                 re.match(r"(a+)+$", "a" * 60 + "b")
+            case ["exit"]:
+                sys.exit(3)
+            case ["exit", "in", "a", "task"]:
+                await asyncio.create_task(_exit())
+            case ["be", "cancelled"]:
+                raise asyncio.CancelledError
             case ["die"]:
                 os._exit(1)
             case ["lose", "postgres", times]:
@@ -93,7 +100,13 @@ def _synchronous(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, A
     match state["transcript"][-1].text.split():
         case ["block", seconds]:
             time.sleep(float(seconds))
+        case ["exit"]:
+            sys.exit(3)
     return _DONE
+
+
+async def _exit() -> None:
+    sys.exit(3)
 
 
 async def _hang(context: ActionContext, arguments: Nothing) -> JsonValue:
@@ -108,6 +121,16 @@ async def _hang(context: ActionContext, arguments: Nothing) -> JsonValue:
 async def _raise(context: ActionContext, arguments: Nothing) -> JsonValue:
     RUNS[f"{context.tenant} action"] += 1
     raise OSError("disk full")
+
+
+async def _leave(context: ActionContext, arguments: Nothing) -> JsonValue:
+    RUNS[f"{context.tenant} action"] += 1
+    sys.exit(3)
+
+
+async def _cancel_itself(context: ActionContext, arguments: Nothing) -> JsonValue:
+    RUNS[f"{context.tenant} action"] += 1
+    raise asyncio.CancelledError
 
 
 def _graph(node: Any) -> StateGraph[Any, TurnContext, Any, Any]:
@@ -136,6 +159,17 @@ package = Package(
             remote=True,
         ),
         Action(name="raise", description="Fails.", arguments=Nothing, execute=_raise),
+        *(
+            Action(
+                name=f"{name}{where}",
+                description="Ends itself.",
+                arguments=Nothing,
+                execute=execute,
+                remote=bool(where),
+            )
+            for name, execute in (("exit", _leave), ("be_cancelled", _cancel_itself))
+            for where in ("", "_remotely")
+        ),
     ),
     policy=Path(__file__).parent / "policy.yaml",
 )

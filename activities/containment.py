@@ -1,0 +1,83 @@
+"""Exits and cancellations that brought code makes itself: they are failures of that code, and end nothing else.
+
+`sys.exit()` in a task goes through the event loop and stops it, with everything that it runs; a node of
+LangGraph is a task of its own, so nothing around the graph could catch that.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Generator, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from holdfast.domain.errors import SubgraphFailed
+
+_BROUGHT = ContextVar("holdfast_brought_code", default=False)
+"""Whether what runs here, and in the tasks that it starts, is brought code, or calls it."""
+
+
+def contain_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """Have the tasks that brought code starts fail where they would stop the loop."""
+
+    def start(
+        loop: asyncio.AbstractEventLoop,
+        coro: Coroutine[Any, Any, Any] | Generator[Any, None, Any],
+        **options: Any,
+    ) -> asyncio.Task[Any]:
+        if _BROUGHT.get() and isinstance(coro, Coroutine):
+            coro = _Contained(coro)
+        return asyncio.Task(coro, loop=loop, **options)
+
+    loop.set_task_factory(start)
+
+
+@contextmanager
+def contained() -> Iterator[None]:
+    """Call brought code.
+
+    Raises:
+        SubgraphFailed: it wanted to exit, or cancelled itself. What the caller is cancelled by stays that.
+    """
+    brought = _BROUGHT.set(True)
+    try:
+        yield
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise _failed(error) from None
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise SubgraphFailed("the code was cancelled by itself") from None
+    finally:
+        _BROUGHT.reset(brought)
+
+
+class _Contained(Coroutine[Any, Any, Any]):
+    """A coroutine that fails instead of exiting."""
+
+    __slots__ = ("_inner",)
+
+    def __init__(self, inner: Coroutine[Any, Any, Any]) -> None:
+        self._inner = inner
+
+    def send(self, value: Any) -> Any:
+        try:
+            return self._inner.send(value)
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise _failed(error) from None
+
+    def throw(self, *error: Any) -> Any:
+        try:
+            return self._inner.throw(*error)
+        except (SystemExit, KeyboardInterrupt) as exit:
+            raise _failed(exit) from None
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._inner.__await__()
+
+
+def _failed(error: BaseException) -> SubgraphFailed:
+    return SubgraphFailed(f"the code raised {type(error).__name__}")
