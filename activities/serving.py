@@ -90,12 +90,13 @@ def elsewhere(package: str, lacking: str, *, shared: str) -> str:
 
 
 async def look_before_acting(services: Services, request: ActionRequest) -> ActionReport | None:
-    """Whether an action can be executed here, and whether its agent can go on afterwards.
+    """Whether an action can be executed here, and, before the first one of a proposal, whether the others
+    can be executed as well and its agent can go on afterwards.
 
-    None where both is so; else where the action is to be taken, or what its agent lacks.
+    None where all of it is so; else where the action is to be taken, or what its agent lacks.
 
     Raises:
-        NotServedHere: nobody has the action, or nobody serves the agent.
+        NotServedHere: nobody has one of the actions, or nobody serves the agent.
     """
     async with services.pool.acquire() as connection:
         found = await read_proposed(connection, **request.model_dump(include=_PLACE))
@@ -109,7 +110,12 @@ async def look_before_acting(services: Services, request: ActionRequest) -> Acti
             shared=wire.actions_queue(fleet.task_queue),
         )
         return ActionReport(state="not_attempted", elsewhere=place)
-    if found.state != "proposed" or request.index > 0 or found.snapshot is None:
+    if found.state != "proposed" or request.index > 0:
+        return None
+    for name in found.later:
+        if services.registry.action(name) is None:
+            fleet.place_of_action(name)
+    if found.snapshot is None:
         return None
     lacking = await fleet.gaps(found.agent, needs(found.snapshot))
     if not lacking:

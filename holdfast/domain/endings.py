@@ -6,6 +6,8 @@ Worked out from the records of the turn's actions: what was done counts, not how
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pydantic import JsonValue
+
 from holdfast.domain.conversation import ActionEnd, TurnStatus
 from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import ActionState
@@ -16,14 +18,19 @@ _MOST_NAMED = 20
 
 
 class EndedAction(Frozen):
-    """An action of a turn that has ended. `title` is how a person reads it; `unclear` says that a
-    remote system was asked and nobody knows what it did."""
+    """An action of a turn that has ended. `title` is how a person reads it; `arguments` tells apart what
+    has one title; `unclear` says that a remote system was asked and nobody knows what it did."""
 
     id: str
     name: str
     title: str
+    arguments: dict[str, JsonValue]
     state: ActionState
     unclear: bool = False
+
+    def wanted_the_same(self, other: "EndedAction") -> bool:
+        """Whether it would have done what the other one does."""
+        return (self.name, self.arguments) == (other.name, other.arguments)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,18 +54,21 @@ class Account:
     def lines(self, language: str, *, waiting: bool = False) -> str:
         """The account in words, a list for each kind, that of what is `waiting` where it is asked for;
         empty where there is nothing to tell."""
-        done = _titles(one for one in self.actions if one.state == "executed")
-        before = _titles(one for one in self.actions if one.state == "repeated")
-        unclear = _titles(one for one in self.actions if one.unclear)
-        told = {*done, *before, *unclear}
-        undone = [one for one in _titles(self.actions) if one not in told]
-        lists: list[tuple[Phrase, Sequence[str]]] = [
-            ("done", done),
-            ("done_before", before),
-            ("unclear", unclear),
-            ("not_done", undone),
-            ("waiting", self.waiting if waiting else ()),
+        told: dict[Phrase, list[EndedAction]] = {
+            "done": [],
+            "done_before": [],
+            "unclear": [],
+            "not_done": [],
+        }
+        for one in self.actions:
+            told[_phrase(one)].append(one)
+        achieved = [one for phrase in ("done", "done_before", "unclear") for one in told[phrase]]
+        told["not_done"] = [
+            one for one in told["not_done"] if not any(map(one.wanted_the_same, achieved))
         ]
+        lists = [(phrase, _titles(actions)) for phrase, actions in told.items()]
+        if waiting:
+            lists.append(("waiting", list(self.waiting)))
         return "\n\n".join(_list(phrase, titles, language) for phrase, titles in lists if titles)
 
 
@@ -98,6 +108,18 @@ def ending(
     if not lines:
         return status, f"{first} {last}".strip()
     return status, "\n\n".join(part for part in (first, lines, last) if part)
+
+
+def _phrase(action: EndedAction) -> Phrase:
+    if action.unclear:
+        return "unclear"
+    match action.state:
+        case "executed":
+            return "done"
+        case "repeated":
+            return "done_before"
+        case _:
+            return "not_done"
 
 
 def _titles(actions: Iterable[EndedAction]) -> list[str]:

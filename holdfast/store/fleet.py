@@ -39,12 +39,14 @@ class Waiting(Frozen):
 
 
 class Proposed(Frozen):
-    """An action that is to be executed, as `read_proposed` finds it."""
+    """An action that is to be executed, as `read_proposed` finds it; `later` are those that follow it in
+    its proposal."""
 
     name: str
     state: str
     agent: str
     snapshot: bytes | None
+    later: tuple[str, ...]
 
 
 async def note_worker(
@@ -99,7 +101,10 @@ async def read_proposed(
     """An action of a step, with the agent that proposed it and the snapshot in which that waits."""
     row = await connection.fetchrow(
         """
-        select action.name, action.state, step.subgraph as agent, kept.snapshot
+        select action.name, action.state, step.subgraph as agent, kept.snapshot,
+               array(select later.name from holdfast.actions as later
+                      where later.tenant = $1 and later.conversation = $2 and later.turn = $3
+                        and later.step = $4 and later.index > $5) as later
           from holdfast.actions as action
           join holdfast.steps as step using (tenant, conversation, turn, step)
           left join holdfast.graph_checkpoints as kept using (tenant, conversation, turn, step)

@@ -152,7 +152,7 @@ async def account_of(
     the actions that call other systems: where one has failed, nobody knows what it did."""
     rows = await connection.fetch(
         f"""
-        select id, name, {_TITLE} as title, state
+        select id, name, {_TITLE} as title, arguments, state
           from holdfast.actions as action
          where tenant = $1 and conversation = $2 and turn = $3 and state <> 'proposed'
          order by step, index

@@ -8,8 +8,14 @@ from holdfast.domain.outcomes import ActionState
 from holdfast.domain.texts import _TEXTS, customer_text
 
 
-def ended(title: str, state: ActionState, *, unclear: bool = False) -> EndedAction:
-    return EndedAction(id=f"act_{title}", name="pay", title=title, state=state, unclear=unclear)
+def ended(
+    title: str, state: ActionState, *, unclear: bool = False, amount: int | None = None
+) -> EndedAction:
+    """What pays `amount`, or what the title says."""
+    paid = {"paid": title if amount is None else amount}
+    return EndedAction(
+        id=f"act_{title}", name="pay", title=title, arguments=paid, state=state, unclear=unclear
+    )
 
 
 PAID = ended("Pay 5", "executed")
@@ -91,6 +97,13 @@ def test_what_was_done_at_last_is_not_among_what_was_not() -> None:
     assert text is not None
     assert text.count("Pay 5") == 1
     assert "Not done:\n- Pay 6" in text
+
+
+def test_what_was_not_done_is_said_also_where_something_of_the_same_title_was() -> None:
+    _, text = end(ended("Pay", "executed", amount=5), ended("Pay", "denied", amount=900))
+    assert text is not None
+    assert "Done:\n- Pay\n" in text
+    assert "Not done:\n- Pay\n" in text
 
 
 def test_long_lists_are_cut_and_say_so() -> None:

@@ -139,6 +139,14 @@ GUARDS: tuple[Guard, ...] = (
         (f"{_PERMISSION}::test_the_version_that_was_asked_under_is_asked_again",),
     ),
     Guard(
+        "no action of a proposal runs before all can",
+        "activities/serving.py",
+        "            fleet.place_of_action(name)\n",
+        "            pass\n",
+        ("tests/worker/test_fleets.py::test_no_action_of_a_proposal_runs_before_all_can",),
+        waits=True,
+    ),
+    Guard(
         "an action on another system has the same key on every try",
         "activities/actions.py",
         "        idempotency_key=record.id,\n        connection=connection,\n    )",

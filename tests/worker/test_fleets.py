@@ -64,6 +64,7 @@ def changed(tmp_path: Path) -> Change:
 
 RENAMED_NODE = {'"act"': '"perform"'}
 RENAMED_CHANNEL = {'"calls"': '"wishes"', "calls: list[Any]": "wishes: list[Any]"}
+FOR_EVER = {'name="add_for_good",': 'name="add_for_ever",'}
 OTHER_WAY = {'name="add",': 'name="add_otherwise",'}
 
 
@@ -189,6 +190,43 @@ async def test_an_approved_action_waits_for_a_worker_that_has_it(
 
     await eventually(is_served, within=40, what="the end of the problem")
     assert any("no worker has the action 'add'" in line for line in without.log)
+
+
+async def test_no_action_of_a_proposal_runs_before_all_can(
+    remote: Platform, port: int, changed: Change
+) -> None:
+    first = await remote.start_worker(HOLDFAST_PACKAGES=COUNTER)
+    both = [
+        ("add", {"counter": "c", "amount": 150}),
+        ("add_for_good", {"counter": "c", "amount": 5}),
+    ]
+    remote.script = routed_to("counter", counting(both, then="Added."))
+    sent = await remote.send("c1", "Add 150, and 5 for good.")
+    assert sent.status == "awaiting_approval"
+    await first.stop()
+    second = await remote.start_worker(
+        HOLDFAST_PACKAGES=COUNTER, root=changed(FOR_EVER), HOLDFAST_HEALTH_PORT=str(port)
+    )
+    await decided(remote, sent)
+
+    async def is_handed_back() -> bool:
+        handed_back: bool = await remote.database.fetchval(
+            "select exists (select from holdfast.attempts where tenant = $1 and lacking like $2)",
+            remote.tenant,
+            "%add_for_good%",
+        )
+        return handed_back
+
+    await eventually(is_handed_back, within=40, what="handing back")
+    assert await remote.effects() == []
+    await second.stop()
+    await remote.start_worker(HOLDFAST_PACKAGES=COUNTER)
+
+    async def is_answered() -> bool:
+        return "Added." in [one.text for one in await remote.client.messages("c1")]
+
+    await eventually(is_answered, within=40, what="the answer")
+    assert await remote.effects() == [150, 5]
 
 
 async def test_a_message_waits_for_the_worker_of_its_agent(remote: Platform, port: int) -> None:
