@@ -78,6 +78,7 @@ class ConversationActivities:
                 status=request.status,
                 reason=request.reason,
                 message=request.message,
+                language_of=language_of,
                 held=request.held,
                 to_person=request.to_person,
                 remote=self._remote,
@@ -102,10 +103,7 @@ class ConversationActivities:
             words = await notices.last_words(connection, *place)
             if words is None:
                 return
-            language, said = words
-            # No model has told the language yet where the first message of all waits for one.
-            spoken = language if language != "en" else language_of(said)
-            text = customer_text("takes_longer", spoken)
+            text = customer_text("takes_longer", turns.spoken(*words, language_of))
             await notices.announce_delay(connection, *place, text)
 
     @activity.defn(name=wire.CLOSE_CONVERSATION)

@@ -1,6 +1,6 @@
 """Turns: found by their message id, and ended where no subgraph ended them."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from holdfast.domain.conversation import CustomerMessage, TurnResult, TurnStatus, inline
 from holdfast.domain.endings import ending
@@ -35,6 +35,11 @@ async def find_turn(
     return RecordedTurn(turn=row["turn"], digest=row["message_digest"], result=result)
 
 
+def spoken(language: str, said: str, language_of: Callable[[str], str]) -> str:
+    """The language that a customer is answered in: a conversation has "en" until a model tells."""
+    return language if language != "en" else language_of(said)
+
+
 async def end_turn(
     connection: Connection,
     *,
@@ -44,6 +49,7 @@ async def end_turn(
     status: TurnStatus,
     reason: str,
     message: CustomerMessage | None,
+    language_of: Callable[[str], str],
     held: bool = False,
     to_person: bool = True,
     remote: Collection[str] = (),
@@ -54,7 +60,8 @@ async def end_turn(
     The steps that were still running are closed, so that a late commit of theirs is refused, and so
     are the actions that were not executed. The customer is told what was done and what was not:
     `holdfast.domain.endings.ending` has the rules, and says what `held` and `to_person` mean.
-    `remote` are the actions that call other systems.
+    `remote` are the actions that call other systems; `language_of` guesses from a message's words, where
+    no model has told the customer's language yet.
     """
     async with connection.transaction():
         if message is not None and await _begin_turn(
@@ -89,11 +96,22 @@ async def end_turn(
             connection, tenant, conversation, turn=turn, reason="The turn was ended."
         )
         account = await account_of(connection, tenant, conversation, turn, remote=remote)
-        language = await connection.fetchval(
-            "select language from holdfast.conversations where tenant = $1 and id = $2",
+        words = await connection.fetchrow(
+            """
+            select conversation.language, message.text
+              from holdfast.conversations as conversation
+              left join lateral (select text from holdfast.messages
+                                  where tenant = $1 and conversation = $2 and turn = $3
+                                    and role = 'customer' order by seq desc limit 1)
+                as message on true
+             where conversation.tenant = $1 and conversation.id = $2
+            """,
             tenant,
             conversation,
+            turn,
         )
+        assert words is not None  # a turn belongs to a conversation
+        language = spoken(words["language"], words["text"] or "", language_of)
         status, text = ending(account, status, language, held=held, to_person=to_person)
         seq = text and await append_message(
             connection, tenant, conversation, turn, NewMessage(role="assistant", text=text)

@@ -8,6 +8,7 @@ from holdfast.domain.conversation import CustomerMessage, TurnResult
 from holdfast.domain.errors import StaleAttempt
 from holdfast.domain.events import NewEvent
 from holdfast.domain.steps import Ended, TurnEnd
+from holdfast.llm.words import language_of
 from holdfast.runtime.settings import Settings
 from holdfast.store.conversations import open_conversation
 from holdfast.store.events import read_events
@@ -111,6 +112,7 @@ async def cancel(connection: Connection, tenant: str, *, turn: int) -> TurnEnd:
         status="cancelled",
         reason="test",
         message=MESSAGE,
+        language_of=language_of,
     )
 
 

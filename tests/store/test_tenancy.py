@@ -17,6 +17,7 @@ from holdfast.domain.approval import TakenDecision
 from holdfast.domain.conversation import TurnResult
 from holdfast.domain.events import NewEvent
 from holdfast.domain.steps import Ended
+from holdfast.llm.words import language_of
 from holdfast.runtime.connection import require_migration_url
 from holdfast.runtime.settings import Settings
 from holdfast.store import (
@@ -239,6 +240,7 @@ WRITES: dict[str, Asked] = {
         status="awaiting_human",
         reason="new",
         message=None,
+        language_of=language_of,
     ),
 }
 

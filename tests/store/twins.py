@@ -14,6 +14,7 @@ from holdfast import Connection
 from holdfast.domain.approval import Decision
 from holdfast.domain.conversation import CustomerMessage
 from holdfast.domain.ids import derived_id
+from holdfast.llm.words import language_of
 from holdfast.runtime.settings import Settings
 from holdfast.store.approvals import record_refused
 from holdfast.store.audit import append_sighting
@@ -137,6 +138,7 @@ async def _play(twins: Twins, settings: Settings) -> None:
             status="answered",
             reason="theirs",
             message=twins.message(ANSWERED),
+            language_of=language_of,
         )
         await _note(twins, connection)
     await begin_step(services.pool, twins.key(tenant), subgraph="theirs", message=twins.message())

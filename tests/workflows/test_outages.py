@@ -115,6 +115,16 @@ async def test_a_first_message_in_german_is_held_in_german(
         await eventually(told, what="the holding message")
 
 
+async def test_a_first_message_in_german_that_no_model_answers_ends_in_german(
+    stack_settings: Settings, tenant: str
+) -> None:
+    async with waiting_platform(stack_settings, tenant, told_after=0.2, patience=1) as platform:
+        platform.script = lambda _: failure(500)
+        answer = await platform.send("c1", "Wo ist meine Bestellung, bitte?")
+        assert answer.status == "awaiting_human"
+        assert answer.reply == customer_text("handed_over", "de")
+
+
 async def test_a_try_that_hangs_does_not_keep_the_customer_in_the_dark(
     stack_settings: Settings, tenant: str
 ) -> None:
