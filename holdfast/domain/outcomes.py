@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue
 
 from holdfast.domain.model import Frozen, Strict
 
@@ -35,11 +35,17 @@ class Route(Frozen):
     language: str = "en"
 
 
+def _legible(text: str) -> str:
+    if not any(one.isprintable() and not one.isspace() for one in text):
+        raise ValueError("the text has nothing that a customer could read")
+    return text
+
+
 class Reply(Frozen):
     """The turn is answered. `asks_back` marks a question that triage asks since it was not sure."""
 
     kind: Literal["reply"] = "reply"
-    text: Annotated[str, Field(min_length=1)]
+    text: Annotated[str, AfterValidator(_legible)]
     citations: tuple[Citation, ...] = ()
     asks_back: bool = False
 

@@ -15,7 +15,7 @@ import holdfast.domain
 from holdfast.domain.conversation import ConversationState, CustomerMessage, TurnResult
 from holdfast.domain.limits import Limits
 from holdfast.domain.model import Frozen, Strict
-from holdfast.domain.outcomes import ActionResult, ProposedAction
+from holdfast.domain.outcomes import ActionResult, ProposedAction, Reply
 from holdfast.domain.steps import Ended, StepRequest
 
 ROOT = Path(__file__).parents[2]
@@ -112,3 +112,10 @@ def test_only_an_executed_action_that_stands_is_ok() -> None:
         for state in states
     ]
     assert [result.state for result in results if result.ok] == ["executed"]
+
+
+@pytest.mark.parametrize("text", ["", " \n ", "\t\u200b\u00a0", "\u2060"])
+def test_a_reply_without_anything_to_read_is_none(text: str) -> None:
+    with pytest.raises(ValidationError):
+        Reply(text=text)
+    assert Reply(text=f"{text}…").text == f"{text}…"
