@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, JsonValue
 
 from activities.circumstances import Origin, circumstances, customer_of, locked_windows
+from activities.judging import verdict_of
 from activities.services import Services
 from holdfast.domain.approval import Approval
 from holdfast.domain.description import ActionDescription
@@ -105,7 +106,7 @@ async def _forbidden(
     )
 
     async def verdict(policy: Policy) -> Verdict:
-        return policy.verdict(record.name, await seen(policy))
+        return await verdict_of(policy, record.name, await seen(policy))
 
     async def seen(policy: Policy) -> Circumstances:
         return circumstances(

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pydantic import JsonValue
 
 from activities.circumstances import Origin, Windows, circumstances, locked_windows
+from activities.judging import verdict_of
 from activities.rehearsal import LONGEST_SECONDS, RehearsedAction, rehearse
 from activities.services import Services
 from holdfast.domain.approval import (
@@ -148,7 +149,8 @@ async def _judge(
             blocked_as=rehearsed.blocked_as,
             error=rehearsed.error,
         )
-    verdict = policy.verdict(
+    verdict = await verdict_of(
+        policy,
         proposed.name,
         circumstances(
             origin,

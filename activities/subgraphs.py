@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any, assert_never
 
 from pydantic import JsonValue, TypeAdapter
@@ -14,6 +15,7 @@ from activities.bounded import bounded, of_turn, reply_cut
 from activities.circumstances import Origin
 from activities.denials import note_denials
 from activities.fleet import needs
+from activities.judging import in_thread
 from activities.proposals import (
     Judgement,
     ask_for_approval,
@@ -337,9 +339,16 @@ class SubgraphActivities:
                         self._services, connection, origin, end.outcome, judgement
                     )
                     now = await database_now(connection) if judgement.asking else origin.opened_at
-                    commit = _propose(
-                        request, origin, end.outcome, judgement, now=now, degraded=degraded
+                    propose = partial(
+                        _propose,
+                        request,
+                        origin,
+                        end.outcome,
+                        judgement,
+                        now=now,
+                        degraded=degraded,
                     )
+                    commit = await in_thread("while_scheduling", propose)
                     commit = commit.model_copy(
                         update={
                             "snapshot": end.snapshot,

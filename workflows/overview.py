@@ -1,5 +1,6 @@
 """What operators see of a conversation: search attributes, and the details in the Temporal UI."""
 
+import json
 from typing import Any
 
 from temporalio import workflow
@@ -18,6 +19,10 @@ _PRIORITY = SearchAttributeKey.for_keyword("HoldfastPriority")
 _ROLES = SearchAttributeKey.for_keyword_list("HoldfastApprovalRoles")
 _DUE = SearchAttributeKey.for_datetime("HoldfastApprovalDue")
 _KEYS: tuple[SearchAttributeKey[Any], ...] = (_STATUS, _AGENT, _PRIORITY, _ROLES, _DUE)
+
+
+_LARGEST_ROLES = 2_000
+"""Bytes of a list of roles; Temporal fails the task over an attribute of more than 2 KiB, for ever."""
 
 
 class Overview:
@@ -43,7 +48,7 @@ class Overview:
             phase,
             self._state.agent,
             self._state.priority,
-            sorted({role for approval in waiting for role in approval.roles}) or None,
+            _listed({role for approval in waiting for role in approval.roles}) or None,
             min((approval.due_at for approval in waiting), default=None),
         )
         changes: list[SearchAttributeUpdate[Any]] = []
@@ -71,3 +76,11 @@ class Overview:
                 f"{state.takeover.since:%Y-%m-%d %H:%M} UTC: {markdown(state.takeover.reason)}"
             )
         return "\n".join(lines)
+
+
+def _listed(roles: set[str]) -> list[str]:
+    """The roles in order, as many as an attribute holds."""
+    listed = sorted(roles)
+    while len(json.dumps(listed)) > _LARGEST_ROLES:
+        listed.pop()
+    return listed

@@ -8,13 +8,25 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from holdfast.domain.errors import ConfigurationError
 
 _MOST_NODES = 20_000
 _DEEPEST = 50
 
+_MOST_PROBLEMS = 50
+"""Problems that are said; more would be the same again, and each takes long to find in a large file."""
+
 ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class Misfit(ValueError):
+    """A part doesn't go with another one; `at` is where it is, seen from the model that says so."""
+
+    def __init__(self, problem: str, *, at: tuple[int | str, ...]) -> None:
+        super().__init__(problem)
+        self.at = at
 
 
 def read_document(
@@ -43,10 +55,14 @@ def read_document(
     try:
         return model.model_validate(value)
     except ValidationError as wrong:
+        found = wrong.errors(include_input=False, include_url=False)
         problems = [
-            f"{source}:{_line(node, problem['loc'])}: {_place(problem['loc'])}: {problem['msg']}"
-            for problem in wrong.errors(include_input=False, include_url=False)
+            f"{source}:{_line(node, at)}: {_place(at)}: {problem['msg']}"
+            for problem in found[:_MOST_PROBLEMS]
+            for at in (_location(problem),)
         ]
+        if len(found) > _MOST_PROBLEMS:
+            problems.append(f"{source}:1: and {len(found) - _MOST_PROBLEMS} more problems")
         raise error("\n".join(problems)) from None
     except RecursionError:
         raise error(f"{source}:1: it is nested too deep") from None
@@ -68,6 +84,11 @@ def _measure(node: yaml.Node, known: dict[int, int]) -> int:
         problem = f"more than {_MOST_NODES} values, aliases counted as what they stand for"
         raise yaml.MarkedYAMLError(None, None, problem, node.start_mark)
     return known[id(node)]
+
+
+def _location(problem: ErrorDetails) -> tuple[int | str, ...]:
+    cause = problem.get("ctx", {}).get("error")
+    return (*problem["loc"], *(cause.at if isinstance(cause, Misfit) else ()))
 
 
 def _place(location: tuple[int | str, ...]) -> str:

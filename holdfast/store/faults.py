@@ -23,12 +23,15 @@ FaultPoint = Literal[
     "before_action_commit",
     "after_action_commit",
     "after_sending",
+    "while_judging",
+    "while_scheduling",
 ]
 
 _SETTING = os.environ.get("HOLDFAST_FAULT", "")
 
 
 _pauses: dict[str, Callable[[], Awaitable[object]]] = {}
+_holds: dict[str, Callable[[], object]] = {}
 
 
 @contextmanager
@@ -39,6 +42,22 @@ def pausing(point: FaultPoint, pause: Callable[[], Awaitable[object]]) -> Iterat
         yield
     finally:
         del _pauses[point]
+
+
+@contextmanager
+def holding(point: FaultPoint, hold: Callable[[], object]) -> Iterator[None]:
+    """Have whichever thread passes the point in this process call `hold`, for tests of concurrency."""
+    _holds[point] = hold
+    try:
+        yield
+    finally:
+        del _holds[point]
+
+
+def pass_by(point: FaultPoint) -> None:
+    """Stay here, in a thread, for as long as a test holds this point."""
+    if point in _holds:
+        _holds[point]()
 
 
 async def reach(point: FaultPoint | str) -> None:

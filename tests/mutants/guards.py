@@ -33,9 +33,54 @@ _APPROVAL = "tests/domain/test_approval.py"
 _STEPS = "tests/store/test_steps.py"
 _STATEMENTS = "tests/authority/test_statements.py"
 _LEDGER = "tests/llm/test_step_ledger.py"
+_LIMITS = "tests/domain/policy/test_limits.py"
 _WORKFLOWS = "tests/workflows/test_deciding.py"
 
 GUARDS: tuple[Guard, ...] = (
+    # What a tenant's policy may cost the others
+    Guard(
+        "repetitions multiply what a pattern costs to compile",
+        "holdfast/domain/policy/patterns.py",
+        "compiling=_COMPILING + copies * sum(compiling)",
+        "compiling=_COMPILING + sum(compiling)",
+        (_LIMITS,),
+    ),
+    Guard(
+        "the conditions on one action are evaluated within what they may cost together",
+        "holdfast/domain/policy/conditions.py",
+        "if cost > self._left:",
+        "if False:",
+        (_LIMITS,),
+    ),
+    Guard(
+        "a policy file has so many rules at most",
+        "holdfast/domain/policy/rules.py",
+        "if len(rules) > MOST_RULES:",
+        "if False:",
+        (_LIMITS,),
+    ),
+    Guard(
+        "what is to expire in working time expires within ten years",
+        "holdfast/domain/policy/rules.py",
+        "if asked.expire_after > self.working_time.surely:",
+        "if False:",
+        (_LIMITS,),
+    ),
+    Guard(
+        "policy is asked beside the event loop",
+        "activities/judging.py",
+        "return await asyncio.get_running_loop().run_in_executor(_THREADS, run)",
+        "return run()",
+        ("tests/activities/test_judging.py",),
+    ),
+    Guard(
+        "the roles in a search attribute are as many as Temporal takes",
+        "workflows/overview.py",
+        "while len(json.dumps(listed)) > _LARGEST_ROLES:",
+        "while False:",
+        ("tests/workflows/test_policy_limits.py",),
+        waits=True,
+    ),
     # What is executed
     Guard(
         "every signed statement is verified again when the action runs",

@@ -25,11 +25,10 @@ is an expression of the Common Expression Language over `args`, `facts`, `custom
 executed; without it, the customer has to confirm that they want it twice.
 """
 
+from holdfast.domain.policy.approving import ApprovalRule, EscalationStep
 from holdfast.domain.policy.loading import load_policy
 from holdfast.domain.policy.rules import (
-    ApprovalRule,
     Circumstances,
-    EscalationStep,
     Policy,
     RepeatRule,
     Rule,

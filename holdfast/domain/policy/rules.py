@@ -1,17 +1,25 @@
 """The rules of a policy, and what they say about an action."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
-from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    field_validator,
+    model_validator,
+)
 
-from holdfast.domain.approval import Alarm, OnExpiry, Requirement
+from holdfast.domain.approval import Alarm
+from holdfast.domain.documents import Misfit
 from holdfast.domain.model import Frozen, Strict
-from holdfast.domain.policy.conditions import VARIABLES, Condition
+from holdfast.domain.policy.approving import ApprovalRule
+from holdfast.domain.policy.conditions import COST_OF_ALL, VARIABLES, Condition, Evaluation
 from holdfast.domain.policy.durations import Duration
 from holdfast.domain.policy.working_time import WorkingTime
 
@@ -19,55 +27,15 @@ VerdictKind = Literal["allow", "approve", "deny"]
 
 _AMOUNT = r"^(facts|args)(\.\w+)+$"
 
-RoleName = Annotated[str, Field(min_length=1)]
-RoleNames = Annotated[tuple[RoleName, ...], Field(min_length=1)]
+MOST_RULES = 500
+MOST_WINDOWS = 50
+_LONGEST_CONDITIONS = 64 * 1024
+_MOST_NAMED = 100
+_HIGHEST_VERSION = 2**31 - 1
+_LONGEST_REASON = 2_000
+_MOST_TOLD = 5
 
-
-class EscalationStep(Strict):
-    """After that time without a decision, people with these roles may decide, too."""
-
-    after: Duration
-    roles: RoleNames
-
-
-class ApprovalRule(Strict):
-    """Who has to approve, and what happens while nobody does.
-
-    `quorum` different people are needed, each with one of `roles`. `four_eyes` leaves out those who
-    asked for the action; `other_team` wants people of different teams. `working_time` counts the
-    durations in the policy's working time.
-    """
-
-    roles: RoleNames
-    quorum: Annotated[int, Field(ge=1, le=20)] = 1
-    four_eyes: bool = False
-    other_team: bool = False
-    remind_after: Duration | None = None
-    escalate: tuple[EscalationStep, ...] = ()
-    expire_after: Duration = timedelta(hours=72)
-    on_expiry: OnExpiry = "deny"
-    claim_for: Duration = timedelta(minutes=15)
-    working_time: bool = False
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.remind_after is not None and self.remind_after >= self.expire_after:
-            raise ValueError("remind_after has to be before expire_after")
-        times = [step.after for step in self.escalate]
-        if any(later <= earlier for earlier, later in pairwise(times)):
-            raise ValueError("each step of escalate has to be later than the one before")
-        if times and times[-1] >= self.expire_after:
-            raise ValueError("every step of escalate has to be before expire_after")
-        return self
-
-    def requirement(self) -> Requirement:
-        """What an approval under this rule needs."""
-        return Requirement(
-            roles=self.roles,
-            quorum=self.quorum,
-            four_eyes=self.four_eyes,
-            other_team=self.other_team,
-        )
+Name = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class Rule(Strict):
@@ -77,7 +45,7 @@ class Rule(Strict):
     allow: Literal[True] | None = None
     approve: ApprovalRule | None = None
     deny: Literal[True] | None = None
-    reason: str | None = None
+    reason: Annotated[str, Field(max_length=_LONGEST_REASON)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -118,20 +86,47 @@ class Rule(Strict):
         """What the rule says."""
         return "approve" if self.approve else "allow" if self.allow else "deny"
 
-    def matches(self, variables: Mapping[str, Any]) -> bool:
+    def matches(self, evaluation: Evaluation) -> bool:
         """Whether the condition holds.
 
         Raises:
-            Exception: whatever the expression raises on these variables.
+            Exception: whatever the expression raises on these values, or what it would cost.
         """
-        return self.condition is None or self.condition.holds(variables)
+        return self.condition is None or evaluation.holds(self.condition)
 
 
 def _rules(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
 
-Rules = Annotated[tuple[Rule, ...], BeforeValidator(_rules), Field(min_length=1)]
+def _costs_little(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    if sum(rule.condition.least_cost for rule in rules if rule.condition) > COST_OF_ALL:
+        raise ValueError("the patterns of its conditions would take too long together")
+    return rules
+
+
+Rules = Annotated[
+    tuple[Rule, ...],
+    BeforeValidator(_rules),
+    Field(min_length=1),
+    AfterValidator(_costs_little),
+]
+
+
+def _are_few(actions: object) -> object:
+    """Before each is read, which takes long: aliases can repeat a rule without end."""
+    rules = _flat(actions.values()) if isinstance(actions, dict) else []
+    if len(rules) > MOST_RULES:
+        raise ValueError(f"there are more than {MOST_RULES} rules")
+    conditions = [rule.get("when") for rule in rules if isinstance(rule, dict)]
+    if sum(len(one) for one in conditions if isinstance(one, str)) > _LONGEST_CONDITIONS:
+        raise ValueError(f"the conditions have more than {_LONGEST_CONDITIONS} characters together")
+    return actions
+
+
+def _flat(values: Iterable[object]) -> list[object]:
+    return [one for value in values for one in (value if isinstance(value, list) else [value])]
+
 
 _UNSURE = ApprovalRule(roles=("support",))
 
@@ -140,8 +135,8 @@ class Window(Strict):
     """A sum over the past: of the number at `amount` (`facts.refund_amount`, say), over the actions
     of these names that were executed or still may be, of one customer or of the whole tenant."""
 
-    amount: Annotated[str, Field(pattern=_AMOUNT)]
-    actions: Annotated[tuple[str, ...], Field(min_length=1)]
+    amount: Annotated[str, Field(pattern=_AMOUNT, max_length=200)]
+    actions: Annotated[tuple[Name, ...], Field(min_length=1, max_length=_MOST_NAMED)]
     per: Literal["customer", "tenant"] = "customer"
     within: Duration
 
@@ -200,12 +195,16 @@ class Verdict(Frozen):
 class Policy(Strict):
     """A tenant's policy, checked when it is loaded. `digest` is the SHA-256 of its `text`."""
 
-    name: Annotated[str, Field(min_length=1)]
-    version: Annotated[int, Field(ge=1)]
+    name: Name
+    version: Annotated[int, Field(ge=1, le=_HIGHEST_VERSION)]
     default: Rule = Rule(approve=_UNSURE)
-    actions: dict[str, Rules] = Field(default_factory=dict)
-    windows: dict[str, Window] = Field(default_factory=dict)
-    repeats: dict[str, RepeatRule] = Field(default_factory=dict)
+    actions: Annotated[dict[Name, Rules], BeforeValidator(_are_few)] = Field(default_factory=dict)
+    windows: Annotated[dict[Name, Window], Field(max_length=MOST_WINDOWS)] = Field(
+        default_factory=dict
+    )
+    repeats: Annotated[dict[Name, RepeatRule], Field(max_length=MOST_RULES)] = Field(
+        default_factory=dict
+    )
     working_time: WorkingTime | None = None
     digest: Annotated[str, Field(exclude=True)] = ""
     text: Annotated[str, Field(exclude=True, repr=False)] = ""
@@ -219,11 +218,20 @@ class Policy(Strict):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        for place, rule in self._all_rules():
+        for at, rule in self._all_rules():
+            place = "default" if at == ("default",) else f"{at[1]}[{at[2]}]"
             if unknown := sorted(rule.windows - self.windows.keys()):
-                raise ValueError(f"{place} names windows that are not there: {', '.join(unknown)}")
-            if rule.approve and rule.approve.working_time and self.working_time is None:
-                raise ValueError(f"{place} counts working time, and the policy has no working_time")
+                problem = f"{place} names windows that are not there: {', '.join(unknown)}"
+                raise Misfit(problem, at=(*at, "when"))
+            asked = rule.approve
+            if asked is None or not asked.working_time:
+                continue
+            if self.working_time is None:
+                problem = f"{place} counts working time, and the policy has no working_time"
+                raise Misfit(problem, at=(*at, "approve", "working_time"))
+            if asked.expire_after > self.working_time.surely:
+                problem = f"{place} expires after more working time than ten years are sure to have"
+                raise Misfit(problem, at=(*at, "approve", "expire_after"))
         return self
 
     def windows_of(self, action: str) -> dict[str, Window]:
@@ -247,14 +255,14 @@ class Policy(Strict):
         Where a condition cannot be evaluated, nobody knows whether its rule matches: of this rule and
         what decides after it, the strictest counts, and it is an approval at least.
         """
-        variables = circumstances.variables()
+        evaluation = Evaluation(circumstances.variables())
         tried: list[Tried] = []
         unsure: list[tuple[str, Rule]] = []
         found = ("default", self.default)
         for index, rule in enumerate(self.actions.get(action, ())):
             place = f"{action}[{index}]"
             try:
-                matched = rule.matches(variables)
+                matched = rule.matches(evaluation)
             except Exception as error:
                 problem = str(error) or type(error).__name__
                 tried.append(Tried(rule=place, when=rule.when, matched=False, error=problem))
@@ -269,7 +277,11 @@ class Policy(Strict):
     def _strictest(self, unsure: list[tuple[str, Rule]], found: tuple[str, Rule]) -> Verdict:
         """What the strictest of these rules says; the last one is known to match."""
         place, rule = max([*unsure, found], key=lambda one: _strictness(one[1]))
-        broken = ", ".join(f"{where} ({one.when!r})" for where, one in unsure)
+        broken = ", ".join(
+            f"{where} ({(one.when or '')[:200]!r})" for where, one in unsure[:_MOST_TOLD]
+        )
+        if len(unsure) > _MOST_TOLD:
+            broken += f" and {len(unsure) - _MOST_TOLD} more"
         return Verdict(
             kind="approve" if rule.allow else rule.kind,
             rule=place,
@@ -282,30 +294,30 @@ class Policy(Strict):
     ) -> tuple[tuple[Alarm, ...], datetime]:
         """What happens to an approval asked for at `asked_at`, in order, before it expires; and when
         that is. `requirement` is the place of the rule's requirement in the approval."""
+        times = self._after(rule, asked_at)
         alarms = [
-            Alarm(
-                at=self._after(rule, asked_at, step.after),
-                kind="escalate",
-                requirement=requirement,
-                roles=step.roles,
-            )
+            Alarm(at=times[step.after], kind="escalate", requirement=requirement, roles=step.roles)
             for step in rule.escalate
         ]
         if rule.remind_after is not None:
-            alarms.append(Alarm(at=self._after(rule, asked_at, rule.remind_after), kind="remind"))
+            alarms.append(Alarm(at=times[rule.remind_after], kind="remind"))
         ordered = tuple(sorted(alarms, key=lambda alarm: alarm.at))
-        return ordered, self._after(rule, asked_at, rule.expire_after)
+        return ordered, times[rule.expire_after]
 
-    def _after(self, rule: ApprovalRule, start: datetime, duration: timedelta) -> datetime:
+    def _after(self, rule: ApprovalRule, start: datetime) -> dict[timedelta, datetime]:
+        """When each of the rule's durations has passed."""
+        durations = {rule.expire_after, *(step.after for step in rule.escalate)}
+        if rule.remind_after is not None:
+            durations.add(rule.remind_after)
         if rule.working_time and self.working_time is not None:
-            return self.working_time.after(start, duration)
-        return start + duration
+            return self.working_time.after(start, durations)
+        return {duration: start + duration for duration in durations}
 
-    def _all_rules(self) -> Iterator[tuple[str, Rule]]:
-        yield "default", self.default
+    def _all_rules(self) -> Iterator[tuple[tuple[int | str, ...], Rule]]:
+        yield ("default",), self.default
         for action, rules in self.actions.items():
             for index, rule in enumerate(rules):
-                yield f"{action}[{index}]", rule
+                yield ("actions", action, index), rule
 
 
 def _strictness(rule: Rule) -> tuple[int, ...]:

@@ -1,12 +1,13 @@
 """Working time: which hours of which days count, in a time zone of its own."""
 
+from collections.abc import Collection
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from holdfast.domain.model import Strict
 
@@ -17,7 +18,14 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-Hours = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+MOST_SPANS = 12
+"""Spans of working hours of a day."""
+MOST_HOLIDAYS = 1_000
+_MOST_DAYS = 3_660
+_SURE_WEEKS = 500
+"""Of the 522 in so many days: clocks skip hours of less than two days a year."""
+
+Hours = Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(max_length=MOST_SPANS)]
 """Times of a day: "09:00-17:30", or several of these."""
 
 
@@ -30,7 +38,7 @@ class WorkingTime(Strict):
 
     zone: str
     hours: dict[str, Hours]
-    holidays: tuple[date, ...] = ()
+    holidays: Annotated[frozenset[date], Field(max_length=MOST_HOLIDAYS)] = frozenset()
 
     def __hash__(self) -> int:
         return hash((self.zone, tuple(self.hours.items()), self.holidays))
@@ -63,26 +71,40 @@ class WorkingTime(Strict):
             for (_, end), (start, _) in pairwise(day_spans):
                 if end == time() or start < end:
                     raise ValueError(f"the working hours of {name} overlap")
+            if len(day_spans) > MOST_SPANS:
+                raise ValueError(f"{name} has more than {MOST_SPANS} spans of working hours")
         return tuple(tuple(spans) for spans in week)
 
-    def after(self, start: datetime, duration: timedelta) -> datetime:
-        """The time (UTC) at which `duration` of working time has passed since `start`.
+    @cached_property
+    def surely(self) -> timedelta:
+        """Working time that ten years have at least, whenever they begin."""
+        of_days = [sum((_length(*span) for span in spans), timedelta()) for spans in self._week]
+        lost = sum((of_days[day.weekday()] for day in self.holidays), timedelta())
+        return _SURE_WEEKS * sum(of_days, timedelta()) - lost
+
+    def after(self, start: datetime, durations: Collection[timedelta]) -> dict[timedelta, datetime]:
+        """The times (UTC) at which these durations of working time have passed since `start`.
 
         Raises:
-            ValueError: that is more than ten years away.
+            ValueError: one is more than ten years away, as none is that `surely` has.
         """
         zone = ZoneInfo(self.zone)
-        remaining = duration
+        passed = timedelta()
+        found: dict[timedelta, datetime] = {}
+        left = sorted(set(durations), reverse=True)
         day = start.astimezone(zone).date()
-        for _ in range(3_660):
+        for _ in range(_MOST_DAYS):
             for opens, closes in self._spans(day, zone):
                 begins = max(opens, start)
                 if begins < closes:
-                    if remaining <= closes - begins:
-                        return begins + remaining
-                    remaining -= closes - begins
+                    while left and left[-1] - passed <= closes - begins:
+                        found[left[-1]] = begins + (left[-1] - passed)
+                        left.pop()
+                    passed += closes - begins
+            if not left:
+                return found
             day += timedelta(days=1)
-        raise ValueError(f"{duration} of working time after {start} is more than ten years away")
+        raise ValueError(f"{left[-1]} of working time after {start} is more than ten years away")
 
     def _spans(self, day: date, zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
         if day in self.holidays:
@@ -99,6 +121,11 @@ class WorkingTime(Strict):
         return spans
 
 
+def _length(opens: time, closes: time) -> timedelta:
+    ends = datetime.combine(date.min + timedelta(days=closes == time()), closes)
+    return ends - datetime.combine(date.min, opens)
+
+
 def _span(text: str) -> tuple[time, time]:
     opens, dash, closes = text.partition("-")
     try:
@@ -108,6 +135,8 @@ def _span(text: str) -> tuple[time, time]:
         )
     except ValueError:
         raise ValueError(f"{text!r} are no working hours; write 09:00-17:30") from None
+    if any(one.tzinfo is not None for one in span):
+        raise ValueError(f"{text!r} has a time zone of its own; write 09:00-17:30")
     if not dash or (span[1] != time() and span[1] <= span[0]):
         raise ValueError(f"{text!r} are no working hours; write 09:00-17:30")
     return span

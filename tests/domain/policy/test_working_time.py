@@ -1,10 +1,12 @@
 """Working time: only hours in which people work count, whatever their clocks do."""
 
 from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import PrivateAttr
 
 from holdfast.domain.errors import PolicyError
 from holdfast.domain.policy import WorkingTime, load_policy
@@ -12,7 +14,7 @@ from holdfast.domain.policy import WorkingTime, load_policy
 BERLIN = WorkingTime(
     zone="Europe/Berlin",
     hours={"mon-thu": ("09:00-12:00", "13:00-17:30"), "fri": ("09:00-15:00",)},
-    holidays=(date(2026, 12, 25), date(2027, 1, 1)),
+    holidays=frozenset({date(2026, 12, 25), date(2027, 1, 1)}),
 )
 NIGHTS = WorkingTime(zone="America/New_York", hours={"mon-sun": ("00:00-06:00", "22:00-24:00")})
 ALWAYS = WorkingTime(zone="Asia/Kolkata", hours={"mon-sun": ("00:00-24:00",)})
@@ -26,6 +28,10 @@ durations = st.timedeltas(timedelta(microseconds=1), timedelta(days=20))
 
 def at(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def after(time: WorkingTime, start: datetime, duration: timedelta) -> datetime:
+    return time.after(start, [duration])[duration]
 
 
 @pytest.mark.parametrize(
@@ -42,17 +48,17 @@ def at(text: str) -> datetime:
     ],
 )
 def test_only_working_hours_count(start: str, hours: float, end: str) -> None:
-    assert BERLIN.after(at(start), timedelta(hours=hours)) == at(end)
+    assert after(BERLIN, at(start), timedelta(hours=hours)) == at(end)
 
 
 def test_an_hour_that_the_clocks_skip_does_not_count_and_one_that_they_repeat_counts_twice() -> (
     None
 ):
     # 8 March 2026: 02:00 becomes 03:00. 1 November 2026: 02:00 becomes 01:00.
-    assert NIGHTS.after(at("2026-03-08T00:00-05:00"), timedelta(hours=5)) == at(
+    assert after(NIGHTS, at("2026-03-08T00:00-05:00"), timedelta(hours=5)) == at(
         "2026-03-08T06:00-04:00"
     )
-    assert NIGHTS.after(at("2026-11-01T00:00-04:00"), timedelta(hours=7)) == at(
+    assert after(NIGHTS, at("2026-11-01T00:00-04:00"), timedelta(hours=7)) == at(
         "2026-11-01T06:00-05:00"
     )
 
@@ -61,8 +67,8 @@ def test_an_hour_that_the_clocks_skip_does_not_count_and_one_that_they_repeat_co
 def test_time_adds_up(
     time: WorkingTime, start: datetime, first: timedelta, second: timedelta
 ) -> None:
-    end = time.after(start, first + second)
-    assert time.after(time.after(start, first), second) == end
+    end = after(time, start, first + second)
+    assert after(time, after(time, start, first), second) == end
     assert end - start >= first + second
 
 
@@ -70,12 +76,44 @@ def test_time_adds_up(
 def test_who_starts_later_ends_no_earlier(
     time: WorkingTime, start: datetime, later: timedelta, duration: timedelta
 ) -> None:
-    assert time.after(start, duration) <= time.after(start + later, duration)
+    assert after(time, start, duration) <= after(time, start + later, duration)
+
+
+@given(
+    zone=st.sampled_from(["Europe/Berlin", "Africa/Casablanca", "Australia/Lord_Howe"]),
+    start=starts,
+    holidays=st.frozensets(st.dates(date(2026, 1, 1), date(2036, 1, 1)), max_size=40),
+)
+def test_what_ten_years_surely_have_has_passed_by_then(
+    zone: str, start: datetime, holidays: frozenset[date]
+) -> None:
+    # On Sundays, clocks skip these hours.
+    rare = WorkingTime(zone=zone, hours={"sun": ("02:00-03:00",)}, holidays=holidays)
+    assert timedelta(hours=400) < rare.surely <= timedelta(hours=500)
+    assert after(rare, start, rare.surely) - start <= timedelta(days=3_660)
+
+
+class Counted(WorkingTime):
+    """Notes the days whose spans are worked out."""
+
+    _seen: list[date] = PrivateAttr(default_factory=list)
+
+    def _spans(self, day: date, zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
+        self._seen.append(day)
+        return super()._spans(day, zone)
+
+
+def test_each_day_is_worked_out_once_for_all_that_is_scheduled() -> None:
+    counted = Counted(zone="UTC", hours={"mon": ("09:00-09:01",)})
+    friday = at("2026-11-27T15:00+00:00")
+    times = counted.after(friday, [timedelta(seconds=60 * n) for n in range(1, 101)])
+    assert len(times) == 100
+    assert len(counted._seen) == len(set(counted._seen)) <= 701
 
 
 @given(start=starts, duration=durations)
 def test_around_the_clock_is_the_clock(start: datetime, duration: timedelta) -> None:
-    assert ALWAYS.after(start, duration) == start + duration
+    assert after(ALWAYS, start, duration) == start + duration
 
 
 @pytest.mark.parametrize(
