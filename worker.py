@@ -60,7 +60,7 @@ from holdfast.store.address import read_address
 from holdfast.store.attempts import prune_attempts
 from holdfast.store.knowledge import load_articles
 from holdfast.store.llm_calls import prune_requests
-from holdfast.store.migrate import CORE_SCHEMA, migrate, require_migrated
+from holdfast.store.migrate import CORE_SCHEMA, migrate, owners_rights, require_migrated
 from holdfast.store.pool import TRANSIENT_ERRORS, UNREACHABLE_ERRORS, Connection, open_pool
 from holdfast.store.roles import grant_product_role, require_append_only_audit
 from holdfast.store.statements import prune_spent
@@ -311,12 +311,17 @@ async def prepare(settings: Settings, packages: Sequence[Package], tenant: str |
     await _set_up_role(settings, url, packages)
     if tenant is None:
         return
-    async with _owned(url) as connection:
-        for package in packages:
-            if package.articles is not None:
-                await load_articles(connection, tenant, package.articles)
-            if package.seed is not None:
-                await package.seed(connection, tenant)
+    with owners_rights(f"load the tenant {tenant}"):
+        async with _owned(url) as connection:
+            await _seed(connection, packages, tenant)
+
+
+async def _seed(connection: Connection, packages: Sequence[Package], tenant: str) -> None:
+    for package in packages:
+        if package.articles is not None:
+            await load_articles(connection, tenant, package.articles)
+        if package.seed is not None:
+            await package.seed(connection, tenant)
 
 
 async def _set_up_role(settings: Settings, owner_url: str, packages: Sequence[Package]) -> None:

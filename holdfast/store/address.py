@@ -1,6 +1,9 @@
 """Database URLs: read in one way, whoever connects."""
 
 import re
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,7 @@ _PARAMETERS = (
 _BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^\[\]:]*)(?::(?P<port>\d*))?")
+_NOT_UTF8 = "it has bytes that are no UTF-8"
 _ENCODE = "percent-encode special characters of user and password (@ is %40, / is %2F, : is %3A)"
 
 
@@ -49,11 +53,9 @@ class DatabaseAddress:
         """The arguments of `asyncpg.connect` and `asyncpg.create_pool`.
 
         Raises:
-            ConfigurationError: a file of TLS is not there.
+            ConfigurationError: a file of TLS is not there, or cannot be used.
         """
-        for name, value in self.tls:
-            if name in _TLS_FILES and not Path(value).is_file():
-                raise ConfigurationError(f"the database URL's {name} is no file: {value}")
+        _check_tls(dict(self.tls))
         # asyncpg takes certificates from a URL only.
         tls = "&".join(f"{name}={quote(value, safe='')}" for name, value in self.tls)
         session = {"application_name": self.application_name, **server_settings}
@@ -83,8 +85,7 @@ def read_address(url: str) -> DatabaseAddress:
     scheme, separator, rest = url.partition("://")
     if scheme not in _SCHEMES or not separator:
         raise _wrong("it does not begin with postgresql://")
-    if _CONTROL.search(url):
-        raise _wrong("it has a line break or another control character")
+    _check_characters(url)
     if _BARE_PERCENT.search(url):
         raise _wrong(
             "a % is followed by something else than two hexadecimal digits; write it as %25"
@@ -106,9 +107,9 @@ def read_address(url: str) -> DatabaseAddress:
         raise _wrong("it names hosts before the ? and after it")
     return DatabaseAddress(
         hosts=_hosts(hosts) if hosts else _hosts_of(given),
-        user=unquote(user) if has_user else None,
-        password=unquote(password) if has_password else None,
-        database=unquote(database) or None,
+        user=_decoded(user) if has_user else None,
+        password=_decoded(password) if has_password else None,
+        database=_decoded(database) or None,
         application_name=given.get("application_name") or "holdfast",
         connect_timeout=_seconds(given.get("connect_timeout")),
         target_session_attrs=_one_of(given, "target_session_attrs", _SESSIONS),
@@ -124,9 +125,38 @@ def _wrong(problem: str) -> ConfigurationError:
     )
 
 
+def _decoded(text: str) -> str:
+    try:
+        decoded = unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise _wrong(_NOT_UTF8) from None
+    _check_characters(decoded)
+    return decoded
+
+
+def _check_characters(text: str) -> None:
+    if _CONTROL.search(text):
+        raise _wrong("it has a line break or another control character")
+    if not _is_utf8(text):
+        raise _wrong(_NOT_UTF8)
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether it is: of an environment variable, bytes that are none become halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _parameters(query: str) -> dict[str, str]:
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
+        pairs = parse_qsl(
+            query, keep_blank_values=True, strict_parsing=bool(query), errors="strict"
+        )
+    except UnicodeDecodeError:
+        raise _wrong(_NOT_UTF8) from None
     except ValueError:
         raise _wrong(f"what follows the ? is not name=value&name=value; {_ENCODE}") from None
     given: dict[str, str] = {}
@@ -136,6 +166,7 @@ def _parameters(query: str) -> dict[str, str]:
             raise _wrong(f"it has a parameter that is none of {known}")
         if name in given:
             raise _wrong(f"it has the parameter {name} twice")
+        _check_characters(value)
         given[name] = value
     _one_of(given, "sslmode", _TLS_MODES)
     return given
@@ -162,7 +193,8 @@ def _hosts(text: str) -> tuple[tuple[str, int], ...]:
         match = _HOST.fullmatch(one)
         if match is None or not match["host"]:
             raise _wrong(f"a host is missing, or its port is not a number; {_ENCODE}")
-        found.append((unquote(match["host"].strip("[]")), _port(match["port"])))
+        host = _decoded(match["host"].strip("[]"))
+        found.append((_host(host), _port(match["port"])))
     return tuple(found)
 
 
@@ -174,7 +206,18 @@ def _hosts_of(given: dict[str, str]) -> tuple[tuple[str, int], ...]:
         ports *= max(1, len(hosts))
     if len(ports) != max(1, len(hosts)) or (ports != [""] and not hosts):
         raise _wrong("it has more ports than hosts, or fewer")
-    return tuple((host, _port(port)) for host, port in zip(hosts, ports, strict=False))
+    return tuple((_host(host), _port(port)) for host, port in zip(hosts, ports, strict=False))
+
+
+def _host(host: str) -> str:
+    try:
+        host.encode("idna")  # as whoever looks the name up does
+    except UnicodeError:
+        if not host.startswith("/"):
+            raise _wrong(
+                "a host is no name: between its dots are 1 to 63 characters, without blanks"
+            ) from None
+    return host
 
 
 def _port(text: str | None) -> int:
@@ -183,3 +226,37 @@ def _port(text: str | None) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= 65_535:
         raise _wrong("a port is not a number from 1 to 65535")
     return int(text)
+
+
+def _check_tls(tls: dict[str, str]) -> None:
+    """Read the files as a connection would, whose own error names none of them."""
+    for name in _TLS_FILES:
+        if name in tls and not Path(tls[name]).is_file():
+            raise ConfigurationError(f"the database URL's {name} is no file: {tls[name]}")
+    for name in ("sslrootcert", "sslcrl", "sslcert"):
+        if name in tls:
+            with _using(name, tls[name], "no certificate or list in PEM"):
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=tls[name])
+    if (key := tls.get("sslkey")) is None:
+        return
+    with _using("sslkey", key, "no private key in PEM that fits sslcert and sslpassword"):
+        if "sslcert" in tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            # A function: without a password, OpenSSL would ask for one on the terminal.
+            context.load_cert_chain(tls["sslcert"], key, lambda: tls.get("sslpassword", ""))
+        elif b"PRIVATE KEY-----" not in Path(key).read_bytes():
+            raise ssl.SSLError("no private key")
+
+
+@contextmanager
+def _using(name: str, file: str, otherwise: str) -> Iterator[None]:
+    try:
+        yield
+    except ssl.SSLError:
+        raise ConfigurationError(
+            f"the database URL's {name} cannot be used: {file} has {otherwise}"
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"the database URL's {name} cannot be read: {file}: {error.strerror}"
+        ) from None

@@ -1,6 +1,7 @@
 """Migrations: the core's own and those of brought packages, each in its schema, through Alembic."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -29,7 +30,7 @@ async def migrate(url: str, packages: Mapping[str, Path] | None = None) -> None:
     """Bring the core's schema and those of `packages` (schema to folder of revisions) up to date.
 
     Raises:
-        ConfigurationError: the URL cannot be used.
+        ConfigurationError: the URL cannot be used, or is not the owner's of the tables.
         Unavailable: Postgres cannot be reached.
     """
     options = read_address(url).connect_options(statement_timeout="0")
@@ -42,11 +43,12 @@ async def migrate(url: str, packages: Mapping[str, Path] | None = None) -> None:
     # A migration may take as long as it takes: no timeout of statements here.
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect)
     try:
-        async with engine.begin() as connection:
-            await connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-            for schema, versions in _locations(packages).items():
-                await connection.execute(text(f'create schema if not exists "{schema}"'))
-                await connection.run_sync(_upgrade, schema, versions)
+        with owners_rights("migrate this database"):
+            async with engine.begin() as connection:
+                await connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+                for schema, versions in _locations(packages).items():
+                    await connection.execute(text(f'create schema if not exists "{schema}"'))
+                    await connection.run_sync(_upgrade, schema, versions)
     except TRANSIENT_ERRORS as error:
         raise Unavailable(f"cannot reach Postgres to migrate it: {error}") from error
     except DBAPIError as error:
@@ -57,20 +59,53 @@ async def migrate(url: str, packages: Mapping[str, Path] | None = None) -> None:
         await engine.dispose()
 
 
+@contextmanager
+def owners_rights(doing: str) -> Iterator[None]:
+    """Do what the owner of the tables may; `doing` says what it is.
+
+    Raises:
+        ConfigurationError: the role may not, or the server takes no changes.
+    """
+    try:
+        yield
+    except (asyncpg.PostgresError, DBAPIError) as error:
+        cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
+        if isinstance(cause, asyncpg.InsufficientPrivilegeError):
+            raise ConfigurationError(
+                f"this role of Postgres may not {doing} ({cause}); set HOLDFAST_MIGRATION_URL to the "
+                "URL of the owner of the tables"
+            ) from error
+        if isinstance(cause, asyncpg.ReadOnlySQLTransactionError):
+            raise ConfigurationError(
+                f"this server of Postgres takes no changes ({cause}), so nobody can {doing} there; set "
+                "HOLDFAST_MIGRATION_URL to the URL of the primary"
+            ) from error
+        raise
+
+
 async def require_migrated(
     connection: Connection, packages: Mapping[str, Path] | None = None
 ) -> None:
     """Check that every schema is at its newest revision.
 
     Raises:
-        ConfigurationError: one is behind (or ahead: a newer version has migrated it).
+        ConfigurationError: one is behind (or ahead: a newer version has migrated it), or this role may
+            not look at it.
     """
     for schema, versions in _locations(packages).items():
         wanted = ScriptDirectory.from_config(_config(schema, versions)).get_current_head()
-        known = await connection.fetchval("select to_regclass($1)", f'"{schema}".schema_version')
-        found = known and await connection.fetchval(
-            f'select version_num from "{schema}".schema_version'
-        )
+        try:
+            known = await connection.fetchval(
+                "select to_regclass($1)", f'"{schema}".schema_version'
+            )
+            found = known and await connection.fetchval(
+                f'select version_num from "{schema}".schema_version'
+            )
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise ConfigurationError(
+                f"the role of HOLDFAST_DATABASE_URL has no rights here ({error}); run `python worker.py "
+                "--migrate` with the owner's URL as HOLDFAST_MIGRATION_URL, which grants them"
+            ) from error
         if found != wanted:
             raise ConfigurationError(
                 f"the database schema {schema!r} is at revision {found or 'none'}, this version "

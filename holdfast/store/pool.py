@@ -2,6 +2,7 @@
 
 import functools
 import json
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -242,25 +243,42 @@ def connecting() -> Iterator[None]:
     """Say what keeps a connection from being opened.
 
     Raises:
-        ConfigurationError: the URL names certificates, say, that are not there.
+        ConfigurationError: the URL, or a variable that counts where it is silent, cannot be used.
         Unavailable: the server does not answer, or refuses the user or the database.
     """
     try:
         yield
     except asyncpg.ClientConfigurationError as error:
         raise ConfigurationError(f"the database URL cannot be used: {error}") from None
+    except ValueError:  # not quoted: it may be about a password
+        raise ConfigurationError(
+            "the database cannot be connected to as the variables PGHOST, PGPORT, PGUSER, PGPASSWORD "
+            "and PGDATABASE say: one of them cannot be used"
+        ) from None
     except UNREACHABLE_ERRORS as error:
         cause = error.__cause__ or error
+        if _is_about_files(cause):
+            raise ConfigurationError(
+                f"a certificate cannot be used, or has no key ({cause}): look at what sslcert and sslkey "
+                "of the database URL or the variables PGSSL… name, and at ~/.postgresql"
+            ) from None
         raise Unavailable(
             f"cannot reach Postgres: {cause or type(cause).__name__}. Is it running, and is "
             "HOLDFAST_DATABASE_URL right? `make up` starts an embedded one"
         ) from error
 
 
+def _is_about_files(error: BaseException) -> bool:
+    """Whether a certificate or key could not be loaded; a connection's own failures have TLS's reasons."""
+    return type(error) is ssl.SSLError and (error.library != "SSL" or error.reason is None)
+
+
 async def _connect(*args: Any, **options: Any) -> _PlainConnection:
     """As asyncpg connects; a pool opens connections at any time, also in the middle of brought code."""
     try:
         return await asyncpg.connect(*args, **options)
+    except asyncpg.ClientConfigurationError:
+        raise
     except UNREACHABLE_ERRORS as error:
         raise lost(error) from error
 

@@ -14,6 +14,12 @@ _logger = logging.getLogger(__name__)
 _LOCK = 0x526F6C65
 """Advisory lock: Postgres refuses to change one role, or grant on one table, twice at a time."""
 
+_UNFIT = (
+    asyncpg.ReservedNameError,
+    asyncpg.DuplicateObjectError,  # a name that is cut off at 63 bytes, and then there already
+    asyncpg.InvalidParameterValueError,  # a password that an extension of the server finds too weak
+)
+
 
 async def grant_product_role(
     connection: Connection, *, role: str, password: str | None, schemas: Iterable[str]
@@ -24,7 +30,7 @@ async def grant_product_role(
 
     Raises:
         ConfigurationError: the owner may not make roles, or grant on these tables; or the role is a
-            superuser, to whom no table is closed.
+            superuser, to whom no table is closed, or has a name that no role may have.
     """
     try:
         async with connection.transaction():
@@ -45,6 +51,11 @@ async def grant_product_role(
             f"the role of HOLDFAST_MIGRATION_URL cannot set up the product's role {role!r} "
             f"({error.args[0]}); have somebody who may create it (`create role … login password …`), and "
             "migrate with the owner of the tables"
+        ) from error
+    except _UNFIT as error:
+        raise ConfigurationError(
+            f"Postgres does not take the user or the password of HOLDFAST_DATABASE_URL, {role!r}, for a "
+            f"role ({error.args[0]}); name another one there"
         ) from error
 
 

@@ -1,14 +1,15 @@
 """Commands about the audit log: is it whole, and what does it say."""
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
 from holdfast.domain.errors import AuditBroken, ConfigurationError
-from holdfast.runtime.process import lead_nowhere
+from holdfast.runtime.process import lost_output
 from holdfast.terminal.lines import json_line
 from holdfast.terminal.options import AsJson, Reader, Tenant
 from holdfast.terminal.running import call, with_client
@@ -56,12 +57,10 @@ def export(
         with _opened(output) as file:
             async for entry in client.export_audit(after=after, reader=reader):
                 print(json_line(entry.model_dump_json(), file), file=file)
-            file.flush()
+                if output is None and lost_output() is not None:
+                    return
 
-    try:
-        with_client(tenant, write)
-    except BrokenPipeError:  # whoever read has seen enough
-        lead_nowhere(sys.stdout)
+    with_client(tenant, write)
 
 
 def _in_words(report: "AuditReport") -> str:
@@ -71,10 +70,15 @@ def _in_words(report: "AuditReport") -> str:
     return f"the audit log of {report.tenant!r} is broken: {'; '.join(found)}"
 
 
-def _opened(output: Path | None) -> AbstractContextManager[TextIO]:
+@contextmanager
+def _opened(output: Path | None) -> Iterator[TextIO]:
     if output is None:
-        return nullcontext(sys.stdout)
+        yield sys.stdout
+        return
     try:
-        return output.open("w", encoding="utf-8")
+        with output.open("w", encoding="utf-8") as file:
+            yield file
+    except (ConnectionError, TimeoutError):
+        raise
     except OSError as error:
         raise ConfigurationError(f"cannot write {output}: {error.strerror}") from None

@@ -12,14 +12,6 @@ _HANG = 12
 """Where a line goes on that is longer than the terminal is wide: under its text, behind a margin."""
 
 
-class Terminal(Console):
-    """The standard output. Where it has no reader any more, that is an error for the caller."""
-
-    def on_broken_pipe(self) -> None:
-        """Called while the error is handled; rich would end the process with exit code 1."""
-        raise
-
-
 def json_line(document: str, stream: TextIO) -> str:
     """A JSON document on one line, with escapes for what would steer a terminal, and for what the stream's
     encoding has no characters."""

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from holdfast.domain.errors import ConfigurationError, HoldfastError, Refused, Unavailable
-from holdfast.runtime.process import lead_nowhere, leave
-from holdfast.terminal.lines import Terminal, json_line
+from holdfast.runtime.process import leave, lost_output
+from holdfast.terminal.lines import json_line
 
 if TYPE_CHECKING:
     # Imported where they are used: they bring the Temporal SDK, which `--help` can do without.
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 WRONG_USAGE = 2
 REFUSED = 3
 UNREACHABLE = 4
+OUTPUT_LOST = 5
 INTERRUPTED = 130
 _UNEXPECTED = 1
 
@@ -93,23 +94,32 @@ def _log_to_stderr() -> None:
 
 
 def print_document(shown: "Shown", as_json: bool) -> bool:
-    """Print a result: as one line of JSON, or for people. Returns whether anybody reads it.
+    """Print a result: as one line of JSON, or for people. Returns whether it could be written.
 
-    That nobody does is no failure: what was asked for is done.
+    That it could not is no failure of what was asked for, which is done.
     """
-    try:
-        if as_json:
-            from pydantic_core import to_json
+    if as_json:
+        from pydantic_core import to_json
 
-            print(json_line(to_json(shown).decode(), sys.stdout), flush=True)
-        else:
-            from holdfast.terminal.rendering import render
+        print(json_line(to_json(shown).decode(), sys.stdout))
+    else:
+        from rich.console import Console
 
-            render(Terminal(), shown)
-    except BrokenPipeError:
-        lead_nowhere(sys.stdout)
-        return False
-    return True
+        from holdfast.terminal.rendering import render
+
+        render(Console(), shown)
+    return lost_output() is None
+
+
+def code_when_done() -> int:
+    """How a process ends that has done what it was asked for; says on stderr where what it printed was
+    lost. That nobody wanted to read on is no loss."""
+    lost = lost_output()
+    if lost is None or isinstance(lost, BrokenPipeError):
+        return 0
+    message = f"done, but the output could not be written: {lost.strerror}"
+    print(json.dumps({"error": "OutputLost", "message": message}), file=sys.stderr)
+    return OUTPUT_LOST
 
 
 def exit_code(error: Exception) -> int:

@@ -85,7 +85,7 @@ def main(
     ] = False,
 ) -> None:
     """Play six conversations, a killed worker and three approvals; exit code 0 when all is well."""
-    narrator = Narrator(Console(stderr=as_json, highlight=False))
+    narrator = Narrator(Console(stderr=as_json, highlight=False, emoji=False))
     try:
         summary = asyncio.run(_until_stopped(narrator))
     except (Unexpected, WorkerFailed, HoldfastError) as failure:

@@ -199,8 +199,8 @@ class Story:
         code = await dying
         expect(code == -signal.SIGKILL, "the worker dies by SIGKILL", f"exit code {code}")
         self._narrator.notes(
-            f"worker process {doomed.pid} is dead; Temporal notices when its heartbeats have been "
-            "missing for 3 s, and another worker is started meanwhile"
+            f"worker process {doomed.pid} is dead; its session with Postgres has ended with it, so "
+            "what it worked on goes to another worker, which is started meanwhile"
         )
         return await self._client.show(conversation)
 

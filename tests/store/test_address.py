@@ -2,11 +2,17 @@
 
 import os
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
 import asyncpg
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from holdfast.domain.errors import ConfigurationError, Unavailable
 from holdfast.runtime.connection import require_migration_url
@@ -17,15 +23,16 @@ from holdfast.store.pool import open_pool
 from holdfast.store.presence import open_session
 
 
-def test_every_part_is_read() -> None:
+def test_every_part_is_read(tmp_path: Path) -> None:
+    certificate, _ = a_certificate(tmp_path)
     address = read_address(
         "postgres://a%40b:p%2Fw%3A%25@one.example:6000,[::1]/my%20base"
-        f"?sslmode=verify-full&sslrootcert={__file__}&application_name=shop&connect_timeout=12"
+        f"?sslmode=verify-full&sslrootcert={certificate}&application_name=shop&connect_timeout=12"
         "&target_session_attrs=read-write"
     )
     assert address.hosts == (("one.example", 6000), ("::1", 5432))
     assert (address.user, address.password, address.database) == ("a@b", "p/w:%", "my base")
-    assert address.tls == (("sslmode", "verify-full"), ("sslrootcert", __file__))
+    assert address.tls == (("sslmode", "verify-full"), ("sslrootcert", str(certificate)))
     options = address.connect_options(jit="off")
     assert options["server_settings"] == {"application_name": "shop", "jit": "off"}
     assert (options["timeout"], options["target_session_attrs"]) == (12.0, "read-write")
@@ -62,6 +69,18 @@ WRONG = {
     "a session that is none": "postgresql://zoe:secret@host/shop?target_session_attrs=x",
     "two places for hosts": "postgresql://zoe:secret@host/shop?host=other",
     "ports without hosts": "postgresql:///shop?port=1,2",
+    "a host with nothing between two dots": "postgresql://zoe:secret@db..example:5432/shop",
+    "a host with a long label": f"postgresql://zoe:secret@{'a' * 64}.example/shop",
+    "such a host as a parameter": "postgresql://zoe:secret@/shop?host=db..example",
+    "a password that is no UTF-8": "postgresql://zoe:secret%ff@host/shop",
+    "a byte of the environment that is no UTF-8": "postgresql://zoe:secret\udcff@host/shop",
+    "a user that is no UTF-8": "postgresql://zoe%ff:secret@host/shop",
+    "a parameter that is no UTF-8": "postgresql://zoe:secret@host/shop?application_name=x%ff",
+    "a NUL in the password": "postgresql://zoe:secret%00@host/shop",
+    "a line break in the user": "postgresql://zoe%0a:secret@host/shop",
+    "a NUL in the host": "postgresql://zoe:secret@host%00/shop",
+    "a NUL in the database": "postgresql://zoe:secret@host/shop%00",
+    "a NUL in a parameter": "postgresql://zoe:secret@host/shop?application_name=x%00y",
 }
 
 
@@ -134,6 +153,62 @@ async def test_certificates_that_are_not_there_are_a_wrong_setting() -> None:
         await open_pool(url)
     with pytest.raises(ConfigurationError, match=r"nowhere\.pem"):
         await migrate(url)
+
+
+@pytest.mark.parametrize("name", ["sslrootcert", "sslcert", "sslkey", "sslcrl"])
+async def test_files_of_tls_with_something_else_in_them_are_named(
+    name: str, tmp_path: Path
+) -> None:
+    junk = tmp_path / "junk.pem"
+    junk.write_text("localhost\n")
+    url = f"postgresql://zoe:secret@127.0.0.1:1/shop?sslmode=verify-full&{name}={junk}"
+    for connecting in (open_pool(url), migrate(url), open_session(url)):
+        with pytest.raises(ConfigurationError, match=rf"{name} cannot be used: {junk}") as refused:
+            await connecting
+        assert "secret" not in str(refused.value)
+
+
+async def test_a_key_that_is_not_its_certificates_is_named(tmp_path: Path) -> None:
+    certificate, key = a_certificate(tmp_path)
+    another = tmp_path / "another"
+    another.mkdir()
+    _, other = a_certificate(another)
+    url = f"postgresql://zoe@127.0.0.1:1/shop?sslmode=require&sslcert={certificate}&sslkey="
+    with pytest.raises(Unavailable, match="cannot reach Postgres"):
+        await open_pool(f"{url}{key}")
+    with pytest.raises(ConfigurationError, match=f"sslkey cannot be used: {other}"):
+        await open_pool(f"{url}{other}")
+
+
+def a_certificate(folder: Path) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "zoe")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+    ).sign(key, hashes.SHA256())
+    files = folder / "certificate.pem", folder / "key.pem"
+    files[0].write_bytes(certificate.public_bytes(Encoding.PEM))
+    files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return files
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "url"),
+    [
+        ("PGPORT", "many", "postgresql:///shop"),
+        ("PGHOST", "db..example", "postgresql:///shop"),
+        ("PGSSLMODE", "maybe", "postgresql://zoe@127.0.0.1:1/shop"),
+        ("PGSSLCRL", __file__, "postgresql://zoe@127.0.0.1:1/shop?sslmode=require"),
+        ("PGSSLROOTCERT", __file__, "postgresql://zoe@127.0.0.1:1/shop?sslmode=require"),
+    ],
+)
+async def test_variables_that_count_where_a_url_is_silent_are_settings_as_well(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, url: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError):
+        await open_pool(url)
 
 
 def test_asyncpg_still_takes_certificates_from_a_url_only() -> None:

@@ -13,7 +13,7 @@ import sys
 from rich.console import Console
 
 from holdfast.authority.keys import DevelopmentKeys, write_development_keys
-from holdfast.domain.errors import HoldfastError
+from holdfast.domain.errors import ConfigurationError, HoldfastError
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
 from holdfast.runtime.local.stack import LocalStack, local_stack
 from holdfast.runtime.process import lead_nowhere, leave, prepare_streams
@@ -28,7 +28,14 @@ class _Narrator(Console):
         lead_nowhere(sys.stderr)
 
 
-_console = _Narrator(stderr=True, highlight=False)
+# Paths, messages and logs of servers are shown as they are.
+_console = _Narrator(stderr=True, highlight=False, markup=False, emoji=False)
+
+_INTERRUPTED = 130
+
+
+class _CannotRun(Exception):
+    """There is no such command, or it is none that can be run."""
 
 
 async def _run(command: list[str]) -> int:
@@ -37,11 +44,11 @@ async def _run(command: list[str]) -> int:
         settings.data_dir,
         search_attributes=SEARCH_ATTRIBUTES,
         temporal_binary=settings.temporal_binary,
-        progress=lambda line: _console.print(f"[dim]{line}"),
+        progress=lambda line: _console.print(line, style="dim"),
     ) as stack:
         verb = "started" if stack.owned else "found running"
-        _console.print(f"[dim]{verb}: Temporal at {stack.temporal_address}, Postgres")
-        _console.print(f"Temporal UI: [link]{stack.temporal_ui_url}")
+        _console.print(f"{verb}: Temporal at {stack.temporal_address}, Postgres", style="dim")
+        _console.print(f"Temporal UI: {stack.temporal_ui_url}")
         keys = await asyncio.to_thread(write_development_keys, settings.data_dir)
         return await _run_beside(stack, keys, command)
 
@@ -58,9 +65,12 @@ async def _run_beside(stack: LocalStack, keys: DevelopmentKeys, command: list[st
         "HOLDFAST_SIGNING_KEY": str(keys.signing),
     }
     # A group of its own: the terminal's Ctrl-C reaches the command once, through this process.
-    process = await asyncio.create_subprocess_exec(
-        *command, env=environment, start_new_session=True
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, env=environment, start_new_session=True
+        )
+    except OSError as error:
+        raise _CannotRun(str(error)) from error
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, _stop, process)
@@ -82,11 +92,13 @@ def main() -> None:
     try:
         code = asyncio.run(_run(command))
     except HoldfastError as error:
-        _console.print(f"[red]{error}")
-        leave(4)
-    except FileNotFoundError as error:
-        _console.print(f"[red]cannot run {command[0]}: {error}")
+        _console.print(str(error), style="red")
+        leave(2 if isinstance(error, ConfigurationError) else 4)
+    except _CannotRun as error:
+        _console.print(f"cannot run {command[0]}: {error}", style="red")
         leave(127)
+    except KeyboardInterrupt:  # before there was a command that it could go to
+        leave(_INTERRUPTED)
     leave(code if code >= 0 else 128 - code)
 
 

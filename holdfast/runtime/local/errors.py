@@ -1,6 +1,6 @@
 """What can go wrong with the embedded servers. Each message says what to do about it."""
 
-from holdfast.domain.errors import HoldfastError
+from holdfast.domain.errors import ConfigurationError, HoldfastError
 
 
 class LocalStackError(HoldfastError):
@@ -13,6 +13,12 @@ class TemporalBinaryMissing(LocalStackError):
     """No `temporal` executable was found, and none could be downloaded or built."""
 
     code = "TemporalBinaryMissing"
+
+
+class WrongTemporalBinary(TemporalBinaryMissing, ConfigurationError):
+    """The `temporal` executable that is set is none."""
+
+    code = "WrongTemporalBinary"
 
 
 class PostgresBinariesMissing(LocalStackError):

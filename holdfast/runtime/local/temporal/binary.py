@@ -16,7 +16,11 @@ from pathlib import Path
 
 import platformdirs
 
-from holdfast.runtime.local.errors import LocalStackError, TemporalBinaryMissing
+from holdfast.runtime.local.errors import (
+    LocalStackError,
+    TemporalBinaryMissing,
+    WrongTemporalBinary,
+)
 from holdfast.runtime.local.file_lock import FileLock
 from holdfast.runtime.local.temporal.build import build_temporal
 from holdfast.runtime.local.temporal.download import download_temporal
@@ -108,7 +112,7 @@ async def _make(
 
 def _as_set(setting: Path) -> Path:
     if not os.access(setting, os.X_OK) or setting.is_dir():
-        raise TemporalBinaryMissing(
+        raise WrongTemporalBinary(
             f"The Temporal binary is set to {setting}, which is not an executable file. "
             "Correct the setting, or take it away to have one found."
         )
