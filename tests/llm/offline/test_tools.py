@@ -161,6 +161,23 @@ async def test_a_rejection_is_explained_with_its_reason(connect: Connect) -> Non
     assert "“The guest has arrived.”" in (message.content or "")
 
 
+async def test_what_was_done_before_is_told_with_what_and_when(connect: Connect) -> None:
+    repeated = {
+        "error": "It was executed, in turn 2, at 2030-01-02 03:04 UTC. Nothing was done now. Tell the "
+        "customer; where they then confirm that they want it once more, propose it again.",
+        "state": "repeated",
+    }
+    messages = [
+        user("Cancel booking B-1"),
+        *answered("cancel_booking", {"booking_id": "B-1"}, repeated),
+    ]
+
+    message = await say(connect, messages, CANCEL)
+
+    assert "It was executed, in turn 2, at 2030-01-02 03:04 UTC." in (message.content or "")
+    assert "propose" not in (message.content or "")
+
+
 async def test_an_error_is_told_in_the_words_that_a_package_has_for_it(connect: Connect) -> None:
     hints = Hints(errors={"E17": "That booking was made by somebody else"})
     messages = [
