@@ -12,6 +12,7 @@ from shop.records import Item, Order, Payment, PaymentMethod, refund_timing
 from shop.swaps import Swap
 
 CURRENCY = "USD"
+_GERMAN_SWAPS = {"Exchange": "umtauschen"}
 
 
 def cancellation(order: Order, refunds: Sequence[Payment], *, reason: str) -> ActionDescription:
@@ -21,6 +22,10 @@ def cancellation(order: Order, refunds: Sequence[Payment], *, reason: str) -> Ac
     back = f"{money(total)} goes back to {listed(targets)}" if refunds else "nothing was paid"
     return ActionDescription(
         title=f"Cancel order {_whose(order)}: {_count(order.items)}, {back}",
+        customer_title={
+            "en": f"Cancel order {order.order_id}",
+            "de": f"Bestellung {order.order_id} stornieren",
+        },
         details=(
             *_about(order),
             Detail(label="Reason", value=reason),
@@ -40,6 +45,10 @@ def order_address(order: Order, address: Address) -> ActionDescription:
     """Where a pending order goes."""
     return ActionDescription(
         title=f"Ship order {_whose(order)} to {address.in_words()}",
+        customer_title={
+            "en": f"Ship order {order.order_id} to {address.in_words()}",
+            "de": f"Bestellung {order.order_id} an {address.in_words()} senden",
+        },
         details=(*_about(order), *_items(order.items)),
         changes=(_moved("Shipping address", order.address, address),),
     )
@@ -49,6 +58,10 @@ def user_address(name: str, before: dict[str, str], address: Address) -> ActionD
     """Where a customer's next orders go."""
     return ActionDescription(
         title=f"Change the default address of {name} to {address.in_words()}",
+        customer_title={
+            "en": f"Change your default address to {address.in_words()}",
+            "de": f"Ihre Standardadresse ändern: {address.in_words()}",
+        },
         details=(
             Detail(label="Customer", value=name),
             Detail(label="Orders placed before", value="keep their address"),
@@ -65,6 +78,10 @@ def moved_payment(
     return ActionDescription(
         title=f"Pay order {_whose(order)}, {money(paid.amount)}, with {to.in_words()} "
         f"instead of {_target(order, paid.method_id)}",
+        customer_title={
+            "en": f"Pay order {order.order_id} with {to.in_words()}",
+            "de": f"Die Zahlungsart von Bestellung {order.order_id} ändern",
+        },
         details=(
             *_about(order),
             Detail(
@@ -92,6 +109,11 @@ def swapped_items(
     """Items that become other variants. `entries` are the payments that this makes at once."""
     return ActionDescription(
         title=f"{verb} {_count(swap.pairs)} of order {_whose(order)}: {_difference(swap)}",
+        customer_title={
+            "en": f"{verb} {_count(swap.pairs)} of order {order.order_id}",
+            "de": f"{_german_count(swap.pairs)} aus Bestellung {order.order_id} "
+            f"{_GERMAN_SWAPS.get(verb, 'ändern')}",
+        },
         details=(
             *_about(order),
             Detail(label="Price difference", value=f"{swap.difference:+.2f} {CURRENCY}"),
@@ -121,6 +143,10 @@ def returned_items(
     return ActionDescription(
         title=f"Take back {_count(items)} of order {_whose(order)}: "
         f"{money(worth)} goes back to {to.in_words()}",
+        customer_title={
+            "en": f"Return {_count(items)} of order {order.order_id}",
+            "de": f"{_german_count(items)} aus Bestellung {order.order_id} zurückgeben",
+        },
         details=(
             *_about(order),
             Detail(
@@ -141,6 +167,10 @@ def _whose(order: Order) -> str:
 
 def _count(things: Sequence[object]) -> str:
     return "1 item" if len(things) == 1 else f"{len(things)} items"
+
+
+def _german_count(things: Sequence[object]) -> str:
+    return f"{len(things)} Artikel"
 
 
 def _about(order: Order) -> tuple[Detail, ...]:

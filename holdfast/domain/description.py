@@ -14,6 +14,7 @@ from holdfast.domain.model import Frozen
 _TITLE_CHARACTERS = 200
 _VALUE_CHARACTERS = 500
 _MOST_LINES = 40
+_MOST_LANGUAGES = 20
 
 
 def _line(longest: int) -> BeforeValidator:
@@ -29,6 +30,15 @@ Title = Annotated[str, _line(_TITLE_CHARACTERS)]
 """One line of at most 200 characters; a longer one is cut."""
 Value = Annotated[str, _line(_VALUE_CHARACTERS)]
 """One line of at most 500 characters; a longer one is cut."""
+
+
+CustomerTitle = Annotated[Title, Field(min_length=1)]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2}$")]
+
+
+def _is_empty(titles: dict[str, str]) -> bool:
+    # What was recorded and signed before the field was there has to keep its digest.
+    return not titles
 
 
 class Detail(Frozen):
@@ -51,7 +61,8 @@ class ActionDescription(Frozen):
     many are left out.
 
     `amount` is the money at stake, not negative, in `currency` (ISO 4217, such as "USD"); reviewers
-    filter by it.
+    filter by it. `customer_title` is what the customer reads instead of the title, by language ("en", "de"):
+    titles are written for reviewers, in their words.
     """
 
     title: Annotated[Title, Field(min_length=1)]
@@ -59,6 +70,9 @@ class ActionDescription(Frozen):
     changes: tuple[Change, ...] = ()
     amount: Annotated[Decimal | None, Field(ge=0)] = None
     currency: Annotated[str | None, Field(pattern=r"^[A-Z]{3}$")] = None
+    customer_title: dict[Language, CustomerTitle] = Field(
+        default_factory=dict, max_length=_MOST_LANGUAGES, exclude_if=_is_empty
+    )
 
     @field_validator("details")
     @classmethod

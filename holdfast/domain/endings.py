@@ -18,7 +18,7 @@ _MOST_NAMED = 20
 
 
 class EndedAction(Frozen):
-    """An action of a turn that has ended. `title` is how a person reads it; `arguments` tells apart what
+    """An action of a turn that has ended. `title` is how the customer reads it; `arguments` tells apart what
     has one title; `unclear` says that a remote system was asked and nobody knows what it did."""
 
     id: str

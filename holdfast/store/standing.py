@@ -16,6 +16,13 @@ _TITLE_WORDS = "replace(initcap(left(name, 1)) || substr(name, 2), '_', ' ')"
 
 _TITLE = f"coalesce(action.description ->> 'title', {_TITLE_WORDS})"
 
+_CUSTOMER_TITLE = f"""
+coalesce(action.description -> 'customer_title' ->>
+                    (select language from holdfast.conversations where tenant = $1 and id = $2),
+         action.description -> 'customer_title' ->> 'en', {_TITLE})
+"""
+"""What the customer of conversation $2 of tenant $1 reads: in their language, else in English."""
+
 _ONE_STANDING = f"""
 select action.id, action.conversation, action.turn, action.name, {_TITLE} as title,
        action.arguments, action.state, action.approval, action.updated_at as at
@@ -152,7 +159,7 @@ async def account_of(
     the actions that call other systems: where one has failed, nobody knows what it did."""
     rows = await connection.fetch(
         f"""
-        select id, name, {_TITLE} as title, arguments, state
+        select id, name, {_CUSTOMER_TITLE} as title, arguments, state
           from holdfast.actions as action
          where tenant = $1 and conversation = $2 and turn = $3 and state <> 'proposed'
          order by step, index
@@ -163,7 +170,7 @@ async def account_of(
     )
     waiting = await connection.fetch(
         f"""
-        select {_TITLE} as title
+        select {_CUSTOMER_TITLE} as title
           from holdfast.actions as action
          where tenant = $1 and conversation = $2 and turn <> $3 and state = 'proposed'
          order by turn, step, index

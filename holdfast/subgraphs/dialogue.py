@@ -67,8 +67,12 @@ def agent_list(agents: Sequence[AgentCard]) -> str:
 
 
 def handover_note(note: str) -> str:
-    """The line of a prompt that says why another agent passed this turn on; empty without a note."""
-    return f"Another agent handed this message over to you: {note}" if note else ""
+    """The line of a prompt that says why another agent passed this turn on; empty without a note.
+
+    It is one line whatever the note is: agents quote customers in it.
+    """
+    said = " ".join(note.split())
+    return f"Another agent handed this message over to you: {said}" if said else ""
 
 
 def handover_tool(agents: Sequence[AgentCard]) -> Tool:

@@ -17,6 +17,22 @@ from shop.orders.wording import DOING
 
 _ASKS_A_RULE = r"^\W*(how (long|do|can|does|much)|what (is|are) your|do you|is it possible)\b"
 _ADDRESS_QUESTION = "To which address? Please write it in full: street and number, city, two-letter state, zip code."
+_NOT_NEEDED = (
+    r"\b(?:I|we) (?:no longer (?:need|want)|(?:don['’]?t|do not) (?:need|want))"
+    r" (?:it|them|this|that|(?:(?:the|my|this) )?(?:order|#?w\d{7}))\b(?! (?:help|to)\b)"
+    r"|(?:^|[,.;:]|\b(?:is|it['’]s|are|they['’]re))\s*(?:no longer|not) needed\b(?! to\b)"
+    r"|\bI(?: have|['’]ve)? changed my mind\b"
+    r"|\bbrauchen? (?:ich |wir )?(?:sie|es|das|die bestellung) nicht mehr\b"
+    r"|(?:^|[,.;:])\s*nicht mehr (?:gebraucht|benötigt|nötig)\b"
+)
+_BY_MISTAKE = (
+    r"\b(?:ordered|bought|placed)\b[^.?!,;]*\b(?:by (?:mistake|accident)|mistakenly|accidentally|twice)\b"
+    r"|\b(?:mistakenly|accidentally) (?:ordered|bought|placed)\b"
+    r"|(?:^|[,.;:]|\b(?:because|since))\s*(?:sorry,? )?(?:(?:it|that|this) was )?(?:by|a) (?:mistake|accident)\b"
+    r"|\b(?:aus versehen|versehentlich)\b[^.?!,;]*\bbestellt\b|\bbestellt\b[^.?!,;]*\b(?:versehentlich|versehen)\b"
+    r"|(?:^|[,.;:]|\b(?:weil|denn))\s*(?:(?:es|das) war )?(?:ein versehen|aus versehen|versehentlich)\s*(?:$|[.,;!])"
+)
+"""What is said of the order, rather than of having asked: "I asked that by mistake" is no reason."""
 _WRITES = (
     r"\bcancel|\bstornier|\bzurück(geben|send|schick)|\breturn|\bexchang|\bswap|\breplace|\bchange\b|\bmodify|\bswitch\b|\brefund|\baddress\b"
     r"|\bpay\b|\bpayment\b|\b(send|ship|deliver)\b[^?]*\b(to|back|instead)\b"
@@ -60,9 +76,8 @@ TOOLS: dict[str, ToolHint] = {
         after="get_order_details",
         values={
             "reason": {
-                r"\bno longer\b|\b(don['’]?t|do not|doesn['’]?t) (need|want)|\bnot need|"
-                r"\bunneeded\b|\bchanged my mind\b|\bno need\b|\bnicht mehr\b": "no longer needed",
-                r"\bmistak|\baccident|\bwrong\b|\btwice\b|\bduplicate|\bversehen": "ordered by mistake",
+                _NOT_NEEDED: "no longer needed",
+                _BY_MISTAKE: "ordered by mistake",
             }
         },
         questions={

@@ -69,7 +69,7 @@ async def read(state: OrdersState, runtime: Runtime[TurnContext]) -> Update:
     return {"exchange": answers}
 
 
-def act(state: OrdersState) -> Update:
+def act(state: OrdersState, runtime: Runtime[TurnContext]) -> Update:
     """Proposes the writes that stand next to each other together."""
     calls, again = take_again(_next_calls(state)[:ACTIONS_AT_ONCE])
     actions = proposed(calls)
@@ -78,7 +78,7 @@ def act(state: OrdersState) -> Update:
         actions,
         reason=proposal_reason(actions, _asked(state), looked_up),
         evidence=evidence_from(looked_up),
-        holding_message=holding_message(actions, looked_up),
+        holding_message=holding_message(actions, looked_up, runtime.context.language),
         again=again,
     )
     return {

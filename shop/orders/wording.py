@@ -22,12 +22,31 @@ _DOING = {
 }
 _ITEMS = "the items"
 
+_GERMAN = {
+    "cancel_pending_order": "Bestellung {order_id} stornieren",
+    "modify_pending_order_address": "die Lieferadresse von Bestellung {order_id} ändern",
+    "modify_pending_order_items": "die Artikel in Bestellung {order_id} ändern",
+    "modify_pending_order_payment": "die Zahlungsart von Bestellung {order_id} ändern",
+    "modify_user_address": "Ihre Standardadresse ändern",
+    "return_delivered_order_items": "die Rückgabe aus Bestellung {order_id} veranlassen",
+    "exchange_delivered_order_items": "den Umtausch aus Bestellung {order_id} veranlassen",
+}
+
 DOING = {name: doing.replace("{items}", _ITEMS) for name, doing in _DOING.items()}
 """What each action does, as an infinitive with arguments in braces."""
 
 
-def holding_message(actions: Sequence[ProposedAction], results: Results) -> str:
-    """What the customer is told while a colleague decides."""
+def holding_message(
+    actions: Sequence[ProposedAction], results: Results, language: str = "en"
+) -> str:
+    """What the customer is told while a colleague decides: in German, else in English."""
+    if language == "de":
+        doing = [_GERMAN[one.name].format_map({"order_id": "", **one.arguments}) for one in actions]
+        return (
+            f"Bevor ich {listed(list(dict.fromkeys(doing)), 'und')} kann, muss jemand aus unserem Team "
+            "zustimmen. Ich habe darum gebeten und sage Ihnen hier Bescheid, sobald entschieden ist. Bis "
+            "dahin können Sie mich alles andere fragen."
+        )
     return (
         f"Before I can {_doing(actions, results)}, a colleague has to agree. I have asked for that "
         "and will tell you here as soon as it is decided. Meanwhile you can ask me anything else."

@@ -2,7 +2,10 @@
 
 import pytest
 
+from holdfast import ProposedAction
 from shop import phrases
+from shop.actions import ACTIONS
+from shop.orders.wording import holding_message
 
 
 @pytest.mark.parametrize(
@@ -25,3 +28,11 @@ def test_money_has_two_decimals() -> None:
 def test_a_card_is_called_by_its_brand() -> None:
     assert phrases.card("visa", "4417") == "Visa card ending in 4417"
     assert phrases.card("mastercard", "0001") == "Mastercard ending in 0001"
+
+
+@pytest.mark.parametrize("action", [action.name for action in ACTIONS])
+def test_german_customers_are_told_in_german_that_a_colleague_decides(action: str) -> None:
+    proposed = ProposedAction(name=action, arguments={"order_id": "#W1234567"})
+    message = holding_message([proposed], (), "de")
+    assert message.startswith("Bevor ich ")
+    assert ("#W1234567" in message) == (action != "modify_user_address")

@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from holdfast import ActionDescription
 from holdfast.domain.conversation import CustomerMessage
 from holdfast.domain.ids import derived_id
 from holdfast.runtime.settings import Settings
 from holdfast.store.conversations import open_conversation
 from holdfast.store.pool import Pool, open_pool
-from holdfast.store.standing import StandingAction
+from holdfast.store.standing import StandingAction, account_of
 from holdfast.store.steps import StepKey, begin_step
 
 
@@ -110,3 +111,32 @@ async def test_only_the_newest_are_found(pool: Pool, tenant: str) -> None:
         await record(pool, tenant, turn)
     found = await standing(pool, tenant, turn=20)
     assert sorted(one.turn for one in found) == list(range(5, 15))
+
+
+@pytest.mark.parametrize(
+    ("language", "titles", "read"),
+    [
+        ("de", {"en": "Send it", "de": "Es senden"}, "Es senden"),
+        ("fr", {"en": "Send it", "de": "Es senden"}, "Send it"),
+        ("de", {"fr": "Envoyer"}, "Send 5 to Bo"),
+        ("de", {}, "Send 5 to Bo"),
+    ],
+)
+async def test_the_account_names_actions_in_the_customers_language(
+    pool: Pool, tenant: str, language: str, titles: dict[str, str], read: str
+) -> None:
+    done = await record(pool, tenant, 1)
+    await record(pool, tenant, 2, state="proposed")
+    described = ActionDescription(title="Send 5 to Bo", customer_title=titles)
+    await pool.execute(
+        "update holdfast.actions set description = $2 where tenant = $1",
+        tenant,
+        described.model_dump(mode="json"),
+    )
+    await pool.execute(
+        "update holdfast.conversations set language = $2 where tenant = $1", tenant, language
+    )
+    async with pool.acquire() as connection:
+        account = await account_of(connection, tenant, "c1", 1, remote=())
+    assert [(one.id, one.title) for one in account.actions] == [(done, read)]
+    assert account.waiting == (read,)

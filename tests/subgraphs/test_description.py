@@ -166,3 +166,26 @@ def test_a_value_cannot_pose_as_further_lines_and_can_be_stored() -> None:
 def test_an_amount_is_positive_and_has_a_currency(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         ActionDescription(**{"title": "Send", **wrong})
+
+
+def test_what_was_recorded_before_customers_had_titles_keeps_its_digest() -> None:
+    recorded: dict[str, Any] = {
+        "title": "Pay",
+        "details": [],
+        "changes": [],
+        "amount": None,
+        "currency": None,
+    }
+    assert ActionDescription.model_validate(recorded).model_dump(mode="json") == recorded
+
+
+@pytest.mark.parametrize("titles", [{"german": "x"}, {"DE": "x"}, {"de": ""}])
+def test_a_customers_title_has_a_language_and_words(titles: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        ActionDescription(title="Pay", customer_title=titles)
+
+
+def test_a_customers_title_is_one_short_line() -> None:
+    described = ActionDescription(title="Pay", customer_title={"de": "a\nb" + "c" * 900})
+    assert "\n" not in described.customer_title["de"]
+    assert len(described.customer_title["de"]) <= 200

@@ -25,7 +25,8 @@ _FAILURES = {
     "responded": "I did not {doing}. A colleague looked at it and answers: “{why}”",
     "not_attempted": "I did not {doing}. {why}",
     "compensated": "I had to undo the request to {doing}. {why}",
-    "repeated": "That was done before, or is under way already, so I did not {doing} once more.",
+    "repeated": "I did not {doing} once more. {why} If you want it a second time, ask me for a person, who "
+    "has to do that.",
     "failed": "Something went wrong when I tried to {doing}, and it was not done. {why}",
 }
 """By the state of an action, what became of it; a person's words stand in quotation marks."""
@@ -35,6 +36,8 @@ _LEFT_ALONE = {
     "de": "Ich habe nichts geändert. Wenn etwas getan werden soll, bitten Sie mich darum bitte in einem "
     "einfachen Satz.",
 }
+_FOR_MODELS = " Nothing was done now."
+"""What follows in the account of a repeated action tells a model what to do."""
 _FAILURE = "I am sorry, I could not {doing}. {why}"
 
 
@@ -50,7 +53,10 @@ def _told(call: AnsweredCall, known: Known, hints: Hints) -> str:
         state = call.result.get("state") if isinstance(call.result, dict) else None
         form = _FAILURES.get(str(state), _FAILURE)
         doing = (hint.doing or call.name.replace("_", " ")).format_map(_Spoken(call.arguments))
-        return form.format(doing=doing, why=as_sentence(hints.errors.get(call.error, call.error)))
+        why = hints.errors.get(call.error, call.error)
+        if state == "repeated":
+            why = why.split(_FOR_MODELS)[0]
+        return form.format(doing=doing, why=as_sentence(why))
     if hint.say is not None:
         return hint.say(call, known)
     if isinstance(call.result, dict) and isinstance(message := call.result.get("message"), str):

@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from holdfast.llm.hints import Hints
+from holdfast.llm.hints import Hints, ToolHint
+from holdfast.llm.offline.plain import Plain, Span, is_plain_answer, plainly, sentences_of, straight
 from holdfast.llm.offline.ranking import (
     HINT_WEIGHT,
     matches,
@@ -14,7 +15,6 @@ from holdfast.llm.offline.ranking import (
     words_like,
 )
 from holdfast.llm.offline.request import ChatRequest, Function, Message
-from holdfast.llm.offline.reserve import Plain, Span, Spoken, hesitates, plainly
 from holdfast.llm.offline.schema import enum_of
 from holdfast.llm.words import stems
 
@@ -46,36 +46,41 @@ def goal_of(request: ChatRequest, hints: Hints) -> Goal | None:
     functions = [f for f in request.functions if f.name != HAND_OVER]
     asking = _Asking(functions, hints)
     latest = asking.plainly(request.asked)
-    open_minded = not latest.reserved and not hesitates(request.asked)
+    clear = not latest.reserved and is_plain_answer(request.asked)
     if forced := _forced(request):
-        may = open_minded or not is_change(forced, hints) or asking.best(request.asked, latest)
+        may = clear or not is_change(forced, hints) or asking.best(request.asked, latest)
         return Goal(forced, request.asked, request) if may else None
     plain_request = request.in_other_words(lambda text: asking.plainly(text).text)
     bare: Goal | None = None
     words = plain_words = ""
+    answered = True
     for text, question in _exchanges(request):
         plain = asking.plainly(text)
         words, plain_words = f"{words}\n{text}".lstrip(), f"{plain_words}\n{plain.text}".lstrip()
         function = asking.best(text, plain)
-        if function is not None:
+        if function is not None and (answered or not is_change(function, hints)):
             goal = Goal(function, words, request)
             if is_change(function, hints):
                 goal = Goal(function, plain_words, plain_request)
             if not _only_answers(text, question, hints):
                 return goal
             bare = bare or goal
-        if not question or not open_minded:
+        answered = answered and not plain.reserved and _answers(text, question, hints)
+        if not question:
             break
     if bare is None and request.tool_choice == "required":
-        able = [f for f in functions if open_minded or not is_change(f, hints)]
+        able = [f for f in functions if clear or not is_change(f, hints)]
         return Goal(able[0], request.asked, request) if able else None
     return bare
 
 
 def leaves_open(request: ChatRequest, hints: Hints) -> bool:
-    """Whether the latest message speaks of a change without plainly asking for it."""
+    """Whether the latest message speaks of a change without plainly asking for it, or takes one back."""
     asking = _Asking([f for f in request.functions if f.name != HAND_OVER], hints)
-    return asking.plainly(request.asked).reserved
+    exchanges = _exchanges(request)
+    asked_before = any(asking.plainly(text).asked for text, _ in exchanges[1:2])
+    latest = asking.plainly(request.asked)
+    return latest.reserved or (asked_before and not is_plain_answer(request.asked))
 
 
 def is_change(function: Function, hints: Hints) -> bool:
@@ -102,7 +107,7 @@ class _Asking:
         order = {name: position for position, name in enumerate(self._hints.tools)}
         scored = [
             (
-                self._points(function, text, plain.text),
+                self._points(function, text, plain),
                 -order.get(function.name, len(order)),
                 function,
             )
@@ -111,31 +116,28 @@ class _Asking:
         points, _, best = max(scored, key=lambda entry: entry[:2], default=(0.0, 0, None))
         return best if points >= 1.0 else None
 
-    def _points(self, function: Function, text: str, plain: str) -> float:
+    def _points(self, function: Function, text: str, plain: Plain) -> float:
         changes = is_change(function, self._hints)
-        words = plain if changes else text
+        words = plain.text if changes else text
+        if changes and not self._spans(function, straight(text)) & plain.asked:
+            return 0.0
         hint = self._hints.tools.get(function.name)
         if hint is not None:
-            return 0.0 if matches(hint.unless, plain) else float(matches(hint.phrases, words))
+            return 0.0 if matches(hint.unless, plain.text) else float(matches(hint.phrases, words))
         name = _spoken_name(function)
-        if changes and not words_like(name, words):
-            return 0.0
         return share_said_loosely(name, words) + 0.25 * len(
             stems(words) & stems(function.description)
         )
 
-    def _spoken(self, text: str) -> Spoken:
-        verbs: set[Span] = set()
-        others: set[Span] = set()
-        for function in self._changes:
-            hint = self._hints.tools.get(function.name)
-            if hint is not None:
-                verbs |= spans_of(hint.phrases, text)
-                continue
-            first, _, rest = _spoken_name(function).partition(" ")
-            verbs |= words_like(first, text)
-            others |= words_like(rest, text)
-        return Spoken(frozenset(verbs), frozenset(others))
+    def _spoken(self, text: str) -> set[Span]:
+        return {span for function in self._changes for span in self._spans(function, text)}
+
+    def _spans(self, function: Function, text: str) -> set[Span]:
+        """Where the words are that speak for a tool."""
+        hint = self._hints.tools.get(function.name)
+        if hint is not None:
+            return spans_of(hint.phrases, text)
+        return words_like(_spoken_name(function).partition(" ")[0], text)
 
 
 def _spoken_name(function: Function) -> str:
@@ -162,6 +164,36 @@ def _only_answers(text: str, question: str, hints: Hints) -> bool:
         for expression in hint.patterns.values():
             rest = re.sub(expression, " ", rest, flags=re.IGNORECASE)
     return stems(rest) <= stems(question)
+
+
+_COURTESY = stems(
+    "oh ok okay sorry thanks thank yes well then right now like want would i'd i'm it's danke ja bitte also dann "
+    "entschuldigung ich es sie das die der ein eine war"
+)
+_SOMEBODY = re.compile(
+    r"\b(?:i|we|you|he|she|it|they|i'm|i'd|it's|wife|husband|nobody|ich|wir|sie|es|er|man|du|das|no|not|never|"
+    r"nicht|kein\w*|don't|won't)\b",
+    re.IGNORECASE,
+)
+
+
+def _answers(text: str, question: str, hints: Hints) -> bool:
+    """Whether every sentence of a message answers the question that it came after: by a known value, by
+    the question's own words, or by naming something."""
+    if not question or not is_plain_answer(text):
+        return False
+    known = [e for hint in hints.tools.values() for e in _values(hint)]
+    return all(
+        any(re.search(e, sentence, re.IGNORECASE) for e in known)
+        or stems(sentence) <= stems(question) | _COURTESY
+        or _SOMEBODY.search(sentence) is None
+        or re.search(r"\d", sentence) is not None
+        for sentence in sentences_of(straight(text))
+    )
+
+
+def _values(hint: ToolHint) -> list[str]:
+    return [*hint.patterns.values(), *(e for values in hint.values.values() for e in values)]
 
 
 def handover_of(request: ChatRequest, hints: Hints) -> str | None:

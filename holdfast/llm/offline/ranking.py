@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from holdfast.llm.hints import Hints
+from holdfast.llm.offline.plain import Span, is_state, without_reserve
 from holdfast.llm.offline.request import ChatRequest
-from holdfast.llm.offline.reserve import Span, Spoken, is_state, plainly
 from holdfast.llm.words import stems
 
 HINT_WEIGHT = 2.0
@@ -79,20 +79,13 @@ def plainly_said(phrase: str, text: str) -> str:
     is said of the past by itself."""
     if is_state(phrase):
         return text
-
-    def spoken(words: str) -> Spoken:
-        return Spoken(frozenset(words_like(phrase, words)))
-
-    return plainly(text, spoken).text
+    return without_reserve(text, lambda words: words_like(phrase, words))
 
 
 def matches_plainly(expression: str, text: str) -> bool:
     """Whether the expression occurs in `text` outside of what is said with a reserve."""
-
-    def spoken(words: str) -> Spoken:
-        return Spoken(frozenset(spans_of((expression,), words)))
-
-    return re.search(expression, plainly(text, spoken).text, re.IGNORECASE) is not None
+    plain = without_reserve(text, lambda words: spans_of((expression,), words))
+    return re.search(expression, plain, re.IGNORECASE) is not None
 
 
 def words_like(phrase: str, text: str) -> set[Span]:

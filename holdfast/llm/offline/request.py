@@ -115,10 +115,15 @@ class ChatRequest(_Part):
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         return type(self).model_construct(**{**fields, **changes})
 
-    @cached_property
+    @property
     def system(self) -> str:
-        """What the developer says: all system messages."""
-        return "\n\n".join(m.text for m in self.messages if m.role in ("system", "developer"))
+        """What the developer says: the first message, where it is a system message.
+
+        Later ones are notes of the staff, summaries and records, which quote people: nothing in them is
+        a source, an option or a fact, and none of it is said to a customer.
+        """
+        first = self.messages[0]
+        return first.text if first.role in ("system", "developer") else ""
 
     @cached_property
     def spoken(self) -> tuple[Message, ...]:
@@ -161,7 +166,7 @@ class ChatRequest(_Part):
     @cached_property
     def options(self) -> dict[str, str]:
         """What the system prompt lists as "- name: description"."""
-        return dict(_OPTION.findall(self.system))
+        return dict(_OPTION.findall(SOURCE.split(self.system)[0]))
 
     @property
     def has_sources(self) -> bool:
@@ -170,8 +175,9 @@ class ChatRequest(_Part):
 
     @cached_property
     def facts(self) -> dict[str, str]:
-        """What the system prompt states in lines "name: value"."""
-        return {name: value.strip() for name, value in _FACT.findall(self.system)}
+        """What the system prompt states in lines "name: value"; the first of a name counts."""
+        found = reversed(_FACT.findall(SOURCE.split(self.system)[0]))
+        return {name: value.strip() for name, value in found}
 
 
 def _value(text: str) -> JsonValue:

@@ -8,6 +8,7 @@ import pytest
 from holdfast.llm.hints import Hints, ToolHint
 from holdfast.llm.offline import MODEL
 from tests.llm.offline.conftest import Connect
+from tests.llm.offline.indirect import GERMAN_INDIRECT, INDIRECT
 from tests.llm.offline.reserves import (
     ASKED,
     GERMAN_ASKED,
@@ -57,6 +58,23 @@ async def test_what_is_said_with_a_reserve_calls_no_action(
         said = wording.of(form)
         message = await say(connect, [user(said)], CANCEL, REDIRECT, FIND, hints=hints)
         assert not ACTIONS & {name for name, _ in called(message)}, said
+
+
+@pytest.mark.parametrize("hints", [None, PHRASES], ids=["generic", "hinted"])
+@pytest.mark.parametrize("form", INDIRECT)
+async def test_what_only_speaks_of_an_action_calls_none(
+    connect: Connect, form: str, hints: Hints | None
+) -> None:
+    message = await say(connect, [user(form.format(object="booking B-7"))], CANCEL, hints=hints)
+    assert called(message) == []
+
+
+@pytest.mark.parametrize("form", GERMAN_INDIRECT)
+async def test_what_only_speaks_of_an_action_in_german_calls_none(
+    connect: Connect, form: str
+) -> None:
+    message = await say(connect, [user(form.format(object="Buchung B-7"))], CANCEL, hints=PHRASES)
+    assert called(message) == []
 
 
 @pytest.mark.parametrize("hints", [None, PHRASES], ids=["generic", "hinted"])

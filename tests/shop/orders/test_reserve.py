@@ -3,6 +3,7 @@
 import pytest
 
 from shop.demo_data import ORDER_TO_CANCEL, ORDER_TO_READDRESS, ORDER_TO_RETURN
+from tests.llm.offline.indirect import GERMAN_INDIRECT, GIVES_THE_REASON, INDIRECT, TAKES_BACK
 from tests.llm.offline.reserves import ASKED, GERMAN_ASKED, GERMAN_RESERVED, RESERVED, Wording
 from tests.shop.orders.conftest import OrdersAgent
 
@@ -82,3 +83,50 @@ async def test_of_two_orders_only_the_one_that_is_meant_is_cancelled(agent: Orde
     )
     [action] = turn.proposal.actions
     assert action.arguments["order_id"] == ORDER_TO_CANCEL
+
+
+WHY = "Why would you like to cancel it: is it no longer needed, or was it ordered by mistake?"
+
+
+@pytest.mark.parametrize("form", [*INDIRECT, *GERMAN_INDIRECT])
+async def test_what_only_speaks_of_a_cancellation_proposes_nothing(
+    agent: OrdersAgent, form: str
+) -> None:
+    for reason in ("", f"\n{REASON}", f"\n{GERMAN_REASON}"):
+        said = f"{form.format(object=f'order {ORDER_TO_CANCEL}')}{reason}"
+        assert "__interrupt__" not in (await agent.ask(said)).state, said
+
+
+async def test_a_refund_that_is_waited_for_is_no_request(agent: OrdersAgent) -> None:
+    said = f"I am still waiting for the refund of my sweater from order {ORDER_TO_RETURN}"
+    assert "__interrupt__" not in (await agent.ask(said)).state
+
+
+@pytest.mark.parametrize("answer", TAKES_BACK)
+async def test_an_answer_that_takes_the_request_back_proposes_nothing(
+    agent: OrdersAgent, answer: str
+) -> None:
+    for asked in (
+        f"Please cancel order {ORDER_TO_CANCEL}",
+        f"Bitte stornieren Sie Bestellung {ORDER_TO_CANCEL}",
+    ):
+        assert (await agent.ask(asked)).text == WHY
+        turn = await agent.ask(asked, WHY, answer)
+        assert "__interrupt__" not in turn.state, answer
+
+
+@pytest.mark.parametrize("answer", GIVES_THE_REASON)
+async def test_an_answer_that_gives_the_reason_goes_on(agent: OrdersAgent, answer: str) -> None:
+    turn = await agent.ask(f"Please cancel order {ORDER_TO_CANCEL}", WHY, answer)
+    assert [one.name for one in turn.proposal.actions] == ["cancel_pending_order"], answer
+
+
+async def test_an_answer_after_another_question_does_not_go_on(agent: OrdersAgent) -> None:
+    turn = await agent.ask(
+        f"Please cancel order {ORDER_TO_CANCEL}",
+        WHY,
+        "How long do I have to return something?",
+        "You have 30 days. Is there anything else?",
+        "It is no longer needed",
+    )
+    assert "__interrupt__" not in turn.state
