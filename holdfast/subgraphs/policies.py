@@ -67,10 +67,9 @@ class PolicyBook:
 
     def _load(self, text: str, source: str) -> Policy:
         policy = load_policy(text, source=source)
-        if unknown := sorted(set(policy.actions) - self._packaged.keys()):
+        if unknown := sorted(policy.named_actions().keys() - self._packaged.keys()):
             raise ConfigurationError(
-                f"policy {policy.name!r} ({source}) has rules for unknown actions: "
-                f"{', '.join(unknown)}"
+                f"policy {policy.name!r} ({source}) names unknown actions: {', '.join(unknown)}"
             )
         return policy
 

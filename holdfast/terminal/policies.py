@@ -130,7 +130,10 @@ def _check_names(policy: Policy, file: Path) -> list[str]:
 
     packages = load_packages(read_settings().packages)
     actions = {
-        action.name: KnownAction(arguments=action.arguments, facts=action.fact_names)
+        action.name: KnownAction(
+            arguments=action.arguments,
+            facts=action.fact_names if action.facts is not None else (),
+        )
         for package in packages
         for action in package.actions
     }
@@ -142,8 +145,7 @@ def _check_names(policy: Policy, file: Path) -> list[str]:
         raise PolicyError(
             "\n".join(f"{file}:{line_of(text, one.at)}: {one.text}" for one in problems)
         )
-    counted = {name for window in policy.windows.values() for name in window.actions}
-    return sorted({*policy.actions, *counted} - actions.keys())
+    return sorted(policy.named_actions().keys() - actions.keys())
 
 
 def _of_tenant(tenant: str, action: str, arguments: str) -> Policy:

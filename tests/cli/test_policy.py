@@ -156,6 +156,33 @@ async def test_check_compares_names_with_those_of_the_packages(retail: Path) -> 
         assert text in line
 
 
+async def test_check_finds_misspelt_actions_wherever_they_are_named(policy: Path) -> None:
+    policy.write_text(
+        "name: shop\nversion: 1\nactions:\n  cancel_pending_ordr: deny\nwindows:\n"
+        "  refunds: {amount: facts.refund_amount, actions: [cancel_pending_oder], within: 30d}\n"
+        "repeats:\n  cancel_pending_orders: deny\n"
+    )
+    ended = await starter({"HOLDFAST_PACKAGES": '["shop:package"]'}, "policy", "check", str(policy))
+    assert ended.code == 2
+    meant = "is cancel_pending_order meant?"
+    assert json.loads(ended.err)["message"].splitlines() == [
+        f"{policy}:4: no package brings 'cancel_pending_ordr'; {meant}",
+        f"{policy}:6: no package brings 'cancel_pending_oder'; {meant}",
+        f"{policy}:8: no package brings 'cancel_pending_orders'; {meant}",
+    ]
+
+
+async def test_an_action_without_facts_is_known_to_have_none(policy: Path) -> None:
+    policy.write_text(
+        "name: counter\nversion: 1\nactions:\n  tally:\n"
+        "    - {when: facts.amount > 1.0, deny: true}\n    - allow\n"
+    )
+    environment = {"HOLDFAST_PACKAGES": '["tests.counter:package"]', "PYTHONPATH": "."}
+    ended = await starter(environment, "policy", "check", str(policy))
+    assert ended.code == 2
+    assert f"{policy}:5: facts has no 'amount'" in json.loads(ended.err)["message"]
+
+
 async def test_check_says_which_actions_no_package_brings(policy: Path) -> None:
     ended = await starter({"HOLDFAST_PACKAGES": '["shop:package"]'}, "policy", "check", str(policy))
     assert ended.code == 0

@@ -94,6 +94,19 @@ def test_rules_for_unknown_actions_are_refused_later_as_well(
     assert "unknown actions: fly" in book.problems()[0]
 
 
+@pytest.mark.parametrize(
+    "more",
+    ["repeats: {fly: deny}", "windows: {w: {amount: args.x, actions: [fly], within: 1d}}"],
+)
+def test_whatever_names_an_unknown_action_is_refused(
+    book: PolicyBook, tmp_path: Path, more: str
+) -> None:
+    path = tmp_path / "policies" / "acme.yaml"
+    path.write_text(f"name: acme\nversion: 2\nactions: {{pay: deny}}\n{more}\n")
+    assert said(book) == ("acme", 1, "allow")
+    assert "unknown actions: fly" in book.problems()[0]
+
+
 def test_a_new_file_that_is_broken_makes_its_tenant_cautious(
     book: PolicyBook, tmp_path: Path
 ) -> None:

@@ -39,9 +39,12 @@ def check_names(
 ) -> Iterator[Problem]:
     """What is wrong with the names in a policy.
 
-    Rules for actions that are not in `actions`, and windows over them, are passed over.
+    Names of actions that are not in `actions` are passed over, unless they look like one that is misspelt.
     `customer` are the names that packages declare besides `id`, None for any.
     """
+    for action, place in policy.named_actions().items():
+        if action not in actions and (near := difflib.get_close_matches(action, actions, n=1)):
+            yield Problem(at=place, text=f"no package brings {action!r}; is {near[0]} meant?")
     for name, rules in policy.actions.items():
         if (known := actions.get(name)) is None:
             continue

@@ -239,6 +239,18 @@ class Policy(Strict):
         names = {name for rule in self.actions.get(action, ()) for name in rule.windows}
         return {name: self.windows[name] for name in sorted(names)}
 
+    def named_actions(self) -> dict[str, tuple[str | int, ...]]:
+        """The actions that it names, each with the first place where it does."""
+        named: dict[str, tuple[str | int, ...]] = {}
+        for action in self.actions:
+            named.setdefault(action, ("actions", action))
+        for name, window in self.windows.items():
+            for action in window.actions:
+                named.setdefault(action, ("windows", name, "actions"))
+        for action in self.repeats:
+            named.setdefault(action, ("repeats", action))
+        return named
+
     def repeat(self, action: str) -> RepeatRule:
         """What happens to a proposal of `action` that is equal to an earlier one."""
         return self.repeats.get(action, RepeatRule())
