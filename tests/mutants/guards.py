@@ -45,6 +45,20 @@ GUARDS: tuple[Guard, ...] = (
         (f"{_PERMISSION}::test_a_forged_acceptance_is_not_executed",),
     ),
     Guard(
+        "a statement is spent by what was signed, however its signature is written",
+        "holdfast/store/statements.py",
+        'signed = statement.rpartition(".")[0] or statement',
+        "signed = statement",
+        ("tests/store/test_statements.py",),
+    ),
+    Guard(
+        "a statement that is not written as a JWS has to be is refused",
+        "holdfast/authority/tokens.py",
+        "    _check_written(statement)\n",
+        "",
+        (f"{_STATEMENTS}::test_a_statement_whose_last_letter_has_other_spare_bits_is_refused",),
+    ),
+    Guard(
         "what is executed is what was shown: the digest is compared",
         "activities/actions.py",
         "if approval.args_digest != shown_digest(shown, approval.covers):",
