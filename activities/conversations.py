@@ -51,6 +51,7 @@ class ConversationActivities:
                 customer=request.customer,
                 message_id=request.message_id,
                 scope=self._fleet.scope,
+                remote=self._remote,
             )
 
     @activity.defn(name=wire.RECALL_TURN)

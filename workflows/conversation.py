@@ -52,6 +52,8 @@ _IDLE = "idle"
 _TRY_AGAIN_AFTER = timedelta(minutes=10)
 _RECORDED_FIRST = "a-takeover-is-recorded-first"
 """Who is allowed to hold a conversation is known once it is recorded; it used to be taken for granted."""
+_ALL_TURNS_END = "closing-ends-all-turns"
+"""Closing used to end those turns alone that waited for a decision when it began."""
 
 
 _NOBODY = ConversationStart(tenant="nobody", conversation="none", customer="nobody")
@@ -411,10 +413,16 @@ class ConversationWorkflow:
 
     async def _close(self, reason: str) -> None:
         self._leaving = True
-        for parked in self._desk.waiting():
-            await self._cancel_parked(parked, reason, to_person=False)
+        await self._cancel_all_parked(reason)
         while self._has_work():  # what was decided just before
             await self._work()
+            if self._desk.waiting() and workflow.patched(_ALL_TURNS_END):  # it has asked again
+                await self._cancel_all_parked(reason)
+        for approval_id in list(self._state.resuming):  # held back, for the person who has it
+            if workflow.patched(_ALL_TURNS_END):
+                turn = self._state.parked[approval_id].turn
+                await self._turns.cancel(turn, reason, to_person=False)
+                self._desk.forget(approval_id)
         await self._calls.close(
             CloseRequest(
                 tenant=self._start.tenant,
@@ -445,6 +453,10 @@ class ConversationWorkflow:
                 except Refused as refused:
                     self._intake.refuse(queued, refused)
                 return
+
+    async def _cancel_all_parked(self, reason: str) -> None:
+        for parked in self._desk.waiting():
+            await self._cancel_parked(parked, reason, to_person=False)
 
     async def _cancel_parked(
         self, parked: ParkedTurn, reason: str, *, to_person: bool = True

@@ -6,6 +6,7 @@ from reprlib import repr as shortened
 from typing import Annotated, Any, TypeVar
 
 import jwt
+from jwt.utils import base64url_decode, base64url_encode
 from pydantic import ConfigDict, Field, ValidationError
 
 from holdfast.authority.jwk import KeyBounds, UsableKey
@@ -67,8 +68,9 @@ def key_id(statement: str, *, kind: str) -> str:
     """The id of the key that a statement names.
 
     Raises:
-        InvalidStatement: it names none, or is of another kind.
+        InvalidStatement: it names none, is of another kind, or is not written as a JWS has to be.
     """
+    _check_written(statement)
     try:
         header = jwt.get_unverified_header(statement)
     except jwt.PyJWTError as error:
@@ -159,6 +161,24 @@ def check_bounds(
         raise InvalidStatement(
             f"the key {kid!r} does not give the roles {', '.join(map(shortened, more))}"
         )
+
+
+def _check_written(statement: str) -> None:
+    """Check that the statement is written in the one way that RFC 7515 has for it: decoders pass over
+    padding, line breaks, characters that aren't of the alphabet, and bits behind the last byte.
+
+    Raises:
+        InvalidStatement: it is not.
+    """
+    for part in statement.split("."):
+        try:
+            canonical = base64url_encode(base64url_decode(part)).decode()
+        except ValueError:
+            canonical = None
+        if part != canonical:
+            raise InvalidStatement(
+                "the statement cannot be read: its parts are not base64url without padding"
+            )
 
 
 def _time(seconds: Seconds) -> str:

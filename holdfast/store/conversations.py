@@ -1,5 +1,6 @@
 """Conversations: opened, forked, and what they wait for."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from holdfast.domain.errors import ConversationExists, ConversationNotFound, TurnNotFound
@@ -10,7 +11,7 @@ from holdfast.store.approvals import withdraw_orphans
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
 from holdfast.store.standing import end_open_actions
-from holdfast.store.turns import find_turn
+from holdfast.store.turns import end_parked_turns, find_turn
 
 
 class ConversationRecord(Frozen):
@@ -40,10 +41,13 @@ async def open_conversation(
     customer: str,
     message_id: str | None,
     scope: str | None = None,
+    remote: Collection[str] = (),
 ) -> Opened:
     """Create the conversation, or find it; `scope` is the deployment whose workers have it from now on.
 
-    A closed one is reopened, unless the message that asks for it is known or somebody else's.
+    A closed one is reopened, unless the message that asks for it is known or somebody else's. Turns
+    that an earlier run has left parked are ended: nobody goes on with them. `remote` are the actions
+    that call other systems.
     """
     async with connection.transaction():
         row = await connection.fetchrow(
@@ -74,6 +78,10 @@ async def open_conversation(
             reason = "The conversation was restarted."
             await withdraw_orphans(connection, tenant, conversation, reason=reason)
             await end_open_actions(connection, tenant, conversation, turn=None, reason=reason)
+        if not row["created"]:
+            await end_parked_turns(
+                connection, tenant, conversation, reason="its run is over", remote=remote
+            )
         if row["created"] or reopened:
             kind = "conversation_reopened" if reopened else "conversation_opened"
             await append_events(

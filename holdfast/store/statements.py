@@ -8,19 +8,25 @@ from holdfast.store.pool import Connection
 
 async def spend(connection: Connection, tenant: str, statement: str, *, by: str) -> bool:
     """Spend a genuine statement in the caller's transaction; False where somebody else did. The same
-    `by`, an attempt of the same activity, may do so again."""
-    spent = await connection.fetchval(
+    `by`, an attempt of the same activity, may do so again.
+
+    What counts is what was signed, since one signature can be written in several ways, and with an
+    elliptic curve everybody can make a second one from it. The whole text is spent beside it: earlier
+    versions wrote that alone, and one of them may be running still.
+    """
+    signed = statement.rpartition(".")[0] or statement
+    spent = await connection.fetch(
         """
         insert into holdfast.spent_statements as spent (tenant, digest, spent_by)
-        values ($1, $2, $3)
+        select $1, digest, $3 from unnest($2::text[]) as digest
         on conflict (tenant, digest) do update set spent_by = spent.spent_by
         returning spent_by
         """,
         tenant,
-        hashlib.sha256(statement.encode()).hexdigest(),
+        [hashlib.sha256(text.encode()).hexdigest() for text in dict.fromkeys((signed, statement))],
         by,
     )
-    return bool(spent == by)
+    return all(row["spent_by"] == by for row in spent)
 
 
 async def prune_spent(connection: Connection, older: timedelta) -> None:

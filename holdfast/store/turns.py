@@ -170,6 +170,35 @@ async def end_turn(
     return TurnEnd(result=result)
 
 
+async def end_parked_turns(
+    connection: Connection,
+    tenant: str,
+    conversation: str,
+    *,
+    reason: str,
+    remote: Collection[str],
+) -> None:
+    """Cancel the turns that no workflow goes on with any more; the customer is told what was done."""
+    parked = await connection.fetch(
+        "select turn from holdfast.turns where tenant = $1 and conversation = $2 "
+        "and status = 'awaiting_approval' and ended_at is null order by turn",
+        tenant,
+        conversation,
+    )
+    for row in parked:
+        await end_turn(
+            connection,
+            tenant=tenant,
+            conversation=conversation,
+            turn=row["turn"],
+            status="cancelled",
+            reason=reason,
+            message=None,
+            to_person=False,
+            remote=remote,
+        )
+
+
 async def has_ended(connection: Connection, tenant: str, conversation: str, turn: int) -> bool:
     """Whether the turn is over."""
     ended = await connection.fetchval(

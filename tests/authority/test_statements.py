@@ -309,6 +309,33 @@ async def test_what_is_no_token_is_refused(verifier: Verifier, statement: str) -
     await _refusal(verifier, decision(statement=statement))
 
 
+@pytest.mark.parametrize(
+    "written", ["{}=", "{}==", "{}\n", " {}", "{}.", "{}!", "\t{}", "{}\u200b"]
+)
+async def test_a_genuine_statement_that_is_written_in_another_way_is_refused(
+    verifier: Verifier, key: SigningKey, written: str
+) -> None:
+    signed = sign_decision(decision(), tenant="acme", key=key, now=NOW)
+    await verifier.verify(signed, tenant="acme", at=NOW)
+    other = written.format(signed.statement)
+    await _refusal(verifier, signed.model_copy(update={"statement": other}))
+
+
+async def test_a_statement_whose_last_letter_has_other_spare_bits_is_refused(
+    verifier: Verifier, key: SigningKey
+) -> None:
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    signed = sign_decision(decision(), tenant="acme", key=key, now=NOW)
+    start, last = signed.statement[:-1], signed.statement[-1]
+    for bits in range(1, 16):  # 64 bytes leave four bits of the last letter over
+        other = start + letters[letters.index(last) ^ bits]
+        assert base64url_decode(other.split(".")[2]) == base64url_decode(
+            signed.statement.split(".")[2]
+        )
+        refusal = await _refusal(verifier, signed.model_copy(update={"statement": other}))
+        assert "base64url without padding" in refusal
+
+
 async def test_a_forged_key_of_the_same_id_is_refused(verifier: Verifier, key: SigningKey) -> None:
     forged = sign_decision(decision(), tenant="acme", key=SigningKey.generate(key.kid), now=NOW)
     assert "not genuine: Signature verification failed" in await _refusal(verifier, forged)

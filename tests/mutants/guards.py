@@ -90,6 +90,40 @@ GUARDS: tuple[Guard, ...] = (
         (f"{_PERMISSION}::test_a_forged_acceptance_is_not_executed",),
     ),
     Guard(
+        "a statement is spent by what was signed, however its signature is written",
+        "holdfast/store/statements.py",
+        'signed = statement.rpartition(".")[0] or statement',
+        "signed = statement",
+        ("tests/store/test_statements.py",),
+    ),
+    Guard(
+        "a statement that is not written as a JWS has to be is refused",
+        "holdfast/authority/tokens.py",
+        "    _check_written(statement)\n",
+        "",
+        (f"{_STATEMENTS}::test_a_statement_whose_last_letter_has_other_spare_bits_is_refused",),
+    ),
+    Guard(
+        "closing ends the decided turns that a person's takeover holds back",
+        "workflows/conversation.py",
+        "for approval_id in list(self._state.resuming):",
+        "for approval_id in ():",
+        (
+            "tests/workflows/test_endings.py::"
+            "test_closing_ends_a_decided_turn_that_a_person_s_takeover_held_back",
+        ),
+    ),
+    Guard(
+        "parked turns whose run is over are ended when the conversation goes on",
+        "holdfast/store/conversations.py",
+        'if not row["created"]:\n',
+        "if False:\n",
+        (
+            "tests/workflows/test_endings.py::"
+            "test_a_held_back_turn_whose_run_was_terminated_ends_when_the_conversation_goes_on",
+        ),
+    ),
+    Guard(
         "what is executed is what was shown: the digest is compared",
         "activities/actions.py",
         "if approval.args_digest != shown_digest(shown, approval.covers):",

@@ -232,6 +232,9 @@ WRITES: dict[str, Asked] = {
     "transcript.append_message": lambda t, c, tenant: transcript.append_message(
         c, tenant, t.conversation, RUNNING, NewMessage(role="assistant", text="new")
     ),
+    "turns.end_parked_turns": lambda t, c, tenant: turns.end_parked_turns(
+        c, tenant, t.conversation, reason="new", remote=()
+    ),
     "turns.end_turn": lambda t, c, tenant: turns.end_turn(
         c,
         tenant=tenant,

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from holdfast.client.views import SentMessage
+from holdfast.domain import wire
 from holdfast.domain.limits import Limits
 from holdfast.runtime.settings import Settings
 from tests.platform import (
@@ -178,6 +179,123 @@ async def test_a_parked_turn_that_is_cancelled_after_an_effect_calls_a_person(
     assert "Done:\n- Add to a counter" in view.messages[-1].text
     assert (await platform.send("c1", "And now?")).status == "awaiting_human"
     await platform.replay("c1")
+
+
+async def decided_while_held(platform: Platform, kind: str) -> str:
+    """A turn whose approval is decided while pat has the conversation, so that it is held back."""
+    platform.script = routed_to("counter", counting([add(150)], then="It is added."))
+    parked = await platform.send("c1", "add a lot", message_id="m1")
+    await platform.client.take_over("c1", reviewer="pat")
+    (approval,) = parked.approvals
+    await platform.client.decide(
+        approval, kind, reviewer="rob", roles=["counters"], text="" if kind == "accept" else "No."
+    )
+
+    async def done() -> bool:
+        (action,) = (await platform.client.show("c1")).actions
+        return action.state != "proposed"
+
+    await eventually(done, what="the end of the action")
+    return approval
+
+
+async def turn_ended(platform: Platform) -> tuple[str, bool]:
+    (row,) = await platform.database.fetch(
+        "select status, ended_at is not null as ended from holdfast.turns "
+        "where tenant = $1 and conversation = 'c1' and turn = 1",
+        platform.tenant,
+    )
+    return row["status"], row["ended"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "effects"),
+    [
+        ("accept", "Done:\n- Add to a counter", [150]),
+        ("reject", "Not done:\n- Add to a counter", []),
+        ("respond", "Not done:\n- Add to a counter", []),
+    ],
+)
+async def test_closing_ends_a_decided_turn_that_a_person_s_takeover_held_back(
+    platform: Platform, kind: str, told: str, effects: list[int]
+) -> None:
+    await decided_while_held(platform, kind)
+    await platform.client.close("c1")
+    view = await platform.client.show("c1")
+    assert view.status == "closed"
+    assert told in view.messages[-1].text
+    assert await turn_ended(platform) == ("cancelled", True)
+    await platform.replay("c1")
+    platform.script = routed_to("counter", lambda _: text("Hello again."))
+    assert (await platform.send("c1", "what happened?")).reply == "Hello again."
+    assert await platform.effects() == effects
+    await platform.replay("c1")
+
+
+async def test_closing_ends_a_held_back_turn_of_an_earlier_run(
+    stack_settings: Settings, tenant: str
+) -> None:
+    limits = Limits(turns_per_run=1)
+    async with open_platform(stack_settings, tenant, limits=limits) as platform:
+        await decided_while_held(platform, "accept")
+        for number in range(3):  # each in a run of its own
+            sent = await platform.send("c1", f"and {number}?")
+            assert sent.status == "awaiting_human"
+        assert await turn_ended(platform) == ("awaiting_approval", False)
+        await platform.client.close("c1")
+        assert await turn_ended(platform) == ("cancelled", True)
+        assert "Done:\n- Add to a counter" in await last_word(platform, "c1")
+        assert await platform.effects() == [150]
+        await platform.replay("c1")
+
+
+async def test_closing_ends_a_turn_that_asks_again_while_it_closes(platform: Platform) -> None:
+    def answer(request: dict[str, Any]) -> Reply:
+        said = sum(message["role"] == "tool" for message in request["messages"])
+        return tool_calls(add(150 + said))
+
+    platform.script = routed_to("counter", answer)
+    parked = await platform.send("c1", "add a lot, twice")
+    (approval,) = parked.approvals
+    async with platform.database.acquire() as connection, connection.transaction():
+        await connection.execute(
+            "select from holdfast.approvals where tenant = $1 and id = $2 for update",
+            platform.tenant,
+            approval,
+        )
+        deciding = asyncio.create_task(
+            platform.client.decide(approval, "accept", reviewer="rob", roles=["counters"])
+        )
+
+        async def is_being_recorded() -> bool:
+            history = await platform.handle("c1").fetch_history()
+            names = [
+                event.activity_task_scheduled_event_attributes.activity_type.name
+                for event in history.events
+            ]
+            return wire.DECIDE_APPROVAL in names
+
+        await eventually(is_being_recorded, what="the decision")
+        await platform.handle("c1").signal(wire.CLOSE, "closed on request")
+    assert (await deciding).state == "accepted"
+    await platform.client.close("c1")
+    assert await turn_ended(platform) == ("cancelled", True)
+    approvals = await platform.client.approvals(state=None)
+    assert sorted(one.state for one in approvals) == ["accepted", "withdrawn"]
+    assert await platform.effects() == [150]
+    await platform.replay("c1")
+
+
+async def test_a_held_back_turn_whose_run_was_terminated_ends_when_the_conversation_goes_on(
+    platform: Platform,
+) -> None:
+    await decided_while_held(platform, "accept")
+    await platform.handle("c1").terminate("an operator's mistake")
+    assert (await platform.send("c1", "Are you there?")).status == "awaiting_human"
+    assert await turn_ended(platform) == ("cancelled", True)
+    said = [one.text for one in (await platform.client.show("c1")).messages]
+    assert sum("Done:\n- Add to a counter" in text for text in said) == 1
+    assert await platform.effects() == [150]
 
 
 async def test_an_approval_that_expires_after_an_effect_says_what_was_done(

@@ -236,8 +236,10 @@ async def test_nobody_takes_over_or_hands_back_without_a_fresh_statement(
     )
     await platform.client.hand_back("c1", reviewer="lena")
     # It was refused while Lena held the conversation, and is spent.
-    assert await refused(taking(signed)) == "InvalidStatement"
-    assert (await platform.client.show("c1")).held_by is None
+    padded = signed.model_copy(update={"statement": signed.statement + "=="})
+    for again in (signed, padded):
+        assert await refused(taking(again)) == "InvalidStatement"
+        assert (await platform.client.show("c1")).held_by is None
 
 
 async def test_an_accepted_approval_that_nobody_signed_runs_nothing(
@@ -357,6 +359,9 @@ async def test_a_statement_that_was_refused_is_spent(platform: Platform) -> None
     await platform.client.decide(record.id, "release", reviewer="ann", roles=["boss"])
     await platform.handle("c1").signal(wire.APPROVAL_DECISION, bobs)
     assert "refused before" in (await refused(2))[1]
+    padded = bobs.model_copy(update={"statement": bobs.statement + "=="})
+    await platform.handle("c1").signal(wire.APPROVAL_DECISION, padded)
+    assert "base64url" in (await refused(3))[2]
     assert (await platform.client.approval(record.id)).state == "pending"
     status = await platform.client.decide(record.id, "accept", reviewer="bob", roles=["boss"])
     assert status.state == "accepted"
