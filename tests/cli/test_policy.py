@@ -156,11 +156,16 @@ async def test_check_compares_names_with_those_of_the_packages(retail: Path) -> 
         assert text in line
 
 
+def rewrite(policy: Path, text: str) -> None:
+    policy.write_text(text)
+
+
 async def test_check_finds_misspelt_actions_wherever_they_are_named(policy: Path) -> None:
-    policy.write_text(
+    rewrite(
+        policy,
         "name: shop\nversion: 1\nactions:\n  cancel_pending_ordr: deny\nwindows:\n"
         "  refunds: {amount: facts.refund_amount, actions: [cancel_pending_oder], within: 30d}\n"
-        "repeats:\n  cancel_pending_orders: deny\n"
+        "repeats:\n  cancel_pending_orders: deny\n",
     )
     ended = await starter({"HOLDFAST_PACKAGES": '["shop:package"]'}, "policy", "check", str(policy))
     assert ended.code == 2
@@ -175,7 +180,7 @@ async def test_check_finds_misspelt_actions_wherever_they_are_named(policy: Path
 async def test_an_action_without_facts_is_known_to_have_none(policy: Path) -> None:
     policy.write_text(
         "name: counter\nversion: 1\nactions:\n  tally:\n"
-        "    - {when: facts.amount > 1.0, deny: true}\n    - allow\n"
+        "    - {when: facts.amount > 1.0, deny: true}\n    - allow\n",
     )
     environment = {"HOLDFAST_PACKAGES": '["tests.counter:package"]', "PYTHONPATH": "."}
     ended = await starter(environment, "policy", "check", str(policy))
