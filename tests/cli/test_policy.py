@@ -178,7 +178,8 @@ async def test_check_finds_misspelt_actions_wherever_they_are_named(policy: Path
 
 
 async def test_an_action_without_facts_is_known_to_have_none(policy: Path) -> None:
-    policy.write_text(
+    rewrite(
+        policy,
         "name: counter\nversion: 1\nactions:\n  tally:\n"
         "    - {when: facts.amount > 1.0, deny: true}\n    - allow\n",
     )
