@@ -514,6 +514,15 @@ def test_escalations_let_further_roles_count_from_their_time_on() -> None:
     assert after(approval, said("accept", "dora"), at=ASKED + 2 * HOUR).state == "accepted"
 
 
+def test_the_last_alarm_is_that_of_the_deadline() -> None:
+    approval = asked(schedule=(Alarm(at=ASKED + HOUR, kind="remind"),)).advance(ASKED + HOUR)
+    assert approval.next_alarm(ASKED + 9 * HOUR) is None
+    due = approval.next_alarm(ASKED + 10 * HOUR)
+    assert due is not None
+    assert (due[0].state, due[1]) == ("expired", Alarm(at=ASKED + 10 * HOUR, kind="expire"))
+    assert due[0].next_alarm(ASKED + 11 * HOUR) is None
+
+
 def test_comments_have_a_bound_of_their_own_and_block_no_decision() -> None:
     approval = asked()
     for number in range(MOST_COMMENTS):
