@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from itertools import count
 from typing import Any
@@ -188,3 +188,7 @@ class Desk:
             asked.turn,
         )
         return [(row["state"], row["error"]) for row in rows]
+
+
+Opening = Callable[..., Awaitable[Desk]]
+"""Opens a desk with these conversations."""

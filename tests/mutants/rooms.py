@@ -35,7 +35,11 @@ ROOMS: tuple[Room, ...] = (
         for name in ("conditions", "durations", "expressions", "rules", "working_time")
     ),
     *(
-        Room(f"holdfast/domain/policy/{name}.py", ("tests/cli/test_policy.py",))
+        Room(
+            f"holdfast/domain/policy/{name}.py",
+            (f"tests/domain/policy/test_{name}.py",),
+            alone="tests/domain",
+        )
         for name in ("cases", "checking")
     ),
     *(
@@ -46,8 +50,20 @@ ROOMS: tuple[Room, ...] = (
         Room(f"holdfast/authority/{name}.py", (_KEYS,), later=(_SIGNED,), alone="tests/authority")
         for name in ("keys", "jwk")
     ),
-    Room("activities/actions.py", _PERMISSION, later=(*_DECIDING, "tests/activities")),
-    Room("activities/permission.py", _PERMISSION, later=_DECIDING),
+    Room(
+        "activities/actions.py",
+        ("tests/activities/test_actions.py", *_PERMISSION),
+        later=(
+            *_DECIDING,
+            "tests/activities/test_remote_actions.py",
+            "tests/recovery/test_bounds.py",
+        ),
+    ),
+    Room(
+        "activities/permission.py",
+        (*_PERMISSION, "tests/activities/test_actions.py"),
+        later=_DECIDING,
+    ),
     Room("activities/rehearsal.py", _PERMISSION, later=_DECIDING),
     Room("activities/circumstances.py", _PERMISSION, later=_DECIDING),
     Room("holdfast/store/subjects.py", _PERMISSION),
