@@ -252,7 +252,7 @@ async def test_keys_of_a_url_that_is_down_count_no_more_once_they_are_too_old(
 async def test_a_set_may_hold_keys_for_other_purposes_which_do_not_count(
     tmp_path: Path, key: SigningKey
 ) -> None:
-    signer = public_part(elliptic("e1"))
+    signer = {**public_part(elliptic("e1")), "key_ops": ["verify"]}
     others = [
         {**public_part(elliptic("e2")), "use": "enc"},
         {**public_part(elliptic("e3")), "key_ops": ["deriveKey"]},
