@@ -100,7 +100,7 @@ class WorkingTime(Strict):
 
 
 def _span(text: str) -> tuple[time, time]:
-    opens, dash, closes = text.partition("-")
+    opens, _, closes = text.partition("-")
     try:
         span = (
             time.fromisoformat(opens.strip()),
@@ -108,7 +108,7 @@ def _span(text: str) -> tuple[time, time]:
         )
     except ValueError:
         raise ValueError(f"{text!r} are no working hours; write 09:00-17:30") from None
-    if not dash or (span[1] != time() and span[1] <= span[0]):
+    if span[1] != time() and span[1] <= span[0]:
         raise ValueError(f"{text!r} are no working hours; write 09:00-17:30")
     return span
 

@@ -80,9 +80,11 @@ def problems(
         "facts.paid > 1.0 && customer.id == tenant",
         'conversation.turns > 3 && conversation.language == "en"',
         'args.order + args.name == "ab"',
+        'args.order + "-1" == "x-1"',
         "args.order == 1",
         "double(args.price) > 100.0",
         "args.nothing > 1",
+        "args.labels['x'] > 1",
     ],
 )
 def test_what_actions_and_customers_have_may_be_named(condition: str) -> None:
