@@ -15,17 +15,24 @@ from worker import open_services
 
 @pytest.fixture
 async def opening(stack_settings: Settings, tenant: str, tmp_path: Path) -> AsyncIterator[Opening]:
-    """Opens a desk with conversations; under the counter's own policy, or the one given."""
+    """Opens a desk with conversations; of the counter's package, under its own policy,
+    unless others are given."""
     async with AsyncExitStack() as stack:
 
-        async def open_(*conversations: str, policy: str | None = None) -> Desk:
+        async def open_(
+            *conversations: str, policy: str | None = None, package: str = "tests.counter:package"
+        ) -> Desk:
             if policy is not None:
                 (tmp_path / f"{tenant}.yaml").write_text(policy)
             settings = stack_settings.model_copy(
-                update={"policy_dir": tmp_path, "database_connections": 25}
+                update={
+                    "policy_dir": tmp_path,
+                    "database_connections": 25,
+                    "task_queue": tenant,
+                }
             )
             services: Services = await stack.enter_async_context(
-                open_services(settings, load_packages(["tests.counter:package"]))
+                open_services(settings, load_packages([package]))
             )
             desk = Desk(services, settings, tenant, "cust")
             for conversation in conversations or ("c1",):

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from activities.actions import ActionActivities
 from holdfast.domain.errors import NotApproved
+from holdfast.store.faults import pausing
 from holdfast.store.subjects import lock_subjects
-from tests.activities.desk import Asked, Desk, Opening
+from tests.activities.desk import Desk, Opening
 from tests.activities.test_remote_actions import other_system
 from tests.platform import eventually
 
@@ -54,18 +54,6 @@ async def audited(desk: Desk) -> list[tuple[str, Any]]:
     return [(row["kind"], row["data"]) for row in rows]
 
 
-async def undo(desk: Desk, asked: Asked, index: int = 0) -> str:
-    activities = ActionActivities(desk.services)
-    report = await desk._run(activities.compensate_action, desk.request(asked, index))
-    return str(report.state)
-
-
-async def execute(desk: Desk, asked: Asked, index: int = 0) -> str:
-    activities = ActionActivities(desk.services)
-    report = await desk._run(activities.execute_action, desk.request(asked, index))
-    return str(report.state)
-
-
 async def test_an_executed_action_is_told_and_audited_once(opening: Opening) -> None:
     desk = await opening()
     asked = await desk.propose("c1", add(5))
@@ -73,6 +61,12 @@ async def test_an_executed_action_is_told_and_audited_once(opening: Opening) -> 
         assert await desk.execute(asked) == ["executed"]
     assert await effects(desk) == [5]
     assert await desk.states(asked) == [("executed", None)]
+    (execution,) = await desk.services.pool.fetch(
+        "select action, idempotency_key, state from holdfast.executions where tenant = $1",
+        desk.tenant,
+    )
+    assert execution["idempotency_key"] == execution["action"]
+    assert execution["state"] == "executed"
     assert await told(desk) == [("action_executed", "executed", None)]
     assert await audited(desk) == [
         (
@@ -96,7 +90,10 @@ async def test_what_follows_a_refused_action_is_not_attempted_and_what_came_befo
         ("not_attempted", "An earlier action of the same proposal did not succeed."),
     ]
     assert await effects(desk) == []
-    assert [await undo(desk, asked, index) for index in (0, 2)] == ["compensated", "not_attempted"]
+    assert [(await desk.undo(asked, index)).state for index in (0, 2)] == [
+        "compensated",
+        "not_attempted",
+    ]
     assert await told(desk) == [
         ("action_executed", "executed", None),
         ("action_not_executed", "refused", refusal),
@@ -116,7 +113,7 @@ async def test_what_fails_at_another_system_is_failed_and_nothing_of_it_is_unkno
     async with other_system(500) as system:
         asked = await desk.propose("c1", ("send", {"url": system.url}), add(6))
         assert await desk.execute(asked) == ["failed"]
-        assert await execute(desk, asked) == "failed"
+        assert (await desk.execute_one(asked)).state == "failed"
         assert len(system.keys) == 1
     (state, error), (later, _) = await desk.states(asked)
     assert (state, later) == ("failed", "not_attempted")
@@ -127,13 +124,72 @@ async def test_what_fails_at_another_system_is_failed_and_nothing_of_it_is_unkno
     assert (kind, data["error"]) == ("action_failed", error)
 
 
+async def test_a_call_of_two_attempts_at_once_is_recorded_once(opening: Opening) -> None:
+    desk = await opening()
+    called: list[str] = []
+
+    async def both_have_called() -> bool:
+        return len(called) == 2
+
+    async def hold() -> None:
+        called.append("called")
+        await eventually(both_have_called, what="the other attempt")
+
+    async with other_system(200) as system:
+        asked = await desk.propose("c1", ("send", {"url": system.url}))
+        with pausing("before_action_commit", hold):
+            ended = await asyncio.gather(desk.execute_one(asked), desk.execute_one(asked))
+        assert len(set(system.keys)) == 1
+    assert [one.state for one in ended] == ["executed", "executed"]
+    assert await told(desk) == [("action_executed", "executed", None)]
+
+
+async def test_a_call_to_another_system_is_taken_back_where_it_can_be(opening: Opening) -> None:
+    policy = "name: one\nversion: 1\nrepeats: {call: allow}\nactions: {call: allow}\n"
+    desk = await opening(policy=policy, package="tests.activities.sending:package")
+    async with other_system(200) as first, other_system(409) as second:
+        asked = await desk.propose(
+            "c1", ("call", {"url": first.url}), ("call", {"url": second.url})
+        )
+        assert await desk.execute(asked) == ["executed", "refused"]
+        assert (len(first.keys), len(second.keys)) == (2, 1)
+    assert [state for state, _ in await desk.states(asked)] == ["compensated", "refused"]
+
+
+async def test_only_what_another_system_may_have_done_has_an_unknown_outcome(
+    opening: Opening,
+) -> None:
+    desk = await opening()
+    asked = await desk.propose("c1", ("send", {"url": "http://127.0.0.1:9"}))
+    assert (await desk.give_up(asked, TimeoutError("no answer"))).state == "failed"
+    ((_, error),) = await desk.states(asked)
+    assert str(error).endswith("; its outcome is unknown")
+    own = await desk.propose("c1", add(5))
+    assert (await desk.give_up(own, TimeoutError("no answer"))).state == "failed"
+    ((_, error),) = await desk.states(own)
+    assert "unknown" not in str(error)
+    executions = await desk.services.pool.fetch(
+        "select state from holdfast.executions where tenant = $1", desk.tenant
+    )
+    assert [row["state"] for row in executions] == ["failed", "failed"]
+
+
+async def test_what_has_been_executed_is_not_given_up(opening: Opening) -> None:
+    desk = await opening()
+    asked = await desk.propose("c1", add(5))
+    assert await desk.execute(asked) == ["executed"]
+    assert (await desk.give_up(asked, RuntimeError("too late"))).state == "executed"
+    assert await desk.states(asked) == [("executed", None)]
+    assert await told(desk) == [("action_executed", "executed", None)]
+
+
 async def test_what_is_executed_stands_while_nothing_of_its_proposal_has_failed(
     opening: Opening,
 ) -> None:
     desk = await opening()
     asked = await desk.propose("c1", add(5))
     assert await desk.execute(asked) == ["executed"]
-    assert await undo(desk, asked) == "executed"
+    assert (await desk.undo(asked)).state == "executed"
     assert await effects(desk) == [5]
     event, state, problem = (await told(desk))[-1]
     assert (event, state) == ("action_not_executed", "failed")
@@ -147,7 +203,7 @@ async def test_an_action_without_a_way_back_stands(opening: Opening) -> None:
         gone = ("add_for_good", {"counter": "c", "amount": 7})
         asked = await desk.propose("c1", gone, ("send", {"url": system.url}))
         assert await desk.execute(asked) == ["executed", "refused"]
-    assert await undo(desk, asked) == "executed"
+    assert (await desk.undo(asked)).state == "executed"
     assert await effects(desk) == [7]
     assert [one[0] for one in await told(desk)] == ["action_executed", "action_not_executed"]
 
@@ -156,7 +212,10 @@ async def test_an_action_is_undone_while_no_other_one_on_its_subject_runs(openin
     desk = await opening()
     async with other_system(409) as system:
         asked = await desk.propose("c1", add(5), ("send", {"url": system.url}))
-        assert [await execute(desk, asked, index) for index in (0, 1)] == ["executed", "refused"]
+        assert [(await desk.execute_one(asked, index)).state for index in (0, 1)] == [
+            "executed",
+            "refused",
+        ]
     free = False
 
     async def waits() -> bool:
@@ -166,7 +225,7 @@ async def test_an_action_is_undone_while_no_other_one_on_its_subject_runs(openin
         return found
 
     async def undone() -> None:
-        assert await undo(desk, asked) == "compensated"
+        assert (await desk.undo(asked)).state == "compensated"
         assert free
 
     async with desk.services.pool.acquire() as connection, connection.transaction():
@@ -238,8 +297,38 @@ async def test_what_has_no_approval_is_not_executed(
     assert await effects(desk) == []
 
 
+async def test_what_policy_allows_waits_for_the_approval_of_the_rest_of_its_proposal(
+    opening: Opening,
+) -> None:
+    desk = await opening()
+    asked = await desk.propose("c1", add(5), add(150))
+    with pytest.raises(NotApproved, match="is pending"):
+        await desk.execute(asked, attempts=3)
+    assert await effects(desk) == []
+    assert await desk.accept(asked, reviewer="ann", roles=["counters"]) == "accepted"
+    assert await desk.execute(asked) == ["executed", "executed"]
+
+
 async def test_an_action_that_nobody_proposed_is_not_found(opening: Opening) -> None:
     desk = await opening()
     asked = await desk.propose("c1", add(5))
     with pytest.raises(LookupError, match="proposed no action 1"):
-        await execute(desk, asked, 1)
+        await desk.execute_one(asked, 1)
+
+
+async def test_an_action_is_executed_and_undone_by_a_worker_that_has_it(opening: Opening) -> None:
+    desk = await opening()
+    await desk.services.fleet.join()
+    other = await opening("c9", package="shop:package")
+    await other.services.fleet.join()
+    async with other_system(409) as system:
+        asked = await desk.propose("c1", add(5), ("send", {"url": system.url}))
+        assert (await other.execute_one(asked)).elsewhere == "counter"
+        assert [(await desk.execute_one(asked, index)).state for index in (0, 1)] == [
+            "executed",
+            "refused",
+        ]
+    assert (await other.undo(asked)).elsewhere == "counter"
+    assert await effects(desk) == [5]
+    assert (await desk.undo(asked)).state == "compensated"
+    assert await effects(desk) == []
