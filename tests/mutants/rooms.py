@@ -57,6 +57,7 @@ ROOMS: tuple[Room, ...] = (
             *_DECIDING,
             "tests/activities/test_remote_actions.py",
             "tests/recovery/test_bounds.py",
+            "tests/worker/test_fleets.py",
         ),
     ),
     Room(
