@@ -1,10 +1,9 @@
 """The messages of one conversation: what may come in, what waits, what was answered."""
 
 from collections import deque
+from typing import Protocol
 
 from temporalio import workflow
-
-from workflows.turns import TurnRunner
 
 with workflow.unsafe.imports_passed_through():
     from holdfast.domain.conversation import (
@@ -26,11 +25,26 @@ with workflow.unsafe.imports_passed_through():
     from holdfast.domain.steps import RecordedTurn
 
 
+class RunningTurn(Protocol):
+    """What the intake knows of the turn that runs."""
+
+    @property
+    def running(self) -> int | None:
+        """The turn that is running."""
+
+    @property
+    def answering(self) -> int | None:
+        """The turn that is running, unless its message has had an answer."""
+
+    def interrupt(self, reason: str) -> None:
+        """End that turn for a message that does not want to wait."""
+
+
 class Intake:
     """The queue of messages, and what is remembered to answer a repeated one."""
 
     def __init__(
-        self, start: ConversationStart, state: ConversationState, turns: TurnRunner
+        self, start: ConversationStart, state: ConversationState, turns: RunningTurn
     ) -> None:
         self._conversation = start.conversation
         self._limits = start.limits

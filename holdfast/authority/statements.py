@@ -28,7 +28,7 @@ and `exp` as above, `conversation`, `act` ("take_over", "reply", "hand_back") an
 from datetime import datetime, timedelta
 from typing import Annotated, Protocol
 
-from pydantic import AfterValidator, ConfigDict
+from pydantic import AfterValidator
 
 from holdfast.authority.jwk import UsableKey
 from holdfast.authority.keys import SigningKey, VerificationKeys
@@ -176,8 +176,6 @@ def sign_act(
 class _Said(Frozen):
     """What a statement says, and what a decision says; these have to be equal."""
 
-    model_config = ConfigDict(strict=True)
-
     sub: str
     team: str | None = None
     roles: Annotated[tuple[str, ...], AfterValidator(lambda roles: tuple(sorted(set(roles))))]
@@ -195,8 +193,6 @@ class _Claims(_Said, Claims):
 
 class _Done(Frozen):
     """What a statement says that a person does, and what is asked for; these have to be equal."""
-
-    model_config = ConfigDict(strict=True)
 
     sub: str
     tenant: str

@@ -404,16 +404,17 @@ class Approval(Frozen):
 
     def _objection(self, requirement: Requirement, decision: Decision) -> str | None:
         """Why a person with the right role does not count for this requirement."""
-        people = [decision.reviewer, *([decision.to] if decision.to else [])]
         if requirement.four_eyes:
             for person in self.requesters:
-                if any(person.may_be(one) for one in people):
+                if any(person.may_be(one) for one in (decision.reviewer, decision.to)):
                     return f"{person.id} asked for this, and needs somebody else's approval"
         if requirement.other_team and decision.kind != "delegate":
             if decision.team is None:
-                return f"people of different teams have to approve, and {people[0]} names none"
+                return (
+                    f"people of different teams have to approve, and {decision.reviewer} names none"
+                )
             if folded(decision.team) in self._teams(requirement):
-                return f"somebody of {people[0]}'s team, {decision.team}, has asked or approved"
+                return f"somebody of {decision.reviewer}'s team, {decision.team}, has asked or approved"
         return None
 
     def _roles_of(self, decision: Decision) -> tuple[str, ...]:

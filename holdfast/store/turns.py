@@ -194,6 +194,7 @@ async def end_parked_turns(
             status="cancelled",
             reason=reason,
             message=None,
+            language_of=lambda _: "en",  # an agent has proposed, so a model has told the language
             to_person=False,
             remote=remote,
         )

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from itertools import count
 from typing import Any
@@ -16,10 +16,18 @@ from activities.services import Services
 from activities.subgraphs import SubgraphActivities
 from holdfast.authority.keys import SigningKey
 from holdfast.authority.statements import sign_decision
+from holdfast.domain import wire
 from holdfast.domain.approval import Decision
 from holdfast.domain.conversation import CustomerMessage
 from holdfast.domain.outcomes import Proposal, ProposedAction
-from holdfast.domain.steps import ActionRequest, DecisionRequest, OpenRequest, Proposed, StepRequest
+from holdfast.domain.steps import (
+    ActionReport,
+    ActionRequest,
+    DecisionRequest,
+    OpenRequest,
+    Proposed,
+    StepRequest,
+)
 from holdfast.runtime.settings import Settings
 from holdfast.store.steps import StepKey, begin_step
 from holdfast.subgraphs.runner import StepEnd
@@ -54,6 +62,7 @@ class Desk:
             environment.info,
             activity_id=str(next(_numbers)),
             workflow_run_id=self.tenant,
+            task_queue=wire.actions_queue(self._settings.task_queue),
             start_to_close_timeout=timedelta(seconds=60),
         )
         return await environment.run(work, *arguments)
@@ -152,6 +161,27 @@ class Desk:
         assert outcome.approval is not None, outcome.refusal
         return str(outcome.approval.state)
 
+    async def execute_one(self, asked: Asked, index: int = 0) -> ActionReport:
+        """Execute one action, or find out what became of it."""
+        report: ActionReport = await self._run(
+            self._actions.execute_action, self.request(asked, index)
+        )
+        return report
+
+    async def undo(self, asked: Asked, index: int = 0) -> ActionReport:
+        """Undo one action where that is to be done."""
+        report: ActionReport = await self._run(
+            self._actions.compensate_action, self.request(asked, index)
+        )
+        return report
+
+    async def give_up(self, asked: Asked, error: Exception, index: int = 0) -> ActionReport:
+        """End an action whose last attempt has failed."""
+        report: ActionReport = await self._run(
+            self._actions._give_up, self.request(asked, index), error
+        )
+        return report
+
     async def execute(self, asked: Asked, *, attempts: int = 1) -> list[str]:
         """Execute the actions in order until one does not succeed, and undo those before it, as the
         workflow does; the states that are reported. An error is raised unless it is of the last attempt."""
@@ -188,3 +218,7 @@ class Desk:
             asked.turn,
         )
         return [(row["state"], row["error"]) for row in rows]
+
+
+Opening = Callable[..., Awaitable[Desk]]
+"""Opens a desk with these conversations."""

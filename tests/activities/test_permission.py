@@ -1,24 +1,16 @@
 """An action runs only as policy allows at that moment, and no two on one subject run at once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from activities.services import Services
 from holdfast.domain.errors import NotApproved
 from holdfast.domain.ids import json_digest
-from holdfast.runtime.settings import Settings
 from holdfast.store.faults import pausing
-from holdfast.subgraphs.registry import load_packages
-from tests.activities.desk import Desk
+from tests.activities.desk import Asked, Desk, Opening
 from tests.platform import eventually
-from worker import open_services
-
-Opening = Callable[..., Awaitable[Desk]]
 
 SUM = """
 name: sums
@@ -28,28 +20,6 @@ repeats: {{add: allow}}
 actions:
   add: [{{when: windows.added + double(args.amount) > {limit}.0, {over}}}, allow]
 """
-
-
-@pytest.fixture
-async def opening(stack_settings: Settings, tenant: str, tmp_path: Path) -> AsyncIterator[Opening]:
-    """Opens a desk with conversations; under the counter's own policy, or the one given."""
-    async with AsyncExitStack() as stack:
-
-        async def open_(*conversations: str, policy: str | None = None) -> Desk:
-            if policy is not None:
-                (tmp_path / f"{tenant}.yaml").write_text(policy)
-            settings = stack_settings.model_copy(
-                update={"policy_dir": tmp_path, "database_connections": 25}
-            )
-            services: Services = await stack.enter_async_context(
-                open_services(settings, load_packages(["tests.counter:package"]))
-            )
-            desk = Desk(services, settings, tenant, "cust")
-            for conversation in conversations or ("c1",):
-                await desk.open(conversation)
-            return desk
-
-        yield open_
 
 
 def add(amount: int, counter: str = "c") -> tuple[str, dict[str, Any]]:
@@ -239,14 +209,14 @@ async def test_what_is_changed_in_the_table_after_the_approval_is_not_executed(
     assert await effects(desk) == []
 
 
-async def test_an_approval_of_an_earlier_version_runs_all_its_actions(opening: Opening) -> None:
-    """Its digest covers names and arguments, and the facts of all its actions are those before any ran."""
-    desk = await opening()
-    actions = [add(150, "watched"), add(160, "watched")]
+async def asked_by_an_earlier_version(desk: Desk, *actions: tuple[str, dict[str, Any]]) -> Asked:
+    """A proposal whose digest covers names and arguments, and the facts of all its actions are those before
+    any ran; nothing says which policy judged it, nor what was described."""
     asked = await desk.propose("c1", *actions)
     before = json_digest([{"name": name, "arguments": given} for name, given in actions])
     await desk.services.pool.execute(
-        "update holdfast.actions set facts = facts || '{\"total\": 0}' where tenant = $1",
+        "update holdfast.actions set facts = facts || '{\"total\": 0}', policy_digest = null,"
+        " description = null where tenant = $1",
         desk.tenant,
     )
     await desk.services.pool.execute(
@@ -261,7 +231,68 @@ async def test_an_approval_of_an_earlier_version_runs_all_its_actions(opening: O
         before,
     )
     assert await desk.accept(asked, reviewer="ann", roles=["counters"]) == "accepted"
+    return asked
+
+
+async def test_an_approval_of_an_earlier_version_runs_all_its_actions(opening: Opening) -> None:
+    desk = await opening()
+    asked = await asked_by_an_earlier_version(desk, add(150, "watched"), add(160, "watched"))
     assert await desk.execute(asked) == ["executed", "executed"]
+
+
+async def test_an_approval_of_an_earlier_version_is_stale_once_its_facts_have_changed(
+    opening: Opening,
+) -> None:
+    desk = await opening()
+    asked = await asked_by_an_earlier_version(desk, add(150, "watched"))
+    await desk.services.pool.execute(
+        "insert into counter.effects (tenant, counter, amount) values ($1, 'watched', 6)",
+        desk.tenant,
+    )
+    assert await desk.execute(asked) == ["stale"]
+    assert "total was 0 and is now 6" in str(await desk.states(asked))
+
+
+async def test_another_amount_than_the_one_that_was_shown_is_stale(opening: Opening) -> None:
+    desk = await opening()
+    asked = await asked_by_an_earlier_version(desk, add(150, "watched"))
+    shown = {"title": "Pay", "amount": "5.00", "currency": "USD"}
+    await desk.services.pool.execute(
+        "update holdfast.actions set description = $2 where tenant = $1", desk.tenant, shown
+    )
+    assert await desk.execute(asked) == ["stale"]
+    assert "the amount was 5.00 USD and is now none." in str(await desk.states(asked))
+
+
+async def test_an_approval_by_fewer_people_than_are_needed_by_now_is_not_enough(
+    opening: Opening,
+) -> None:
+    rules = (
+        "name: sums\nversion: 1\nrepeats: {add: allow}\n"
+        "windows: {added: {amount: args.amount, actions: [add], within: 30d}}\n"
+        "actions:\n  add:\n"
+        "    - {when: windows.added > 50.0, approve: {roles: [boss], quorum: 2}}\n"
+        "    - {approve: {roles: [boss]}}\n"
+    )
+    desk = await opening("c1", "c2", policy=rules)
+    first, second = [await desk.propose(name, add(60)) for name in ("c1", "c2")]
+    assert await desk.accept(first, reviewer="ann", roles=["boss"]) == "accepted"
+    assert await desk.accept(second, reviewer="ann", roles=["boss"]) == "pending"
+    assert await desk.accept(second, reviewer="bob", roles=["boss"]) == "accepted"
+    assert await desk.execute(second) == ["executed"]
+    assert await desk.execute(first) == ["stale"]
+    assert "needs an approval now" in str(await desk.states(first))
+
+
+async def test_what_was_asked_under_a_policy_that_nobody_has_kept_is_judged_by_the_one_in_force(
+    opening: Opening,
+) -> None:
+    desk = await opening()
+    asked = await desk.propose("c1", add(1))
+    await desk.services.pool.execute(
+        "update holdfast.actions set policy_digest = 'unknown' where tenant = $1", desk.tenant
+    )
+    assert await desk.execute(asked) == ["executed"]
 
 
 async def test_a_forged_acceptance_is_not_executed(opening: Opening) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from holdfast.authority.jwk import KeyBounds
 from holdfast.authority.keys import (
     DevelopmentKeys,
     SigningKey,
@@ -251,7 +252,7 @@ async def test_keys_of_a_url_that_is_down_count_no_more_once_they_are_too_old(
 async def test_a_set_may_hold_keys_for_other_purposes_which_do_not_count(
     tmp_path: Path, key: SigningKey
 ) -> None:
-    signer = public_part(elliptic("e1"))
+    signer = {**public_part(elliptic("e1")), "key_ops": ["verify"]}
     others = [
         {**public_part(elliptic("e2")), "use": "enc"},
         {**public_part(elliptic("e3")), "key_ops": ["deriveKey"]},
@@ -268,6 +269,18 @@ async def test_a_set_may_hold_keys_for_other_purposes_which_do_not_count(
         "e1",
     ]
     assert (await keys.key("e1")).algorithm == "ES256"
+
+
+def test_two_bounds_leave_what_both_allow() -> None:
+    free = KeyBounds()
+    first = KeyBounds(tenants=("acme", "globex"), roles=("lead",), issuer="https://one.example.com")
+    second = KeyBounds(tenants=("globex", "more"), roles=("lead", "boss"))
+    assert first.within(free) == free.within(first) == first
+    both = KeyBounds(tenants=("globex",), roles=("lead",), issuer="https://one.example.com")
+    assert first.within(second) == second.within(first) == both
+    assert first.within(KeyBounds(issuer="https://one.example.com")) == first
+    other = first.within(KeyBounds(issuer="https://other.example.com"))
+    assert (other.tenants, other.roles) == ((), ())
 
 
 # A URL.

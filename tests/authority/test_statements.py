@@ -201,6 +201,7 @@ async def test_a_statement_for_another_tenant_is_refused(
     ("claim", "value"),
     [
         ("aud", "holdfast"),
+        ("aud", "holdfast-decisions"),
         ("aud", ["another"]),
         ("sub", "eve"),
         ("team", ""),
@@ -223,7 +224,9 @@ async def test_a_statement_for_another_tenant_is_refused(
         ("exp", float("nan")),
         ("exp", float("inf")),
         ("exp", "2099-01-01T00:00:00Z"),
+        ("exp", str(int(NOW.timestamp()) + 600)),
         ("nbf", "now"),
+        ("nbf", 253_402_300_800),
     ],
 )
 async def test_a_statement_with_any_other_claim_is_refused(
@@ -478,6 +481,22 @@ async def test_nothing_is_signed_that_would_be_refused(
         sign_decision(decision(), tenant="acme", key=key, now=NOW, lifetime=lifetime)
 
 
+@pytest.mark.parametrize("lifetime", [timedelta(seconds=1), timedelta(hours=24)])
+async def test_a_statement_is_signed_for_a_second_at_least_and_a_day_at_most(
+    verifier: Verifier, key: SigningKey, lifetime: timedelta
+) -> None:
+    signed = sign_decision(decision(), tenant="acme", key=key, now=NOW, lifetime=lifetime)
+    await verifier.verify(signed, tenant="acme", at=NOW)
+    assert "expired at" in await _refusal(verifier, signed, NOW + lifetime)
+
+
+async def test_a_statement_is_signed_now_where_no_time_is_given(
+    verifier: Verifier, key: SigningKey
+) -> None:
+    signed = sign_decision(decision(), tenant="acme", key=key)
+    await verifier.verify(signed, tenant="acme", at=datetime.now(UTC))
+
+
 # Without signatures.
 
 
@@ -485,6 +504,7 @@ async def test_where_decisions_are_not_signed_they_are_taken_without_a_statement
     unsigned: Verifier = UnsignedDecisions()
     await unsigned.verify(decision(), tenant="acme", at=NOW)
     await unsigned.verify_act(act(), tenant="acme", at=NOW)
+    assert await unsigned.may_anybody(frozenset({"lead"}), tenant="acme")
 
 
 # What a key is bound to.
@@ -558,6 +578,23 @@ async def test_a_bound_key_signs_as_its_issuer_and_nothing_beyond_its_bounds(
         sign_act(act(), tenant="another", key=mine, now=NOW)
 
 
+async def test_whether_anybody_may_decide_is_known_from_the_keys_tenants_and_roles(
+    tmp_path: Path, key: SigningKey
+) -> None:
+    path = tmp_path / "keys.json"
+
+    async def may(tenant: str, role: str, **bounds: Any) -> bool:
+        path.write_text(jwks([bound(key, **bounds)]))
+        verifier = StatementVerifier(await VerificationKeys.open(str(path)))
+        return await verifier.may_anybody(frozenset({role}), tenant=tenant)
+
+    assert await may("acme", "lead")
+    assert await may("acme", "lead", tenants=("acme",), roles=("lead",))
+    assert not await may("globex", "lead", tenants=("acme",), roles=("lead",))
+    assert not await may("globex", "lead", tenants=("acme",))
+    assert not await may("acme", "boss", tenants=("acme",), roles=("lead",))
+
+
 # What people do in conversations.
 
 
@@ -595,3 +632,46 @@ async def test_a_statement_of_what_a_person_does_fits_that_alone(
         await verifier.verify_act(
             reply.model_copy(update={"statement": forged}), tenant="acme", at=NOW
         )
+
+
+async def test_an_act_without_a_statement_is_refused_for_that(verifier: Verifier) -> None:
+    with pytest.raises(InvalidStatement, match="takes a signed statement, and there is none"):
+        await verifier.verify_act(act(), tenant="acme", at=NOW)
+
+
+@pytest.mark.parametrize("audience", ["holdfast-decision", "another"])
+async def test_a_statement_of_an_act_for_somebody_else_is_refused(
+    verifier: Verifier, key: SigningKey, audience: str
+) -> None:
+    header, payload, _ = sign_act(act(), tenant="acme", key=key, now=NOW).split(".")
+    claims = {**json.loads(base64url_decode(payload)), "aud": audience}
+    statement = jwt.PyJWS().encode(
+        json.dumps(claims).encode(),
+        key.key,
+        algorithm="EdDSA",
+        headers=json.loads(base64url_decode(header)),
+    )
+    with pytest.raises(InvalidStatement, match=f"is for '{audience}', and not for"):
+        await verifier.verify_act(
+            act().model_copy(update={"statement": statement}), tenant="acme", at=NOW
+        )
+
+
+@pytest.mark.parametrize(
+    ("bounds", "reason"),
+    [
+        ({"tenants": ("another",)}, "does not sign for the tenant 'acme'"),
+        ({"issuer": "https://id.example.com"}, "belongs to 'https://id.example.com'"),
+    ],
+)
+async def test_a_key_signs_acts_within_its_bounds_only(
+    tmp_path: Path, key: SigningKey, bounds: dict[str, Any], reason: str
+) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text(jwks([bound(key, **bounds)]))
+    verifier = StatementVerifier(await VerificationKeys.open(str(path)))
+    signed = act().model_copy(
+        update={"statement": sign_act(act(), tenant="acme", key=key, now=NOW)}
+    )
+    with pytest.raises(InvalidStatement, match=reason):
+        await verifier.verify_act(signed, tenant="acme", at=NOW)

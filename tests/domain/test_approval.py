@@ -414,6 +414,14 @@ def test_roles_that_count_are_needed_and_named() -> None:
     assert after(one, said("accept", "dora")).state == "accepted"
 
 
+def test_whose_requirement_is_met_can_still_reject_but_no_longer_accept() -> None:
+    two = asked(Requirement(roles=("support",)), Requirement(roles=("boss",)))
+    one = after(two, said("accept", "ann"))
+    with pytest.raises(NotAllowed, match="waits for 1 of boss; customer has support"):
+        after(one, said("accept", "customer"))
+    assert after(one, said("reject", "customer")).state == "rejected"
+
+
 def test_a_decision_about_other_arguments_is_refused() -> None:
     with pytest.raises(DigestMismatch, match="quotes none"):
         after(asked(), said("accept", digest=""))
@@ -433,6 +441,8 @@ def test_an_edit_starts_the_count_again_and_adds_what_its_arguments_need() -> No
         (("boss",), 1),
         (("audit",), 1),
     ]
+    again = voiced.decide(said("edit", "eve"), now=ASKED, edit=edit_to(1, *voiced.requirements))
+    assert again.requirements == voiced.requirements
     with pytest.raises(InvalidEdit, match="changes nothing"):
         asked().decide(said("edit"), now=ASKED, edit=edit_to(0))
     with pytest.raises(InvalidEdit):
@@ -444,6 +454,8 @@ def test_under_four_eyes_nobody_approves_what_they_asked_for() -> None:
     for kind in ("accept", "edit", "delegate", "claim"):
         with pytest.raises(NotAllowed, match="customer asked for this"):
             after(approval, said(kind, "customer"))
+    with pytest.raises(NotAllowed, match="customer asked for this"):
+        after(approval, said("delegate", "ann", to="customer"))
     edited = after(approval, said("edit", "ann"))
     assert edited.state == "pending"
     with pytest.raises(NotAllowed, match="ann asked for this"):
@@ -462,6 +474,7 @@ def test_people_have_to_be_of_different_teams_where_that_is_asked() -> None:
     with pytest.raises(NotAllowed, match="shop"):
         after(one, said("accept", "customer"))
     assert after(one, said("accept", "cid")).state == "accepted"
+    assert after(one, said("delegate", "bob", to="fay"), said("accept", "fay")).state == "accepted"
 
 
 def test_a_claim_keeps_others_off_until_it_runs_out() -> None:
@@ -512,6 +525,15 @@ def test_escalations_let_further_roles_count_from_their_time_on() -> None:
         after(approval, said("accept", "dora"), at=ASKED + HOUR)
     # Whether or not its timer has fired.
     assert after(approval, said("accept", "dora"), at=ASKED + 2 * HOUR).state == "accepted"
+
+
+def test_the_last_alarm_is_that_of_the_deadline() -> None:
+    approval = asked(schedule=(Alarm(at=ASKED + HOUR, kind="remind"),)).advance(ASKED + HOUR)
+    assert approval.next_alarm(ASKED + 9 * HOUR) is None
+    due = approval.next_alarm(ASKED + 10 * HOUR)
+    assert due is not None
+    assert (due[0].state, due[1]) == ("expired", Alarm(at=ASKED + 10 * HOUR, kind="expire"))
+    assert due[0].next_alarm(ASKED + 11 * HOUR) is None
 
 
 def test_comments_have_a_bound_of_their_own_and_block_no_decision() -> None:

@@ -1,9 +1,9 @@
 """Runs tests again and again: `python tests/mutants/rerun.py`, in a copy of the checkout.
 
-Other people's modules are imported once; each line of input, the arguments of pytest as JSON and for how
-many seconds they may run, is run in a fork of its own, which imports the copy's modules as they are then.
-What goes back is a line of JSON, the exit code and the end of the output. A mutant may run for ever: a
-fork that takes too long is killed.
+Other people's modules are imported once; each line of input, the arguments of pytest as JSON, for how many
+seconds they may run, and whether what is compiled is kept, is run in a fork of its own, which imports the
+copy's modules as they are then. What goes back is a line of JSON, the exit code and the end of the output.
+A mutant may run for ever: a fork that takes too long is killed.
 """
 
 import contextlib
@@ -16,15 +16,18 @@ import tempfile
 import time
 
 _MODULES = (
+    "_hypothesis_pytestplugin",
     "alembic.command",
+    "anyio.pytest_plugin",
     "asyncpg",
     "hypothesis.stateful",
-    "jwt",
+    "jwt.algorithms",
     "langgraph.graph",
     "openai",
     "pydantic_settings",
     "pytest",
     "pytest_asyncio.plugin",
+    "pytest_timeout",
     "sqlalchemy.ext.asyncio",
     "starlette.applications",
     "temporalio.contrib.pydantic",
@@ -38,7 +41,7 @@ _TOLD_CHARACTERS = 6_000
 KILLED = -9
 
 
-def _run(arguments: list[str], seconds: float) -> tuple[int, str]:
+def _run(arguments: list[str], seconds: float, keeps: bool) -> tuple[int, str]:
     with tempfile.TemporaryFile() as output:
         sys.stdout.flush()
         child = os.fork()
@@ -46,6 +49,9 @@ def _run(arguments: list[str], seconds: float) -> tuple[int, str]:
             os.setsid()
             os.dup2(output.fileno(), 1)
             os.dup2(output.fileno(), 2)
+            sys.dont_write_bytecode = (
+                not keeps
+            )  # a mutant may be as long, and as old, as the text before it
             import pytest
 
             code = int(pytest.main(arguments))
@@ -72,7 +78,6 @@ def _wait(child: int, seconds: float) -> int:
 
 
 if __name__ == "__main__":
-    sys.dont_write_bytecode = True  # a mutant may be as long, and as old, as the text before it
     sys.path[0] = os.getcwd()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

@@ -6,16 +6,19 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Room:
     """A module and the arguments of pytest for its tests; `later` are those that take longer, and are run
-    where the others have not noticed. With `sql_only` its SQL alone is changed."""
+    where the others have not noticed. With `sql_only` its SQL alone is changed. The conftest files above the
+    folder `alone` are not read: tests that need no servers begin sooner without."""
 
     path: str
     tests: tuple[str, ...]
     later: tuple[str, ...] = ()
     sql_only: bool = False
+    alone: str | None = None
 
 
 _APPROVAL = "tests/domain/test_approval.py"
 _POLICY = ("tests/domain/policy",)
+_SIGNED, _KEYS = "tests/authority/test_statements.py", "tests/authority/test_keys.py"
 _PERMISSION = ("tests/activities/test_permission.py", "tests/shop/test_permission.py")
 _DECIDING = ("tests/workflows/test_deciding.py", "tests/workflows/test_approvals.py")
 _TENANCY = ("tests/store/test_tenancy.py",)
@@ -25,21 +28,43 @@ ROOMS: tuple[Room, ...] = (
         "holdfast/domain/approval.py",
         (_APPROVAL, f"--deselect={_APPROVAL}::TestDeciding"),
         later=(f"{_APPROVAL}::TestDeciding",),
+        alone="tests/domain",
     ),
     *(
-        Room(f"holdfast/domain/policy/{name}.py", _POLICY, later=("tests/cli/test_policy.py",))
+        Room(f"holdfast/domain/policy/{name}.py", _POLICY, alone="tests/domain")
         for name in ("conditions", "durations", "expressions", "rules", "working_time")
     ),
     *(
-        Room(f"holdfast/domain/policy/{name}.py", ("tests/cli/test_policy.py",))
+        Room(
+            f"holdfast/domain/policy/{name}.py",
+            (f"tests/domain/policy/test_{name}.py",),
+            alone="tests/domain",
+        )
         for name in ("cases", "checking")
     ),
-    Room("holdfast/authority/statements.py", ("tests/authority/test_statements.py",)),
-    Room("holdfast/authority/tokens.py", ("tests/authority/test_statements.py",)),
-    Room("holdfast/authority/keys.py", ("tests/authority/test_keys.py",)),
-    Room("holdfast/authority/jwk.py", ("tests/authority/test_keys.py",)),
-    Room("activities/actions.py", _PERMISSION, later=(*_DECIDING, "tests/activities")),
-    Room("activities/permission.py", _PERMISSION, later=_DECIDING),
+    *(
+        Room(f"holdfast/authority/{name}.py", (_SIGNED,), alone="tests/authority")
+        for name in ("statements", "tokens")
+    ),
+    *(
+        Room(f"holdfast/authority/{name}.py", (_KEYS,), later=(_SIGNED,), alone="tests/authority")
+        for name in ("keys", "jwk")
+    ),
+    Room(
+        "activities/actions.py",
+        ("tests/activities/test_actions.py", *_PERMISSION),
+        later=(
+            *_DECIDING,
+            "tests/activities/test_remote_actions.py",
+            "tests/recovery/test_bounds.py",
+            "tests/worker/test_fleets.py",
+        ),
+    ),
+    Room(
+        "activities/permission.py",
+        (*_PERMISSION, "tests/activities/test_actions.py"),
+        later=_DECIDING,
+    ),
     Room("activities/rehearsal.py", _PERMISSION, later=_DECIDING),
     Room("activities/circumstances.py", _PERMISSION, later=_DECIDING),
     Room("holdfast/store/subjects.py", _PERMISSION),
@@ -47,10 +72,7 @@ ROOMS: tuple[Room, ...] = (
     Room("holdfast/store/steps.py", ("tests/store/test_steps.py",), later=("tests/workflows",)),
     Room("holdfast/store/attempts.py", ("tests/activities/test_late_attempts.py",)),
     Room("holdfast/llm/ledger.py", ("tests/llm/test_step_ledger.py",), later=("tests/recovery",)),
-    Room(
-        "workflows/intake.py",
-        ("tests/workflows/test_turns.py", "tests/workflows/test_lifecycle.py"),
-    ),
+    Room("workflows/intake.py", ("tests/workflows/test_intake.py",), alone="tests/workflows"),
     *(
         Room(f"holdfast/store/{name}.py", _TENANCY, sql_only=True)
         for name in (

@@ -44,7 +44,8 @@ def seconds_of(tree: Tree, room: Room, tests: Sequence[str]) -> float:
 def test_no_mutant_survives_that_was_not_accepted(tree: Tree, room: Room) -> None:
     accepted = _ACCEPTED.get(room.path, {})
     mutants = mutants_of(room.path, sql_only=room.sql_only)
-    stages = [stage for stage in (room.tests, room.later) if stage]
+    alone = (f"--confcutdir={room.alone}",) if room.alone else ()
+    stages = [(*stage, *alone) for stage in (room.tests, room.later) if stage]
     limits = [seconds_of(tree, room, stage) for stage in stages]
 
     def survives(mutant: Mutant) -> bool:

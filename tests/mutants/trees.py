@@ -16,7 +16,7 @@ _PARTS = ("activities", "bench", "holdfast", "shop", "tests", "workflows")
 _FILES = ("pyproject.toml", "starter.py", "worker.py")
 _PYTEST = (
     *("-x", "-q", "--tb=short", "--disable-warnings", "--hypothesis-seed=1"),
-    *("-p", "no:cacheprovider", "-p", "no:xdist"),
+    *("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:langsmith_plugin"),
 )
 
 PASSED, FAILED = 0, 1
@@ -45,17 +45,23 @@ class Tree:
         """Run tests with a mutant in the place of its file: pytest's exit code, and what it said."""
         place = self._folder / mutant.path
         before = place.read_text()
-        for compiled in (place.parent / "__pycache__").glob(f"{place.stem}.*.pyc"):
-            compiled.unlink()
-        place.write_text(mutant.text)
+        _put(place, mutant.text)
         try:
             assert self._rerun.stdin is not None
             assert self._rerun.stdout is not None
-            print(json.dumps([[*_PYTEST, *tests], seconds]), file=self._rerun.stdin, flush=True)
+            line = [[*_PYTEST, *tests], seconds, mutant.text == before]
+            print(json.dumps(line), file=self._rerun.stdin, flush=True)
             code, said = json.loads(self._rerun.stdout.readline())
             return code, said
         finally:
-            place.write_text(before)
+            _put(place, before)
+
+
+def _put(place: Path, text: str) -> None:
+    """Write a module; what was compiled of another of the same length and second would be taken for it."""
+    for compiled in (place.parent / "__pycache__").glob(f"{place.stem}.*.pyc"):
+        compiled.unlink()
+    place.write_text(text)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import pytest
 
 from holdfast.client.views import SentMessage
 from holdfast.domain import wire
+from holdfast.domain.approval import DecisionKind
 from holdfast.domain.limits import Limits
 from holdfast.runtime.settings import Settings
 from tests.platform import (
@@ -181,7 +182,7 @@ async def test_a_parked_turn_that_is_cancelled_after_an_effect_calls_a_person(
     await platform.replay("c1")
 
 
-async def decided_while_held(platform: Platform, kind: str) -> str:
+async def decided_while_held(platform: Platform, kind: DecisionKind) -> str:
     """A turn whose approval is decided while pat has the conversation, so that it is held back."""
     platform.script = routed_to("counter", counting([add(150)], then="It is added."))
     parked = await platform.send("c1", "add a lot", message_id="m1")
@@ -217,7 +218,7 @@ async def turn_ended(platform: Platform) -> tuple[str, bool]:
     ],
 )
 async def test_closing_ends_a_decided_turn_that_a_person_s_takeover_held_back(
-    platform: Platform, kind: str, told: str, effects: list[int]
+    platform: Platform, kind: DecisionKind, told: str, effects: list[int]
 ) -> None:
     await decided_while_held(platform, kind)
     await platform.client.close("c1")

@@ -99,7 +99,7 @@ def _problems_of(condition: Condition, seen: dict[str, Any]) -> Iterator[str]:
         if isinstance(problem := _follow(seen, path), str):
             yield problem
     for node in condition.tree.walk():
-        if node.kind != "operator" or node.text not in _SUMS:
+        if node.text not in _SUMS:
             continue
         paths = [found for part in node.parts if (found := part.path()) is not None]
         numbers = any(part.is_number for part in node.parts)

@@ -177,8 +177,7 @@ def _guarded(work: Any) -> Any:
 def _check_windows(tree: Node) -> None:
     for node in tree.walk():
         for part in node.parts:
-            named = node.kind in ("select", "index") and node.path() is not None
-            if part == Node("name", "windows") and not named:
+            if part == Node("name", "windows") and node.path() is None:
                 raise ValueError("windows are looked at by their names alone: windows.refunds_30d")
     if tree == Node("name", "windows"):
         raise ValueError("windows are looked at by their names alone: windows.refunds_30d")

@@ -160,8 +160,8 @@ class _Parser:
         return self._tokens[self._at]
 
     def _take(self, *signs: str) -> str | None:
-        kind, text = self.next
-        if text in signs and kind in ("sign", "name"):
+        text = self.next[1]
+        if text in signs:
             self._at += 1
             return text
         return None

@@ -127,7 +127,7 @@ def _length(opens: time, closes: time) -> timedelta:
 
 
 def _span(text: str) -> tuple[time, time]:
-    opens, dash, closes = text.partition("-")
+    opens, _, closes = text.partition("-")
     try:
         span = (
             time.fromisoformat(opens.strip()),
@@ -137,7 +137,7 @@ def _span(text: str) -> tuple[time, time]:
         raise ValueError(f"{text!r} are no working hours; write 09:00-17:30") from None
     if any(one.tzinfo is not None for one in span):
         raise ValueError(f"{text!r} has a time zone of its own; write 09:00-17:30")
-    if not dash or (span[1] != time() and span[1] <= span[0]):
+    if span[1] != time() and span[1] <= span[0]:
         raise ValueError(f"{text!r} are no working hours; write 09:00-17:30")
     return span
 

@@ -1,6 +1,7 @@
 """Working time: only hours in which people work count, whatever their clocks do."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -125,6 +126,7 @@ def test_around_the_clock_is_the_clock(start: datetime, duration: timedelta) -> 
         ("{zone: UTC, hours: {fri-mon: '09:00-17:00'}}", "ends before it begins"),
         ("{zone: UTC, hours: {mon: '17:00-09:00'}}", "no working hours"),
         ("{zone: UTC, hours: {mon: nine to five}}", "no working hours"),
+        ("{zone: UTC, hours: {mon: nine-five}}", "no working hours"),
         ("{zone: UTC, hours: {mon: ['09:00-12:00', '11:00-17:00']}}", "mon overlap"),
         ("{zone: UTC, hours: {mon-fri: '09:00-17:00', tue: '10:00-11:00'}}", "tue overlap"),
         ("{zone: UTC, hours: {mon: '09:00-17:00'}, holidays: [someday]}", "holidays"),
@@ -133,6 +135,44 @@ def test_around_the_clock_is_the_clock(start: datetime, duration: timedelta) -> 
 def test_what_is_no_working_time_is_refused(working_time: str, problem: str) -> None:
     with pytest.raises(PolicyError, match=problem):
         load_policy(f"name: a\nversion: 1\nworking_time: {working_time}", source="a.yaml")
+
+
+@pytest.mark.parametrize(
+    ("hours", "end"),
+    [
+        ({"mon": "13:00-17:00", "mon-tue": "09:00-13:00"}, "2026-11-23T17:00+00:00"),
+        ({"mon": ("13:00-17:00", "09:00-13:00")}, "2026-11-23T17:00+00:00"),
+        ({"MON": "16:00-24:00"}, "2026-11-24T00:00+00:00"),
+        ({"mon": ("00:00-07:00", "23:00-24:00")}, "2026-11-24T00:00+00:00"),
+    ],
+)
+def test_hours_may_be_written_in_any_order_and_meet(hours: dict[str, Any], end: str) -> None:
+    time = WorkingTime.model_validate({"zone": "UTC", "hours": hours})
+    assert after(time, at("2026-11-23T00:00+00:00"), timedelta(hours=8)) == at(end)
+
+
+@pytest.mark.parametrize(
+    "hours",
+    [
+        {"mon": ("09:00-24:00", "10:00-11:00")},
+        {"mon": "09:00-09:00"},
+        {"mon": "09:00"},
+        {"noday-fri": "09:00-17:00"},
+        {"mon-noday": "09:00-17:00"},
+        {"mon": ()},
+    ],
+)
+def test_hours_that_mean_nothing_are_refused(hours: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"overlap|no working hours|no day"):
+        WorkingTime.model_validate({"zone": "UTC", "hours": hours})
+
+
+def test_nobody_waits_for_working_time_of_more_than_ten_years() -> None:
+    week = WorkingTime.model_validate({"zone": "UTC", "hours": {"mon": "09:00-10:00"}})
+    start = at("2026-11-23T00:00+00:00")
+    assert after(week, start, timedelta(hours=520)) > start + timedelta(days=3_600)
+    with pytest.raises(ValueError, match="more than ten years away"):
+        after(week, start, timedelta(hours=530))
 
 
 def test_a_rule_counts_working_time_where_it_says_so() -> None:

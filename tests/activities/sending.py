@@ -1,0 +1,43 @@
+"""A brought package for tests: calls to another system that can be taken back."""
+
+import httpx2
+from pydantic import BaseModel, JsonValue
+
+from holdfast import Action, ActionContext, ActionRefused, Package
+
+
+class Call(BaseModel):
+    """Where to."""
+
+    url: str
+
+
+async def _call(context: ActionContext, call: Call) -> JsonValue:
+    async with httpx2.AsyncClient() as client:
+        answer = await client.post(
+            call.url, headers={"Idempotency-Key": context.idempotency_key}, timeout=10
+        )
+    if answer.status_code == 409:
+        raise ActionRefused("the other system refused")
+    answer.raise_for_status()
+    return {"called": call.url}
+
+
+async def _take_back(context: ActionContext, call: Call, result: JsonValue) -> None:
+    assert result == {"called": call.url}
+    await _call(context, call)
+
+
+package = Package(
+    name="sending",
+    actions=(
+        Action(
+            name="call",
+            description="Call a URL.",
+            arguments=Call,
+            execute=_call,
+            compensate=_take_back,
+            remote=True,
+        ),
+    ),
+)
