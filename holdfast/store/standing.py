@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from holdfast.domain.endings import Account, EndedAction
 from holdfast.domain.model import Frozen
 from holdfast.domain.past import PastAction, PastState
+from holdfast.store.locks import take_lock
 from holdfast.store.pool import Connection
 
 _TITLE_WORDS = "replace(initcap(left(name, 1)) || substr(name, 2), '_', ' ')"
@@ -80,10 +81,12 @@ class EqualAction(Frozen):
 
 
 async def lock_repeats(connection: Connection, tenant: str, customer: str) -> None:
-    """Let nobody else look for equal actions of this customer until the transaction ends."""
-    await connection.execute(
-        "select pg_advisory_xact_lock(hashtextextended($1, 0))", f"{tenant}/repeat/{customer}"
-    )
+    """Let nobody else look for equal actions of this customer until the transaction ends.
+
+    Raises:
+        LockTaken: somebody does.
+    """
+    await take_lock(connection, f"{tenant}/repeat/{customer}")
 
 
 async def find_equal(

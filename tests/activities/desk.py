@@ -2,8 +2,8 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -55,6 +55,7 @@ class Desk:
             activity_id=str(next(_numbers)),
             workflow_run_id=self.tenant,
             start_to_close_timeout=timedelta(seconds=60),
+            scheduled_time=datetime.now(UTC),
         )
         return await environment.run(work, *arguments)
 
@@ -152,12 +153,14 @@ class Desk:
         assert outcome.approval is not None, outcome.refusal
         return str(outcome.approval.state)
 
-    async def execute(self, asked: Asked, *, attempts: int = 1) -> list[str]:
+    async def execute(
+        self, asked: Asked, *, attempts: int = 1, seconds: float = 900.0
+    ) -> list[str]:
         """Execute the actions in order until one does not succeed, and undo those before it, as the
         workflow does; the states that are reported. An error is raised unless it is of the last attempt."""
         states: list[str] = []
         for index in range(asked.proposed.actions):
-            request = self.request(asked, index, attempts)
+            request = self.request(asked, index, attempts).model_copy(update={"seconds": seconds})
             report = await self._run(self._actions.execute_action, request)
             states.append(report.state)
             if report.state != "executed":
@@ -188,3 +191,7 @@ class Desk:
             asked.turn,
         )
         return [(row["state"], row["error"]) for row in rows]
+
+
+Opening = Callable[..., Awaitable[Desk]]
+"""Opens a desk with these conversations; under the counter's own policy, or the one given."""

@@ -1,24 +1,16 @@
 """An action runs only as policy allows at that moment, and no two on one subject run at once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from activities.services import Services
 from holdfast.domain.errors import NotApproved
 from holdfast.domain.ids import json_digest
-from holdfast.runtime.settings import Settings
 from holdfast.store.faults import pausing
-from holdfast.subgraphs.registry import load_packages
-from tests.activities.desk import Desk
-from tests.platform import eventually
-from worker import open_services
-
-Opening = Callable[..., Awaitable[Desk]]
+from tests.activities.desk import Desk, Opening
 
 SUM = """
 name: sums
@@ -28,28 +20,6 @@ repeats: {{add: allow}}
 actions:
   add: [{{when: windows.added + double(args.amount) > {limit}.0, {over}}}, allow]
 """
-
-
-@pytest.fixture
-async def opening(stack_settings: Settings, tenant: str, tmp_path: Path) -> AsyncIterator[Opening]:
-    """Opens a desk with conversations; under the counter's own policy, or the one given."""
-    async with AsyncExitStack() as stack:
-
-        async def open_(*conversations: str, policy: str | None = None) -> Desk:
-            if policy is not None:
-                (tmp_path / f"{tenant}.yaml").write_text(policy)
-            settings = stack_settings.model_copy(
-                update={"policy_dir": tmp_path, "database_connections": 25}
-            )
-            services: Services = await stack.enter_async_context(
-                open_services(settings, load_packages(["tests.counter:package"]))
-            )
-            desk = Desk(services, settings, tenant, "cust")
-            for conversation in conversations or ("c1",):
-                await desk.open(conversation)
-            return desk
-
-        yield open_
 
 
 def add(amount: int, counter: str = "c") -> tuple[str, dict[str, Any]]:
@@ -65,11 +35,13 @@ async def effects(desk: Desk, counter: str = "c") -> list[int]:
     return [row["amount"] for row in rows]
 
 
-async def waiting_for_a_lock(desk: Desk) -> bool:
-    found: bool = await desk.services.reads.fetchval(
-        "select exists (select from pg_locks where locktype = 'advisory' and not granted)"
-    )
-    return found
+def noting(event: asyncio.Event) -> Callable[[], Awaitable[None]]:
+    """What to do at a point of which a test has to know that it was reached."""
+
+    async def note() -> None:
+        event.set()
+
+    return note
 
 
 @pytest.mark.parametrize(
@@ -94,14 +66,15 @@ async def test_no_action_begins_between_another_s_permission_and_its_commit(
     desk = await opening("c1", "c2")
     first, second = [await desk.propose(name, ("tally", {"counter": "n"})) for name in ("c1", "c2")]
     reached: list[str] = []
+    found_it_taken = asyncio.Event()
 
     async def hold() -> None:
         reached.append("permitted")
         if len(reached) == 1:
-            await eventually(lambda: waiting_for_a_lock(desk), what="the second one waiting")
+            await asyncio.wait_for(found_it_taken.wait(), 20)
             assert reached == ["permitted"]
 
-    with pausing("after_permission", hold):
+    with pausing("after_permission", hold), pausing("lock_taken", noting(found_it_taken)):
         await asyncio.gather(desk.execute(first), desk.execute(second))
     assert await effects(desk, "n") == [1, 2]
 
@@ -109,13 +82,14 @@ async def test_no_action_begins_between_another_s_permission_and_its_commit(
 async def test_two_proposals_are_not_counted_at_once_under_one_window(opening: Opening) -> None:
     desk = await opening("c1", "c2", policy=SUM.format(version=1, limit=100, over="deny: true"))
     reached: list[str] = []
+    found_it_taken = asyncio.Event()
 
     async def hold() -> None:
         reached.append("counted")
         if len(reached) == 1:
-            await eventually(lambda: waiting_for_a_lock(desk), what="the second one waiting")
+            await asyncio.wait_for(found_it_taken.wait(), 20)
 
-    with pausing("after_counting", hold):
+    with pausing("after_counting", hold), pausing("lock_taken", noting(found_it_taken)):
         asked = await asyncio.gather(desk.propose("c1", add(60)), desk.propose("c2", add(60)))
     assert sorted(one.proposed.blocked for one in asked) == [False, True]
 

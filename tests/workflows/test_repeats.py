@@ -10,6 +10,7 @@ import pytest
 from holdfast.client.views import SentMessage
 from holdfast.runtime.settings import Settings
 from holdfast.store.faults import pausing
+from tests.activities.test_permission import noting
 from tests.activities.test_remote_actions import other_system
 from tests.platform import Platform, counting, eventually, open_platform, routed_to
 from tests.scripted_model import Reply, text, tool_calls
@@ -162,27 +163,22 @@ async def test_a_repetition_is_not_what_was_undone_or_refused(platform: Platform
 
 async def test_two_equal_proposals_at_once_have_one_effect(platform: Platform) -> None:
     """The first that has looked waits until the second waits for it."""
+    other_is_there = asyncio.Event()
     arrived = 0
 
     async def pause() -> None:
         nonlocal arrived
         arrived += 1
-
-        async def other_is_there() -> bool:
-            return arrived > 1 or bool(
-                await platform.database.fetchval(
-                    "select count(*) from pg_locks where locktype = 'advisory' and not granted"
-                )
-            )
-
-        await eventually(other_is_there, what="the second proposal")
+        if arrived > 1:
+            other_is_there.set()
+        await asyncio.wait_for(other_is_there.wait(), 20)
 
     def answer(request: dict[str, Any]) -> Reply:
         done = any(message["role"] == "tool" for message in request["messages"])
         return text("Done.") if done else tool_calls(add(1))
 
     platform.script = routed_to("counter", answer)
-    with pausing("after_repeats", pause):
+    with pausing("after_repeats", pause), pausing("lock_taken", noting(other_is_there)):
         await asyncio.gather(platform.send("c1", "please"), platform.send("another", "please"))
     assert await platform.effects() == [1]
 
@@ -192,6 +188,6 @@ async def test_a_call_that_nobody_knows_the_end_of_is_not_made_again(platform: P
         await ask(platform, ("send", {"url": system.url}))
         made = len(system.keys)
         assert made > 0
-        await ask(platform, ("send", {"url": system.url}))
+        await ask(platform, ("send", {"url": system.url}), conversation="another")
         assert len(system.keys) == made
         assert "nobody knows yet whether it was done" in told(platform)

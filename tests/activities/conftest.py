@@ -1,0 +1,39 @@
+"""A desk for a test of activities: with a policy of its own, on the counter's and the bank's actions."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from activities.services import Services
+from holdfast.runtime.settings import Settings
+from holdfast.subgraphs.registry import load_packages
+from tests.activities.desk import Desk, Opening
+from worker import open_services
+
+PACKAGES = ["tests.counter:package", "tests.activities.bank:package"]
+
+
+@pytest.fixture
+async def opening(stack_settings: Settings, tenant: str, tmp_path: Path) -> AsyncIterator[Opening]:
+    """Opens a desk with conversations; under the counter's own policy, or the one given."""
+    async with AsyncExitStack() as stack:
+
+        async def open_(
+            *conversations: str, policy: str | None = None, connections: int = 25
+        ) -> Desk:
+            if policy is not None:
+                (tmp_path / f"{tenant}.yaml").write_text(policy)
+            settings = stack_settings.model_copy(
+                update={"policy_dir": tmp_path, "database_connections": connections}
+            )
+            services: Services = await stack.enter_async_context(
+                open_services(settings, load_packages(PACKAGES))
+            )
+            desk = Desk(services, settings, tenant, "cust")
+            for conversation in conversations or ("c1",):
+                await desk.open(conversation)
+            return desk
+
+        yield open_
