@@ -252,12 +252,14 @@ async def set_open_actions(
 async def replace_action(
     connection: Connection, tenant: str, approval: str, edited: NewAction
 ) -> None:
-    """Put a reviewer's edit in the place of what was proposed, with what policy says about it."""
+    """Put a reviewer's edit in the place of what was proposed, with what policy says about it. The arguments
+    that were proposed are kept: the customer may ask for those again."""
     await connection.execute(
         """
         update holdfast.actions
-           set arguments = $4, facts = $5, description = $6, verdict = $7, policy = $8,
-               policy_version = $9, policy_digest = $10, rule = $11, updated_at = now()
+           set proposed = coalesce(proposed, arguments), arguments = $4, facts = $5,
+               description = $6, verdict = $7, policy = $8, policy_version = $9,
+               policy_digest = $10, rule = $11, updated_at = now()
          where tenant = $1 and approval = $2 and index = $3 and state = 'proposed'
         """,
         tenant,

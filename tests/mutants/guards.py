@@ -31,6 +31,7 @@ class Guard:
 _PERMISSION = "tests/activities/test_permission.py"
 _TURNS = "tests/activities/test_taking_turns.py"
 _WINDOWS = "tests/activities/test_windows.py"
+_REPEATS = "tests/workflows/test_repeats.py"
 _APPROVAL = "tests/domain/test_approval.py"
 _STEPS = "tests/store/test_steps.py"
 _STATEMENTS = "tests/authority/test_statements.py"
@@ -184,6 +185,13 @@ GUARDS: tuple[Guard, ...] = (
         "and execution.subject is not null",
         "and false",
         (f"{_WINDOWS}::test_a_payment_of_unknown_outcome_counts",),
+    ),
+    Guard(
+        "what a reviewer has edited is still what the customer asked for",
+        "holdfast/store/standing.py",
+        "$6 in (action.arguments, action.proposed)",
+        "$6 = action.arguments",
+        (f"{_REPEATS}::test_what_a_reviewer_has_edited_is_what_the_customer_asked_for_as_well",),
     ),
     # Who decides
     Guard(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from holdfast.client.views import SentMessage
 from holdfast.runtime.settings import Settings
@@ -74,6 +75,43 @@ async def test_what_waits_for_approval_is_not_asked_for_again(platform: Platform
     await eventually(executed, what="the effect")
     assert await platform.effects() == [150]
     await platform.replay("c1")
+
+
+async def test_what_a_reviewer_has_edited_is_what_the_customer_asked_for_as_well(
+    platform: Platform,
+) -> None:
+    first = await ask(platform, add(150))
+    (approval,) = first.approvals
+    edited: list[dict[str, JsonValue]] = [{"counter": "c", "amount": 120}]
+    await platform.client.decide(
+        approval, "edit", reviewer="r", roles=["counters"], arguments=edited
+    )
+    for amount in (150, 120):
+        again = await ask(platform, add(amount), conversation=f"c-{amount}")
+        assert (again.status, again.approvals) == ("answered", ())
+    await eventually(platform.effects, what="the effect")
+    again = await ask(platform, add(150), conversation="another")
+    assert (again.status, again.approvals) == ("answered", ())
+    assert 'A reviewer has changed it, to {"amount":120,"counter":"c"}.' in told(platform)
+    assert await platform.effects() == [120]
+
+
+async def test_what_may_yet_be_undone_is_told_as_under_way(platform: Platform) -> None:
+    """Between the two actions of a proposal, the second of which is refused."""
+    told_meanwhile: list[str] = []
+
+    async def ask_meanwhile() -> None:
+        if await platform.effects() and not told_meanwhile:
+            told_meanwhile.append("asked")
+            await ask(platform, add(1), conversation="another")
+            told_meanwhile.append(told(platform))
+
+    async with other_system(409) as system:
+        with pausing("after_action_commit", ask_meanwhile):
+            await ask(platform, add(1), ("send", {"url": system.url}))
+    assert "is being done" in told_meanwhile[1]
+    assert "'effect'" not in told_meanwhile[1]
+    assert await platform.effects() == []
 
 
 @pytest.mark.parametrize("conversation", ["c1", "another"])
