@@ -1,45 +1,59 @@
 """The activities that execute and undo actions: the effect and its records are one transaction."""
 
+import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import httpx2
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel
 from temporalio import activity
 
+from activities.action_ends import announce, compensated, finish, go_stale, report_of
 from activities.attempts import Attempt, beating
 from activities.permission import objection
 from activities.services import Services
 from activities.serving import look_before_acting
+from activities.waiting import patiently
 from holdfast.domain import wire
 from holdfast.domain.approval import Approval, ShownAction, replay, shown_digest
-from holdfast.domain.errors import AttemptsLost, NotAllowed, NotApproved, TookTooLong
-from holdfast.domain.events import EventType, NewEvent
+from holdfast.domain.errors import LockTaken, NotAllowed, NotApproved
 from holdfast.domain.failures import in_words
 from holdfast.domain.outcomes import ActionState
 from holdfast.domain.steps import ActionReport, ActionRequest
 from holdfast.store.actions import (
     ActionRecord,
     begin_execution,
-    end_execution,
     lock_action,
-    mark_compensated,
     proposal_of,
-    set_open_actions,
+    set_undoing,
+    take_back_execution,
 )
-from holdfast.store.approvals import lock_approval, mark_stale, read_taken
-from holdfast.store.audit import append_audit
+from holdfast.store.approvals import lock_approval, read_taken
 from holdfast.store.clock import database_now
 from holdfast.store.compensation import is_to_be_undone
-from holdfast.store.events import append_events
 from holdfast.store.faults import reach
 from holdfast.store.pool import Connection
-from holdfast.store.subjects import lock_subjects
+from holdfast.store.subjects import lock_subjects, require_no_call
 from holdfast.subgraphs.action import ActionContext, ActionRefused, AnyAction
 
-_UNKNOWN_OUTCOMES = (TookTooLong, AttemptsLost, TimeoutError, httpx2.TimeoutException)
-"""Failures after which another system may have done what it was asked for."""
+_NOT_SENT = (
+    ConnectionRefusedError,
+    socket.gaierror,
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+)
+"""Failures before which nothing was sent; after any other, another system may have done what it was asked
+for."""
 
-_NOT_ATTEMPTED = "An earlier action of the same proposal did not succeed."
+
+@dataclass(frozen=True, kw_only=True)
+class _Call:
+    """What is to be done on another system, and is recorded as begun."""
+
+    record: ActionRecord
+    action: AnyAction
+    arguments: BaseModel
 
 
 class ActionActivities:
@@ -69,8 +83,11 @@ class ActionActivities:
             async with self._services.pool.acquire() as connection, connection.transaction():
                 record = await _locked(connection, request)
                 if record.state != "proposed":
-                    return _report(record)
-                await _go_stale(connection, request, record, report.stuck)
+                    return report_of(record)
+                if not record.begun:  # else something may have been done already
+                    await go_stale(connection, request, record, report.stuck)
+                    return report
+            return await self._execute(request)
         return report
 
     async def _compensate_where_served(self, request: ActionRequest) -> ActionReport:
@@ -78,65 +95,69 @@ class ActionActivities:
         return await self._compensate(request) if report is None else report
 
     async def _execute(self, request: ActionRequest) -> ActionReport:
-        async with self._services.pool.acquire() as connection:
-            async with connection.transaction():
-                record = await _locked(connection, request)
-                if record.state != "proposed":
-                    return _report(record)
-                action = self._action(record)
-                arguments = action.arguments.model_validate(record.arguments)
-                approval = None
-                if record.approval is not None or record.verdict == "approve":
-                    approval = await self._require_approval(connection, request, record)
-                await _lock_subject(connection, request, record, action, arguments)
-                if not record.begun:  # what was sent once is sent again, whatever has changed since
-                    problem = await objection(
-                        self._services,
-                        connection,
-                        request.tenant,
-                        record,
-                        action,
-                        arguments,
-                        approval,
-                    )
-                    if problem is not None:
-                        return await _go_stale(connection, request, record, problem)
-                await reach("after_permission")
-                await begin_execution(
-                    connection, request.tenant, record.id, idempotency_key=record.id
-                )
-                if not action.remote:
-                    context = _context(request, record, connection)
-                    report = await self._carry_out(
-                        connection, request, record, action, arguments, context
-                    )
-                    await reach("before_action_commit")
-            if action.remote:
-                report = await self._send(connection, request, record, action, arguments)
+        begun = await patiently(lambda: self._begin(request))
+        report = await self._send(request, begun) if isinstance(begun, _Call) else begun
         await reach("after_action_commit")
         return report
 
-    async def _send(
-        self,
-        connection: Connection,
-        request: ActionRequest,
-        record: ActionRecord,
-        action: AnyAction,
-        arguments: BaseModel,
-    ) -> ActionReport:
-        """A remote action: the intention is committed, the call is made without a transaction and
-        with the same key on every try, and then its result is recorded."""
-        context = _context(request, record, None)
+    async def _begin(self, request: ActionRequest) -> ActionReport | _Call:
+        """In one transaction, permission and effect; of an action on another system, permission and the
+        intention, which holds its subject from then on."""
+        async with self._services.pool.acquire() as connection, connection.transaction():
+            record = await _locked(connection, request, waits=False)
+            if record.state != "proposed":
+                return report_of(record)
+            action = self._action(record)
+            arguments = action.arguments.model_validate(record.arguments)
+            approval = None
+            if record.approval is not None or record.verdict == "approve":
+                approval = await self._require_approval(connection, request, record)
+            subject = await _lock_subject(connection, request, record, action, arguments)
+            if not record.begun:  # what was sent once is sent again, whatever has changed since
+                problem = await objection(
+                    self._services,
+                    connection,
+                    request.tenant,
+                    record,
+                    action,
+                    arguments,
+                    approval,
+                )
+                if problem is not None:
+                    return await go_stale(connection, request, record, problem)
+            await reach("after_permission")
+            await begin_execution(
+                connection,
+                request.tenant,
+                record.id,
+                idempotency_key=record.id,
+                subject=subject if action.remote else None,
+            )
+            if action.remote:
+                return _Call(record=record, action=action, arguments=arguments)
+            context = _context(request, record, connection)
+            report = await self._carry_out(connection, request, record, action, arguments, context)
+            await reach("before_action_commit")
+            return report
+
+    async def _send(self, request: ActionRequest, call: _Call) -> ActionReport:
+        """The call is made without a transaction and with the same key on every try, and then its result
+        is recorded."""
+        context = _context(request, call.record, None)
         try:
-            result, error = await action.execute(context, arguments), None
+            result, error = await call.action.execute(context, call.arguments), None
         except ActionRefused as refused:
             result, error = None, str(refused)
+        except _NOT_SENT:
+            async with self._services.pool.acquire() as connection:
+                await take_back_execution(connection, request.tenant, call.record.id)
+            raise
         await reach("before_action_commit")
-        async with connection.transaction():
+        async with self._services.pool.acquire() as connection, connection.transaction():
             record = await _locked(connection, request)
             if record.state != "proposed":
-                return _report(record)
-            return await _finish(connection, request, record, result, error)
+                return report_of(record)
+            return await finish(connection, request, record, result, error)
 
     async def _carry_out(
         self,
@@ -152,45 +173,62 @@ class ActionActivities:
                 result, error = await action.execute(context, arguments), None
         except ActionRefused as refused:
             result, error = None, str(refused)
-        return await _finish(connection, request, record, result, error)
+        return await finish(connection, request, record, result, error)
 
     async def _compensate(self, request: ActionRequest) -> ActionReport:
-        async with self._services.pool.acquire() as connection:
-            async with connection.transaction():
-                record = await _locked(connection, request)
-                action = self._action(record)
-                if record.state != "executed" or action.compensate is None:
-                    return _report(record)
-                if not await is_to_be_undone(connection, request.tenant, record.id):
-                    raise NotAllowed(f"nothing of the proposal of action {record.id} has failed")
-                arguments = action.arguments.model_validate(record.arguments)
-                await _lock_subject(connection, request, record, action, arguments)
-                if not action.remote:
-                    context = _context(request, record, connection)
-                    await action.compensate(context, arguments, record.result)
-                    return await _compensated(connection, request, record)
-            await action.compensate(_context(request, record, None), arguments, record.result)
-            async with connection.transaction():
-                record = await _locked(connection, request)
-                return await _compensated(connection, request, record)
+        begun = await patiently(lambda: self._begin_undoing(request))
+        if isinstance(begun, ActionReport):
+            return begun
+        record, action = begun.record, begun.action
+        assert action.compensate is not None
+        await action.compensate(_context(request, record, None), begun.arguments, record.result)
+        async with self._services.pool.acquire() as connection, connection.transaction():
+            record = await _locked(connection, request)
+            return await compensated(connection, request, record)
+
+    async def _begin_undoing(self, request: ActionRequest) -> ActionReport | _Call:
+        async with self._services.pool.acquire() as connection, connection.transaction():
+            record = await _locked(connection, request, waits=False)
+            action = self._action(record)
+            if record.state != "executed" or action.compensate is None:
+                return report_of(record)
+            if not await is_to_be_undone(connection, request.tenant, record.id):
+                raise NotAllowed(f"nothing of the proposal of action {record.id} has failed")
+            arguments = action.arguments.model_validate(record.arguments)
+            await _lock_subject(connection, request, record, action, arguments)
+            if action.remote:
+                await set_undoing(connection, request.tenant, record.id, undoing=True)
+                return _Call(record=record, action=action, arguments=arguments)
+            context = _context(request, record, connection)
+            await action.compensate(context, arguments, record.result)
+            return await compensated(connection, request, record)
 
     async def _give_up(self, request: ActionRequest, error: Exception) -> ActionReport:
+        """Record how an action ends that ends by its failures. One that was begun and left no end is on
+        another system: whatever the last failure was, it may have been done."""
         async with self._services.pool.acquire() as connection, connection.transaction():
             record = await _locked(connection, request)
             if record.state != "proposed":
-                return _report(record)
-            await begin_execution(connection, request.tenant, record.id, idempotency_key=record.id)
+                return report_of(record)
             problem = in_words(error)
+            state: ActionState = "failed"
             action = self._services.registry.action(record.name)
-            if action is not None and action.remote and isinstance(error, _UNKNOWN_OUTCOMES):
+            if record.begun:
                 problem += "; its outcome is unknown"
-            return await _finish(connection, request, record, None, problem, state="failed")
+            elif isinstance(error, LockTaken) or (action is not None and action.remote):
+                problem, state = f"{problem}; nothing was done", "not_attempted"
+            else:
+                await begin_execution(
+                    connection, request.tenant, record.id, idempotency_key=record.id
+                )
+            return await finish(connection, request, record, None, problem, state=state)
 
     async def _let_stand(self, request: ActionRequest, error: Exception) -> ActionReport:
         async with self._services.pool.acquire() as connection, connection.transaction():
             record = await _locked(connection, request)
+            await set_undoing(connection, request.tenant, record.id, undoing=False)
             problem = f"could not be undone: {in_words(error)}"
-            await _announce(connection, request, record, "failed", {"problem": problem})
+            await announce(connection, request, record, "failed", {"problem": problem})
         return ActionReport(state="executed")
 
     async def _require_approval(
@@ -241,7 +279,9 @@ async def _tried(
             return await give_up(request, error)
 
 
-async def _locked(connection: Connection, request: ActionRequest) -> ActionRecord:
+async def _locked(
+    connection: Connection, request: ActionRequest, *, waits: bool = True
+) -> ActionRecord:
     record = await lock_action(
         connection,
         request.tenant,
@@ -249,6 +289,7 @@ async def _locked(connection: Connection, request: ActionRequest) -> ActionRecor
         request.turn,
         request.step,
         request.index,
+        waits=waits,
     )
     if record is None:
         raise LookupError(
@@ -264,42 +305,12 @@ async def _lock_subject(
     record: ActionRecord,
     action: AnyAction,
     arguments: BaseModel,
-) -> None:
-    """Let no other action on the same subject run until the transaction ends."""
+) -> str:
+    """The action's subject, on which no other action runs until the transaction ends."""
     subject = action.subject_of(_context(request, record, None), arguments)
     await lock_subjects(connection, request.tenant, [subject])
-
-
-async def _go_stale(
-    connection: Connection, request: ActionRequest, record: ActionRecord, reason: str
-) -> ActionReport:
-    """End what may not run any more, the rest of its proposal, and the approval that it had."""
-    if record.approval is not None:
-        await mark_stale(connection, request.tenant, record.approval, reason)
-    await set_open_actions(
-        connection,
-        request.tenant,
-        request.conversation,
-        request.turn,
-        request.step,
-        state="stale",
-        error=reason,
-    )
-    if record.approval is None:
-        await _announce(connection, request, record, "stale", {"error": reason})
-        return ActionReport(state="stale")
-    data: dict[str, JsonValue] = {"approval": record.approval, "reason": reason}
-    event = NewEvent(type="approval_stale", turn=request.turn, data=data)
-    await append_events(connection, request.tenant, request.conversation, [event])
-    await append_audit(
-        connection,
-        tenant=request.tenant,
-        kind="approval_stale",
-        conversation=request.conversation,
-        subject=record.approval,
-        data=data,
-    )
-    return ActionReport(state="stale")
+    await require_no_call(connection, request.tenant, [subject], besides=record.id)
+    return subject
 
 
 def _context(
@@ -313,73 +324,3 @@ def _context(
         idempotency_key=record.id,
         connection=connection,
     )
-
-
-async def _finish(
-    connection: Connection,
-    request: ActionRequest,
-    record: ActionRecord,
-    result: JsonValue,
-    error: str | None,
-    *,
-    state: ActionState = "refused",
-) -> ActionReport:
-    """Record the end of an execution in the caller's transaction; `state` is the one with an error."""
-    ended: ActionState = "executed" if error is None else state
-    await end_execution(
-        connection, request.tenant, record.id, state=ended, result=result, error=error
-    )
-    if ended != "executed":
-        await set_open_actions(
-            connection,
-            request.tenant,
-            request.conversation,
-            request.turn,
-            request.step,
-            state="not_attempted",
-            error=_NOT_ATTEMPTED,
-        )
-    await _announce(connection, request, record, ended, {"error": error} if error else {})
-    return ActionReport(state=ended)
-
-
-async def _compensated(
-    connection: Connection, request: ActionRequest, record: ActionRecord
-) -> ActionReport:
-    if record.state == "executed":
-        await mark_compensated(connection, request.tenant, record.id)
-        await _announce(connection, request, record, "compensated", {})
-    return ActionReport(state="compensated")
-
-
-async def _announce(
-    connection: Connection,
-    request: ActionRequest,
-    record: ActionRecord,
-    state: ActionState,
-    more: dict[str, JsonValue],
-) -> None:
-    kinds: dict[ActionState, EventType] = {
-        "executed": "action_executed",
-        "compensated": "action_compensated",
-    }
-    data: dict[str, JsonValue] = {"action": record.id, "name": record.name, "state": state, **more}
-    event = NewEvent(type=kinds.get(state, "action_not_executed"), turn=request.turn, data=data)
-    await append_events(connection, request.tenant, request.conversation, [event])
-    await append_audit(
-        connection,
-        tenant=request.tenant,
-        kind=f"action_{state}",
-        conversation=request.conversation,
-        subject=record.id,
-        data={
-            "name": record.name,
-            "arguments": record.arguments,
-            "approval": record.approval,
-            **more,
-        },
-    )
-
-
-def _report(record: ActionRecord) -> ActionReport:
-    return ActionReport.model_validate({"state": record.state})

@@ -11,8 +11,10 @@ from activities.attempts import Attempt, attempting, heartbeating, recording
 from activities.circumstances import Origin
 from activities.proposals import Judgement, judged, recorded_actions
 from activities.refusals import refused, this_activity
+from activities.rehearsal import rehearse
 from activities.services import Services
 from activities.serving import elsewhere
+from activities.waiting import patiently
 from holdfast.domain import wire
 from holdfast.domain.approval import Alarm, Approval, Decision, Edit, TakenDecision
 from holdfast.domain.errors import (
@@ -234,11 +236,13 @@ class ApprovalActivities:
         if taken is not None:
             async with self._services.pool.acquire() as connection, connection.transaction():
                 return await self._decided(connection, request, taken)
-        async with judged(self._services, origin, decision.actions, is_last=is_last) as (
-            writing,
-            judgement,
-        ):
-            return await self._record(writing, request, origin, judgement)
+        rehearsed = await rehearse(self._services, origin, decision.actions, is_last=is_last)
+
+        async def judge_and_record() -> DecisionOutcome:
+            async with judged(self._services, origin, rehearsed) as (writing, judgement):
+                return await self._record(writing, request, origin, judgement)
+
+        return await patiently(judge_and_record)
 
     def _elsewhere(self, edit: Decision) -> str | None:
         """The package to whose workers an edit is taken whose actions are not here."""

@@ -7,9 +7,10 @@ from pydantic import JsonValue
 
 from holdfast.domain.events import NewEvent
 from holdfast.domain.limits import AnswerBounds
-from holdfast.domain.outcomes import Escalation, Reply
+from holdfast.domain.model import storable
+from holdfast.domain.outcomes import Citation, Escalation, Reply
 from holdfast.domain.steps import StepRequest
-from holdfast.llm.answer import cut_to, storable
+from holdfast.llm.answer import cut_to
 
 REASON_CHARACTERS = 1_000
 """Of the reason why a person is called, which is in the history."""
@@ -20,9 +21,14 @@ _EndT = TypeVar("_EndT", Reply, Escalation)
 
 def bounded(outcome: _EndT, bounds: AnswerBounds) -> _EndT:
     """The outcome as it can be stored and sent."""
-    changes = {"text": cut_to(storable(outcome.text), bounds.reply_characters)}
+    changes: dict[str, object] = {"text": cut_to(storable(outcome.text), bounds.reply_characters)}
     if isinstance(outcome, Escalation):
         changes["reason"] = cut_to(storable(outcome.reason), REASON_CHARACTERS)
+    else:
+        changes["citations"] = tuple(
+            Citation(id=storable(one.id), title=storable(one.title), quote=storable(one.quote))
+            for one in outcome.citations
+        )
     return outcome.model_copy(update=changes)
 
 

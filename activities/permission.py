@@ -12,11 +12,13 @@ from pydantic import BaseModel, JsonValue
 
 from activities.circumstances import Origin, circumstances, customer_of, locked_windows
 from activities.judging import verdict_of
+from activities.rehearsal import facts_of
 from activities.services import Services
 from holdfast.domain.approval import Approval
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.errors import PolicyError
 from holdfast.domain.ids import canonical_json
+from holdfast.domain.model import storable
 from holdfast.domain.policy import Circumstances, Policy, Verdict
 from holdfast.store.actions import ActionRecord
 from holdfast.store.pool import Connection
@@ -50,7 +52,7 @@ async def objection(
                     services, connection, origin, record, action, arguments
                 )
     except ActionRefused as refused:
-        return str(refused)
+        return storable(str(refused))
     if approval is not None and _saw_these_facts(approval, record):
         changed = _difference(_bound(action, record.facts), _bound(action, facts))
         changed = changed or _other_amount(record.description, description)
@@ -68,7 +70,7 @@ async def _look(
     arguments: BaseModel,
 ) -> tuple[dict[str, JsonValue], dict[str, JsonValue], ActionDescription]:
     context = origin.context(record.index, connection)
-    facts = await action.facts(context, arguments) if action.facts else {}
+    facts = await facts_of(action, context, arguments)
     customer = await customer_of(services, connection, origin)
     return (
         json.loads(canonical_json(facts)),

@@ -1,6 +1,6 @@
 """What policy says about a proposal: the verdicts on its actions, and the approval they need."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from activities.circumstances import Origin, Windows, circumstances, locked_windows
 from activities.judging import verdict_of
-from activities.rehearsal import LONGEST_SECONDS, RehearsedAction, rehearse
+from activities.rehearsal import RehearsedAction
 from activities.services import Services
 from holdfast.domain.approval import (
     Alarm,
@@ -105,20 +105,17 @@ class Judgement:
 
 @asynccontextmanager
 async def judged(
-    services: Services,
-    origin: Origin,
-    proposed: tuple[ProposedAction, ...],
-    *,
-    is_last: bool,
-    seconds: float = LONGEST_SECONDS,
+    services: Services, origin: Origin, rehearsed: Sequence[RehearsedAction]
 ) -> AsyncIterator[tuple[Connection, Judgement]]:
-    """What policy says about a proposal, once it is rehearsed, and the transaction to record that in.
+    """What policy says about a proposal that was rehearsed, and the transaction to record that in.
 
     Where conditions look at sums, these are counted within it and under their locks, so that two
     conversations cannot slip under a limit together. It is said again when the actions run
     (`activities.permission`): what is said here decides whether people are asked.
+
+    Raises:
+        LockTaken: others count; try it again (`activities.waiting`).
     """
-    rehearsed = await rehearse(services, origin, proposed, is_last=is_last, seconds=seconds)
     policies = {
         one.proposed.name: services.registry.policy(origin.tenant, one.proposed.name)
         for one in rehearsed

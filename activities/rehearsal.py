@@ -13,12 +13,14 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from activities.attempts import is_passing, within
 from activities.circumstances import Origin, customer_of
 from activities.services import Services
+from activities.waiting import patiently
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.failures import in_words
+from holdfast.domain.model import storable, storable_value
 from holdfast.domain.outcomes import ActionState, ProposedAction
 from holdfast.store.pool import Connection, is_gone
-from holdfast.store.subjects import lock_subjects, reading
-from holdfast.subgraphs.action import ActionRefused, AnyAction
+from holdfast.store.subjects import lock_subjects, reading, require_no_call
+from holdfast.subgraphs.action import ActionContext, ActionRefused, AnyAction
 from holdfast.subgraphs.description import describe
 
 LONGEST_SECONDS = 20.0
@@ -62,23 +64,27 @@ async def rehearse(
     again with the whole activity; in its last attempt, it counts as failed.
     """
     prepared = [_prepare(services, index, one) for index, one in enumerate(proposed)]
-    rehearsed: list[RehearsedAction] = []
-    async with _on_trial(services, origin, prepared) as connection:
-        for one in prepared:
-            if isinstance(one, RehearsedAction):
-                rehearsed.append(one)
-            else:
-                rehearsed.append(
-                    await _rehearse(services, origin, connection, one, is_last, seconds)
-                )
-    return tuple(rehearsed)
+
+    async def run_on_trial() -> tuple[RehearsedAction, ...]:
+        async with _on_trial(services, origin, prepared) as connection:
+            return tuple(
+                [
+                    one
+                    if isinstance(one, RehearsedAction)
+                    else await _rehearse(services, origin, connection, one, is_last, seconds)
+                    for one in prepared
+                ]
+            )
+
+    return await patiently(run_on_trial)
 
 
 @asynccontextmanager
 async def _on_trial(
     services: Services, origin: Origin, prepared: Sequence[_Prepared | RehearsedAction]
 ) -> AsyncIterator[Connection]:
-    """A transaction under the subjects' locks, which is rolled back."""
+    """A transaction under the subjects' locks, which is rolled back. A reviewer's edit does not wait for
+    other systems: its facts are read again before it runs."""
     subjects = [
         one.action.subject_of(origin.context(one.index, None), one.arguments)
         for one in prepared
@@ -89,6 +95,8 @@ async def _on_trial(
         await transaction.start()
         try:
             await lock_subjects(connection, origin.tenant, subjects)
+            if origin.approval is None:
+                await require_no_call(connection, origin.tenant, subjects)
             yield connection
         finally:
             if not is_gone(connection):  # an action that waits for something else has lost it
@@ -140,13 +148,23 @@ async def _look(
 ) -> RehearsedAction:
     """What the action would meet, and what a reviewer reads of it."""
     context = origin.context(one.index, connection)
-    facts = await one.action.facts(context, one.arguments) if one.action.facts else {}
+    facts = await facts_of(one.action, context, one.arguments)
     return RehearsedAction(
         proposed=one.proposed,
         facts=facts,
         customer=await customer_of(services, connection, origin),
         description=await describe(one.action, context, one.arguments, facts),
     )
+
+
+async def facts_of(
+    action: AnyAction, context: ActionContext, arguments: BaseModel
+) -> dict[str, JsonValue]:
+    """What the action's `facts` says, as it can be stored."""
+    facts = storable_value(await action.facts(context, arguments) if action.facts else {})
+    if not isinstance(facts, dict):
+        raise TypeError(f"the facts of {action.name} are no object")
+    return facts
 
 
 async def _run(origin: Origin, connection: Connection, one: _Prepared) -> None:
@@ -157,4 +175,4 @@ async def _run(origin: Origin, connection: Connection, one: _Prepared) -> None:
 
 
 def _blocked(proposed: ProposedAction, state: ActionState, error: str) -> RehearsedAction:
-    return RehearsedAction(proposed=proposed, blocked_as=state, error=error)
+    return RehearsedAction(proposed=proposed, blocked_as=state, error=storable(error))

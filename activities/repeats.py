@@ -101,13 +101,17 @@ def _repeated(
             "Tell the customer; where they then confirm that they want it once more, propose it "
             "again, as confirmed."
         )
+    if equal.changed_to is not None:
+        changed = f" A reviewer has changed it, to {canonical_json(equal.changed_to)}."
+    else:
+        changed = ""
     return replace(
         one,
         blocked_as="repeated",
         repeats=equal.id,
         result=equal.result,
-        error=f"{_WHAT[equal.seen]}, {where}, at {equal.at:%Y-%m-%d %H:%M} UTC. Nothing was done "
-        f"now. {then}",
+        error=f"{_WHAT[equal.seen]}, {where}, at {equal.at:%Y-%m-%d %H:%M} UTC.{changed} Nothing was "
+        f"done now. {then}",
     )
 
 

@@ -23,11 +23,12 @@ from activities.proposals import (
     recorded_actions,
 )
 from activities.pulse import Blockade
-from activities.rehearsal import LONGEST_SECONDS
+from activities.rehearsal import LONGEST_SECONDS, RehearsedAction, rehearse
 from activities.repeats import without_repeats
 from activities.services import PooledReads, Services
 from activities.serving import elsewhere
 from activities.summaries import summarize, transcript_with
+from activities.waiting import patiently
 from holdfast.domain import wire
 from holdfast.domain.conversation import TurnResult, inline
 from holdfast.domain.endings import Account
@@ -40,6 +41,7 @@ from holdfast.domain.errors import (
 )
 from holdfast.domain.events import NewEvent
 from holdfast.domain.fleet import missing
+from holdfast.domain.model import storable
 from holdfast.domain.outcomes import Citation, Escalation, Handoff, Proposal, Reply, Route
 from holdfast.domain.steps import (
     Ended,
@@ -79,6 +81,9 @@ from holdfast.subgraphs.runner import Progress, StepEnd, StepStart
 _TOO_MANY_WAIT = (
     "This needs a person's approval, and too many requests of this conversation wait for one."
 )
+
+_FIRST_OF_AN_AGENT = 2
+"""Triage is step 1."""
 
 _TRIAGE_OUTCOMES = (Route, Reply, Escalation)
 _AGENT_OUTCOMES = (Reply, Handoff, Escalation, Proposal)
@@ -313,7 +318,15 @@ class SubgraphActivities:
                 commit = await self._hand_off(request, end.outcome)
             case Reply():
                 bounds = self._services.models.bounds
-                commit = _end(request, bounded(end.outcome, bounds), Account(), degraded=degraded)
+                reply = bounded(end.outcome, bounds)
+                account = Account()
+                if request.step > _FIRST_OF_AN_AGENT:  # before it, nothing can have been proposed
+                    account = await self._account(request)
+                if account.half_done:
+                    called = _calling(reply, account, begun.language)
+                    commit = _end(request, called, account, degraded=degraded)
+                else:
+                    commit = _end(request, reply, Account(), degraded=degraded)
                 if len(end.outcome.text) > bounds.reply_characters:
                     noted = (*noted, reply_cut(request, bounds))
             case Escalation():
@@ -328,45 +341,22 @@ class SubgraphActivities:
                 self._services.fleet.require_actions(
                     tuple(action.name for action in end.outcome.actions)
                 )
-                async with judged(
+                rehearsed = await rehearse(
                     self._services,
                     origin,
                     end.outcome.actions,
                     is_last=is_last,
                     seconds=min(request.action_seconds, LONGEST_SECONDS),
-                ) as (connection, judgement):
-                    judgement = await without_repeats(
-                        self._services, connection, origin, end.outcome, judgement
+                )
+                left = StepCommit(
+                    outcome={}, snapshot=end.snapshot, summary=summary, events=tuple(noted)
+                )
+                proposal = end.outcome
+                return await patiently(
+                    lambda: self._commit_proposal(
+                        request, key, origin, proposal, rehearsed, left, degraded=degraded
                     )
-                    now = await database_now(connection) if judgement.asking else origin.opened_at
-                    propose = partial(
-                        _propose,
-                        request,
-                        origin,
-                        end.outcome,
-                        judgement,
-                        now=now,
-                        degraded=degraded,
-                    )
-                    commit = await in_thread("while_scheduling", propose)
-                    commit = commit.model_copy(
-                        update={
-                            "snapshot": end.snapshot,
-                            "summary": summary,
-                            "events": (*noted, *commit.events),
-                        }
-                    )
-                    if commit.approval is not None:
-                        commit = await self._ask(connection, request, commit, commit.approval)
-                    await note_denials(
-                        connection,
-                        tenant=request.tenant,
-                        conversation=request.conversation,
-                        agent=request.subgraph,
-                        actions=commit.actions,
-                    )
-                    await reach("before_commit")
-                    return await commit_step(connection, key, commit)
+                )
             case _:
                 assert_never(end.outcome)
         await reach("before_commit")
@@ -375,6 +365,50 @@ class SubgraphActivities:
             key,
             commit.model_copy(update={"summary": summary, "events": (*noted, *commit.events)}),
         )
+
+    async def _commit_proposal(
+        self,
+        request: StepRequest,
+        key: StepKey,
+        origin: Origin,
+        proposal: Proposal,
+        rehearsed: Sequence[RehearsedAction],
+        left: StepCommit,
+        *,
+        degraded: bool,
+    ) -> dict[str, Any]:
+        """Judge a proposal and commit it, with what else the step has `left`, in one transaction.
+
+        Raises:
+            LockTaken: others count what it counts.
+        """
+        async with judged(self._services, origin, rehearsed) as (connection, judgement):
+            judgement = await without_repeats(
+                self._services, connection, origin, proposal, judgement
+            )
+            now = await database_now(connection) if judgement.asking else origin.opened_at
+            propose = partial(
+                _propose, request, origin, proposal, judgement, now=now, degraded=degraded
+            )
+            commit = await in_thread("while_scheduling", propose)
+            commit = commit.model_copy(
+                update={
+                    "snapshot": left.snapshot,
+                    "summary": left.summary,
+                    "events": (*left.events, *commit.events),
+                }
+            )
+            if commit.approval is not None:
+                commit = await self._ask(connection, request, commit, commit.approval)
+            await note_denials(
+                connection,
+                tenant=request.tenant,
+                conversation=request.conversation,
+                agent=request.subgraph,
+                actions=commit.actions,
+            )
+            await reach("before_commit")
+            return await commit_step(connection, key, commit)
 
     async def _account(self, request: StepRequest) -> Account:
         """What was done in the turn that a person goes on with, and what was not."""
@@ -441,6 +475,7 @@ class SubgraphActivities:
 
     async def _hand_off(self, request: StepRequest, handoff: Handoff) -> StepCommit:
         await self._require_agent(request, handoff.to)
+        handoff = handoff.model_copy(update={"note": storable(handoff.note)})
         data: dict[str, JsonValue] = {
             "from": request.subgraph,
             "to": handoff.to,
@@ -575,6 +610,14 @@ def _telling(escalation: Escalation, account: Account, language: str) -> Escalat
     first = escalation.text.strip() or customer_text("handed_over", language)
     parts = [part for part in (first, account.lines(language)) if part]
     return escalation.model_copy(update={"text": "\n\n".join(parts)})
+
+
+def _calling(reply: Reply, account: Account, language: str) -> Escalation:
+    """The reply as one with which a person is called, with what was done and what was not."""
+    parts = (reply.text, account.lines(language), customer_text("person_goes_on", language))
+    unclear = ", ".join(one.name for one in account.actions if one.unclear)
+    reason = f"nobody knows the outcome of {unclear}" if unclear else "a part of it has failed"
+    return Escalation(reason=reason, text="\n\n".join(parts))
 
 
 def _end(

@@ -46,6 +46,12 @@ class Account:
         """Whether something was done, or may have been, that the rest of the turn belongs to."""
         return any(one.state == "executed" or one.unclear for one in self.actions)
 
+    @property
+    def half_done(self) -> bool:
+        """Whether something was done, or may have been, and something failed: also an agent that has said
+        what it knows leaves that to a person."""
+        return self.needs_a_person and any(one.state == "failed" for one in self.actions)
+
     def for_callers(self) -> tuple[ActionEnd, ...]:
         """What became of the actions, in order, 20 at most."""
         ends = (ActionEnd(id=one.id, name=one.name, state=one.state) for one in self.actions)

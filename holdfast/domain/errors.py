@@ -186,6 +186,17 @@ class Unavailable(HoldfastError):
     code = "Unavailable"
 
 
+class LockTaken(Unavailable):
+    """Others hold a lock that this needs. It is tried again, and never counts as its failure; `key` says
+    which lock."""
+
+    code = "LockTaken"
+
+    def __init__(self, key: str) -> None:
+        super().__init__("something else that it may not run beside has not ended yet")
+        self.key = key
+
+
 class NotApproved(HoldfastError):
     """What should be executed is not what people have approved; it is not executed."""
 

@@ -22,7 +22,7 @@ def in_words(error: BaseException) -> str:
 
 def _words(error: BaseException) -> str:
     kind = type(error).__name__
-    if isinstance(error, HoldfastError):
+    if isinstance(error, HoldfastError | Unstorable):
         return f"{kind}: {error}" if str(error) else kind
     if isinstance(error, ValidationError):
         return _fields(error)

@@ -1,15 +1,40 @@
 """The configuration that values in the domain share."""
 
+import math
 import re
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class Unstorable(ValueError):
-    """A text holds what Postgres cannot store; the message names the field, and no value."""
+    """A value cannot be stored by Postgres; the message names the field, and no value."""
+
+
+def storable(text: str) -> str:
+    """Postgres takes neither NUL nor half of a surrogate pair; models produce both, and brought code may."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def storable_value(value: JsonValue) -> JsonValue:
+    """What brought code returned, with all texts in it storable.
+
+    Raises:
+        Unstorable: it holds a number that JSON has not.
+    """
+    match value:
+        case str():
+            return storable(value)
+        case float() if not math.isfinite(value):
+            raise Unstorable("NaN and infinities are no numbers of JSON")
+        case dict():
+            return {storable(str(name)): storable_value(part) for name, part in value.items()}
+        case list() | tuple():
+            return [storable_value(part) for part in value]
+        case _:
+            return value
 
 
 class Frozen(BaseModel):

@@ -97,14 +97,14 @@ Outcome = Annotated[Route | Reply | Handoff | Escalation | Proposal, Field(discr
 ActionState = Literal[
     "executed",  # the effect happened
     "refused",  # the action itself refused, by a typed error of its own
-    "failed",  # the action's code or its remote system failed for good
+    "failed",  # the action's code failed for good, or its remote system: then it may have been executed
     "denied",  # policy does not allow it
     "rejected",  # a reviewer rejected it
     "expired",  # nobody decided in time
     "stale",  # approved, but what the approval was about had changed
     "withdrawn",  # the turn was cancelled while it waited
     "responded",  # a reviewer answered instead of deciding
-    "not_attempted",  # an earlier action of the same proposal did not succeed
+    "not_attempted",  # an earlier action of the proposal did not succeed, or nothing could be begun
     "compensated",  # executed, then undone since a later action did not succeed
     "repeated",  # the same waits or was just done before, so that it was not done again
 ]

@@ -1,10 +1,11 @@
 """Actions: what was proposed, and the record of each execution."""
 
 from datetime import datetime
-from typing import Any
 
+import asyncpg
 from pydantic import JsonValue
 
+from holdfast.domain.errors import LockTaken
 from holdfast.domain.model import Frozen
 from holdfast.store.pool import Connection
 from holdfast.store.steps import NewAction
@@ -46,7 +47,7 @@ select action.*, conversation.customer, conversation.priority, conversation.lang
                 where execution.tenant = action.tenant and execution.action = action.id) as begun,
        (select count(*) from holdfast.executions as execution
          where execution.tenant = action.tenant and execution.action = action.id
-           and execution.state in ('executed', 'compensated')) as executions
+           and execution.state in ('executed', 'undoing', 'compensated')) as executions
   from holdfast.actions as action
   join holdfast.conversations as conversation
     on conversation.tenant = action.tenant and conversation.id = action.conversation
@@ -70,22 +71,36 @@ async def read_actions(
 
 
 async def lock_action(
-    connection: Connection, tenant: str, conversation: str, turn: int, step: int, index: int
+    connection: Connection,
+    tenant: str,
+    conversation: str,
+    turn: int,
+    step: int,
+    index: int,
+    *,
+    waits: bool = True,
 ) -> ActionRecord | None:
-    """One action of a step's proposal, locked until the transaction ends."""
-    row = await connection.fetchrow(
-        _SELECT
-        + """
-        where action.tenant = $1 and action.conversation = $2 and action.turn = $3
-          and action.step = $4 and action.index = $5
-          for update of action
-        """,
-        tenant,
-        conversation,
-        turn,
-        step,
-        index,
-    )
+    """One action of a step's proposal, locked until the transaction ends.
+
+    Raises:
+        LockTaken: another attempt has locked it, and `waits` is False.
+    """
+    try:
+        row = await connection.fetchrow(
+            f"""
+            {_SELECT}
+            where action.tenant = $1 and action.conversation = $2 and action.turn = $3
+              and action.step = $4 and action.index = $5
+              for update of action {"" if waits else "nowait"}
+            """,
+            tenant,
+            conversation,
+            turn,
+            step,
+            index,
+        )
+    except asyncpg.LockNotAvailableError as error:
+        raise LockTaken(f"{tenant}/action/{conversation}/{turn}/{step}/{index}") from error
     return ActionRecord.model_validate(dict(row)) if row else None
 
 
@@ -109,22 +124,52 @@ async def proposal_of(
 
 
 async def begin_execution(
-    connection: Connection, tenant: str, action: str, *, idempotency_key: str
-) -> dict[str, Any]:
-    """The execution's row, made if it is not there: its state is `sending` until it has ended."""
-    row = await connection.fetchrow(
+    connection: Connection,
+    tenant: str,
+    action: str,
+    *,
+    idempotency_key: str,
+    subject: str | None = None,
+) -> None:
+    """Make the execution's row, or count another try: its state is `sending` until it has ended. With a
+    `subject`, it is on another system, and holds the subject until then."""
+    await connection.execute(
         """
-        insert into holdfast.executions as execution (tenant, action, idempotency_key, state)
-        values ($1, $2, $3, 'sending')
-        on conflict (tenant, action) do update set state = execution.state
-        returning state, result, error
+        insert into holdfast.executions as execution
+            (tenant, action, idempotency_key, state, subject)
+        values ($1, $2, $3, 'sending', $4)
+        on conflict (tenant, action) do update
+           set tries = execution.tries + 1,
+               subject = coalesce(execution.subject, excluded.subject)
         """,
         tenant,
         action,
         idempotency_key,
+        subject,
     )
-    assert row is not None
-    return dict(row)
+
+
+async def take_back_execution(connection: Connection, tenant: str, action: str) -> None:
+    """Forget the only try so far: nothing of it was sent. Where there were others, one may have been."""
+    await connection.execute(
+        "delete from holdfast.executions "
+        "where tenant = $1 and action = $2 and state = 'sending' and tries = 1",
+        tenant,
+        action,
+    )
+
+
+async def set_undoing(connection: Connection, tenant: str, action: str, *, undoing: bool) -> None:
+    """Record that an executed action is being undone on another system, or that it stands after all."""
+    await connection.execute(
+        """
+        update holdfast.executions set state = case when $3 then 'undoing' else 'executed' end
+         where tenant = $1 and action = $2 and state in ('executed', 'undoing')
+        """,
+        tenant,
+        action,
+        undoing,
+    )
 
 
 async def end_execution(
@@ -207,12 +252,14 @@ async def set_open_actions(
 async def replace_action(
     connection: Connection, tenant: str, approval: str, edited: NewAction
 ) -> None:
-    """Put a reviewer's edit in the place of what was proposed, with what policy says about it."""
+    """Put a reviewer's edit in the place of what was proposed, with what policy says about it. The arguments
+    that were proposed are kept: the customer may ask for those again."""
     await connection.execute(
         """
         update holdfast.actions
-           set arguments = $4, facts = $5, description = $6, verdict = $7, policy = $8,
-               policy_version = $9, policy_digest = $10, rule = $11, updated_at = now()
+           set proposed = coalesce(proposed, arguments), arguments = $4, facts = $5,
+               description = $6, verdict = $7, policy = $8, policy_version = $9,
+               policy_digest = $10, rule = $11, updated_at = now()
          where tenant = $1 and approval = $2 and index = $3 and state = 'proposed'
         """,
         tenant,

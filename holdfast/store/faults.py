@@ -17,6 +17,7 @@ FaultPoint = Literal[
     "before_commit",
     "after_commit",
     "after_proposal_commit",
+    "lock_taken",
     "after_counting",
     "after_repeats",
     "after_permission",

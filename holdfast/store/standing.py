@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from holdfast.domain.endings import Account, EndedAction
 from holdfast.domain.model import Frozen
 from holdfast.domain.past import PastAction, PastState
+from holdfast.store.locks import take_lock
 from holdfast.store.pool import Connection
 
 _TITLE_WORDS = "replace(initcap(left(name, 1)) || substr(name, 2), '_', ' ')"
@@ -75,7 +76,8 @@ class StandingAction(Frozen):
 
 class EqualAction(Frozen):
     """The latest action that is equal to one that is proposed. `told` says that an agent of this
-    conversation got to know of it in an earlier turn, by a result with the state `repeated`."""
+    conversation got to know of it in an earlier turn, by a result with the state `repeated`; `changed_to`
+    are the arguments that a reviewer gave it."""
 
     id: str
     conversation: str
@@ -84,13 +86,16 @@ class EqualAction(Frozen):
     result: JsonValue
     at: datetime
     told: bool
+    changed_to: dict[str, JsonValue] | None = None
 
 
 async def lock_repeats(connection: Connection, tenant: str, customer: str) -> None:
-    """Let nobody else look for equal actions of this customer until the transaction ends."""
-    await connection.execute(
-        "select pg_advisory_xact_lock(hashtextextended($1, 0))", f"{tenant}/repeat/{customer}"
-    )
+    """Let nobody else look for equal actions of this customer until the transaction ends.
+
+    Raises:
+        LockTaken: somebody does.
+    """
+    await take_lock(connection, f"{tenant}/repeat/{customer}")
 
 
 async def find_equal(
@@ -105,12 +110,17 @@ async def find_equal(
     within: timedelta,
     remote: bool,
 ) -> EqualAction | None:
-    """The latest action of a customer, in whichever conversation, with this name and these arguments
-    that waits or is under way, or was executed `within` this time. A `remote` one that has failed may
-    have been executed."""
+    """The latest action of a customer, in whichever conversation, with this name and these arguments, as
+    they were proposed or as a reviewer has edited them, that waits or is under way, or was executed
+    `within` this time. A `remote` one that has failed may have been executed; one that was executed is
+    under way until its whole proposal is, since it may yet be undone."""
     row = await connection.fetchrow(
         """
-        select action.*, exists (
+        select action.*, action.state = 'executed' and exists (
+                   select from holdfast.actions as beside
+                    where beside.tenant = $1 and beside.conversation = action.conversation
+                      and beside.turn = action.turn and beside.step = action.step
+                      and beside.state = 'proposed') as unfinished, exists (
                    select from holdfast.actions as repeated
                     where repeated.tenant = $1 and repeated.conversation = $3
                       and repeated.turn < $4 and repeated.state = 'repeated'
@@ -121,7 +131,7 @@ async def find_equal(
                 select * from holdfast.actions
                  where tenant = $1 and customer = $2 and state in ('executed', 'failed')
                    and updated_at > now() - $7::interval and (state = 'executed' or $8)) as action
-         where action.name = $5 and action.arguments = $6
+         where action.name = $5 and $6 in (action.arguments, action.proposed)
          order by action.created_at desc, action.id desc limit 1
         """,
         tenant,
@@ -136,7 +146,15 @@ async def find_equal(
     if row is None:
         return None
     seen = past_state(row["state"], remote=remote, approval=row["approval"])
-    return EqualAction.model_validate({**row, "seen": seen, "at": row["updated_at"]})
+    return EqualAction.model_validate(
+        {
+            **row,
+            "seen": "under_way" if row["unfinished"] else seen,
+            "result": None if row["unfinished"] else row["result"],
+            "at": row["updated_at"],
+            "changed_to": row["arguments"] if row["proposed"] is not None else None,
+        }
+    )
 
 
 def past_state(state: str, *, remote: bool, approval: str | None) -> PastState | None:

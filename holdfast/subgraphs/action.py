@@ -8,6 +8,7 @@ from pydantic import BaseModel, JsonValue
 
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.ids import derived_id
+from holdfast.domain.model import storable
 from holdfast.store.pool import Connection
 
 ArgumentsT = TypeVar("ArgumentsT", bound=BaseModel)
@@ -74,10 +75,12 @@ class Action(Generic[ArgumentsT]):
         describe: says what it would do, for reviewers: names and amounts instead of ids, and what
             changes; called like `facts`. Without it, the arguments and facts are listed.
         subject: what the action is about, such as an account that several customers share: no two
-            actions on a subject run at the same time. By default, the customer. It reads nothing.
+            actions on a subject run at the same time, on whichever systems. By default, the customer. It
+            reads nothing.
         compensate: undoes what `execute` did, given its result, when a later action of the same
             proposal does not succeed.
-        remote: `execute` calls another system instead of our database.
+        remote: `execute` calls another system instead of our database, and changes something by one call
+            only: what can't connect counts as not attempted, any other error as of unknown outcome.
         fact_names: what `facts` returns by name, so that `policy check` finds conditions on other names.
     """
 
@@ -97,7 +100,7 @@ class Action(Generic[ArgumentsT]):
         """What no other action may be about while this one runs."""
         if self.subject is None:
             return f"customer/{context.customer}"
-        return f"subject/{self.subject(context, arguments)}"
+        return f"subject/{storable(self.subject(context, arguments))}"
 
 
 AnyAction = Action[Any]

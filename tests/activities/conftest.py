@@ -1,4 +1,4 @@
-"""Desks of the counter's package."""
+"""A desk for a test of activities: with a policy of its own, on the actions of these packages."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -12,27 +12,32 @@ from holdfast.subgraphs.registry import load_packages
 from tests.activities.desk import Desk, Opening
 from worker import open_services
 
+PACKAGES = ("tests.counter:package", "tests.activities.bank:package")
+
 
 @pytest.fixture
 async def opening(stack_settings: Settings, tenant: str, tmp_path: Path) -> AsyncIterator[Opening]:
-    """Opens a desk with conversations; of the counter's package, under its own policy,
-    unless others are given."""
+    """Opens a desk with conversations; on the counter's and the bank's actions, under the policies of their
+    packages, unless others are given."""
     async with AsyncExitStack() as stack:
 
         async def open_(
-            *conversations: str, policy: str | None = None, package: str = "tests.counter:package"
+            *conversations: str,
+            policy: str | None = None,
+            packages: tuple[str, ...] = PACKAGES,
+            connections: int = 25,
         ) -> Desk:
             if policy is not None:
                 (tmp_path / f"{tenant}.yaml").write_text(policy)
             settings = stack_settings.model_copy(
                 update={
                     "policy_dir": tmp_path,
-                    "database_connections": 25,
+                    "database_connections": connections,
                     "task_queue": tenant,
                 }
             )
             services: Services = await stack.enter_async_context(
-                open_services(settings, load_packages([package]))
+                open_services(settings, load_packages(packages))
             )
             desk = Desk(services, settings, tenant, "cust")
             for conversation in conversations or ("c1",):

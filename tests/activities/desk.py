@@ -3,7 +3,7 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -64,6 +64,7 @@ class Desk:
             workflow_run_id=self.tenant,
             task_queue=wire.actions_queue(self._settings.task_queue),
             start_to_close_timeout=timedelta(seconds=60),
+            scheduled_time=datetime.now(UTC),
         )
         return await environment.run(work, *arguments)
 
@@ -182,12 +183,14 @@ class Desk:
         )
         return report
 
-    async def execute(self, asked: Asked, *, attempts: int = 1) -> list[str]:
+    async def execute(
+        self, asked: Asked, *, attempts: int = 1, seconds: float = 900.0
+    ) -> list[str]:
         """Execute the actions in order until one does not succeed, and undo those before it, as the
         workflow does; the states that are reported. An error is raised unless it is of the last attempt."""
         states: list[str] = []
         for index in range(asked.proposed.actions):
-            request = self.request(asked, index, attempts)
+            request = self.request(asked, index, attempts).model_copy(update={"seconds": seconds})
             report = await self._run(self._actions.execute_action, request)
             states.append(report.state)
             if report.state != "executed":

@@ -146,7 +146,7 @@ async def test_a_call_of_two_attempts_at_once_is_recorded_once(opening: Opening)
 
 async def test_a_call_to_another_system_is_taken_back_where_it_can_be(opening: Opening) -> None:
     policy = "name: one\nversion: 1\nrepeats: {call: allow}\nactions: {call: allow}\n"
-    desk = await opening(policy=policy, package="tests.activities.sending:package")
+    desk = await opening(policy=policy, packages=("tests.activities.sending:package",))
     async with other_system(200) as first, other_system(409) as second:
         asked = await desk.propose(
             "c1", ("call", {"url": first.url}), ("call", {"url": second.url})
@@ -319,7 +319,7 @@ async def test_an_action_that_nobody_proposed_is_not_found(opening: Opening) -> 
 async def test_an_action_is_executed_and_undone_by_a_worker_that_has_it(opening: Opening) -> None:
     desk = await opening()
     await desk.services.fleet.join()
-    other = await opening("c9", package="shop:package")
+    other = await opening("c9", packages=("shop:package",))
     await other.services.fleet.join()
     async with other_system(409) as system:
         asked = await desk.propose("c1", add(5), ("send", {"url": system.url}))

@@ -1,6 +1,7 @@
 """An action runs only as policy allows at that moment, and no two on one subject run at once."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ from holdfast.domain.errors import NotApproved
 from holdfast.domain.ids import json_digest
 from holdfast.store.faults import pausing
 from tests.activities.desk import Asked, Desk, Opening
-from tests.platform import eventually
 
 SUM = """
 name: sums
@@ -35,11 +35,13 @@ async def effects(desk: Desk, counter: str = "c") -> list[int]:
     return [row["amount"] for row in rows]
 
 
-async def waiting_for_a_lock(desk: Desk) -> bool:
-    found: bool = await desk.services.reads.fetchval(
-        "select exists (select from pg_locks where locktype = 'advisory' and not granted)"
-    )
-    return found
+def noting(event: asyncio.Event) -> Callable[[], Awaitable[None]]:
+    """What to do at a point of which a test has to know that it was reached."""
+
+    async def note() -> None:
+        event.set()
+
+    return note
 
 
 @pytest.mark.parametrize(
@@ -64,14 +66,15 @@ async def test_no_action_begins_between_another_s_permission_and_its_commit(
     desk = await opening("c1", "c2")
     first, second = [await desk.propose(name, ("tally", {"counter": "n"})) for name in ("c1", "c2")]
     reached: list[str] = []
+    found_it_taken = asyncio.Event()
 
     async def hold() -> None:
         reached.append("permitted")
         if len(reached) == 1:
-            await eventually(lambda: waiting_for_a_lock(desk), what="the second one waiting")
+            await asyncio.wait_for(found_it_taken.wait(), 20)
             assert reached == ["permitted"]
 
-    with pausing("after_permission", hold):
+    with pausing("after_permission", hold), pausing("lock_taken", noting(found_it_taken)):
         await asyncio.gather(desk.execute(first), desk.execute(second))
     assert await effects(desk, "n") == [1, 2]
 
@@ -79,13 +82,14 @@ async def test_no_action_begins_between_another_s_permission_and_its_commit(
 async def test_two_proposals_are_not_counted_at_once_under_one_window(opening: Opening) -> None:
     desk = await opening("c1", "c2", policy=SUM.format(version=1, limit=100, over="deny: true"))
     reached: list[str] = []
+    found_it_taken = asyncio.Event()
 
     async def hold() -> None:
         reached.append("counted")
         if len(reached) == 1:
-            await eventually(lambda: waiting_for_a_lock(desk), what="the second one waiting")
+            await asyncio.wait_for(found_it_taken.wait(), 20)
 
-    with pausing("after_counting", hold):
+    with pausing("after_counting", hold), pausing("lock_taken", noting(found_it_taken)):
         asked = await asyncio.gather(desk.propose("c1", add(60)), desk.propose("c2", add(60)))
     assert sorted(one.proposed.blocked for one in asked) == [False, True]
 

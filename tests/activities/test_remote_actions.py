@@ -131,12 +131,34 @@ async def test_when_a_later_action_fails_the_earlier_ones_are_undone_where_they_
 async def test_a_system_that_always_fails_is_asked_three_times_and_the_agent_is_told(
     platform: Platform,
 ) -> None:
+    """A person is called: nobody but the other system knows whether it was done."""
     async with other_system(503) as system:
-        action = await send(platform, system.url)
+        platform.script = routed_to(
+            "counter", counting([("send", {"url": system.url})], then="Hm.")
+        )
+        sent = await platform.send("c1", "send it")
+        action = await recorded(platform)
+    assert sent.status == "awaiting_human"
+    assert str(sent.reply).startswith(
+        "Hm.\n\nIt is not certain yet whether this was done:\n- Call a URL"
+    )
+    assert "Please do not send it again" in str(sent.reply)
+    assert "its outcome is unknown" in told(platform)
     assert (action.state, action.executions) == ("failed", 0)
     assert len(system.keys) == 3
     assert len(set(system.keys)) == 1
     assert "503" in told(platform)
+
+
+async def test_a_system_that_cannot_be_reached_was_asked_nothing_and_the_agent_goes_on(
+    platform: Platform,
+) -> None:
+    async with other_system(200) as system:
+        url = system.url
+    action = await send(platform, url)
+    assert (action.state, action.executions) == ("not_attempted", 0)
+    assert "nothing was done" in told(platform)
+    await platform.replay("c1")
 
 
 @pytest.fixture

@@ -29,6 +29,9 @@ class Guard:
 
 
 _PERMISSION = "tests/activities/test_permission.py"
+_TURNS = "tests/activities/test_taking_turns.py"
+_WINDOWS = "tests/activities/test_windows.py"
+_REPEATS = "tests/workflows/test_repeats.py"
 _APPROVAL = "tests/domain/test_approval.py"
 _STEPS = "tests/store/test_steps.py"
 _STATEMENTS = "tests/authority/test_statements.py"
@@ -147,16 +150,23 @@ GUARDS: tuple[Guard, ...] = (
     Guard(
         "no other action on the subject runs between permission and effect",
         "activities/actions.py",
-        "    await lock_subjects(connection, request.tenant, [subject])",
-        "    pass",
+        "    await lock_subjects(connection, request.tenant, [subject])\n",
+        "",
         (f"{_PERMISSION}::test_no_action_begins_between_another_s_permission_and_its_commit",),
         waits=True,
     ),
     Guard(
+        "no other action on the subject runs while one is under way on another system",
+        "activities/actions.py",
+        "    await require_no_call(connection, request.tenant, [subject], besides=record.id)\n",
+        "",
+        (f"{_TURNS}::test_what_a_dead_worker_has_sent_keeps_others_off_until_its_end_is_known",),
+    ),
+    Guard(
         "an action that has ended is not executed again",
         "activities/actions.py",
-        'if record.state != "proposed":\n                    return _report(record)\n'
-        "                action =",
+        'if record.state != "proposed":\n                return report_of(record)\n'
+        "            action =",
         "action =",
         (
             "tests/recovery/test_kills.py::test_a_worker_killed_at_a_commit_boundary_costs_nothing_twice",
@@ -204,8 +214,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard(
         "parallel conversations cannot slip under a limit together",
         "holdfast/store/windows.py",
-        '        await connection.execute(\n            "select pg_advisory_xact_lock'
-        '(hashtextextended($1, 0))", f"{tenant}/window/{name}"\n        )',
+        '        await take_lock(connection, f"{tenant}/window/{name}")',
         "        pass",
         (f"{_PERMISSION}::test_two_proposals_are_not_counted_at_once_under_one_window",),
         waits=True,
@@ -238,9 +247,38 @@ GUARDS: tuple[Guard, ...] = (
     Guard(
         "what waits to be executed counts for a window",
         "holdfast/store/windows.py",
-        "or action.state = 'proposed'",
-        "or false",
+        "where tenant = $1 and name = any($3) and state = 'proposed'",
+        "where tenant = $1 and name = any($3) and false",
         (f"{_PERMISSION}::test_twenty_conversations_cannot_pass_one_window",),
+    ),
+    Guard(
+        "what waits counts for a window however long it waits",
+        "holdfast/store/windows.py",
+        "where tenant = $1 and name = any($3) and state = 'proposed'",
+        "where tenant = $1 and name = any($3) and state = 'proposed'\n"
+        "                   and created_at > now() - $4::interval",
+        (f"{_WINDOWS}::test_what_waits_counts_however_long_it_waits",),
+    ),
+    Guard(
+        "what is executed counts for a window from then on",
+        "holdfast/store/windows.py",
+        "and updated_at > now() - $4::interval",
+        "and created_at > now() - $4::interval",
+        (f"{_WINDOWS}::test_what_is_executed_counts_from_when_it_was",),
+    ),
+    Guard(
+        "what may have been done on another system counts for a window",
+        "holdfast/store/windows.py",
+        "and execution.subject is not null",
+        "and false",
+        (f"{_WINDOWS}::test_a_payment_of_unknown_outcome_counts",),
+    ),
+    Guard(
+        "what a reviewer has edited is still what the customer asked for",
+        "holdfast/store/standing.py",
+        "$6 in (action.arguments, action.proposed)",
+        "$6 = action.arguments",
+        (f"{_REPEATS}::test_what_a_reviewer_has_edited_is_what_the_customer_asked_for_as_well",),
     ),
     # Who decides
     Guard(

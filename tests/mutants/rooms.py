@@ -20,6 +20,8 @@ _APPROVAL = "tests/domain/test_approval.py"
 _POLICY = ("tests/domain/policy",)
 _SIGNED, _KEYS = "tests/authority/test_statements.py", "tests/authority/test_keys.py"
 _PERMISSION = ("tests/activities/test_permission.py", "tests/shop/test_permission.py")
+_TURNS = ("tests/activities/test_taking_turns.py",)
+_WINDOWS = ("tests/activities/test_windows.py",)
 _DECIDING = ("tests/workflows/test_deciding.py", "tests/workflows/test_approvals.py")
 _TENANCY = ("tests/store/test_tenancy.py",)
 
@@ -67,8 +69,11 @@ ROOMS: tuple[Room, ...] = (
     ),
     Room("activities/rehearsal.py", _PERMISSION, later=_DECIDING),
     Room("activities/circumstances.py", _PERMISSION, later=_DECIDING),
-    Room("holdfast/store/subjects.py", _PERMISSION),
-    Room("holdfast/store/windows.py", _PERMISSION, later=_DECIDING),
+    Room("activities/action_ends.py", _PERMISSION, later=(*_DECIDING, "tests/activities")),
+    Room("activities/waiting.py", _TURNS),
+    Room("holdfast/store/subjects.py", _PERMISSION, later=_TURNS),
+    Room("holdfast/store/locks.py", _PERMISSION, later=_TURNS),
+    Room("holdfast/store/windows.py", (*_PERMISSION, *_WINDOWS), later=_DECIDING),
     Room("holdfast/store/steps.py", ("tests/store/test_steps.py",), later=("tests/workflows",)),
     Room("holdfast/store/attempts.py", ("tests/activities/test_late_attempts.py",)),
     Room("holdfast/llm/ledger.py", ("tests/llm/test_step_ledger.py",), later=("tests/recovery",)),

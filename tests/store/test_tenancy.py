@@ -15,6 +15,7 @@ import holdfast.store
 from holdfast import Connection
 from holdfast.domain.approval import TakenDecision
 from holdfast.domain.conversation import TurnResult
+from holdfast.domain.errors import LockTaken
 from holdfast.domain.events import NewEvent
 from holdfast.domain.steps import Ended
 from holdfast.llm.words import language_of
@@ -147,6 +148,10 @@ WRITES: dict[str, Asked] = {
     "actions.begin_execution": lambda t, c, tenant: actions.begin_execution(
         c, tenant, t.action(ACCEPTED), idempotency_key="key"
     ),
+    "actions.take_back_execution": lambda t, c, tenant: _taken_back(t, c, tenant),
+    "actions.set_undoing": lambda t, c, tenant: actions.set_undoing(
+        c, tenant, t.action(DONE), undoing=True
+    ),
     "actions.end_execution": lambda t, c, tenant: _executed(t, c, tenant),
     "actions.mark_compensated": lambda t, c, tenant: actions.mark_compensated(
         c, tenant, t.action(DONE)
@@ -247,7 +252,12 @@ WRITES: dict[str, Asked] = {
     ),
 }
 
-_LOCKS = {"standing.lock_repeats", "subjects.lock_subjects", "windows.lock_windows"}
+_LOCKS = {
+    "standing.lock_repeats",
+    "subjects.lock_subjects",
+    "subjects.require_no_call",
+    "windows.lock_windows",
+}
 
 
 async def _heard(twins: Twins, connection: Connection, tenant: str) -> object:
@@ -315,6 +325,16 @@ async def _executed(twins: Twins, connection: Connection, tenant: str) -> None:
     await connection.execute(
         "delete from holdfast.executions where tenant = $1 and action = $2", twins.theirs, action
     )
+
+
+async def _taken_back(twins: Twins, connection: Connection, tenant: str) -> None:
+    change = "update holdfast.executions set state = $2 where tenant = $1"
+    for each in (twins.theirs, twins.ours):
+        await connection.execute(change, each, "sending")
+    before = await twins.rows_of(connection, twins.theirs)
+    await actions.take_back_execution(connection, tenant, twins.action(DONE))
+    assert await twins.rows_of(connection, twins.theirs) == before
+    await connection.execute(change, twins.theirs, "executed")
 
 
 async def _saved(twins: Twins, connection: Connection, tenant: str) -> object:
@@ -464,6 +484,21 @@ async def test_no_lock_is_in_the_way_of_another_tenant(
         await lock(owner, "one", ["same"])
         await other.execute("set local lock_timeout = '5s'")
         await lock(other, "another", ["same"])
+
+
+async def test_no_call_is_in_the_way_of_another_tenant(twins: Twins, owner: Connection) -> None:
+    async def work() -> None:
+        await actions.begin_execution(
+            owner, twins.theirs, twins.action(ACCEPTED), idempotency_key="key", subject="same"
+        )
+        await owner.execute(
+            "update holdfast.actions set state = 'proposed' where tenant = $1", twins.theirs
+        )
+        with pytest.raises(LockTaken):
+            await subjects.require_no_call(owner, twins.theirs, ["same"])
+        await subjects.require_no_call(owner, twins.ours, ["same"])
+
+    await _in_vain(owner, work)
 
 
 def test_every_function_of_a_tenant_is_looked_at() -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from holdfast.client.views import SentMessage
 from holdfast.runtime.settings import Settings
 from holdfast.store.faults import pausing
+from tests.activities.test_permission import noting
 from tests.activities.test_remote_actions import other_system
 from tests.platform import Platform, counting, eventually, open_platform, routed_to
 from tests.scripted_model import Reply, text, tool_calls
@@ -73,6 +75,43 @@ async def test_what_waits_for_approval_is_not_asked_for_again(platform: Platform
     await eventually(executed, what="the effect")
     assert await platform.effects() == [150]
     await platform.replay("c1")
+
+
+async def test_what_a_reviewer_has_edited_is_what_the_customer_asked_for_as_well(
+    platform: Platform,
+) -> None:
+    first = await ask(platform, add(150))
+    (approval,) = first.approvals
+    edited: list[dict[str, JsonValue]] = [{"counter": "c", "amount": 120}]
+    await platform.client.decide(
+        approval, "edit", reviewer="r", roles=["counters"], arguments=edited
+    )
+    for amount in (150, 120):
+        again = await ask(platform, add(amount), conversation=f"c-{amount}")
+        assert (again.status, again.approvals) == ("answered", ())
+    await eventually(platform.effects, what="the effect")
+    again = await ask(platform, add(150), conversation="another")
+    assert (again.status, again.approvals) == ("answered", ())
+    assert 'A reviewer has changed it, to {"amount":120,"counter":"c"}.' in told(platform)
+    assert await platform.effects() == [120]
+
+
+async def test_what_may_yet_be_undone_is_told_as_under_way(platform: Platform) -> None:
+    """Between the two actions of a proposal, the second of which is refused."""
+    told_meanwhile: list[str] = []
+
+    async def ask_meanwhile() -> None:
+        if await platform.effects() and not told_meanwhile:
+            told_meanwhile.append("asked")
+            await ask(platform, add(1), conversation="another")
+            told_meanwhile.append(told(platform))
+
+    async with other_system(409) as system:
+        with pausing("after_action_commit", ask_meanwhile):
+            await ask(platform, add(1), ("send", {"url": system.url}))
+    assert "is being done" in told_meanwhile[1]
+    assert "'effect'" not in told_meanwhile[1]
+    assert await platform.effects() == []
 
 
 @pytest.mark.parametrize("conversation", ["c1", "another"])
@@ -162,27 +201,22 @@ async def test_a_repetition_is_not_what_was_undone_or_refused(platform: Platform
 
 async def test_two_equal_proposals_at_once_have_one_effect(platform: Platform) -> None:
     """The first that has looked waits until the second waits for it."""
+    other_is_there = asyncio.Event()
     arrived = 0
 
     async def pause() -> None:
         nonlocal arrived
         arrived += 1
-
-        async def other_is_there() -> bool:
-            return arrived > 1 or bool(
-                await platform.database.fetchval(
-                    "select count(*) from pg_locks where locktype = 'advisory' and not granted"
-                )
-            )
-
-        await eventually(other_is_there, what="the second proposal")
+        if arrived > 1:
+            other_is_there.set()
+        await asyncio.wait_for(other_is_there.wait(), 20)
 
     def answer(request: dict[str, Any]) -> Reply:
         done = any(message["role"] == "tool" for message in request["messages"])
         return text("Done.") if done else tool_calls(add(1))
 
     platform.script = routed_to("counter", answer)
-    with pausing("after_repeats", pause):
+    with pausing("after_repeats", pause), pausing("lock_taken", noting(other_is_there)):
         await asyncio.gather(platform.send("c1", "please"), platform.send("another", "please"))
     assert await platform.effects() == [1]
 
@@ -192,6 +226,6 @@ async def test_a_call_that_nobody_knows_the_end_of_is_not_made_again(platform: P
         await ask(platform, ("send", {"url": system.url}))
         made = len(system.keys)
         assert made > 0
-        await ask(platform, ("send", {"url": system.url}))
+        await ask(platform, ("send", {"url": system.url}), conversation="another")
         assert len(system.keys) == made
         assert "nobody knows yet whether it was done" in told(platform)

@@ -8,7 +8,6 @@ the model once (`correction`). A body that is no answer at all is a `NoAnswer`: 
 from holdfast.llm.answer.body import NoAnswer, ReadBody, read_body, refusal_of
 from holdfast.llm.answer.correction import corrected
 from holdfast.llm.answer.reading import Unusable, completion_of, cut_to, fitting
-from holdfast.llm.answer.values import storable
 
 __all__ = [
     "NoAnswer",
@@ -20,5 +19,4 @@ __all__ = [
     "fitting",
     "read_body",
     "refusal_of",
-    "storable",
 ]

@@ -9,8 +9,9 @@ from typing import Any
 
 from holdfast.domain.errors import ModelRefused, RefusalReason
 from holdfast.domain.limits import AnswerBounds
+from holdfast.domain.model import storable
 from holdfast.llm.answer.markup import without_thoughts
-from holdfast.llm.answer.values import Unfit, arguments_of, parsed, storable
+from holdfast.llm.answer.values import Unfit, arguments_of, parsed
 from holdfast.store.llm_calls import ModelResponse, RawToolCall
 
 _KEPT_CHARACTERS = 100_000

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from holdfast.domain.limits import AnswerBounds
+from holdfast.domain.model import storable
 
 _HALF = re.compile("[\ud800-\udfff]")
 _DIGITS = 100
@@ -41,11 +42,6 @@ def parsed(text: str) -> Any:
         raise Unfit("it is nested too deeply") from None
     except ValueError as error:
         raise Unfit(str(error)) from None
-
-
-def storable(text: str) -> str:
-    """Postgres takes neither NUL nor half of a surrogate pair, and models produce both."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def arguments_of(text: str, bounds: AnswerBounds) -> tuple[dict[str, JsonValue], bool]:
