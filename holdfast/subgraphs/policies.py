@@ -69,7 +69,7 @@ class PolicyBook:
         policy = load_policy(text, source=source)
         if unknown := sorted(policy.named_actions().keys() - self._packaged.keys()):
             raise ConfigurationError(
-                f"policy {policy.name!r} ({source}) names unknown actions: {', '.join(unknown)}"
+                f"policy {policy.name!r} ({source}) has rules for unknown actions: {', '.join(unknown)}"
             )
         return policy
 

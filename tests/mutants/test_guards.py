@@ -30,7 +30,8 @@ def test_a_guard_is_in_its_file_once_and_its_tests_are_there(guard: Guard) -> No
     guard.removed()
     for test in guard.tests:
         file, _, name = test.partition("::")
-        assert f"def {name}(" in (ROOT / file).read_text()
+        text = (ROOT / file).read_text()
+        assert not name or f"def {name}(" in text
 
 
 @pytest.mark.timeout(300)

@@ -89,8 +89,8 @@ BOUNDS = {
         "args.l.all(a, a.all(b, b.all(c, c > 0)))",
     ),
     "a long pattern": (
-        f"args.text.matches('{'a' * 198}')",
-        f"args.text.matches('{'a' * 199}')",
+        f"args.text.matches('{'a' * 200}')",
+        f"args.text.matches('{'a' * 201}')",
     ),
     "repetitions": ("args.text.matches('a{100}')", "args.text.matches('a{101}')"),
     "open repetitions": ("args.text.matches('a{100,}')", "args.text.matches('a{101,}')"),
