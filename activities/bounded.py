@@ -8,12 +8,18 @@ from pydantic import JsonValue
 from holdfast.domain.events import NewEvent
 from holdfast.domain.limits import AnswerBounds
 from holdfast.domain.model import storable
-from holdfast.domain.outcomes import Citation, Escalation, Reply
+from holdfast.domain.outcomes import Citation, Escalation, Handoff, Reply
 from holdfast.domain.steps import StepRequest
 from holdfast.llm.answer import cut_to
 
 REASON_CHARACTERS = 1_000
 """Of the reason why a person is called, which is in the history."""
+
+NOTE_CHARACTERS = 4_000
+"""Of what one agent tells the next, which is in the history, too."""
+
+MOST_CITATIONS = 50
+_CITATION_CHARACTERS = 300
 
 
 _EndT = TypeVar("_EndT", Reply, Escalation)
@@ -26,10 +32,20 @@ def bounded(outcome: _EndT, bounds: AnswerBounds) -> _EndT:
         changes["reason"] = cut_to(storable(outcome.reason), REASON_CHARACTERS)
     else:
         changes["citations"] = tuple(
-            Citation(id=storable(one.id), title=storable(one.title), quote=storable(one.quote))
-            for one in outcome.citations
+            Citation(
+                id=cut_to(storable(one.id), _CITATION_CHARACTERS),
+                title=cut_to(storable(one.title), _CITATION_CHARACTERS),
+                quote=storable(one.quote),
+            )
+            for one in outcome.citations[:MOST_CITATIONS]
         )
     return outcome.model_copy(update=changes)
+
+
+def bounded_note(handoff: Handoff) -> Handoff:
+    """The handoff as it can be stored and sent."""
+    note = cut_to(storable(handoff.note), NOTE_CHARACTERS)
+    return handoff.model_copy(update={"note": note})
 
 
 def reply_cut(request: StepRequest, bounds: AnswerBounds) -> NewEvent:

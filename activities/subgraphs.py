@@ -11,7 +11,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.attempts import Attempt, attempting, is_passing, recording
-from activities.bounded import bounded, of_turn, reply_cut
+from activities.bounded import bounded, bounded_note, of_turn, reply_cut
 from activities.circumstances import Origin
 from activities.denials import note_denials
 from activities.fleet import needs
@@ -41,7 +41,6 @@ from holdfast.domain.errors import (
 )
 from holdfast.domain.events import NewEvent
 from holdfast.domain.fleet import missing
-from holdfast.domain.model import storable
 from holdfast.domain.outcomes import Citation, Escalation, Handoff, Proposal, Reply, Route
 from holdfast.domain.steps import (
     Ended,
@@ -475,7 +474,7 @@ class SubgraphActivities:
 
     async def _hand_off(self, request: StepRequest, handoff: Handoff) -> StepCommit:
         await self._require_agent(request, handoff.to)
-        handoff = handoff.model_copy(update={"note": storable(handoff.note)})
+        handoff = bounded_note(handoff)
         data: dict[str, JsonValue] = {
             "from": request.subgraph,
             "to": handoff.to,

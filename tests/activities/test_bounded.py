@@ -1,8 +1,8 @@
 """What graphs leave behind can be stored, whatever is in its texts."""
 
-from activities.bounded import bounded
+from activities.bounded import MOST_CITATIONS, NOTE_CHARACTERS, bounded, bounded_note
 from holdfast.domain.limits import AnswerBounds
-from holdfast.domain.outcomes import Citation, Escalation, Reply
+from holdfast.domain.outcomes import Citation, Escalation, Handoff, Reply
 
 
 def test_texts_of_a_reply_and_its_citations_are_made_storable() -> None:
@@ -15,3 +15,13 @@ def test_texts_of_a_reply_and_its_citations_are_made_storable() -> None:
 def test_the_reason_of_an_escalation_is_made_storable() -> None:
     called = bounded(Escalation(reason="a\0", text="b\ud800"), AnswerBounds())
     assert (called.reason, called.text) == ("a", "b?")
+
+
+def test_what_travels_in_temporals_payloads_is_bounded() -> None:
+    note = bounded_note(Handoff(to="other", note="n\0" + "x" * 5_000_000)).note
+    assert note.startswith("nx")
+    assert len(note) <= NOTE_CHARACTERS
+    cited = Citation(id="i" * 10_000, title="t" * 10_000, quote="q")
+    kept = bounded(Reply(text="x", citations=(cited,) * 1_000), AnswerBounds()).citations
+    assert len(kept) == MOST_CITATIONS
+    assert max(len(one.id + one.title) for one in kept) <= 600
