@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 from email import message_from_bytes
 from email.policy import default
 from typing import Any
@@ -69,6 +70,15 @@ async def test_no_row_of_an_approval_is_anybody_elses(
     others = [one for one in rows if one not in ours]
     assert all(one.startswith((" " * 12, " " * 12 + MARGIN)) for one in others)
     assert sum(one.startswith("ap_") for one in lines) == 1
+
+
+async def test_the_command_that_is_suggested_runs_nothing_else(asked: ApprovalRecord) -> None:
+    (requirement,) = asked.approval.requirements
+    requirement = requirement.model_copy(update={"roles": ("boss; touch x",)})
+    approval = asked.approval.model_copy(update={"requirements": (requirement,)})
+    lines = printed({"approvals": [asked.model_copy(update={"approval": approval})]})
+    (command,) = [one.split("approve", 1)[1] for one in lines if one.startswith("  approve ")]
+    assert shlex.split(command)[-1] == "boss; touch x"
 
 
 async def test_no_line_of_a_conversation_is_anybody_elses(
