@@ -17,7 +17,7 @@ from activities.subgraphs import SubgraphActivities
 from holdfast.authority.keys import SigningKey
 from holdfast.authority.statements import sign_decision
 from holdfast.domain import wire
-from holdfast.domain.approval import Decision
+from holdfast.domain.approval import Decision, DecisionKind
 from holdfast.domain.conversation import CustomerMessage
 from holdfast.domain.outcomes import Proposal, ProposedAction
 from holdfast.domain.steps import (
@@ -129,6 +129,18 @@ class Desk:
 
     async def accept(self, asked: Asked, *, reviewer: str, roles: Sequence[str]) -> str:
         """Accept the approval of a proposal; its state after that."""
+        return await self.decide(asked, "accept", reviewer=reviewer, roles=roles)
+
+    async def decide(
+        self,
+        asked: Asked,
+        kind: DecisionKind,
+        *,
+        reviewer: str,
+        roles: Sequence[str],
+        text: str = "",
+    ) -> str:
+        """Decide on the approval of a proposal; its state after that."""
         approval = asked.proposed.approval
         assert approval is not None
         assert self._settings.signing_key is not None
@@ -141,10 +153,11 @@ class Desk:
         decision = Decision(
             id=f"d-{next(_numbers)}",
             approval=approval.id,
-            kind="accept",
+            kind=kind,
             reviewer=reviewer,
             roles=tuple(roles),
             digest=current.args_digest,
+            text=text,
         )
         signed = sign_decision(
             decision, tenant=self.tenant, key=SigningKey.read(self._settings.signing_key)

@@ -299,6 +299,18 @@ async def test_what_was_asked_under_a_policy_that_nobody_has_kept_is_judged_by_t
     assert await desk.execute(asked) == ["executed"]
 
 
+async def test_a_comment_whose_key_is_gone_stops_nothing(opening: Opening) -> None:
+    desk = await opening()
+    asked = await desk.propose("c1", add(150))
+    await desk.decide(asked, "comment", reviewer="eve", roles=["counters"], text="Look twice.")
+    await desk.accept(asked, reviewer="ann", roles=["counters"])
+    await desk.services.pool.execute(
+        "update holdfast.decisions set statement = 'gone' where tenant = $1 and reviewer = 'eve'",
+        desk.tenant,
+    )
+    assert await desk.execute(asked) == ["executed"]
+
+
 async def test_a_forged_acceptance_is_not_executed(opening: Opening) -> None:
     """The row of the approval says accepted, the decision is there, and nobody has signed it."""
     desk = await opening()
