@@ -47,14 +47,42 @@ async def test_what_stays_unclear_after_asking_back_goes_to_a_person(asker: Aske
     assert isinstance(await asker.ask(triage, "Blub", asked_back=1), Escalation)
 
 
-async def test_who_asks_for_a_person_gets_one(asker: Asker) -> None:
-    assert isinstance(await asker.ask(triage, "I want to talk to a human"), Escalation)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I want to talk to a human",
+        "Ich möchte mit einem Menschen sprechen",
+        "Kann ich bitte mit einer Mitarbeiterin reden?",
+        "Verbinden Sie mich mit jemandem aus dem Service",
+        "Ich brauche einen Menschen",
+    ],
+)
+async def test_who_asks_for_a_person_gets_one(asker: Asker, text: str) -> None:
+    assert isinstance(await asker.ask(triage, text), Escalation)
+
+
+@pytest.mark.parametrize(
+    ("text", "agent"),
+    [
+        ("Guten Morgen!", "general"),
+        ("Vielen Dank", "general"),
+        ("Wer bist du?", "general"),
+        ("Was können Sie für mich tun?", "general"),
+        ("Wie lange habe ich Zeit? Wie sind die Bedingungen?", "knowledge"),
+    ],
+)
+async def test_a_clear_message_in_german_is_routed(asker: Asker, text: str, agent: str) -> None:
+    route = await asker.ask(triage, text)
+    assert isinstance(route, Route)
+    assert (route.agent, route.priority) == (agent, "normal")
 
 
 async def test_urgency_and_language_are_told(asker: Asker) -> None:
     urgent = await asker.ask(triage, "Fraud! Where is my order #12?")
     german = await asker.ask(triage, "Guten Tag, was ist mit der Bestellung #12?")
+    theft = await asker.ask(triage, "Betrug! Wo ist meine Bestellung #12? It is order #12")
 
     assert isinstance(urgent, Route)
     assert isinstance(german, Route)
-    assert (urgent.priority, german.language) == ("urgent", "de")
+    assert isinstance(theft, Route)
+    assert (urgent.priority, theft.priority, german.language) == ("urgent", "urgent", "de")
