@@ -18,7 +18,7 @@ from holdfast.domain import wire
 from holdfast.domain.approval import Approval, ShownAction, replay, shown_digest
 from holdfast.domain.errors import LockTaken, NotAllowed, NotApproved
 from holdfast.domain.failures import in_words
-from holdfast.domain.outcomes import ActionState
+from holdfast.domain.outcomes import OUTCOME_UNKNOWN, ActionState
 from holdfast.domain.steps import ActionReport, ActionRequest
 from holdfast.store.actions import (
     ActionRecord,
@@ -214,7 +214,7 @@ class ActionActivities:
             state: ActionState = "failed"
             action = self._services.registry.action(record.name)
             if record.begun:
-                problem += "; its outcome is unknown"
+                problem += f"; {OUTCOME_UNKNOWN}"
             elif isinstance(error, LockTaken) or (action is not None and action.remote):
                 problem, state = f"{problem}; nothing was done", "not_attempted"
             else:

@@ -91,6 +91,9 @@ class Proposal(Strict):
     holding_message: str = ""
 
 
+OUTCOME_UNKNOWN = "its outcome is unknown"
+"""Ends the error of an action that has `failed` on another system, which may have done it."""
+
 Outcome = Annotated[Route | Reply | Handoff | Escalation | Proposal, Field(discriminator="kind")]
 """Everything a run of a subgraph may end in. A proposal ends it through an interrupt."""
 

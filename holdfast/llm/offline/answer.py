@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 
+from holdfast.domain.outcomes import OUTCOME_UNKNOWN
 from holdfast.llm.hints import AnsweredCall, Hints, Known, ToolHint
 from holdfast.llm.offline.builtin import ABILITIES, FAREWELL, GREETING, IDENTITY, THANKS
 from holdfast.llm.offline.request import ChatRequest
@@ -30,6 +31,9 @@ _FAILURES = {
     "failed": "Something went wrong when I tried to {doing}, and it was not done. {why}",
 }
 """By the state of an action, what became of it; a person's words stand in quotation marks."""
+_UNCLEAR = (
+    "I tried to {doing}, and it is not certain yet whether it was done. A colleague looks into it."
+)
 _LEFT_ALONE = {
     "en": "I have not changed anything. If you want something done, please ask for it in one plain "
     "sentence, and I will see to it.",
@@ -51,7 +55,8 @@ def _told(call: AnsweredCall, known: Known, hints: Hints) -> str:
     hint = hints.tools.get(call.name, ToolHint())
     if call.error is not None:
         state = call.result.get("state") if isinstance(call.result, dict) else None
-        form = _FAILURES.get(str(state), _FAILURE)
+        unclear = state == "failed" and call.error.endswith(OUTCOME_UNKNOWN)
+        form = _UNCLEAR if unclear else _FAILURES.get(str(state), _FAILURE)
         doing = (hint.doing or call.name.replace("_", " ")).format_map(_Spoken(call.arguments))
         why = hints.errors.get(call.error, call.error)
         if state == "repeated":

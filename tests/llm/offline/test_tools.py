@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletionMessage
 
+from holdfast.domain.outcomes import OUTCOME_UNKNOWN
 from holdfast.llm.hints import Hints, ToolHint
 from holdfast.llm.offline import MODEL
 from tests.llm.offline.conftest import Connect
@@ -176,6 +177,14 @@ async def test_what_was_done_before_is_told_with_what_and_when(connect: Connect)
 
     assert "It was executed, in turn 2, at 2030-01-02 03:04 UTC." in (message.content or "")
     assert "propose" not in (message.content or "")
+
+
+async def test_of_what_may_have_been_done_nobody_says_that_it_was_not(connect: Connect) -> None:
+    failed = {"error": f"HTTPStatusError (HTTP 504); {OUTCOME_UNKNOWN}", "state": "failed"}
+    messages = [user("Cancel B-1"), *answered("cancel_booking", {"booking_id": "B-1"}, failed)]
+    message = await say(connect, messages, CANCEL)
+    assert "it is not certain yet whether it was done" in (message.content or "")
+    assert "was not done" not in (message.content or "")
 
 
 async def test_an_error_is_told_in_the_words_that_a_package_has_for_it(connect: Connect) -> None:
