@@ -181,7 +181,8 @@ async def test_what_was_done_before_is_told_with_what_and_when(connect: Connect)
 
 async def test_of_what_may_have_been_done_nobody_says_that_it_was_not(connect: Connect) -> None:
     failed = {"error": f"HTTPStatusError (HTTP 504); {OUTCOME_UNKNOWN}", "state": "failed"}
-    messages = [user("Cancel B-1"), *answered("cancel_booking", {"booking_id": "B-1"}, failed)]
+    call = ("cancel_booking", {"booking_id": "B-1"}, failed)
+    messages = [user("Cancel booking B-1"), *answered(*call)]
     message = await say(connect, messages, CANCEL)
     assert "it is not certain yet whether it was done" in (message.content or "")
     assert "was not done" not in (message.content or "")
