@@ -5,10 +5,7 @@ import io
 import os
 import select
 import sys
-from typing import TYPE_CHECKING, TextIO
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+from typing import Any, TextIO
 
 
 def prepare_streams() -> None:
@@ -32,7 +29,7 @@ class _Unfailing(io.FileIO):
 
     lost: OSError | None = None
 
-    def write(self, data: "ReadableBuffer", /) -> int:
+    def write(self, data: Any, /) -> int:
         """Write as much as can be; from the first failure on, nothing."""
         try:
             # Nothing comes back where somebody else has made the file non-blocking, and it is full.

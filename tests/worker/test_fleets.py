@@ -207,6 +207,11 @@ async def test_no_action_of_a_proposal_runs_before_all_can(
     second = await remote.start_worker(
         HOLDFAST_PACKAGES=COUNTER, root=changed(FOR_EVER), HOLDFAST_HEALTH_PORT=str(port)
     )
+
+    async def is_named() -> bool:  # the first is known to be gone
+        return "no worker has the action 'add_for_good'" in " ".join(await problems(port))
+
+    await eventually(is_named, within=40, what="the problem")
     await decided(remote, sent)
 
     async def is_handed_back() -> bool:
