@@ -21,19 +21,19 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Interceptor, PollerBehaviorAutoscaling, Worker
 
-from activities.actions import ActionActivities
-from activities.approvals import ApprovalActivities
-from activities.changes import keep_noting_changes
-from activities.containment import contain_tasks
-from activities.conversations import ConversationActivities
-from activities.fleet import Fleet
-from activities.notifications import NotificationActivities
-from activities.people import PeopleActivities
-from activities.presence import Presence
-from activities.pulse import PULSE
-from activities.services import Services
-from activities.serving import HandingBack
-from activities.subgraphs import SubgraphActivities
+from holdfast.activities.actions import ActionActivities
+from holdfast.activities.approvals import ApprovalActivities
+from holdfast.activities.changes import keep_noting_changes
+from holdfast.activities.containment import contain_tasks
+from holdfast.activities.conversations import ConversationActivities
+from holdfast.activities.fleet import Fleet
+from holdfast.activities.notifications import NotificationActivities
+from holdfast.activities.people import PeopleActivities
+from holdfast.activities.presence import Presence
+from holdfast.activities.pulse import PULSE
+from holdfast.activities.services import Services
+from holdfast.activities.serving import HandingBack
+from holdfast.activities.subgraphs import SubgraphActivities
 from holdfast.authority.keys import VerificationKeys
 from holdfast.authority.statements import StatementVerifier, UnsignedDecisions, Verifier
 from holdfast.domain import wire
@@ -69,8 +69,8 @@ from holdfast.subgraphs.knowledge import knowledge
 from holdfast.subgraphs.package import Package
 from holdfast.subgraphs.registry import Registry, load_packages, package_modules
 from holdfast.subgraphs.triage import triage
-from workflows.conversation import ConversationWorkflow
-from workflows.notifications import NotificationWorkflow
+from holdfast.workflows.conversation import ConversationWorkflow
+from holdfast.workflows.notifications import NotificationWorkflow
 
 _logger = logging.getLogger("holdfast.worker")
 

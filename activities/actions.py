@@ -6,10 +6,10 @@ import httpx2
 from pydantic import BaseModel, JsonValue
 from temporalio import activity
 
-from activities.attempts import Attempt, beating
-from activities.permission import objection
-from activities.services import Services
-from activities.serving import look_before_acting
+from holdfast.activities.attempts import Attempt, beating
+from holdfast.activities.permission import objection
+from holdfast.activities.services import Services
+from holdfast.activities.serving import look_before_acting
 from holdfast.domain import wire
 from holdfast.domain.approval import Approval, ShownAction, replay, shown_digest
 from holdfast.domain.errors import AttemptsLost, NotAllowed, NotApproved, TookTooLong

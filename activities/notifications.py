@@ -4,7 +4,7 @@ from pydantic import SecretStr
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.attempts import beating
+from holdfast.activities.attempts import beating
 from holdfast.domain import wire
 from holdfast.domain.failures import in_words
 from holdfast.domain.notifications import SendReport, SendRequest

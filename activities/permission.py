@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, JsonValue
 
-from activities.circumstances import Origin, circumstances, customer_of, locked_windows
-from activities.services import Services
+from holdfast.activities.circumstances import Origin, circumstances, customer_of, locked_windows
+from holdfast.activities.services import Services
 from holdfast.domain.approval import Approval
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.errors import PolicyError

@@ -8,9 +8,9 @@ from decimal import Decimal
 
 from pydantic import JsonValue
 
-from activities.circumstances import Origin, Windows, circumstances, locked_windows
-from activities.rehearsal import LONGEST_SECONDS, RehearsedAction, rehearse
-from activities.services import Services
+from holdfast.activities.circumstances import Origin, Windows, circumstances, locked_windows
+from holdfast.activities.rehearsal import LONGEST_SECONDS, RehearsedAction, rehearse
+from holdfast.activities.services import Services
 from holdfast.domain.approval import (
     Alarm,
     Approval,
@@ -46,7 +46,7 @@ class JudgedAction:
     error: str | None = None
     result: JsonValue = None
     repeats: str | None = None
-    """The earlier action that it repeats, whose result it has (`activities.repeats`)."""
+    """The earlier action that it repeats, whose result it has (`holdfast.activities.repeats`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ async def judged(
 
     Where conditions look at sums, these are counted within it and under their locks, so that two
     conversations cannot slip under a limit together. It is said again when the actions run
-    (`activities.permission`): what is said here decides whether people are asked.
+    (`holdfast.activities.permission`): what is said here decides whether people are asked.
     """
     rehearsed = await rehearse(services, origin, proposed, is_last=is_last, seconds=seconds)
     policies = {

@@ -32,8 +32,8 @@ from holdfast.runtime.connection import (
 from holdfast.runtime.settings import Settings
 from holdfast.store.pool import open_pool
 from holdfast.subgraphs.registry import load_packages
+from holdfast.workflows.conversation import ConversationWorkflow
 from tests.scripted_model import Answer, Reply, ScriptedModel, structured, text, tool_calls
-from workflows.conversation import ConversationWorkflow
 
 ROOT = Path(__file__).parent.parent
 

@@ -4,7 +4,7 @@ from collections import deque
 
 from temporalio import workflow
 
-from workflows.turns import TurnRunner
+from holdfast.workflows.turns import TurnRunner
 
 with workflow.unsafe.imports_passed_through():
     from holdfast.domain.conversation import (

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.conversations import ConversationActivities
-from activities.people import PeopleActivities
-from activities.services import Services
+from holdfast.activities.conversations import ConversationActivities
+from holdfast.activities.people import PeopleActivities
+from holdfast.activities.services import Services
 from holdfast.authority.keys import SigningKey
 from holdfast.authority.statements import sign_act
 from holdfast.domain.errors import StaleAttempt

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from activities.services import Services
+from holdfast.activities.services import Services
 from holdfast.domain.errors import NotApproved
 from holdfast.domain.ids import json_digest
 from holdfast.runtime.settings import Settings

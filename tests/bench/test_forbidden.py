@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from activities.services import Services
 from bench.chaos import shopping
 from bench.chaos.oracle.shops import judge_tenants
 from bench.chaos.oracle.verdict import Verdict
+from holdfast.activities.services import Services
 from holdfast.runtime.settings import Settings
 from holdfast.subgraphs.registry import load_packages
 from tests.activities.desk import Desk

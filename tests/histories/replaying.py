@@ -11,9 +11,9 @@ from temporalio.plugin import SimplePlugin
 from temporalio.worker import Replayer
 
 from holdfast.runtime.connection import PLUGIN
+from holdfast.workflows.conversation import ConversationWorkflow
+from holdfast.workflows.notifications import NotificationWorkflow
 from tests.histories.recorded import RecordedHistory
-from workflows.conversation import ConversationWorkflow
-from workflows.notifications import NotificationWorkflow
 
 WORKFLOWS = (ConversationWorkflow, NotificationWorkflow)
 

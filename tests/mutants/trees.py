@@ -65,7 +65,8 @@ def open_tree() -> Iterator[Tree]:
         folder = Path(name)
         folder.chmod(0o755)
         for part in _PARTS:
-            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("results"))
+            ignored = shutil.ignore_patterns("results")
+            shutil.copytree(ROOT / part, folder / part, symlinks=True, ignore=ignored)
         for file in _FILES:
             shutil.copy2(ROOT / file, folder)
         with subprocess.Popen(

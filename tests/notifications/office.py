@@ -13,7 +13,7 @@ from typing import Any
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Replayer, Worker
 
-from activities.notifications import NotificationActivities
+from holdfast.activities.notifications import NotificationActivities
 from holdfast.client import HoldfastClient
 from holdfast.domain import wire
 from holdfast.domain.notifications import DeliveryState, Notice, NotificationStart
@@ -24,9 +24,9 @@ from holdfast.runtime.connection import PLUGIN
 from holdfast.runtime.settings import Settings
 from holdfast.store.deliveries import DeliveryRecord
 from holdfast.store.pool import Pool
+from holdfast.workflows.notifications import NotificationWorkflow
 from tests.notifications.parent import Parent
 from tests.platform import eventually
-from workflows.notifications import NotificationWorkflow
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from activities.services import Services
+from holdfast.activities.services import Services
 from holdfast.runtime.settings import Settings
 from holdfast.subgraphs.registry import load_packages
 from tests.activities.desk import Asked, Desk

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import asyncpg
 
-from activities.services import Services
 from holdfast import Connection
+from holdfast.activities.services import Services
 from holdfast.domain.approval import Decision
 from holdfast.domain.conversation import CustomerMessage
 from holdfast.domain.ids import derived_id

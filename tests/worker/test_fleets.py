@@ -44,7 +44,7 @@ def changed(tmp_path: Path) -> Change:
             source = ROOT / name
             if source.is_dir():
                 ignored = shutil.ignore_patterns("__pycache__", "histories")
-                shutil.copytree(source, root / name, ignore=ignored)
+                shutil.copytree(source, root / name, symlinks=True, ignore=ignored)
             else:
                 root.mkdir(exist_ok=True)
                 shutil.copy(source, root / name)

@@ -55,7 +55,8 @@ def changed_code(tmp_path: Path) -> Path:
     for name in _CODE:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, tmp_path / name, symlinks=True, ignore=ignored)
         else:
             shutil.copy(source, tmp_path / name)
     module = tmp_path / "workflows" / "conversation.py"

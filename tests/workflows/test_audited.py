@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from activities.changes import keep_noting_changes
+from holdfast.activities.changes import keep_noting_changes
 from holdfast.authority.keys import SigningKey
 from holdfast.runtime.settings import Settings
 from holdfast.store.audit import AuditEntry
