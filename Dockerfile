@@ -25,4 +25,4 @@ RUN useradd --system --uid 10001 --no-create-home holdfast
 USER holdfast
 
 EXPOSE 8088
-CMD ["python", "worker.py"]
+CMD ["holdfast", "worker"]

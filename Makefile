@@ -14,7 +14,7 @@ demo: .venv/installed ## Play the demonstration: six conversations, a kill, thre
 
 up: .venv/installed ## Keep Temporal, Postgres and a worker running until Ctrl-C
 	@$(BIN)/python -m holdfast.runtime.local -- sh -c \
-	  '$(BIN)/python worker.py --seed $(TENANT) && exec $(BIN)/python worker.py'
+	  '$(BIN)/holdfast worker --seed $(TENANT) && exec $(BIN)/holdfast worker'
 
 test: .venv/installed ## The whole suite; the servers first, since Temporal may have to be built
 	@$(BIN)/python -m holdfast.runtime.local -- true
@@ -55,7 +55,7 @@ soak: .venv/installed ## 1,000 turns; 500 approvals, 20 reviewers and dying work
 	$(BIN)/pytest -m soak
 
 migrate: .venv/installed ## Bring the database that the settings name up to date
-	$(BIN)/python worker.py --migrate
+	$(BIN)/holdfast worker --migrate
 
 requirements: ## Pin what pyproject.toml asks for
 	uv export --quiet --no-header --no-emit-project --all-extras --all-groups \

@@ -95,7 +95,7 @@ class NotificationActivities:
         # The detail may name people, and stays in Postgres.
         answer = f"status {failed.status}" if failed.status is not None else "no answer"
         raise ApplicationError(
-            f"delivery {request.delivery} failed ({answer}) and is tried again; see `starter.py "
+            f"delivery {request.delivery} failed ({answer}) and is tried again; see `holdfast "
             "deliveries`",
             type=_FAILED,
         ) from None

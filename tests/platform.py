@@ -15,7 +15,6 @@ import asyncpg
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Replayer
 
-import worker
 from holdfast.authority.keys import SigningKey
 from holdfast.authority.statements import sign_decision
 from holdfast.client import HoldfastClient
@@ -32,6 +31,8 @@ from holdfast.runtime.connection import (
 from holdfast.runtime.settings import Settings
 from holdfast.store.pool import open_pool
 from holdfast.subgraphs.registry import load_packages
+from holdfast.worker.assembly import open_services
+from holdfast.worker.queues import build_workers
 from holdfast.workflows.conversation import ConversationWorkflow
 from tests.scripted_model import Answer, Reply, ScriptedModel, structured, text, tool_calls
 
@@ -259,9 +260,9 @@ async def open_platform(
         )
         if in_process:
             services = await stack.enter_async_context(
-                worker.open_services(chosen, load_packages(packages))
+                open_services(chosen, load_packages(packages))
             )
-            for one in worker.build_workers(platform.temporal, services, chosen):
+            for one in build_workers(platform.temporal, services, chosen):
                 await stack.enter_async_context(one)
         try:
             yield platform

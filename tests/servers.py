@@ -11,7 +11,7 @@ from holdfast.runtime.local.stack import local_stack
 from holdfast.runtime.process import leave
 from holdfast.runtime.settings import Settings
 from holdfast.subgraphs.registry import load_packages
-from worker import prepare
+from holdfast.worker.preparation import prepare
 
 
 async def _keep(folder: Path) -> None:

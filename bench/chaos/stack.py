@@ -24,9 +24,9 @@ from holdfast.runtime.local.temporary import temporary_postgres, temporary_tempo
 from holdfast.runtime.settings import Settings, read_settings
 from holdfast.store.pool import open_pool
 from holdfast.subgraphs.registry import load_packages
+from holdfast.worker.preparation import prepare
 from tests.platform import PACKAGES, environment_of
 from tests.scripted_model import ScriptedModel
-from worker import prepare
 
 LIMITS = Limits(turns_per_run=5)
 """So that every conversation continues as new some times."""

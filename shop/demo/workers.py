@@ -12,8 +12,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
 
-_SCRIPT = Path(__file__).parents[2] / "worker.py"
-
 _READY = re.compile(r"worker \w+ is ready")
 # The worker logs a line for each request to a model that was answered, whoever answers.
 _MODEL_CALL = re.compile(r"model call answered by \w+")
@@ -28,7 +26,7 @@ class WorkerFailed(Exception):
 
 
 class WorkerProcess:
-    """A process that runs `worker.py`; `model_calls` counts the calls that it got an answer to."""
+    """A process that runs `holdfast worker`; `model_calls` counts the calls that it got an answer to."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.pid = process.pid
@@ -40,10 +38,10 @@ class WorkerProcess:
 
     @classmethod
     async def start(cls, *arguments: str, environment: dict[str, str]) -> Self:
-        """Start `worker.py` with `arguments`, out of reach of the terminal's Ctrl-C."""
+        """Start `holdfast worker` with `arguments`, out of reach of the terminal's Ctrl-C."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            str(_SCRIPT),
+            *("-m", "holdfast", "worker"),
             *arguments,
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,

@@ -17,7 +17,7 @@ from holdfast.domain.steps import CloseRequest, OpenRequest, TakeoverRequest
 from holdfast.runtime.settings import Settings
 from holdfast.store.conversations import read_conversation
 from holdfast.subgraphs.registry import load_packages
-from worker import open_services
+from holdfast.worker.assembly import open_services
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from holdfast.domain.ids import json_digest
 from holdfast.runtime.settings import Settings
 from holdfast.store.faults import pausing
 from holdfast.subgraphs.registry import load_packages
+from holdfast.worker.assembly import open_services
 from tests.activities.desk import Desk
 from tests.platform import eventually
-from worker import open_services
 
 Opening = Callable[..., Awaitable[Desk]]
 

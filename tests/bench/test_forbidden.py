@@ -10,6 +10,7 @@ from bench.chaos.oracle.verdict import Verdict
 from holdfast.activities.services import Services
 from holdfast.runtime.settings import Settings
 from holdfast.subgraphs.registry import load_packages
+from holdfast.worker.assembly import open_services
 from tests.activities.desk import Desk
 from tests.platform import is_triage
 from tests.shop.ledger import (
@@ -24,7 +25,6 @@ from tests.shop.ledger import (
     pay_with,
     swap,
 )
-from worker import open_services
 
 SMALL, LARGE = ORDERS
 

@@ -15,11 +15,11 @@ import yaml
 
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
 from holdfast.runtime.connection import connect_temporal, require_search_attributes
-from holdfast.runtime.health import HealthServer
 from holdfast.runtime.local.temporal.binary import find_temporal
 from holdfast.runtime.settings import Settings
+from holdfast.worker.health import HealthServer
 from tests.docs.blocks import ROOT
-from tests.docs.commands import WORKER
+from tests.docs.commands import COMMANDS
 
 SCRIPTS = ROOT / "deploy" / "temporal"
 
@@ -74,10 +74,10 @@ def test_images_are_pinned_and_ports_are_bound_to_this_machine(services: dict[st
 
 def test_the_commands_that_it_runs_exist(services: dict[str, Any]) -> None:
     commands = [services[name]["command"] for name in ("migrate", "worker")]
-    for python, script, *arguments in commands:
-        assert (python, script) == ("python", "worker.py")
-        WORKER.make_context("worker", arguments)
-    assert commands == [["python", "worker.py", "--migrate"], ["python", "worker.py"]]
+    for program, command, *arguments in commands:
+        assert program == "holdfast"
+        COMMANDS[command].make_context(command, arguments)
+    assert commands == [["holdfast", "worker", "--migrate"], ["holdfast", "worker"]]
 
 
 def test_the_paths_that_it_mounts_exist(services: dict[str, Any]) -> None:

@@ -55,7 +55,9 @@ def test_it_gets_every_file_that_the_project_is_built_from(project: dict[str, An
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     sent = {line.removeprefix("!") for line in ignored if line.startswith("!")}
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
-    needed = {*wheel["packages"], *wheel["include"], "pyproject.toml", "requirements.txt"}
+    linked = {link.readlink().name for link in (ROOT / "holdfast").iterdir() if link.is_symlink()}
+    assert linked == {"activities", "workflows"}
+    needed = {*wheel["packages"], *linked, "pyproject.toml", "requirements.txt"}
     assert needed | {project["project"]["readme"]} <= sent
     assert ignored[ignored.index("*") - 1].startswith("#")
     assert [path for path in sent if not (ROOT / path).exists()] == []
@@ -67,7 +69,7 @@ def test_it_runs_as_somebody_without_rights_and_serves_health(project: dict[str,
     assert user == "holdfast"
     assert any(step.startswith("useradd --system") and user in step for step in instructions("RUN"))
     assert instructions("EXPOSE") == ["8088"]
-    assert instructions("CMD") == ['["python", "worker.py"]']
+    assert instructions("CMD") == ['["holdfast", "worker"]']
 
 
 def test_it_compiles_nothing_and_names_no_registry() -> None:

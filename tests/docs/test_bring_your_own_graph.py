@@ -44,7 +44,7 @@ async def test_a_service_sends_and_decides_as_the_page_shows(
         "leave(0)\n"
     )
     printed = await run(
-        f"python -m worker --seed {tenant}\npython -m worker &\npython service.py\nkill -9 $!\n",
+        f"holdfast worker --seed {tenant}\nholdfast worker &\npython service.py\nkill -9 $!\n",
         folder,
         {**environment_of(stack_settings, tenant), "HOLDFAST_PACKAGES": '["parcels:package"]'},
     )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from holdfast.activities.services import Services
 from holdfast.runtime.settings import Settings
 from holdfast.subgraphs.registry import load_packages
+from holdfast.worker.assembly import open_services
 from tests.activities.desk import Asked, Desk
 from tests.shop.ledger import (
     CARD,
@@ -28,7 +29,6 @@ from tests.shop.ledger import (
     require_allowed,
     swap,
 )
-from worker import open_services
 
 SMALL, LARGE = ORDERS
 CONVERSATIONS = ("c1", "c2", "c3", "c4")

@@ -10,9 +10,9 @@ from holdfast.runtime.settings import Settings
 from holdfast.store.audit import AuditEntry
 from holdfast.store.changes import PLATFORM
 from holdfast.subgraphs.registry import load_packages
+from holdfast.worker.assembly import open_services
 from tests.authority.examples import jwks
 from tests.platform import Platform, counting, eventually, routed_to
-from worker import open_services
 
 
 async def entries(platform: Platform, *kinds: str) -> list[AuditEntry]:

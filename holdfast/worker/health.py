@@ -1,15 +1,68 @@
 """A process's answers to those who ask whether it lives and whether it can work."""
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from temporalio.client import Client
+from temporalio.worker import Worker
 
+from holdfast.activities.services import Services
 from holdfast.domain.errors import ConfigurationError
+from holdfast.runtime.settings import Settings
+from holdfast.store.pool import UNREACHABLE_ERRORS
+
+_logger = logging.getLogger("holdfast.worker")
+
+
+@asynccontextmanager
+async def serve_health(
+    settings: Settings, client: Client, services: Services, workers: Sequence[Worker]
+) -> AsyncIterator[None]:
+    """Serve it while the context lasts.
+
+    Raises:
+        ConfigurationError: the port is taken.
+    """
+
+    async def check() -> list[str]:
+        problems = [
+            f"worker {one.task_queue} is not running" for one in workers if not one.is_running
+        ]
+        try:
+            await services.pool.fetchval("select 1", timeout=2.0)
+        except UNREACHABLE_ERRORS as error:
+            problems.append(f"Postgres: {error or type(error).__name__}")
+        try:
+            healthy = await client.service_client.check_health(timeout=timedelta(seconds=2))
+        except Exception as error:
+            healthy = False
+            _logger.debug("Temporal health check: %s", error)
+        if not healthy:
+            problems.append("Temporal does not answer")
+        problems += services.fleet.problems()
+        return problems
+
+    def remarks() -> list[str]:
+        return [*services.registry.policies.problems(), *services.notifications.problems()]
+
+    server = HealthServer(settings.health_host, settings.health_port, check, remarks)
+    serving = asyncio.create_task(server.serve())
+    await asyncio.wait((serving,), timeout=0.1)
+    if serving.done():
+        serving.result()
+    try:
+        yield
+    finally:
+        server.stop()
+        await serving
 
 
 class HealthServer:

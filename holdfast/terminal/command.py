@@ -1,0 +1,45 @@
+"""The command line: `holdfast --help`."""
+
+import os
+import sys
+
+import typer
+
+from holdfast.runtime.process import leave, prepare_streams
+from holdfast.terminal import auditing, conversing, delivering, policies, reviewing
+from holdfast.terminal.running import INTERRUPTED, exit_code
+from holdfast.worker import command as working
+
+app = typer.Typer(
+    help="Talk to Holdfast: send messages, decide on approvals, take conversations over; run workers.",
+    epilog="Exit codes: 0 done, 2 wrong usage or settings, 3 refused, 4 a server is out of reach.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(conversing.app)
+app.add_typer(reviewing.app)
+app.add_typer(auditing.app, name="audit")
+app.add_typer(policies.app, name="policy")
+app.add_typer(delivering.app)
+app.add_typer(working.app)
+
+
+def main(app: typer.Typer = app) -> None:
+    """Run the command that the process was started with, and end the process.
+
+    Packages are found in the folder that it was started in, as with `python -m`.
+    """
+    code: int | str | None
+    prepare_streams()
+    sys.path.insert(0, os.getcwd())
+    try:
+        app()
+        code = 0
+    except SystemExit as exit:
+        code = exit.code
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except Exception as error:
+        code = exit_code(error)
+    leave(code if isinstance(code, int) else int(code is not None))
