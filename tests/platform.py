@@ -38,7 +38,7 @@ from tests.scripted_model import Answer, Reply, ScriptedModel, structured, text,
 
 ROOT = Path(__file__).parent.parent
 
-PACKAGES = ("shop:package", "tests.counter:package")
+PACKAGES = ("holdfast_shop:package", "tests.counter:package")
 
 
 def is_triage(request: Mapping[str, Any]) -> bool:

@@ -16,9 +16,9 @@ from holdfast.authority.keys import DevelopmentKeys
 from holdfast.domain.errors import ConfigurationError, Unavailable
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
 from holdfast.runtime.failures import WordedFailures
-from holdfast.runtime.local.stack import find_running_stack
 from holdfast.runtime.payloads import Payloads
 from holdfast.runtime.settings import Settings
+from holdfast.runtime.stack import find_running_stack
 
 PLUGIN = SimplePlugin(
     "holdfast",

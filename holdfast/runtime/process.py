@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 
 def prepare_streams() -> None:
@@ -29,7 +29,7 @@ def lead_nowhere(stream: TextIO) -> None:
     os.close(nowhere)
 
 
-def leave(code: int) -> None:
+def leave(code: int) -> NoReturn:
     """End this process with `code`, now.
 
     The interpreter's own shutdown is left out: with a Temporal client in the process it aborts in

@@ -2,9 +2,11 @@
 
 import os
 import sys
+from importlib.metadata import entry_points
 
 import typer
 
+from holdfast.domain.errors import ExtraMissing
 from holdfast.runtime.process import leave, prepare_streams
 from holdfast.terminal import auditing, conversing, delivering, policies, reviewing
 from holdfast.terminal.running import INTERRUPTED, exit_code
@@ -23,6 +25,19 @@ app.add_typer(auditing.app, name="audit")
 app.add_typer(policies.app, name="policy")
 app.add_typer(delivering.app)
 app.add_typer(working.app)
+
+
+_DEVSTACK = next(iter(entry_points(group="holdfast.commands", name="dev")), None)
+if _DEVSTACK is not None:
+    app.add_typer(_DEVSTACK.load(), name="dev")
+else:
+
+    @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+    def dev() -> None:
+        """Run Temporal and Postgres for development, from a distribution of their own."""
+        raise ExtraMissing(
+            "`holdfast dev` is a distribution of its own: pip install holdfast-devstack"
+        )
 
 
 def main(app: typer.Typer = app) -> None:

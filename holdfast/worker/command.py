@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from holdfast.domain.errors import HoldfastError, Unavailable
+from holdfast.extras import extra
 from holdfast.runtime.process import leave
 from holdfast.worker.roles import Role
 
@@ -41,11 +42,12 @@ def worker(
 ) -> None:
     """Run Holdfast workers until SIGTERM."""
     # Imported where they are used: a client's commands, and `--help`, can do without.
-    import uvloop
+    with extra("worker", "`holdfast worker`"):
+        import uvloop
 
-    from holdfast.runtime.failures import WordedLog
-    from holdfast.runtime.settings import read_settings
-    from holdfast.worker import process
+        from holdfast.runtime.failures import WordedLog
+        from holdfast.runtime.settings import read_settings
+        from holdfast.worker import process
 
     handler = logging.StreamHandler()
     handler.setFormatter(WordedLog("%(asctime)s %(levelname)s %(name)s: %(message)s"))

@@ -135,7 +135,7 @@ def retail(policy: Path) -> Path:
 
 async def test_check_compares_names_with_those_of_the_packages(retail: Path) -> None:
     policy = retail
-    environment = {"HOLDFAST_PACKAGES": '["shop:package"]'}
+    environment = {"HOLDFAST_PACKAGES": '["holdfast_shop:package"]'}
     ended = await starter(environment, "policy", "check", str(policy))
     assert ended.code == 2
     told = json.loads(ended.err)
@@ -157,6 +157,8 @@ async def test_check_compares_names_with_those_of_the_packages(retail: Path) -> 
 
 
 async def test_check_says_which_actions_no_package_brings(policy: Path) -> None:
-    ended = await starter({"HOLDFAST_PACKAGES": '["shop:package"]'}, "policy", "check", str(policy))
+    ended = await starter(
+        {"HOLDFAST_PACKAGES": '["holdfast_shop:package"]'}, "policy", "check", str(policy)
+    )
     assert ended.code == 0
     assert "not compared: no package brings pay" in ended.out

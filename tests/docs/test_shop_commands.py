@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.runtime.local.temporal.binary import find_temporal
 from holdfast.runtime.settings import Settings
+from holdfast_devstack.temporal.binary import find_temporal
 from tests.docs.blocks import ROOT, Block, blocks, write_files
 from tests.docs.shell import assert_lines, environment_of, run
 

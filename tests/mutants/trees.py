@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parent.parent.parent
-_PARTS = ("activities", "bench", "holdfast", "shop", "tests", "workflows")
+_PARTS = ("activities", "bench", "devstack", "examples", "holdfast", "tests", "workflows")
 _FILES = ("pyproject.toml", "starter.py", "worker.py")
 _PYTEST = (
     *("-x", "-q", "--tb=short", "--disable-warnings", "--hypothesis-seed=1"),

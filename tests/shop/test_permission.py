@@ -53,7 +53,7 @@ class Shops:
 
 @pytest.fixture
 async def shops(stack_settings: Settings) -> AsyncIterator[Shops]:
-    async with open_services(stack_settings, load_packages(["shop:package"])) as services:
+    async with open_services(stack_settings, load_packages(["holdfast_shop:package"])) as services:
         yield Shops(services, stack_settings)
 
 
@@ -186,7 +186,7 @@ def test_no_sequence_has_an_effect_that_the_rules_forbid(
 
 
 async def _play(stack: Settings, played: list[list[tuple[str, list[Call]]]], late: bool) -> None:
-    async with open_services(stack, load_packages(["shop:package"])) as services:
+    async with open_services(stack, load_packages(["holdfast_shop:package"])) as services:
         desk = await Shops(services, stack).open(4)
         waiting: list[Asked] = []
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shop import phrases
+from holdfast_shop import phrases
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.runtime.connection import require_migration_url
-from holdfast.runtime.local.temporary import temporary_temporal
+from holdfast_devstack.temporary import temporary_temporal
 from tests.platform import Platform
 from tests.worker.running import Ended, worker
 
