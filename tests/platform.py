@@ -23,11 +23,11 @@ from holdfast.domain.approval import Decision
 from holdfast.domain.ids import workflow_id
 from holdfast.domain.limits import Limits
 from holdfast.runtime.connection import (
-    PLUGIN,
     connect_temporal,
     require_database_url,
     require_migration_url,
 )
+from holdfast.runtime.plugin import PLUGIN
 from holdfast.runtime.settings import Settings
 from holdfast.store.pool import open_pool
 from holdfast.subgraphs.registry import load_packages

@@ -20,6 +20,7 @@ from holdfast.activities.services import Services
 from holdfast.activities.serving import HandingBack
 from holdfast.activities.subgraphs import SubgraphActivities
 from holdfast.domain import wire
+from holdfast.runtime.plugin import PLUGIN
 from holdfast.runtime.settings import Settings
 from holdfast.runtime.versioning import deployment_config
 from holdfast.worker.roles import Role
@@ -130,6 +131,7 @@ def build_workers(
                     task_queue=task_queue,
                     activities=queue.activities(activities),
                     workflows=queue.workflows,
+                    plugins=[PLUGIN],
                     max_concurrent_activities=queue.at_once(settings),
                     max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
                     default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
@@ -154,6 +156,7 @@ def _conversations(
         client,
         task_queue=wire.workflows_queue(settings.task_queue),
         workflows=[ConversationWorkflow],
+        plugins=[PLUGIN],
         max_cached_workflows=settings.max_cached_workflows,
         sticky_queue_schedule_to_start_timeout=_STICKY_TIMEOUT,
         workflow_task_poller_behavior=_POLLERS,

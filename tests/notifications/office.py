@@ -20,7 +20,7 @@ from holdfast.domain.notifications import DeliveryState, Notice, NotificationSta
 from holdfast.notifications.config import Notifications
 from holdfast.notifications.outbox import enqueue
 from holdfast.notifications.webhook import WebhookSender
-from holdfast.runtime.connection import PLUGIN
+from holdfast.runtime.plugin import PLUGIN
 from holdfast.runtime.settings import Settings
 from holdfast.store.deliveries import DeliveryRecord
 from holdfast.store.pool import Pool
@@ -113,6 +113,7 @@ class Office:
             self.temporal,
             task_queue=wire.notifications_queue(self.settings.task_queue),
             workflows=[NotificationWorkflow, Parent],
+            plugins=[PLUGIN],
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
         )
 

@@ -10,7 +10,7 @@ from temporalio.worker import Replayer
 from bench.chaos.oracle.verdict import Verdict
 from bench.chaos.stack import ChaosStack
 from holdfast.domain.wire import CONVERSATION_WORKFLOW
-from holdfast.runtime.connection import PLUGIN
+from holdfast.runtime.plugin import PLUGIN
 from holdfast.workflows.conversation import ConversationWorkflow
 
 _REPLAYED = 200
