@@ -10,14 +10,13 @@ TENANT ?= demo
 .PHONY: demo up test check format bench chaos histories mutants tau2 soak requirements migrate clean
 
 demo: .venv/installed ## Play the demonstration: six conversations, a kill, three approvals
-	@$(BIN)/python -m holdfast.runtime.local -- $(BIN)/python -m shop.demo
+	@$(BIN)/holdfast dev run -- $(BIN)/python -m holdfast_shop.demo
 
 up: .venv/installed ## Keep Temporal, Postgres and a worker running until Ctrl-C
-	@$(BIN)/python -m holdfast.runtime.local -- sh -c \
-	  '$(BIN)/python worker.py --seed $(TENANT) && exec $(BIN)/python worker.py'
+	@$(BIN)/holdfast dev up --seed $(TENANT)
 
 test: .venv/installed ## The whole suite; the servers first, since Temporal may have to be built
-	@$(BIN)/python -m holdfast.runtime.local -- true
+	@$(BIN)/holdfast dev run -- true
 	$(BIN)/pytest -n $(JOBS) --dist worksteal
 	HOLDFAST_MAX_CACHED_WORKFLOWS=0 $(BIN)/pytest -n $(JOBS) --dist worksteal tests/workflows
 
@@ -42,10 +41,10 @@ chaos: .venv/installed ## Kill everything at random (SEED=, MINUTES=, WORKERS=),
 	@$(BIN)/python -m bench.chaos --seed $(SEED) --minutes $(MINUTES) --workers $(WORKERS)
 
 histories: .venv/installed ## Record a history of every path that has none yet
-	@$(BIN)/python -m holdfast.runtime.local -- $(BIN)/python -m tests.histories.record
+	@$(BIN)/holdfast dev run -- $(BIN)/python -m tests.histories.record
 
 mutants: .venv/installed ## Change guards, one at a time, and show that tests notice; takes hours (ONLY=approval: a part)
-	@$(BIN)/python -m holdfast.runtime.local -- true
+	@$(BIN)/holdfast dev run -- true
 	$(BIN)/pytest -m mutants tests/mutants -n $(CORES) $(if $(ONLY),-k "$(ONLY)")
 
 tau2: .venv/installed ## All retail tasks through the whole platform, in both forms
@@ -55,14 +54,14 @@ soak: .venv/installed ## 1,000 turns; 500 approvals, 20 reviewers and dying work
 	$(BIN)/pytest -m soak
 
 migrate: .venv/installed ## Bring the database that the settings name up to date
-	$(BIN)/python worker.py --migrate
+	$(BIN)/holdfast worker --migrate
 
 requirements: ## Pin what pyproject.toml asks for
-	uv export --quiet --no-header --no-emit-project --all-extras --all-groups \
+	uv export --quiet --no-header --no-emit-workspace --all-packages --all-extras --all-groups \
 	  --no-annotate --output-file requirements.txt
 	rm -f uv.lock
 
-.venv/installed: requirements.txt pyproject.toml
+.venv/installed: requirements.txt pyproject.toml devstack/pyproject.toml examples/shop/pyproject.toml
 	@command -v uv >/dev/null || test -x .venv-uv/bin/uv \
 	  || { echo "1/3 fetching uv, which installs the rest …" && \
 	       $(PYTHON) -m venv .venv-uv && .venv-uv/bin/pip install --quiet uv; }
@@ -70,7 +69,7 @@ requirements: ## Pin what pyproject.toml asks for
 	@PATH="$$PWD/.venv-uv/bin:$$PATH"; \
 	  test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) .venv; \
 	  uv pip install --python $(BIN)/python --quiet --compile-bytecode --require-hashes -r requirements.txt && \
-	  uv pip install --python $(BIN)/python --quiet --no-deps -e .
+	  uv pip install --python $(BIN)/python --quiet --no-deps -e . -e devstack -e examples/shop
 	@echo "3/3 installed; the first start also fetches or builds Temporal, once per machine"
 	@touch $@
 

@@ -8,12 +8,12 @@ import httpx2
 from pydantic import BaseModel
 from temporalio import activity
 
-from activities.action_ends import announce, compensated, finish, go_stale, report_of
-from activities.attempts import Attempt, beating
-from activities.permission import objection
-from activities.services import Services
-from activities.serving import look_before_acting
-from activities.waiting import patiently
+from holdfast.activities.action_ends import announce, compensated, finish, go_stale, report_of
+from holdfast.activities.attempts import Attempt, beating
+from holdfast.activities.permission import objection
+from holdfast.activities.services import Services
+from holdfast.activities.serving import look_before_acting
+from holdfast.activities.waiting import patiently
 from holdfast.domain import wire
 from holdfast.domain.approval import Approval, ShownAction, replay, shown_digest
 from holdfast.domain.errors import LockTaken, NotAllowed, NotApproved

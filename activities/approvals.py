@@ -7,14 +7,14 @@ from pydantic import JsonValue
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.attempts import Attempt, attempting, heartbeating, recording
-from activities.circumstances import Origin
-from activities.proposals import Judgement, judged, recorded_actions
-from activities.refusals import refused, this_activity
-from activities.rehearsal import rehearse
-from activities.services import Services
-from activities.serving import elsewhere
-from activities.waiting import patiently
+from holdfast.activities.attempts import Attempt, attempting, heartbeating, recording
+from holdfast.activities.circumstances import Origin
+from holdfast.activities.proposals import Judgement, judged, recorded_actions
+from holdfast.activities.refusals import refused, this_activity
+from holdfast.activities.rehearsal import rehearse
+from holdfast.activities.services import Services
+from holdfast.activities.serving import elsewhere
+from holdfast.activities.waiting import patiently
 from holdfast.domain import wire
 from holdfast.domain.approval import Alarm, Approval, Decision, Edit, TakenDecision
 from holdfast.domain.errors import (

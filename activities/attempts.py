@@ -10,8 +10,8 @@ from typing import ParamSpec, TypeVar
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.containment import contained
-from activities.pulse import PULSE, Beating, Blockade, Tally
+from holdfast.activities.containment import contained
+from holdfast.activities.pulse import PULSE, Beating, Blockade, Tally
 from holdfast.domain.errors import (
     AttemptsLost,
     ConfigurationError,

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from activities.services import Services
+from holdfast.activities.services import Services
 from holdfast.authority.statements import StatementVerifier
 from holdfast.store.changes import note_change
 from holdfast.store.pool import TRANSIENT_ERRORS

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from pydantic import JsonValue
 
-from activities.services import Services
+from holdfast.activities.services import Services
 from holdfast.domain.ids import derived_id
 from holdfast.domain.outcomes import ProposedAction
 from holdfast.domain.policy import Circumstances, Policy, Window

@@ -5,8 +5,8 @@ from contextlib import AbstractAsyncContextManager
 from pydantic import JsonValue
 from temporalio import activity
 
-from activities.attempts import heartbeating, recording
-from activities.services import Services
+from holdfast.activities.attempts import heartbeating, recording
+from holdfast.activities.services import Services
 from holdfast.domain import wire
 from holdfast.domain.events import NewEvent
 from holdfast.domain.steps import (

@@ -4,7 +4,7 @@ from pydantic import SecretStr
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.attempts import beating
+from holdfast.activities.attempts import beating
 from holdfast.domain import wire
 from holdfast.domain.failures import in_words
 from holdfast.domain.notifications import SendReport, SendRequest
@@ -95,7 +95,7 @@ class NotificationActivities:
         # The detail may name people, and stays in Postgres.
         answer = f"status {failed.status}" if failed.status is not None else "no answer"
         raise ApplicationError(
-            f"delivery {request.delivery} failed ({answer}) and is tried again; see `starter.py "
+            f"delivery {request.delivery} failed ({answer}) and is tried again; see `holdfast "
             "deliveries`",
             type=_FAILED,
         ) from None

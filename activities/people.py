@@ -4,9 +4,9 @@ what the records allow."""
 from pydantic import JsonValue
 from temporalio import activity
 
-from activities.attempts import heartbeating, recording
-from activities.refusals import refused, this_activity
-from activities.services import Services
+from holdfast.activities.attempts import heartbeating, recording
+from holdfast.activities.refusals import refused, this_activity
+from holdfast.activities.services import Services
 from holdfast.domain import wire
 from holdfast.domain.errors import (
     ConversationClosed,

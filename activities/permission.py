@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, JsonValue
 
-from activities.circumstances import Origin, circumstances, customer_of, locked_windows
-from activities.judging import verdict_of
-from activities.rehearsal import facts_of
-from activities.services import Services
+from holdfast.activities.circumstances import Origin, circumstances, customer_of, locked_windows
+from holdfast.activities.judging import verdict_of
+from holdfast.activities.rehearsal import facts_of
+from holdfast.activities.services import Services
 from holdfast.domain.approval import Approval
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.errors import PolicyError

@@ -8,10 +8,10 @@ from decimal import Decimal
 
 from pydantic import JsonValue
 
-from activities.circumstances import Origin, Windows, circumstances, locked_windows
-from activities.judging import verdict_of
-from activities.rehearsal import RehearsedAction
-from activities.services import Services
+from holdfast.activities.circumstances import Origin, Windows, circumstances, locked_windows
+from holdfast.activities.judging import verdict_of
+from holdfast.activities.rehearsal import RehearsedAction
+from holdfast.activities.services import Services
 from holdfast.domain.approval import (
     Alarm,
     Approval,
@@ -47,7 +47,7 @@ class JudgedAction:
     error: str | None = None
     result: JsonValue = None
     repeats: str | None = None
-    """The earlier action that it repeats, whose result it has (`activities.repeats`)."""
+    """The earlier action that it repeats, whose result it has (`holdfast.activities.repeats`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,10 +111,10 @@ async def judged(
 
     Where conditions look at sums, these are counted within it and under their locks, so that two
     conversations cannot slip under a limit together. It is said again when the actions run
-    (`activities.permission`): what is said here decides whether people are asked.
+    (`holdfast.activities.permission`): what is said here decides whether people are asked.
 
     Raises:
-        LockTaken: others count; try it again (`activities.waiting`).
+        LockTaken: others count; try it again (`holdfast.activities.waiting`).
     """
     policies = {
         one.proposed.name: services.registry.policy(origin.tenant, one.proposed.name)

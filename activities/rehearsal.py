@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from activities.attempts import is_passing, within
-from activities.circumstances import Origin, customer_of
-from activities.services import Services
-from activities.waiting import patiently
+from holdfast.activities.attempts import is_passing, within
+from holdfast.activities.circumstances import Origin, customer_of
+from holdfast.activities.services import Services
+from holdfast.activities.waiting import patiently
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.failures import in_words
 from holdfast.domain.model import storable, storable_value

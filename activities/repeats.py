@@ -7,9 +7,9 @@ proposals at once, in one conversation or in two, can't both pass.
 from dataclasses import replace
 from datetime import timedelta
 
-from activities.circumstances import Origin
-from activities.proposals import JudgedAction, Judgement
-from activities.services import Services
+from holdfast.activities.circumstances import Origin
+from holdfast.activities.proposals import JudgedAction, Judgement
+from holdfast.activities.services import Services
 from holdfast.domain.ids import canonical_json
 from holdfast.domain.outcomes import Proposal
 from holdfast.domain.past import PastState

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from activities.fleet import Fleet
-from activities.policy_texts import PolicyTexts
+from holdfast.activities.fleet import Fleet
+from holdfast.activities.policy_texts import PolicyTexts
 from holdfast.authority.statements import Verifier
 from holdfast.llm.client import ModelClient
 from holdfast.notifications.config import Notifications

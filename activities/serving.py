@@ -8,8 +8,8 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from activities.fleet import needs
-from activities.services import Services
+from holdfast.activities.fleet import needs
+from holdfast.activities.services import Services
 from holdfast.domain import wire
 from holdfast.domain.errors import NotServedHere
 from holdfast.domain.steps import ActionReport, ActionRequest

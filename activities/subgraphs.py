@@ -10,25 +10,25 @@ from pydantic import JsonValue, TypeAdapter
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.attempts import Attempt, attempting, is_passing, recording
-from activities.bounded import bounded, bounded_note, of_turn, reply_cut
-from activities.circumstances import Origin
-from activities.denials import note_denials
-from activities.fleet import needs
-from activities.judging import in_thread
-from activities.proposals import (
+from holdfast.activities.attempts import Attempt, attempting, is_passing, recording
+from holdfast.activities.bounded import bounded, bounded_note, of_turn, reply_cut
+from holdfast.activities.circumstances import Origin
+from holdfast.activities.denials import note_denials
+from holdfast.activities.fleet import needs
+from holdfast.activities.judging import in_thread
+from holdfast.activities.proposals import (
     Judgement,
     ask_for_approval,
     judged,
     recorded_actions,
 )
-from activities.pulse import Blockade
-from activities.rehearsal import LONGEST_SECONDS, RehearsedAction, rehearse
-from activities.repeats import without_repeats
-from activities.services import PooledReads, Services
-from activities.serving import elsewhere
-from activities.summaries import summarize, transcript_with
-from activities.waiting import patiently
+from holdfast.activities.pulse import Blockade
+from holdfast.activities.rehearsal import LONGEST_SECONDS, RehearsedAction, rehearse
+from holdfast.activities.repeats import without_repeats
+from holdfast.activities.services import PooledReads, Services
+from holdfast.activities.serving import elsewhere
+from holdfast.activities.summaries import summarize, transcript_with
+from holdfast.activities.waiting import patiently
 from holdfast.domain import wire
 from holdfast.domain.conversation import TurnResult, inline
 from holdfast.domain.endings import Account

@@ -15,15 +15,15 @@ import asyncpg
 import psutil
 from temporalio.client import Client
 
-import worker
 from holdfast.client import HoldfastClient
 from holdfast.domain.limits import Limits
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
 from holdfast.runtime.connection import connect_temporal, require_migration_url
-from holdfast.runtime.local.stack import LocalStack, delete_local_data, local_stack
 from holdfast.runtime.settings import Settings
 from holdfast.store.pool import open_pool
 from holdfast.subgraphs.registry import load_packages
+from holdfast.worker.preparation import prepare
+from holdfast_devstack.stack import LocalStack, delete_local_data, local_stack
 from tests.platform import ROOT, WorkerProcess, environment_of
 
 PACKAGES = ("bench.package:package",)
@@ -153,7 +153,7 @@ async def bench_stack() -> AsyncIterator[BenchStack]:
                 "health_port": 0,
             }
         )
-        await worker.prepare(settings, load_packages(PACKAGES), None)
+        await prepare(settings, load_packages(PACKAGES), None)
         database = await exits.enter_async_context(
             await open_pool(require_migration_url(settings), min_size=0, max_size=5)
         )

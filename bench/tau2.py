@@ -12,9 +12,9 @@ from time import monotonic
 
 from holdfast.domain.errors import HoldfastError
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
-from holdfast.runtime.local.temporary import temporary_postgres, temporary_temporal
 from holdfast.runtime.process import leave
 from holdfast.runtime.settings import Settings, read_settings
+from holdfast_devstack.temporary import temporary_postgres, temporary_temporal
 from tests import tau2
 from tests.retail.play import FORMS, Form, Played, Retail, open_retail
 

@@ -107,4 +107,7 @@ __all__ = sorted(_HOME_OF)
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module 'holdfast' has no attribute {name!r}")
-    return getattr(import_module(_HOME_OF[name]), name)
+    from holdfast.extras import extra
+
+    with extra("worker", f"holdfast.{name}"):
+        return getattr(import_module(_HOME_OF[name]), name)

@@ -15,7 +15,6 @@ import asyncpg
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Replayer
 
-import worker
 from holdfast.authority.keys import SigningKey
 from holdfast.authority.statements import sign_decision
 from holdfast.client import HoldfastClient
@@ -24,20 +23,22 @@ from holdfast.domain.approval import Decision
 from holdfast.domain.ids import workflow_id
 from holdfast.domain.limits import Limits
 from holdfast.runtime.connection import (
-    PLUGIN,
     connect_temporal,
     require_database_url,
     require_migration_url,
 )
+from holdfast.runtime.plugin import PLUGIN
 from holdfast.runtime.settings import Settings
 from holdfast.store.pool import open_pool
 from holdfast.subgraphs.registry import load_packages
+from holdfast.worker.assembly import open_services
+from holdfast.worker.queues import build_workers
+from holdfast.workflows.conversation import ConversationWorkflow
 from tests.scripted_model import Answer, Reply, ScriptedModel, structured, text, tool_calls
-from workflows.conversation import ConversationWorkflow
 
 ROOT = Path(__file__).parent.parent
 
-PACKAGES = ("shop:package", "tests.counter:package")
+PACKAGES = ("holdfast_shop:package", "tests.counter:package")
 
 
 def is_triage(request: Mapping[str, Any]) -> bool:
@@ -259,9 +260,9 @@ async def open_platform(
         )
         if in_process:
             services = await stack.enter_async_context(
-                worker.open_services(chosen, load_packages(packages))
+                open_services(chosen, load_packages(packages))
             )
-            for one in worker.build_workers(platform.temporal, services, chosen):
+            for one in build_workers(platform.temporal, services, chosen):
                 await stack.enter_async_context(one)
         try:
             yield platform

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from holdfast.authority.keys import write_development_keys
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
-from holdfast.runtime.local.stack import local_stack
 from holdfast.runtime.process import leave
 from holdfast.runtime.settings import Settings
 from holdfast.subgraphs.registry import load_packages
-from worker import prepare
+from holdfast.worker.preparation import prepare
+from holdfast_devstack.stack import local_stack
 
 
 async def _keep(folder: Path) -> None:
@@ -33,7 +33,9 @@ async def _keep(folder: Path) -> None:
                 "health_port": 0,
             }
         )
-        await prepare(settings, load_packages(["shop:package", "tests.counter:package"]), None)
+        await prepare(
+            settings, load_packages(["holdfast_shop:package", "tests.counter:package"]), None
+        )
         plain = settings.model_dump(mode="json") | {
             "database_url": stack.database_url,
             "migration_url": stack.migration_url,

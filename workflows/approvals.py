@@ -7,8 +7,8 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from workflows.calls import Calls
-from workflows.requests import refusal_of
+from holdfast.workflows.calls import Calls
+from holdfast.workflows.requests import refusal_of
 
 with workflow.unsafe.imports_passed_through():
     from holdfast.domain.approval import Alarm, Approval, ApprovalStatus, Decision

@@ -7,7 +7,7 @@ from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityHandle
 
-from workflows.notifications import start_notifications
+from holdfast.workflows.notifications import start_notifications
 
 with workflow.unsafe.imports_passed_through():
     from pydantic import BaseModel

@@ -8,12 +8,12 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 from temporalio.workflow import ContinueAsNewVersioningBehavior
 
-from workflows.approvals import ApprovalDesk
-from workflows.calls import Calls
-from workflows.intake import Intake
-from workflows.overview import Overview
-from workflows.requests import read, read_start, refusal, refusing
-from workflows.turns import TurnRunner
+from holdfast.workflows.approvals import ApprovalDesk
+from holdfast.workflows.calls import Calls
+from holdfast.workflows.intake import Intake
+from holdfast.workflows.overview import Overview
+from holdfast.workflows.requests import read, read_start, refusal, refusing
+from holdfast.workflows.turns import TurnRunner
 
 with workflow.unsafe.imports_passed_through():
     from holdfast.domain import wire

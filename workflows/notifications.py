@@ -16,7 +16,7 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.workflow import ParentClosePolicy
 
-from workflows.requests import read, read_start, refusal
+from holdfast.workflows.requests import read, read_start, refusal
 
 with workflow.unsafe.imports_passed_through():
     from holdfast.domain import wire

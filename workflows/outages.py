@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from workflows.calls import Calls
+from holdfast.workflows.calls import Calls
 
 with workflow.unsafe.imports_passed_through():
     from holdfast.domain.conversation import ConversationStart

@@ -5,7 +5,7 @@ from typing import Any
 
 from temporalio import workflow
 
-from workflows.approvals import ApprovalDesk
+from holdfast.workflows.approvals import ApprovalDesk
 
 with workflow.unsafe.imports_passed_through():
     from temporalio.common import SearchAttributeKey, SearchAttributeUpdate

@@ -8,8 +8,8 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, RetryState, TimeoutError
 
-from workflows.calls import Calls, answer_before
-from workflows.outages import ModelOutages, NoModel, pause_asked_for
+from holdfast.workflows.calls import Calls, answer_before
+from holdfast.workflows.outages import ModelOutages, NoModel, pause_asked_for
 
 with workflow.unsafe.imports_passed_through():
     from typing import assert_never

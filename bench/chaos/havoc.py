@@ -14,8 +14,8 @@ from bench.chaos.crew import Crew
 from bench.chaos.journal import Harm, Journal, Victim, now
 from bench.chaos.stack import ChaosStack
 from holdfast.domain.ids import workflow_id
-from holdfast.runtime.local.postgres.server import PostgresServer
-from holdfast.runtime.local.temporal.server import TemporalServer
+from holdfast_devstack.postgres.server import PostgresServer
+from holdfast_devstack.temporal.server import TemporalServer
 
 _PAUSE_SECONDS = (1.5, 4.5)
 _WORKER_FREEZE_SECONDS = (7.0, 10.0)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from bench.chaos.plan import ConversationPlan, PlannedMessage, Round
 from bench.chaos.stack import ChaosStack
-from shop.dataset import dump_dataset, load_dataset
+from holdfast_shop.dataset import dump_dataset, load_dataset
 from tests import tau2
 from tests.retail import journal
 

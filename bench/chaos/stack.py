@@ -18,15 +18,15 @@ from holdfast.client import HoldfastClient
 from holdfast.domain.limits import Limits
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
 from holdfast.runtime.connection import connect_temporal, require_migration_url
-from holdfast.runtime.local.postgres.server import PostgresServer
-from holdfast.runtime.local.temporal.server import TemporalServer
-from holdfast.runtime.local.temporary import temporary_postgres, temporary_temporal
 from holdfast.runtime.settings import Settings, read_settings
 from holdfast.store.pool import open_pool
 from holdfast.subgraphs.registry import load_packages
+from holdfast.worker.preparation import prepare
+from holdfast_devstack.postgres.server import PostgresServer
+from holdfast_devstack.temporal.server import TemporalServer
+from holdfast_devstack.temporary import temporary_postgres, temporary_temporal
 from tests.platform import PACKAGES, environment_of
 from tests.scripted_model import ScriptedModel
-from worker import prepare
 
 LIMITS = Limits(turns_per_run=5)
 """So that every conversation continues as new some times."""

@@ -17,7 +17,6 @@ from types import MappingProxyType
 from typing import Self
 from uuid import uuid4
 
-import httpx2
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
@@ -39,7 +38,7 @@ from holdfast.domain.ids import json_digest
 _logger = logging.getLogger(__name__)
 
 _FETCH_SECONDS = 5.0
-_UNUSABLE = (OSError, ValueError, httpx2.HTTPError, httpx2.InvalidURL)
+_UNUSABLE = (OSError, ValueError)
 
 
 class SigningKey:
@@ -278,13 +277,18 @@ def _stamp(path: Path) -> object:
 
 
 async def _fetch(url: str) -> bytes:
-    # The client's timeouts are for each read; a trickling answer would outlast them.
-    async with (
-        asyncio.timeout(_FETCH_SECONDS),
-        httpx2.AsyncClient(timeout=_FETCH_SECONDS) as client,
-    ):
-        answer = await client.get(url)
-    return answer.raise_for_status().content
+    import httpx2  # clients sign, and fetch nothing
+
+    try:
+        # The client's timeouts are for each read; a trickling answer would outlast them.
+        async with (
+            asyncio.timeout(_FETCH_SECONDS),
+            httpx2.AsyncClient(timeout=_FETCH_SECONDS) as client,
+        ):
+            answer = await client.get(url)
+        return answer.raise_for_status().content
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        raise OSError(_words(error)) from error
 
 
 def _public_keys(

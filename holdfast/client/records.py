@@ -60,7 +60,7 @@ class Records:
             ) from error
         except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
             raise ConfigurationError(
-                f"the database is not that of this version ({error}); run `python worker.py "
+                f"the database is not that of this version ({error}); run `holdfast worker "
                 "--migrate` (or `make migrate`)"
             ) from error
 

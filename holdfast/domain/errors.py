@@ -174,6 +174,12 @@ class ConfigurationError(HoldfastError):
     code = "ConfigurationError"
 
 
+class ExtraMissing(ConfigurationError):
+    """An optional part of Holdfast is used that is not installed; the message says how to install it."""
+
+    code = "ExtraMissing"
+
+
 class PolicyError(ConfigurationError):
     """A policy file cannot be used; the message names file, line where known, and reason."""
 

@@ -1,4 +1,4 @@
-"""How every process reaches Temporal: one plugin for client, worker and replayer."""
+"""How every process reaches Temporal and Postgres."""
 
 import asyncio
 import dataclasses
@@ -8,31 +8,22 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.converter import DataConverter
 from temporalio.envconfig import ClientConfigProfile
-from temporalio.plugin import SimplePlugin
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from holdfast.authority.keys import DevelopmentKeys
 from holdfast.domain.errors import ConfigurationError, Unavailable
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
 from holdfast.runtime.failures import WordedFailures
-from holdfast.runtime.local.stack import find_running_stack
 from holdfast.runtime.payloads import Payloads
 from holdfast.runtime.settings import Settings
+from holdfast.runtime.stack import find_running_stack
 
-PLUGIN = SimplePlugin(
-    "holdfast",
-    data_converter=dataclasses.replace(
-        DataConverter.default,
-        payload_converter_class=Payloads,
-        failure_converter_class=WordedFailures,
-    ),
-    workflow_runner=SandboxedWorkflowRunner(
-        SandboxRestrictions.default.with_passthrough_modules("pydantic", "holdfast.domain")
-    ),
+DATA_CONVERTER = dataclasses.replace(
+    DataConverter.default,
+    payload_converter_class=Payloads,
+    failure_converter_class=WordedFailures,
 )
-"""Payloads are pydantic's JSON; failures hold no values; workflows run in the sandbox, which shares the
-domain's classes."""
+"""Payloads are pydantic's JSON; failures hold no values."""
 
 _CONNECT_SECONDS = 5.0
 
@@ -103,12 +94,12 @@ async def connect_temporal(settings: Settings, *, retry: RetryConfig | None = No
             f"embedded one with `make up` (none runs in {settings.data_dir})"
         )
     if settings.temporal_address is None:
-        connecting = Client.connect(**profile, plugins=[PLUGIN], retry_config=retry)
+        connecting = Client.connect(**profile, data_converter=DATA_CONVERTER, retry_config=retry)
     else:
         connecting = Client.connect(
             address,
             namespace=settings.temporal_namespace,
-            plugins=[PLUGIN],
+            data_converter=DATA_CONVERTER,
             retry_config=retry,
         )
     try:

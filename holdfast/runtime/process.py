@@ -5,7 +5,7 @@ import io
 import os
 import select
 import sys
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 
 def prepare_streams() -> None:
@@ -75,7 +75,7 @@ def _lead_nowhere(file: int) -> None:
     os.close(nowhere)
 
 
-def leave(code: int) -> None:
+def leave(code: int) -> NoReturn:
     """End this process with `code`, now.
 
     The interpreter's own shutdown is left out: with a Temporal client in the process it aborts in

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from temporalio.worker import WorkerDeploymentConfig
 
 from holdfast.domain.errors import ConfigurationError
 
-_OURS = ("holdfast", "workflows", "activities", "worker")
+_OURS = "holdfast"
 _DIGITS = 12
 
 
@@ -25,7 +26,7 @@ def build_id(packages: Iterable[str]) -> str:
         ConfigurationError: the source of a module cannot be found.
     """
     digest = hashlib.sha256()
-    for module in (*_OURS, *sorted(set(packages))):
+    for module in (_OURS, *sorted(set(packages))):
         for name, path in _sources(module):
             content = path.read_bytes()
             digest.update(f"{name} {len(content)}\n".encode())
@@ -53,7 +54,7 @@ def _sources(module: str) -> Iterator[tuple[str, Path]]:
     folders = list(found.submodule_search_locations or ()) if found else []
     if folders:
         for folder in map(Path, folders):
-            for path in sorted(folder.rglob("*.py")):
+            for path in sorted(_python_files(folder)):
                 yield f"{module}/{path.relative_to(folder).as_posix()}", path
     elif found is not None and found.origin is not None and found.origin.endswith(".py"):
         yield module, Path(found.origin)
@@ -61,3 +62,14 @@ def _sources(module: str) -> Iterator[tuple[str, Path]]:
         raise ConfigurationError(
             f"the source of {module!r} cannot be found, so its build has no name; set HOLDFAST_BUILD_ID"
         )
+
+
+def _python_files(folder: Path) -> Iterator[Path]:
+    """All of them below a folder, also behind links: in a checkout, `workflows` and `activities` are."""
+    seen = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        if (place := os.path.realpath(parent)) in seen:  # a link to where it is itself
+            folders.clear()
+            continue
+        seen.add(place)
+        yield from (Path(parent, name) for name in names if name.endswith(".py"))

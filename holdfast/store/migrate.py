@@ -109,7 +109,7 @@ async def require_migrated(
         if found != wanted:
             raise ConfigurationError(
                 f"the database schema {schema!r} is at revision {found or 'none'}, this version "
-                f"needs {wanted}; run `python worker.py --migrate` (or `make migrate`)"
+                f"needs {wanted}; run `holdfast worker --migrate` (or `make migrate`)"
             )
 
 

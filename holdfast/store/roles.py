@@ -79,8 +79,8 @@ async def require_append_only_audit(connection: Connection) -> None:
     if can:
         raise ConfigurationError(
             "the role of HOLDFAST_DATABASE_URL could change the audit log: give the owner's URL as "
-            "HOLDFAST_MIGRATION_URL and another user's as HOLDFAST_DATABASE_URL, and run `python "
-            "worker.py --migrate`, which sets that user up; or set HOLDFAST_AUDIT_UNPROTECTED=true"
+            "HOLDFAST_MIGRATION_URL and another user's as HOLDFAST_DATABASE_URL, and run "
+            "`holdfast worker --migrate`, which sets that user up; or set HOLDFAST_AUDIT_UNPROTECTED=true"
         )
 
 

@@ -1,6 +1,6 @@
 """What an agent builder brings: subgraphs, actions, policy, tables, articles, under one name."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,3 +54,8 @@ class Package:
     def __post_init__(self) -> None:
         if not is_id(self.name) or self.name in _TAKEN_SCHEMAS or self.name.startswith("pg_"):
             raise ConfigurationError(f"{self.name!r} cannot be the name of a package")
+
+
+def schemas(packages: Iterable[Package]) -> dict[str, Path]:
+    """The folders of their migrations, by schema."""
+    return {package.name: package.migrations for package in packages if package.migrations}

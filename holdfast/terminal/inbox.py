@@ -73,7 +73,7 @@ def _show_what_is_missing(console: Console, approval: ApprovalRecord) -> None:
         show_line(console, _left(approval.due_at), label=f"  {'next':<9} ")
     show_line(console, _left(approval.expires_at), label=f"  {'deadline':<9} ")
     role = f" --role {shlex.quote(missing[0].roles[0])}" if missing else ""
-    command = f"starter.py approve {approval.id} --as YOU{role}"
+    command = f"holdfast approve {approval.id} --as YOU{role}"
     show_line(console, command, label=f"  {'approve':<9} ")
 
 

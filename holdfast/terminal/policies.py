@@ -13,6 +13,7 @@ from holdfast.domain.errors import InvalidRequest, PolicyCasesFailed, PolicyErro
 from holdfast.domain.policy import ApprovalRule, Policy, Tried, VerdictKind, load_policy
 from holdfast.domain.policy.cases import CaseResult, ConversationFacts, circumstances, load_cases
 from holdfast.domain.policy.checking import KnownAction, check_names
+from holdfast.extras import extra
 from holdfast.store.tenant_files import read_text
 from holdfast.terminal.options import AsJson, Tenant, json_object
 from holdfast.terminal.running import print_document
@@ -126,7 +127,9 @@ def _check_names(policy: Policy, file: Path) -> list[str]:
         PolicyError: it looks at what the actions of the packages don't have.
     """
     from holdfast.runtime.settings import read_settings
-    from holdfast.subgraphs.registry import load_packages
+
+    with extra("worker", "Comparing a policy with packages"):
+        from holdfast.subgraphs.registry import load_packages
 
     packages = load_packages(read_settings().packages)
     actions = {
@@ -151,7 +154,9 @@ def _check_names(policy: Policy, file: Path) -> list[str]:
 def _of_tenant(tenant: str, action: str, arguments: str) -> Policy:
     """The tenant's policy as a worker with these settings has it."""
     from holdfast.runtime.settings import read_settings
-    from holdfast.subgraphs.registry import Registry, load_packages
+
+    with extra("worker", "A tenant's policy, which a package brings,"):
+        from holdfast.subgraphs.registry import Registry, load_packages
 
     settings = read_settings()
     registry = Registry(

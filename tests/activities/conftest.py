@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from activities.services import Services
+from holdfast.activities.services import Services
 from holdfast.runtime.settings import Settings
 from holdfast.subgraphs.registry import load_packages
+from holdfast.worker.assembly import open_services
 from tests.activities.desk import Desk, Opening
-from worker import open_services
 
 PACKAGES = ("tests.counter:package", "tests.activities.bank:package")
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from temporalio.testing import ActivityEnvironment
 
-from activities.actions import ActionActivities
-from activities.approvals import ApprovalActivities
-from activities.conversations import ConversationActivities
-from activities.services import Services
-from activities.subgraphs import SubgraphActivities
+from holdfast.activities.actions import ActionActivities
+from holdfast.activities.approvals import ApprovalActivities
+from holdfast.activities.conversations import ConversationActivities
+from holdfast.activities.services import Services
+from holdfast.activities.subgraphs import SubgraphActivities
 from holdfast.authority.keys import SigningKey
 from holdfast.authority.statements import sign_decision
 from holdfast.domain import wire

@@ -316,7 +316,7 @@ async def test_an_action_that_nobody_proposed_is_not_found(opening: Opening) -> 
 async def test_an_action_is_executed_and_undone_by_a_worker_that_has_it(opening: Opening) -> None:
     desk = await opening()
     await desk.services.fleet.join()
-    other = await opening("c9", packages=("shop:package",))
+    other = await opening("c9", packages=("holdfast_shop:package",))
     await other.services.fleet.join()
     async with other_system(409) as system:
         asked = await desk.propose("c1", add(5), ("send", {"url": system.url}))

@@ -1,6 +1,6 @@
 """What graphs leave behind can be stored, whatever is in its texts."""
 
-from activities.bounded import MOST_CITATIONS, NOTE_CHARACTERS, bounded, bounded_note
+from holdfast.activities.bounded import MOST_CITATIONS, NOTE_CHARACTERS, bounded, bounded_note
 from holdfast.domain.limits import AnswerBounds
 from holdfast.domain.outcomes import Citation, Escalation, Handoff, Reply
 

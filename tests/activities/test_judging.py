@@ -9,9 +9,9 @@ import pytest
 from holdfast.runtime.settings import Settings
 from holdfast.store.faults import FaultPoint, holding
 from holdfast.subgraphs.registry import load_packages
+from holdfast.worker.assembly import open_services
 from tests.activities.desk import Desk
 from tests.platform import eventually
-from worker import open_services
 
 ADD = ("add", {"counter": "c", "amount": 150})
 

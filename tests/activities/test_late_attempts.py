@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.conversations import ConversationActivities
-from activities.people import PeopleActivities
-from activities.services import Services
+from holdfast.activities.conversations import ConversationActivities
+from holdfast.activities.people import PeopleActivities
+from holdfast.activities.services import Services
 from holdfast.authority.keys import SigningKey
 from holdfast.authority.statements import sign_act
 from holdfast.domain.errors import StaleAttempt
@@ -17,7 +17,7 @@ from holdfast.domain.steps import CloseRequest, OpenRequest, TakeoverRequest
 from holdfast.runtime.settings import Settings
 from holdfast.store.conversations import read_conversation
 from holdfast.subgraphs.registry import load_packages
-from worker import open_services
+from holdfast.worker.assembly import open_services
 
 
 @pytest.fixture

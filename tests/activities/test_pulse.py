@@ -10,7 +10,7 @@ import pytest
 from temporalio.common import MetricMeter
 from temporalio.testing import ActivityEnvironment
 
-from activities.attempts import Attempt
+from holdfast.activities.attempts import Attempt
 from holdfast.domain.errors import (
     AttemptsLost,
     ConfigurationError,

@@ -8,12 +8,12 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from holdfast.runtime.local.temporary import temporary_postgres
 from holdfast.runtime.settings import Settings
 from holdfast.subgraphs.registry import load_packages
+from holdfast.worker.preparation import prepare
+from holdfast_devstack.temporary import temporary_postgres
 from tests.platform import PACKAGES, Platform, eventually, open_platform, routed_to
 from tests.scripted_model import text
-from worker import prepare
 
 LOGGING = {
     "log_min_duration_statement": "0",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from activities import waiting
+from holdfast.activities import waiting
 from holdfast.domain.errors import LockTaken
 from holdfast.store.faults import pausing
 from tests.activities.bank import BANKS, Bank

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from activities.services import Services
 from bench.chaos import shopping
 from bench.chaos.oracle.shops import judge_tenants
 from bench.chaos.oracle.verdict import Verdict
+from holdfast.activities.services import Services
 from holdfast.runtime.settings import Settings
 from holdfast.subgraphs.registry import load_packages
+from holdfast.worker.assembly import open_services
 from tests.activities.desk import Desk
 from tests.platform import is_triage
 from tests.shop.ledger import (
@@ -24,7 +25,6 @@ from tests.shop.ledger import (
     pay_with,
     swap,
 )
-from worker import open_services
 
 SMALL, LARGE = ORDERS
 
@@ -65,7 +65,7 @@ async def judge(services: Services, tenant: str) -> Verdict:
 async def test_an_effect_that_the_rules_forbid_is_found(
     lawless: Settings, tenant: str, calls: list[Call], why: str
 ) -> None:
-    async with open_services(lawless, load_packages(["shop:package"])) as services:
+    async with open_services(lawless, load_packages(["holdfast_shop:package"])) as services:
         verdict = await judged(services, lawless, tenant, *calls)
     assert verdict.count("forbidden") == len(verdict.problems) > 0
     assert any(f"in c1: {why}" in what for _, what in verdict.problems)
@@ -84,7 +84,7 @@ async def test_an_effect_that_the_rules_forbid_is_found(
 async def test_a_change_that_no_effect_explains_is_found(
     stack_settings: Settings, tenant: str, change: str
 ) -> None:
-    async with open_services(stack_settings, load_packages(["shop:package"])) as services:
+    async with open_services(stack_settings, load_packages(["holdfast_shop:package"])) as services:
         verdict = await judged(services, stack_settings, tenant, cancel(SMALL))
         assert verdict.problems == []
         await services.pool.execute(change, tenant)

@@ -31,7 +31,7 @@ EVERY_COMMAND: dict[str, tuple[str, ...]] = {
     "delegate": ("ap_1", "--as", "ann", "--to", "bob"),
     "comment": ("ap_1", "--as", "ann", "--text", "hm"),
     "audit verify": (),
-    "policy check": ("shop/policy.yaml",),
+    "policy check": ("examples/shop/holdfast_shop/policy.yaml",),
     "deliveries": (),
     "redrive": ("--all-dead",),
     "take-over": ("c1", "--as", "ann"),

@@ -86,7 +86,7 @@ async def test_an_approval_is_listed_edited_and_executed_once(platform: Platform
     assert (waiting["id"], waiting["roles"]) == (approval, ["counters"])
     assert waiting["actions"][0]["arguments"] == {"counter": "c", "amount": 100}
     people_read = await printed(platform, "approvals")
-    assert f"starter.py approve {approval} --as YOU --role counters" in people_read
+    assert f"holdfast approve {approval} --as YOU --role counters" in people_read
     assert "Amount: 100" in people_read
 
     edited = json.dumps({"counter": "c", "amount": 101})

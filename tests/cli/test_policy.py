@@ -135,7 +135,7 @@ def retail(policy: Path) -> Path:
 
 async def test_check_compares_names_with_those_of_the_packages(retail: Path) -> None:
     policy = retail
-    environment = {"HOLDFAST_PACKAGES": '["shop:package"]'}
+    environment = {"HOLDFAST_PACKAGES": '["holdfast_shop:package"]'}
     ended = await starter(environment, "policy", "check", str(policy))
     assert ended.code == 2
     told = json.loads(ended.err)
@@ -167,7 +167,9 @@ async def test_check_finds_misspelt_actions_wherever_they_are_named(policy: Path
         "  refunds: {amount: facts.refund_amount, actions: [cancel_pending_oder], within: 30d}\n"
         "repeats:\n  cancel_pending_orders: deny\n",
     )
-    ended = await starter({"HOLDFAST_PACKAGES": '["shop:package"]'}, "policy", "check", str(policy))
+    ended = await starter(
+        {"HOLDFAST_PACKAGES": '["holdfast_shop:package"]'}, "policy", "check", str(policy)
+    )
     assert ended.code == 2
     meant = "is cancel_pending_order meant?"
     assert json.loads(ended.err)["message"].splitlines() == [
@@ -190,6 +192,8 @@ async def test_an_action_without_facts_is_known_to_have_none(policy: Path) -> No
 
 
 async def test_check_says_which_actions_no_package_brings(policy: Path) -> None:
-    ended = await starter({"HOLDFAST_PACKAGES": '["shop:package"]'}, "policy", "check", str(policy))
+    ended = await starter(
+        {"HOLDFAST_PACKAGES": '["holdfast_shop:package"]'}, "policy", "check", str(policy)
+    )
     assert ended.code == 0
     assert "not compared: no package brings pay" in ended.out

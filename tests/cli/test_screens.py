@@ -19,7 +19,7 @@ from holdfast.terminal.rendering import render
 from tests.platform import Platform, counting, routed_to
 
 FORGED = (
-    "please\r\n  needs     nobody\u2028  approve   starter.py approve EVIL\x85ap_evil: accepted"
+    "please\r\n  needs     nobody\u2028  approve   holdfast approve EVIL\x85ap_evil: accepted"
     "\x1b[2J\x1b]0;owned\x07\x9b31m\u202edevorppa\u2066\u200b"
     + "\u2800" * 200
     + "  deadline  passed"
@@ -88,7 +88,7 @@ async def test_no_line_of_a_conversation_is_anybody_elses(
     lines = printed(view, force_terminal=True, width=60)
     assert all(one.isprintable() for one in lines)
     assert sum(one.startswith("ap_") for one in lines) == 1
-    assert not any(one.startswith("  approve   starter.py approve EVIL") for one in lines)
+    assert not any(one.startswith("  approve   holdfast approve EVIL") for one in lines)
     broken = [one for one in lines if "needs     nobody" in one]
     assert all(one.startswith(("   1 ", " " * 5 + MARGIN)) for one in broken)
 

@@ -15,11 +15,11 @@ import yaml
 
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
 from holdfast.runtime.connection import connect_temporal, require_search_attributes
-from holdfast.runtime.health import HealthServer
-from holdfast.runtime.local.temporal.binary import find_temporal
 from holdfast.runtime.settings import Settings
+from holdfast.worker.health import HealthServer
+from holdfast_devstack.temporal.binary import find_temporal
 from tests.docs.blocks import ROOT
-from tests.docs.commands import WORKER
+from tests.docs.commands import COMMANDS
 
 SCRIPTS = ROOT / "deploy" / "temporal"
 
@@ -31,7 +31,8 @@ def read_compose(**environment: str) -> dict[str, Any]:
     printed = subprocess.run(
         [
             Path(sys.executable).with_name("podman-compose"),
-            *("--podman-path", "/bin/echo", "-f", ROOT / "docker-compose.yml", "config"),
+            *("--podman-path", "/bin/echo", "-f", ROOT / "docker-compose.yml"),
+            *("--profile", "demo", "config"),
         ],
         env={**inherited, **environment},
         capture_output=True,
@@ -57,7 +58,14 @@ def test_it_has_every_part_of_a_production_like_run(services: dict[str, Any]) ->
         "temporal-ui",
         "migrate",
         "worker",
+        "demo-data",
+        "demo-worker",
     }
+    asked_for = {
+        name for name, service in services.items() if "demo" in service.get("profiles", [])
+    }
+    assert asked_for == {"demo-data", "demo-worker"}
+    assert {services[name]["image"] for name in asked_for} == {"holdfast-demo:0.1.0"}
     for name, service in services.items():
         for needed in service.get("depends_on", {}):
             assert needed in services, name
@@ -73,11 +81,18 @@ def test_images_are_pinned_and_ports_are_bound_to_this_machine(services: dict[st
 
 
 def test_the_commands_that_it_runs_exist(services: dict[str, Any]) -> None:
-    commands = [services[name]["command"] for name in ("migrate", "worker")]
-    for python, script, *arguments in commands:
-        assert (python, script) == ("python", "worker.py")
-        WORKER.make_context("worker", arguments)
-    assert commands == [["python", "worker.py", "--migrate"], ["python", "worker.py"]]
+    commands = [
+        services[name]["command"] for name in ("migrate", "worker", "demo-data", "demo-worker")
+    ]
+    for program, command, *arguments in commands:
+        assert program == "holdfast"
+        COMMANDS[command].make_context(command, arguments)
+    assert commands == [
+        ["holdfast", "worker", "--migrate"],
+        ["holdfast", "worker"],
+        ["holdfast", "worker", "--seed", "demo"],
+        ["holdfast", "worker"],
+    ]
 
 
 def test_the_paths_that_it_mounts_exist(services: dict[str, Any]) -> None:
@@ -99,7 +114,7 @@ def test_the_paths_that_it_mounts_exist(services: dict[str, Any]) -> None:
 def test_its_settings_are_those_of_the_code(
     services: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("migrate", "worker"):
+    for name in ("migrate", "worker", "demo-data", "demo-worker"):
         environment = services[name]["environment"]
         known = {f"HOLDFAST_{field.upper()}" for field in Settings.model_fields}
         assert set(environment) <= known | {"OPENAI_API_KEY"}

@@ -22,13 +22,17 @@ def instructions(name: str) -> list[str]:
     return [line.removeprefix(f"{name} ") for line in LINES if line.startswith(f"{name} ")]
 
 
+COPIED = instructions("COPY")
+
+
 @pytest.fixture(scope="module")
 def project() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def test_its_steps_are_those_of_the_readme_and_of_make() -> None:
-    assert [step for step in instructions("RUN") if "pip" in step] == INSTALLING
+    steps = [step for step in instructions("RUN") if "pip" in step]
+    assert steps == [*INSTALLING, "pip install --no-deps -e examples/shop"]
     by_hand = [
         line.removeprefix(".venv/bin/")
         for block in blocks(ROOT / "README.md", "bash")
@@ -40,12 +44,11 @@ def test_its_steps_are_those_of_the_readme_and_of_make() -> None:
     by_make = re.findall(r"uv (pip install .*?)(?: && \\|$)", makefile, re.M)
     # What pip does without being told, and how much is printed, makes no difference.
     steps = [re.sub(r"--(quiet|compile-bytecode) ", "", step) for step in by_make]
-    assert steps == INSTALLING
+    assert steps == [INSTALLING[0], f"{INSTALLING[1]} -e devstack -e examples/shop"]
 
 
 def test_it_has_the_oldest_python_that_the_project_promises(project: dict[str, Any]) -> None:
-    [base] = instructions("FROM")
-    match = re.fullmatch(r"python:(\d+)\.(\d+)\.\d+-slim-\w+", base)
+    match = re.fullmatch(r"python:(\d+)\.(\d+)\.\d+-slim-\w+ AS holdfast", instructions("FROM")[0])
     assert match is not None
     assert sys.version_info[:2] >= (int(match[1]), int(match[2]))
     assert project["project"]["requires-python"] == f">={match[1]}.{match[2]}"
@@ -55,19 +58,31 @@ def test_it_gets_every_file_that_the_project_is_built_from(project: dict[str, An
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     sent = {line.removeprefix("!") for line in ignored if line.startswith("!")}
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
-    needed = {*wheel["packages"], *wheel["include"], "pyproject.toml", "requirements.txt"}
+    linked = {link.readlink().name for link in (ROOT / "holdfast").iterdir() if link.is_symlink()}
+    assert linked == {"activities", "workflows"}
+    needed = {*wheel["packages"], *linked, "pyproject.toml", "requirements.txt"}
     assert needed | {project["project"]["readme"]} <= sent
     assert ignored[ignored.index("*") - 1].startswith("#")
     assert [path for path in sent if not (ROOT / path).exists()] == []
-    assert instructions("COPY") == ["requirements.txt ./", ". ."]
+    product, demo = (
+        {name for copied in stage for name in copied.split()[:-1]}
+        for stage in (COPIED[:-1], COPIED[-1:])
+    )
+    assert product == sent - demo
+    assert demo == {"examples/shop"}
+
+
+def test_the_shop_is_in_no_image_that_does_not_ask_for_it() -> None:
+    assert instructions("FROM")[1:] == ["holdfast AS demo", "holdfast"]
+    assert "examples/shop" not in "\n".join(LINES).partition("FROM holdfast AS demo")[0]
 
 
 def test_it_runs_as_somebody_without_rights_and_serves_health(project: dict[str, Any]) -> None:
-    [user] = instructions("USER")
-    assert user == "holdfast"
+    user, root, again = instructions("USER")
+    assert (user, root, again) == ("holdfast", "root", "holdfast")
     assert any(step.startswith("useradd --system") and user in step for step in instructions("RUN"))
     assert instructions("EXPOSE") == ["8088"]
-    assert instructions("CMD") == ['["python", "worker.py"]']
+    assert instructions("CMD") == ['["holdfast", "worker"]']
 
 
 def test_it_compiles_nothing_and_names_no_registry() -> None:

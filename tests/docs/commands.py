@@ -5,21 +5,17 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import typer
 from typer.main import get_command
 
-import starter
-import worker
+from holdfast.terminal.command import app
 from tests.docs.blocks import PAGES, blocks
 
 _INLINE = re.compile(r"`([^`\n]+)`")
-_PROGRAM = re.compile(r"(?:(?<=-m )(starter|worker)|\b(starter|worker)\.py)(?: (.*)|$)")
+_PROGRAM = re.compile(
+    r"(?:\b(worker|starter)\.py|(?<![\w./:-])(?:\.venv/bin/)?holdfast(?= ))(?: (.*)|$)"
+)
 
-_worker = typer.Typer()
-_worker.command()(worker.main)
-
-WORKER = get_command(_worker)
-STARTER: dict[str, Any] = get_command(starter.app).commands  # type: ignore[attr-defined]
+COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
 """Typer's commands by name; the group has the attribute, its declared type has not."""
 
 
@@ -46,11 +42,11 @@ def inline_code() -> list[tuple[str, str]]:
     return found
 
 
-def program_and_arguments(line: str) -> tuple[str, list[str]] | None:
-    """("starter" or "worker", its arguments), where a line runs one of them."""
+def arguments_of(line: str) -> list[str] | None:
+    """What follows `holdfast`, where a line runs that; `worker.py` is a door to `holdfast worker`."""
     match = _PROGRAM.search(line)
     if match is None:
         return None
-    words = shlex.split(match[3] or "")
+    words = shlex.split(match[2] or "")
     end = next((at for at, word in enumerate(words) if word in ("|", "||", "&", "&&")), None)
-    return match[1] or match[2], words[:end]
+    return [*(["worker"] if match[1] == "worker" else []), *words[:end]]

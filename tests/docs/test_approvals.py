@@ -279,7 +279,7 @@ async def test_the_commands_of_the_page_work_under_its_first_policy(
         "HOLDFAST_POLICY_DIR": "policies",
     }
     text = "Please cancel order #W4821103, I no longer need it"
-    send = f'python -m starter send mara-1 "{text}" --customer mara_lind_4821 --tenant {tenant}'
+    send = f'holdfast send mara-1 "{text}" --customer mara_lind_4821 --tenant {tenant}'
     pick = "python -c \"import json, sys; print(json.load(sys.stdin)['approvals'][0])\""
     commands = [
         _for_tenant(line, tenant)
@@ -287,7 +287,7 @@ async def test_the_commands_of_the_page_work_under_its_first_policy(
         for line in block.text.splitlines()
     ]
     printed = await run(
-        f"python -m worker --seed {tenant}\npython -m worker --log-level WARNING &\n"
+        f"holdfast worker --seed {tenant}\nholdfast worker --log-level WARNING &\n"
         f"APPROVAL=$({send} --json | {pick})\n"
         + "\n".join(commands)
         + "\npython check_export.py < audit.jsonl\nkill -9 $!\n",
@@ -317,7 +317,7 @@ async def test_the_commands_of_the_page_work_under_its_first_policy(
 
 
 def _for_tenant(line: str, tenant: str) -> str:
-    line = line.replace(".venv/bin/python starter.py", "python -m starter")
-    if "starter policy" in line:
+    line = line.replace(".venv/bin/holdfast", "holdfast")
+    if "holdfast policy" in line:
         return line
     return f"{line} --tenant {tenant}"

@@ -2,6 +2,7 @@
 
 import tomllib
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -10,6 +11,7 @@ from holdfast.runtime.settings import Settings
 from holdfast.subgraphs.registry import ENTRY_POINTS
 from tests.docs.blocks import ROOT, blocks, write_files
 from tests.docs.shell import assert_lines, environment_of, run
+from tests.packaging.building import built
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -44,7 +46,7 @@ async def test_a_service_sends_and_decides_as_the_page_shows(
         "leave(0)\n"
     )
     printed = await run(
-        f"python -m worker --seed {tenant}\npython -m worker &\npython service.py\nkill -9 $!\n",
+        f"holdfast worker --seed {tenant}\nholdfast worker &\npython service.py\nkill -9 $!\n",
         folder,
         {**environment_of(stack_settings, tenant), "HOLDFAST_PACKAGES": '["parcels:package"]'},
     )
@@ -70,6 +72,15 @@ async def test_an_installed_package_is_found_by_its_entry_point(
     )
     printed = await run("python found.py\n", folder, environment_of(stack_settings, tenant))
     assert printed.split() == ["parcels", "shop"]
+
+
+def test_the_wheel_that_the_page_describes_carries_code_policy_and_migrations(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    packed = set(ZipFile(built(folder, tmp_path_factory.mktemp("wheel"))).namelist())
+    written = {str(path.relative_to(folder)) for path in (folder / "parcels").rglob("*.*")}
+    assert "parcels/policy.yaml" in written
+    assert written <= packed
 
 
 def test_its_policy_decides_as_the_page_says(folder: Path) -> None:

@@ -16,11 +16,10 @@ from holdfast.runtime.connection import require_database_url
 from holdfast.runtime.settings import Settings
 from tests.docs.blocks import PAGES, ROOT, Block, all_blocks
 from tests.docs.commands import (
-    STARTER,
-    WORKER,
+    COMMANDS,
+    arguments_of,
     block_lines,
     inline_code,
-    program_and_arguments,
 )
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -60,28 +59,21 @@ def test_every_make_target_exists() -> None:
 def test_every_command_line_of_a_block_parses() -> None:
     parsed = 0
     for where, line in block_lines():
-        if (found := program_and_arguments(line)) is None:
+        if (arguments := arguments_of(line)) is None:
             continue
-        program, arguments = found
-        if program == "worker":
-            WORKER.make_context("worker", arguments)
-        else:
-            name, *rest = arguments
-            assert name in STARTER, f"{where}: {line}"
-            STARTER[name].make_context(name, rest)
+        name, *rest = arguments
+        assert name in COMMANDS, f"{where}: {line}"
+        COMMANDS[name].make_context(name, rest)
         parsed += 1
     assert parsed > 20
 
 
 def test_every_command_in_the_prose_exists() -> None:
     for where, text in inline_code():
-        if (found := program_and_arguments(text)) is None:
+        if not (arguments := arguments_of(text)):
             continue
-        program, arguments = found
-        command: Any = WORKER
-        if program == "starter" and arguments and not arguments[0].startswith("-"):
-            assert arguments[0] in STARTER, f"{where}: {text}"
-            command = STARTER[arguments[0]]
+        assert arguments[0] in COMMANDS, f"{where}: {text}"
+        command: Any = COMMANDS[arguments[0]]
         options = {option for parameter in command.params for option in parameter.opts}
         named = {word for word in arguments if word.startswith("--")}
         assert named <= options | {"--help"}, f"{where}: {text}"
@@ -113,7 +105,7 @@ def test_every_variable_that_is_named_exists() -> None:
     known = {f"HOLDFAST_{name.upper()}" for name in Settings.model_fields}
     known |= {f"HOLDFAST_LIMITS__{name.upper()}" for name in Limits.model_fields}
     known |= {f"HOLDFAST_ANSWERS__{name.upper()}" for name in AnswerBounds.model_fields}
-    for source in (ROOT / "holdfast").rglob("*.py"):
+    for source in (*(ROOT / "holdfast").rglob("*.py"), *(ROOT / "devstack").rglob("*.py")):
         known |= set(_SETTING.findall(source.read_text()))
     for file in (*PAGES, ROOT / "docker-compose.yml", ROOT / "Dockerfile"):
         assert set(_SETTING.findall(file.read_text())) <= known, file.name

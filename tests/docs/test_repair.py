@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from temporalio.api.enums.v1 import EventType
 
-from holdfast.runtime.local.temporal.binary import find_temporal
+from holdfast_devstack.temporal.binary import find_temporal
 from tests.docs.blocks import ROOT, blocks
 from tests.docs.shell import environment_of, run
 from tests.platform import Platform, counting, eventually, routed_to

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.runtime.local.temporal.binary import find_temporal
 from holdfast.runtime.settings import Settings
+from holdfast_devstack.temporal.binary import find_temporal
 from tests.docs.blocks import ROOT, Block, blocks, write_files
 from tests.docs.shell import assert_lines, environment_of, run
 
@@ -33,12 +33,12 @@ async def test_the_readme_and_the_operations_page_can_be_followed(
     readme, operations = (
         _commands(ROOT / page, tenant) for page in ("README.md", "docs/operations.md")
     )
-    start = [line for line in operations if "worker.py" in line]
-    assert start[-1].startswith("python worker.py --log-level")
+    start = [line for line in operations if "holdfast worker" in line]
+    assert start[-1].startswith("holdfast worker --log-level")
     start[-1] += " &"
     exported = tmp_path / "audit.jsonl"
     operations = [line.replace("audit.jsonl", str(exported)) for line in operations]
-    rest = [line for line in operations if line not in start and "worker.py" not in line]
+    rest = [line for line in operations if line not in start and "holdfast worker" not in line]
     printed = await run("\n".join([*start, *readme, *rest, "kill -9 $!\n"]), ROOT, environment)
     assert_lines(
         [
@@ -67,9 +67,7 @@ async def test_the_readme_s_service_gets_its_answer_once(
         "print(first)\n"
         "leave(0)\n"
     )
-    script = (
-        f"python -m worker --seed {tenant}\npython -m worker &\npython service.py\nkill -9 $!\n"
-    )
+    script = f"holdfast worker --seed {tenant}\nholdfast worker &\npython service.py\nkill -9 $!\n"
     printed = await run(
         script,
         tmp_path,
@@ -93,10 +91,10 @@ def _lines(block: Block) -> list[str]:
 
 
 def _for_tenant(line: str, tenant: str) -> str:
-    line = line.replace(".venv/bin/python", "python").replace("demo/", f"{tenant}/")
+    line = line.replace(".venv/bin/", "").replace("demo/", f"{tenant}/")
     line = line.replace("--seed demo", f"--seed {tenant}").replace(" --tenant demo", "")
     if "policy check" in line:
         return line
     return re.sub(
-        r"starter\.py ((?:audit |policy )?[a-z-]+)", rf"starter.py \1 --tenant {tenant}", line
+        r"holdfast (?!worker)((?:audit |policy )?[a-z-]+)", rf"holdfast \1 --tenant {tenant}", line
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 from temporalio import workflow
 
-from workflows.conversation import ConversationWorkflow
+from holdfast.workflows.conversation import ConversationWorkflow
 
 with workflow.unsafe.imports_passed_through():
     from holdfast.domain import wire

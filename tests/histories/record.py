@@ -21,6 +21,7 @@ from holdfast.runtime.connection import resolve
 from holdfast.runtime.process import leave
 from holdfast.runtime.settings import Settings, read_settings
 from holdfast.subgraphs.registry import load_packages
+from holdfast.worker.preparation import prepare
 from tests.histories.normalising import normalised
 from tests.histories.notifying import receivers
 from tests.histories.recorded import add_history, history_of, recorded_files
@@ -28,7 +29,6 @@ from tests.histories.replaying import has_completed_task, replay_failure
 from tests.histories.scenario import POLICY, Scenario
 from tests.histories.scenarios import PATHS
 from tests.platform import PACKAGES, Platform, eventually, open_platform
-from worker import prepare
 
 _PATH_SECONDS = 30.0
 

@@ -10,10 +10,10 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.plugin import SimplePlugin
 from temporalio.worker import Replayer
 
-from holdfast.runtime.connection import PLUGIN
+from holdfast.runtime.plugin import PLUGIN
+from holdfast.workflows.conversation import ConversationWorkflow
+from holdfast.workflows.notifications import NotificationWorkflow
 from tests.histories.recorded import RecordedHistory
-from workflows.conversation import ConversationWorkflow
-from workflows.notifications import NotificationWorkflow
 
 WORKFLOWS = (ConversationWorkflow, NotificationWorkflow)
 

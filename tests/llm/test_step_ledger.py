@@ -15,7 +15,6 @@ from holdfast.llm.ledger import StepLedger
 from holdfast.llm.model import LedgeredModel
 from holdfast.llm.prices import Price
 from holdfast.llm.request import ModelRequest, unpacked
-from holdfast.runtime.local.postgres.server import PostgresServer
 from holdfast.store.llm_calls import (
     CallScope,
     calls_of_thread,
@@ -25,6 +24,7 @@ from holdfast.store.llm_calls import (
 )
 from holdfast.store.migrate import migrate
 from holdfast.store.pool import Pool, open_pool
+from holdfast_devstack.postgres.server import PostgresServer
 from tests.llm.conftest import OpenClient
 from tests.scripted_model import ScriptedModel, text, tool_calls
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parent.parent.parent
-_PARTS = ("activities", "bench", "holdfast", "shop", "tests", "workflows")
+_PARTS = ("activities", "bench", "devstack", "examples", "holdfast", "tests", "workflows")
 _FILES = ("pyproject.toml", "starter.py", "worker.py")
 _PYTEST = (
     *("-x", "-q", "--tb=short", "--disable-warnings", "--hypothesis-seed=1"),
@@ -71,7 +71,8 @@ def open_tree() -> Iterator[Tree]:
         folder = Path(name)
         folder.chmod(0o755)
         for part in _PARTS:
-            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("results"))
+            ignored = shutil.ignore_patterns("results")
+            shutil.copytree(ROOT / part, folder / part, symlinks=True, ignore=ignored)
         for file in _FILES:
             shutil.copy2(ROOT / file, folder)
         with subprocess.Popen(

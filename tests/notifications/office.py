@@ -13,20 +13,20 @@ from typing import Any
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Replayer, Worker
 
-from activities.notifications import NotificationActivities
+from holdfast.activities.notifications import NotificationActivities
 from holdfast.client import HoldfastClient
 from holdfast.domain import wire
 from holdfast.domain.notifications import DeliveryState, Notice, NotificationStart
 from holdfast.notifications.config import Notifications
 from holdfast.notifications.outbox import enqueue
 from holdfast.notifications.webhook import WebhookSender
-from holdfast.runtime.connection import PLUGIN
+from holdfast.runtime.plugin import PLUGIN
 from holdfast.runtime.settings import Settings
 from holdfast.store.deliveries import DeliveryRecord
 from holdfast.store.pool import Pool
+from holdfast.workflows.notifications import NotificationWorkflow
 from tests.notifications.parent import Parent
 from tests.platform import eventually
-from workflows.notifications import NotificationWorkflow
 
 ROOT = Path(__file__).parents[2]
 
@@ -113,6 +113,7 @@ class Office:
             self.temporal,
             task_queue=wire.notifications_queue(self.settings.task_queue),
             workflows=[NotificationWorkflow, Parent],
+            plugins=[PLUGIN],
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
         )
 

@@ -5,7 +5,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from holdfast.domain.notifications import NotificationStart
 
-from workflows.notifications import start_notifications
+from holdfast.workflows.notifications import start_notifications
 
 
 @workflow.defn

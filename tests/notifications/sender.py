@@ -5,7 +5,7 @@ import sys
 
 from temporalio.worker import Worker
 
-from activities.notifications import NotificationActivities
+from holdfast.activities.notifications import NotificationActivities
 from holdfast.domain import wire
 from holdfast.notifications.webhook import WebhookSender
 from holdfast.runtime.connection import connect_temporal, require_database_url

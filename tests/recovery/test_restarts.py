@@ -8,12 +8,12 @@ import pytest
 
 from holdfast.domain.limits import Limits
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
-from holdfast.runtime.local.stack import LocalStack, local_stack
 from holdfast.runtime.settings import Settings
 from holdfast.subgraphs.registry import load_packages
+from holdfast.worker.preparation import prepare
+from holdfast_devstack.stack import LocalStack, local_stack
 from tests.platform import PACKAGES, Platform, counting, eventually, open_platform, routed_to
 from tests.scripted_model import Hold, Reply, text
-from worker import prepare
 
 
 @pytest.fixture

@@ -24,18 +24,18 @@ from holdfast.client import HoldfastClient
 from holdfast.runtime.connection import require_database_url, require_migration_url
 from holdfast.runtime.settings import Settings
 from holdfast.subgraphs.registry import load_packages
-from shop.dataset import dump_dataset, load_dataset
+from holdfast.worker.preparation import prepare
+from holdfast_shop.dataset import dump_dataset, load_dataset
 from tests import tau2
 from tests.platform import Platform, eventually, open_platform, routed_to
 from tests.retail import journal
 from tests.scripted_model import Reply, text, tool_calls
-from worker import prepare
 
 Form = Literal["allow", "approve"]
 FORMS: tuple[Form, ...] = ("allow", "approve")
 
 _POLICIES = Path(__file__).parent / "policies"
-_PACKAGES = ("shop:package",)
+_PACKAGES = ("holdfast_shop:package",)
 _CONVERSATION = "c1"
 _FAREWELL = "That is all I could do for you today."
 _MOVES_PAYMENT = "modify_pending_order_payment"

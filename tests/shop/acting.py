@@ -5,16 +5,16 @@ from typing import Any
 
 from pydantic import JsonValue
 
-import shop
+import holdfast_shop
 from holdfast import Action, ActionContext, Connection
-from shop.actions import ACTIONS
-from shop.demo_data import CUSTOMER
-from shop.generate import generate
-from shop.reads import READS, Read, Scope
+from holdfast_shop.actions import ACTIONS
+from holdfast_shop.demo_data import CUSTOMER
+from holdfast_shop.generate import generate
+from holdfast_shop.reads import READS, Read, Scope
 
 DEMO = "demo"
 TAU2 = "tau2"
-MIGRATIONS = Path(shop.__file__).parent / "migrations"
+MIGRATIONS = Path(holdfast_shop.__file__).parent / "migrations"
 
 ACTION: dict[str, Action[Any]] = {action.name: action for action in ACTIONS}
 READ: dict[str, Read[Any]] = {read.name: read for read in READS}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from holdfast import Connection
-from shop.demo_data import (
+from holdfast_shop.demo_data import (
     CUSTOMER,
     CUSTOMER_CARD,
     ORDER_TO_CANCEL,

@@ -13,8 +13,8 @@ from holdfast.runtime.connection import require_migration_url
 from holdfast.runtime.settings import Settings
 from holdfast.store.migrate import migrate
 from holdfast.store.pool import open_pool
-from shop.dataset import load_dataset
-from shop.generate import seed
+from holdfast_shop.dataset import load_dataset
+from holdfast_shop.generate import seed
 from tests import tau2
 from tests.shop.acting import DEMO, MIGRATIONS, TAU2
 

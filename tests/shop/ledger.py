@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from holdfast import Connection
-from shop.dataset import Dataset, load_dataset
+from holdfast_shop.dataset import Dataset, load_dataset
 
 CUSTOMER = "ann_1"
 CARD, PAYPAL, GIFT = "credit_card_1", "paypal_1", "gift_card_1"

@@ -7,9 +7,15 @@ import pytest
 
 from holdfast import ActionRefused, Connection
 from holdfast.store.pool import open_pool
-from shop.actions import ACTIONS
-from shop.demo_data import CUSTOMER, CUSTOMER_CARD, CUSTOMER_GIFT_CARD, ORDER_TO_CANCEL, SMALL_ORDER
-from shop.generate import seed
+from holdfast_shop.actions import ACTIONS
+from holdfast_shop.demo_data import (
+    CUSTOMER,
+    CUSTOMER_CARD,
+    CUSTOMER_GIFT_CARD,
+    ORDER_TO_CANCEL,
+    SMALL_ORDER,
+)
+from holdfast_shop.generate import seed
 from tests.shop.acting import ACTION, context, execute, facts, own_records, variant
 from tests.shop.calls import (
     BIG_TENT,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pytest_asyncio import fixture as async_fixture
 
-import shop
+import holdfast_shop
 from holdfast import Reply, TurnContext
 from holdfast.llm.client import ModelClient
 from holdfast.llm.model import standalone_model
@@ -16,7 +16,7 @@ from holdfast.store.knowledge import load_articles
 from holdfast.store.pool import Pool, open_pool
 from holdfast.subgraphs.contract import TranscriptMessage
 from holdfast.subgraphs.knowledge import knowledge
-from shop.hints import hints
+from holdfast_shop.hints import hints
 from tests.shop.acting import DEMO
 from tests.shop.orders.conftest import PoolReads
 
@@ -25,7 +25,7 @@ from tests.shop.orders.conftest import PoolReads
 async def help_centre(shop_url: str) -> AsyncIterator[Pool]:
     async with await open_pool(shop_url, max_size=2) as pool:
         async with pool.acquire() as connection:
-            await load_articles(connection, DEMO, Path(shop.__file__).parent / "articles")
+            await load_articles(connection, DEMO, Path(holdfast_shop.__file__).parent / "articles")
         yield pool
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from holdfast import ActionDescription, ActionRefused, Change, Connection, Detail
-from shop.demo_data import (
+from holdfast_shop.demo_data import (
     CUSTOMER_CARD,
     CUSTOMER_GIFT_CARD,
     ORDER_ON_ITS_WAY,
@@ -16,7 +16,7 @@ from shop.demo_data import (
     OTHER_ORDER,
     SMALL_ORDER,
 )
-from shop.records import NotYourOrder, NotYourProfile, own_order
+from holdfast_shop.records import NotYourOrder, NotYourProfile, own_order
 from tests.shop.acting import ACTION, context, execute
 from tests.shop.calls import (
     BIG_TENT,

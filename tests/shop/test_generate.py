@@ -4,9 +4,9 @@ from uuid import uuid4
 
 from holdfast import Connection
 from holdfast.domain.ids import is_id
-from shop import demo_data
-from shop.dataset import dump_dataset
-from shop.generate import STATUSES, generate, seed
+from holdfast_shop import demo_data
+from holdfast_shop.dataset import dump_dataset
+from holdfast_shop.generate import STATUSES, generate, seed
 
 
 def test_equal_seeds_give_equal_data() -> None:

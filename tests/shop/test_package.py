@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from holdfast.domain.policy import Circumstances, load_policy
-from shop import package
-from shop.reads import READS
+from holdfast_shop import package
+from holdfast_shop.reads import READS
 
 assert package.policy
 assert package.articles

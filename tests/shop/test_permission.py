@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from activities.services import Services
+from holdfast.activities.services import Services
 from holdfast.runtime.settings import Settings
 from holdfast.subgraphs.registry import load_packages
+from holdfast.worker.assembly import open_services
 from tests.activities.desk import Asked, Desk
 from tests.shop.ledger import (
     CARD,
@@ -28,7 +29,6 @@ from tests.shop.ledger import (
     require_allowed,
     swap,
 )
-from worker import open_services
 
 SMALL, LARGE = ORDERS
 CONVERSATIONS = ("c1", "c2", "c3", "c4")
@@ -53,7 +53,7 @@ class Shops:
 
 @pytest.fixture
 async def shops(stack_settings: Settings) -> AsyncIterator[Shops]:
-    async with open_services(stack_settings, load_packages(["shop:package"])) as services:
+    async with open_services(stack_settings, load_packages(["holdfast_shop:package"])) as services:
         yield Shops(services, stack_settings)
 
 
@@ -186,7 +186,7 @@ def test_no_sequence_has_an_effect_that_the_rules_forbid(
 
 
 async def _play(stack: Settings, played: list[list[tuple[str, list[Call]]]], late: bool) -> None:
-    async with open_services(stack, load_packages(["shop:package"])) as services:
+    async with open_services(stack, load_packages(["holdfast_shop:package"])) as services:
         desk = await Shops(services, stack).open(4)
         waiting: list[Asked] = []
 

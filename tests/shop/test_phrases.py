@@ -3,9 +3,9 @@
 import pytest
 
 from holdfast import ProposedAction
-from shop import phrases
-from shop.actions import ACTIONS
-from shop.orders.wording import holding_message
+from holdfast_shop import phrases
+from holdfast_shop.actions import ACTIONS
+from holdfast_shop.orders.wording import holding_message
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from holdfast import Connection, Tool
-from shop.demo_data import (
+from holdfast_shop.demo_data import (
     CUSTOMER,
     CUSTOMER_EMAIL,
     ORDER_ON_ITS_WAY,
@@ -16,7 +16,7 @@ from shop.demo_data import (
     OTHER_ZIP,
     TRACKING_ID,
 )
-from shop.reads import READS, ReadError
+from holdfast_shop.reads import READS, ReadError
 from tests.shop.acting import DATA, read, variant
 
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from holdfast import ActionRefused, Connection
-from shop.demo_data import (
+from holdfast_shop.demo_data import (
     CUSTOMER,
     CUSTOMER_CARD,
     CUSTOMER_GIFT_CARD,
@@ -15,7 +15,7 @@ from shop.demo_data import (
     OTHER_ORDER,
     OTHER_PAYPAL,
 )
-from shop.records import NotYourOrder, NotYourProfile
+from holdfast_shop.records import NotYourOrder, NotYourProfile
 from tests.shop.acting import ACTION, context, execute, facts, own_records, variant
 from tests.shop.calls import (
     CLOCK,

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import asyncpg
 
-from activities.services import Services
 from holdfast import Connection
+from holdfast.activities.services import Services
 from holdfast.domain.approval import Decision
 from holdfast.domain.conversation import CustomerMessage
 from holdfast.domain.ids import derived_id
@@ -25,9 +25,9 @@ from holdfast.store.steps import NewMessage, StepKey, begin_step, save_snapshot
 from holdfast.store.transcript import append_message
 from holdfast.store.turns import end_turn
 from holdfast.subgraphs.registry import load_packages
+from holdfast.worker.assembly import open_services
 from tests.activities.desk import Desk
 from tests.notifications.notices import payload
-from worker import open_services
 
 DONE, WAITING, ACCEPTED, ANSWERED, RUNNING = 1, 2, 3, 4, 5
 """The turns: with an executed action, with a pending approval, with an accepted one, answered, begun."""

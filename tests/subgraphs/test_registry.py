@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import shop
+import holdfast_shop
 from holdfast.domain.errors import ConfigurationError, PolicyError
 from holdfast.domain.policy import Circumstances
 from holdfast.subgraphs.general import general
@@ -116,16 +116,16 @@ def test_a_package_may_not_take_the_place_of_another_schema(name: str) -> None:
 
 
 def test_packages_are_named_by_module_and_attribute_or_by_entry_point() -> None:
-    assert load_packages(["tests.counter:package", "shop"]) == [package, shop.package]
+    assert load_packages(["tests.counter:package", "shop"]) == [package, holdfast_shop.package]
     assert load_packages(["tests.counter"]) == [package]
 
 
 def test_without_a_name_every_installed_package_is_loaded() -> None:
-    assert shop.package in load_packages([])
+    assert holdfast_shop.package in load_packages([])
 
 
 @pytest.mark.parametrize(
-    "name", ["nowhere", "nowhere:package", "shop:nothing", "", ":package", ".shop"]
+    "name", ["nowhere", "nowhere:package", "holdfast_shop:nothing", "", ":package", ".shop"]
 )
 def test_a_package_that_is_not_there_is_an_error_that_says_how_to_name_one(name: str) -> None:
     with pytest.raises(ConfigurationError, match="name it as module:attribute"):
@@ -139,4 +139,4 @@ def test_what_is_no_package_is_refused() -> None:
 
 def test_a_package_is_loaded_once() -> None:
     with pytest.raises(ConfigurationError, match="two packages named 'shop'"):
-        load_packages(["shop:package", "shop"])
+        load_packages(["holdfast_shop:package", "shop"])

@@ -13,8 +13,8 @@ import pytest
 
 from holdfast.client.views import SentMessage
 from holdfast.domain.limits import Limits
-from holdfast.runtime.local.ports import remembered_ports
 from holdfast.runtime.settings import Settings
+from holdfast_devstack.ports import remembered_ports
 from tests.platform import (
     ROOT,
     Platform,
@@ -27,9 +27,9 @@ from tests.platform import (
 )
 from tests.scripted_model import Reply, text, tool_calls
 
-COUNTER, SHOP = '["tests.counter:package"]', '["shop:package"]'
+COUNTER, SHOP = '["tests.counter:package"]', '["holdfast_shop:package"]'
 
-_CODE = ("holdfast", "workflows", "activities", "shop", "worker.py", "tests")
+_CODE = ("holdfast", "workflows", "activities", "worker.py", "tests")
 
 Change = Callable[[dict[str, str]], Path]
 
@@ -44,7 +44,7 @@ def changed(tmp_path: Path) -> Change:
             source = ROOT / name
             if source.is_dir():
                 ignored = shutil.ignore_patterns("__pycache__", "histories")
-                shutil.copytree(source, root / name, ignore=ignored)
+                shutil.copytree(source, root / name, symlinks=True, ignore=ignored)
             else:
                 root.mkdir(exist_ok=True)
                 shutil.copy(source, root / name)

@@ -7,8 +7,8 @@ from pathlib import Path
 import asyncpg
 import httpx2
 
-from holdfast.runtime.local.ports import remembered_ports
-from holdfast.runtime.local.temporary import temporary_postgres
+from holdfast_devstack.ports import remembered_ports
+from holdfast_devstack.temporary import temporary_postgres
 from tests.platform import Platform, WorkerProcess, counting, eventually, routed_to
 from tests.worker.running import worker
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.runtime.connection import require_migration_url
-from holdfast.runtime.local.temporary import temporary_temporal
+from holdfast_devstack.temporary import temporary_temporal
 from tests.platform import Platform
 from tests.worker.running import Ended, worker
 
@@ -89,7 +89,7 @@ async def test_a_database_that_was_not_migrated_is_refused_with_the_command_that
 ) -> None:
     ended = await worker({**remote.environment, "HOLDFAST_DATABASE_URL": empty_database})
     assert_refused(ended, naming="schema 'holdfast' is at revision none")
-    assert "python worker.py --migrate" in ended.log
+    assert "holdfast worker --migrate" in ended.log
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ from tests.platform import (
 )
 from tests.scripted_model import Hold, text
 
-_CODE = ("holdfast", "workflows", "activities", "shop", "worker.py", "tests")
+_CODE = ("holdfast", "workflows", "activities", "worker.py", "tests")
 _BEFORE = "            queued = self._intake.queue.popleft()\n"
 _CHANGE = "            await workflow.sleep(timedelta(milliseconds=1), summary='changed')\n"
 """A timer before each turn: replaying a history of the other build fails with this."""
@@ -55,7 +55,8 @@ def changed_code(tmp_path: Path) -> Path:
     for name in _CODE:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, tmp_path / name, symlinks=True, ignore=ignored)
         else:
             shutil.copy(source, tmp_path / name)
     module = tmp_path / "workflows" / "conversation.py"
@@ -136,7 +137,7 @@ async def build_of(platform: Platform, conversation: str) -> str:
 async def test_conversations_finish_on_their_build_and_move_at_the_next_seam(
     platform: Platform, changed_code: Path
 ) -> None:
-    a, b = build_id(["shop", "tests.counter"]), "b"
+    a, b = build_id(["holdfast_shop", "tests.counter"]), "b"
     first = await platform.start_worker()
     await make_current(platform.temporal, platform.tenant, a)
     platform.script = routed_to("counter", counting([("add", {"counter": "c", "amount": 150})]))
@@ -188,7 +189,7 @@ async def test_conversations_finish_on_their_build_and_move_at_the_next_seam(
 async def test_a_conversation_that_is_pinned_by_an_operator_is_answered_where_it_is(
     platform: Platform, changed_code: Path
 ) -> None:
-    a = build_id(["shop", "tests.counter"])
+    a = build_id(["holdfast_shop", "tests.counter"])
     await platform.start_worker()
     await make_current(platform.temporal, platform.tenant, a)
     await platform.send("c1", "Hello.")
@@ -207,10 +208,12 @@ def test_the_build_id_follows_the_code(changed_code: Path) -> None:
         command = [sys.executable, str(root / "worker.py"), "--build-id"]
         return subprocess.check_output(command, env=environment, cwd=root, text=True).strip()
 
-    shop, counter = '["shop:package"]', '["tests.counter:package"]'
-    assert asked(ROOT, HOLDFAST_PACKAGES=shop) == build_id(["shop"])
+    shop, counter = '["holdfast_shop:package"]', '["tests.counter:package"]'
+    assert asked(ROOT, HOLDFAST_PACKAGES=shop) == build_id(["holdfast_shop"])
     assert (
-        asked(ROOT, HOLDFAST_PACKAGES=counter) == build_id(["tests.counter"]) != build_id(["shop"])
+        asked(ROOT, HOLDFAST_PACKAGES=counter)
+        == build_id(["tests.counter"])
+        != build_id(["holdfast_shop"])
     )
-    assert asked(changed_code, HOLDFAST_PACKAGES=shop) != build_id(["shop"])
+    assert asked(changed_code, HOLDFAST_PACKAGES=shop) != build_id(["holdfast_shop"])
     assert asked(ROOT, HOLDFAST_BUILD_ID="2026-11.1") == "2026-11.1"

@@ -4,15 +4,15 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from activities.changes import keep_noting_changes
+from holdfast.activities.changes import keep_noting_changes
 from holdfast.authority.keys import SigningKey
 from holdfast.runtime.settings import Settings
 from holdfast.store.audit import AuditEntry
 from holdfast.store.changes import PLATFORM
 from holdfast.subgraphs.registry import load_packages
+from holdfast.worker.assembly import open_services
 from tests.authority.examples import jwks
 from tests.platform import Platform, counting, eventually, routed_to
-from worker import open_services
 
 
 async def entries(platform: Platform, *kinds: str) -> list[AuditEntry]:

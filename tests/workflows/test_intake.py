@@ -23,7 +23,7 @@ from holdfast.domain.errors import (
 from holdfast.domain.ids import text_digest
 from holdfast.domain.limits import Limits
 from holdfast.domain.steps import RecordedTurn
-from workflows.intake import Intake
+from holdfast.workflows.intake import Intake
 
 LIMITS = Limits(message_characters=10, queued_messages=2, remembered_messages=3)
 

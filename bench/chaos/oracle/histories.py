@@ -10,8 +10,8 @@ from temporalio.worker import Replayer
 from bench.chaos.oracle.verdict import Verdict
 from bench.chaos.stack import ChaosStack
 from holdfast.domain.wire import CONVERSATION_WORKFLOW
-from holdfast.runtime.connection import PLUGIN
-from workflows.conversation import ConversationWorkflow
+from holdfast.runtime.plugin import PLUGIN
+from holdfast.workflows.conversation import ConversationWorkflow
 
 _REPLAYED = 200
 """Histories that are replayed, at most; all are looked through."""

@@ -111,7 +111,7 @@ async def _demo(
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "shop.demo",
+        "holdfast_shop.demo",
         *arguments,
         cwd=ROOT,
         env={

@@ -4,8 +4,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from holdfast.domain.policy import Policy, load_policy
-from shop import package
-from shop.demo.policy import write_policy
+from holdfast_shop import package
+from holdfast_shop.demo.policy import write_policy
 
 
 def test_only_the_name_and_the_times_of_reminders_and_escalations_differ(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ from holdfast.llm.offline import OfflineTransport
 from holdfast.llm.providers import Chain
 from holdfast.store.pool import Pool, open_pool
 from holdfast.subgraphs.contract import AgentCard, TranscriptMessage
-from shop.demo_data import CUSTOMER
-from shop.hints import hints
-from shop.orders import orders
+from holdfast_shop.demo_data import CUSTOMER
+from holdfast_shop.hints import hints
+from holdfast_shop.orders import orders
 from tests.shop.acting import DEMO
 
 KNOWLEDGE = AgentCard(name="knowledge", description="General questions about rules.")

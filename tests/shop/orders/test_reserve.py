@@ -2,7 +2,7 @@
 
 import pytest
 
-from shop.demo_data import ORDER_TO_CANCEL, ORDER_TO_READDRESS, ORDER_TO_RETURN
+from holdfast_shop.demo_data import ORDER_TO_CANCEL, ORDER_TO_READDRESS, ORDER_TO_RETURN
 from tests.llm.offline.indirect import GERMAN_INDIRECT, GIVES_THE_REASON, INDIRECT, TAKES_BACK
 from tests.llm.offline.reserves import ASKED, GERMAN_ASKED, GERMAN_RESERVED, RESERVED, Wording
 from tests.shop.orders.conftest import OrdersAgent

@@ -3,7 +3,7 @@
 import pytest
 
 from holdfast import Escalation, Handoff
-from shop.demo_data import (
+from holdfast_shop.demo_data import (
     CUSTOMER_CARD,
     CUSTOMER_GIFT_CARD,
     ORDER_ON_ITS_WAY,

@@ -1,8 +1,0 @@
-"""What the offline model has to know about a shop, so that the demonstration works without a model."""
-
-from holdfast import Hints
-from shop.hints.intents import INTENTS
-from shop.hints.refusals import REFUSALS
-from shop.hints.tools import TOOLS
-
-hints = Hints(intents=INTENTS, tools=TOOLS, errors=REFUSALS)
