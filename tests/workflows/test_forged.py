@@ -373,12 +373,14 @@ async def test_refused_decisions_are_recorded_up_to_a_bound_and_block_no_decisio
 ) -> None:
     record = await asked(platform)
     handle = platform.handle("c1")
-    for number in range(60):
+    for number in range(55):
         await handle.signal(wire.APPROVAL_DECISION, accepting(record, id=f"forged-{number}"))
         await handle.signal(
             wire.APPROVAL_DECISION, accepting(record, id=f"forged-{number}", approval="none")
         )
-    status = await platform.client.decide(record.id, "accept", reviewer="ann", roles=["boss"])
+    status = await platform.client.decide(
+        record.id, "accept", reviewer="ann", roles=["boss"], timeout=90
+    )
     assert status.state == "accepted"
 
     async def executed() -> bool:
