@@ -368,6 +368,7 @@ async def test_a_statement_that_was_refused_is_spent(platform: Platform) -> None
     await platform.replay("c1")
 
 
+@pytest.mark.timeout(300)  # without a cache, each of the many tasks replays all before it
 async def test_refused_decisions_are_recorded_up_to_a_bound_and_block_no_decision(
     platform: Platform,
 ) -> None:
@@ -379,14 +380,14 @@ async def test_refused_decisions_are_recorded_up_to_a_bound_and_block_no_decisio
             wire.APPROVAL_DECISION, accepting(record, id=f"forged-{number}", approval="none")
         )
     status = await platform.client.decide(
-        record.id, "accept", reviewer="ann", roles=["boss"], timeout=90
+        record.id, "accept", reviewer="ann", roles=["boss"], timeout=120
     )
     assert status.state == "accepted"
 
     async def executed() -> bool:
         return await platform.effects() == [150]
 
-    await eventually(executed, what="the action")
+    await eventually(executed, within=90, what="the action")
     rows = await platform.database.fetch(
         "select approval, count(*) as refused from holdfast.decisions "
         "where tenant = $1 and refusal is not null group by approval",
