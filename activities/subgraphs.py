@@ -55,6 +55,7 @@ from holdfast.domain.steps import (
 from holdfast.domain.texts import customer_text
 from holdfast.llm.ledger import StepLedger
 from holdfast.llm.model import LedgeredModel
+from holdfast.llm.words import language_of
 from holdfast.notifications.outbox import enqueue_request
 from holdfast.store.audit import append_audit
 from holdfast.store.clock import database_now
@@ -74,6 +75,7 @@ from holdfast.store.steps import (
     commit_step,
     save_snapshot,
 )
+from holdfast.store.turns import spoken
 from holdfast.subgraphs.contract import TranscriptMessage, TurnContext
 from holdfast.subgraphs.runner import Progress, StepEnd, StepStart
 
@@ -331,7 +333,12 @@ class SubgraphActivities:
             case Escalation():
                 bounds = self._services.models.bounds
                 account = await self._account(request)
-                outcome = _telling(bounded(end.outcome, bounds), account, begun.language)
+                # Triage calls a person without having routed, so nobody may have told the language yet.
+                said = next(
+                    (m.text for m in reversed(begun.transcript) if m.role == "customer"), ""
+                )
+                language = spoken(begun.language, said, language_of)
+                outcome = _telling(bounded(end.outcome, bounds), account, language)
                 commit = _end(request, outcome, account, degraded=degraded)
                 if len(end.outcome.text) > bounds.reply_characters:
                     noted = (*noted, reply_cut(request, bounds))

@@ -9,6 +9,7 @@ from holdfast.client.views import SentMessage
 from holdfast.domain import wire
 from holdfast.domain.approval import DecisionKind
 from holdfast.domain.limits import Limits
+from holdfast.domain.texts import customer_text
 from holdfast.runtime.settings import Settings
 from tests.platform import (
     Platform,
@@ -422,3 +423,17 @@ async def test_a_german_customer_reads_german_wherever_the_platform_speaks(
     sent = await platform.send("unclear", "Hm hm")
     assert sent.reply is not None
     assert sent.reply.startswith("Ich bin noch nicht sicher")
+
+
+@pytest.mark.parametrize(
+    ("said", "language"),
+    [
+        ("Ich möchte bitte mit einem Menschen sprechen", "de"),
+        ("I want to talk to a person", "en"),
+    ],
+)
+async def test_who_asks_for_a_person_at_once_is_told_in_their_language(
+    platform: Platform, said: str, language: str
+) -> None:
+    platform.script = lambda _: route("person")
+    assert (await platform.send("c1", said)).reply == customer_text("handed_over", language)
