@@ -36,15 +36,7 @@ async def finish(
         error=error,
     )
     if ended != "executed":
-        await set_open_actions(
-            connection,
-            request.tenant,
-            request.conversation,
-            request.turn,
-            request.step,
-            state="not_attempted",
-            error=_NOT_ATTEMPTED,
-        )
+        await _end_the_rest(connection, request, "not_attempted", _NOT_ATTEMPTED)
     await announce(connection, request, record, ended, {"error": error} if error else {})
     return ActionReport(state=ended)
 
@@ -55,15 +47,7 @@ async def go_stale(
     """End what may not run any more, the rest of its proposal, and the approval that it had."""
     if record.approval is not None:
         await mark_stale(connection, request.tenant, record.approval, reason)
-    await set_open_actions(
-        connection,
-        request.tenant,
-        request.conversation,
-        request.turn,
-        request.step,
-        state="stale",
-        error=reason,
-    )
+    await _end_the_rest(connection, request, "stale", reason)
     if record.approval is None:
         await announce(connection, request, record, "stale", {"error": reason})
         return ActionReport(state="stale")
@@ -89,6 +73,21 @@ async def compensated(
         await mark_compensated(connection, request.tenant, record.id)
         await announce(connection, request, record, "compensated", {})
     return ActionReport(state="compensated")
+
+
+async def _end_the_rest(
+    connection: Connection, request: ActionRequest, state: ActionState, error: str
+) -> None:
+    """End every action of the proposal that is still open."""
+    await set_open_actions(
+        connection,
+        request.tenant,
+        request.conversation,
+        request.turn,
+        request.step,
+        state=state,
+        error=error,
+    )
 
 
 async def announce(
