@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 from bench.report import Ratio, Section, Table, percentile
 from bench.stack import BenchStack, bench_stack
@@ -21,19 +22,20 @@ _PEERS = 14
 _FACTORS = (2, 5, 10)
 _SECONDS = 20.0
 _QUICK_SECONDS = 3.0
-_WARM_UP_SECONDS = 3.0
-_CONVERSATIONS = 400
+_CONVERSATIONS_A_SECOND = 20
+"""Conversations that messages go to, for each second of a level."""
 _PAUSE_SECONDS = 0.2
 """Between two messages of the quiet tenant."""
 
 _HOW = """\
-One worker that runs {steps} steps at a time, and a model that answers at once, share the machine with Temporal's dev \
-server, Postgres and the client. The peak is what {peers} customers get who each wait for the answer and write again, \
-for {seconds:g} s. Then messages come at a multiple of that rate, whether or not earlier ones are answered, to \
-{conversations} conversations in turn; who is refused doesn't come again. Goodput is what was answered within the \
-level, by its time. A message is lost that was let in and got no answer, or has another number of turns in Postgres \
-than answers. Beside each level another tenant sends a message, waits for its answer, and goes on {pause:g} s later; \
-its p95 at the multiples is compared with that beside the peak, where the machine is as busy."""
+One worker that runs {steps} steps at a time, and a model that answers at once, share the machine with Temporal's \
+dev server, Postgres and the client. The peak is what {peers} customers get who each wait for the answer and write \
+again, for {seconds:g} s, in conversations that have all been opened before. Then messages come at a multiple of \
+that rate, whether or not earlier ones are answered, to {conversations} conversations in turn; who is refused \
+doesn't come again. Goodput is what was answered within the level, by its time. A message is lost that was let in \
+and got no answer, or has another number of turns in Postgres than answers. Beside each level another tenant sends a \
+message, waits for its answer, and goes on {pause:g} s later; its p95 at the multiples is compared with that beside \
+the peak, where the machine is as busy."""
 
 
 @dataclass
@@ -79,7 +81,7 @@ async def measure_levels(
 ) -> tuple[Level, Level, list[Level]]:
     """The quiet tenant alone, the peak, and each multiple of it."""
     flood, quiet = await stack.client(_FLOOD), await stack.client(_QUIET)
-    numbers = count()
+    numbers, conversations = count(), _conversations(seconds)
     under_way: set[asyncio.Task[None]] = set()
 
     async def level(name: str, load: Callable[[Level], Awaitable[None]]) -> Level:
@@ -99,35 +101,40 @@ async def measure_levels(
     async def nothing(measured: Level) -> None:
         await asyncio.sleep(seconds)
 
-    def closed(duration: float) -> Callable[[Level], Awaitable[None]]:
-        async def load(measured: Level) -> None:
-            end = time.monotonic() + duration
+    def write(measured: Level) -> Coroutine[Any, Any, None]:
+        measured.offered += 1
+        number = next(numbers)
+        return _send(flood, f"c-{number % conversations}", number, measured)
 
+    def closed(goes_on: Callable[[Level], bool]) -> Callable[[Level], Awaitable[None]]:
+        async def load(measured: Level) -> None:
             async def customer() -> None:
-                while time.monotonic() < end:
-                    measured.offered += 1
-                    await _send(flood, next(numbers), measured)
+                while goes_on(measured):
+                    await write(measured)
 
             await asyncio.gather(*(customer() for _ in range(_PEERS)))
 
         return load
+
+    def for_a_while() -> Callable[[Level], bool]:
+        end = time.monotonic() + seconds
+        return lambda _: time.monotonic() < end
 
     def multiple(rate: float) -> Callable[[Level], Awaitable[None]]:
         async def load(measured: Level) -> None:
             started = time.monotonic()
             while (elapsed := time.monotonic() - started) < seconds:
                 while measured.offered < elapsed * rate:
-                    measured.offered += 1
-                    sending = asyncio.create_task(_send(flood, next(numbers), measured))
+                    sending = asyncio.create_task(write(measured))
                     under_way.add(sending)
                     sending.add_done_callback(under_way.discard)
                 await asyncio.sleep(0.005)
 
         return load
 
-    await level("warm-up", closed(min(_WARM_UP_SECONDS, seconds)))
+    await level("warm-up", closed(lambda measured: measured.offered < conversations))
     alone = await level("alone", nothing)
-    peak = await level("peak", closed(seconds))
+    peak = await level("peak", closed(for_a_while()))
     return (
         alone,
         peak,
@@ -135,11 +142,15 @@ async def measure_levels(
     )
 
 
-async def _send(client: HoldfastClient, number: int, measured: Level) -> None:
+def _conversations(seconds: float) -> int:
+    return int(_CONVERSATIONS_A_SECOND * seconds)
+
+
+async def _send(client: HoldfastClient, conversation: str, number: int, measured: Level) -> None:
     started = time.monotonic()
     try:
         sent = await client.send(
-            f"c-{number % _CONVERSATIONS}",
+            conversation,
             f"Message {number}: how much is it by now?",
             customer="customer",
             message_id=f"m-{number}",
@@ -203,7 +214,7 @@ def section(alone: Level, peak: Level, levels: Sequence[Level], seconds: float) 
             steps=_STEPS_AT_A_TIME,
             seconds=seconds,
             peers=_PEERS,
-            conversations=_CONVERSATIONS,
+            conversations=_conversations(seconds),
             pause=_PAUSE_SECONDS,
         ),
         ratios=tuple(ratios),
