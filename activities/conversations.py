@@ -68,10 +68,7 @@ class ConversationActivities:
     async def end_turn(self, request: EndTurnRequest) -> TurnEnd:
         """End a turn that no subgraph ended; one that has ended keeps its end."""
         async with self._recording(request) as connection:
-            before = await turns.has_ended(
-                connection, request.tenant, request.conversation, request.turn
-            )
-            end = await turns.end_turn(
+            return await turns.end_turn(
                 connection,
                 tenant=request.tenant,
                 conversation=request.conversation,
@@ -84,16 +81,6 @@ class ConversationActivities:
                 to_person=request.to_person,
                 remote=self._remote,
             )
-            if request.status == "cancelled" and end.result is not None and not before:
-                await append_audit(
-                    connection,
-                    tenant=request.tenant,
-                    kind="turn_cancelled",
-                    conversation=request.conversation,
-                    subject=f"{request.conversation}/{request.turn}",
-                    data={"turn": request.turn, "reason": request.reason},
-                )
-            return end
 
     @activity.defn(name=wire.ANNOUNCE_DELAY)
     @heartbeating

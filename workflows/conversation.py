@@ -287,10 +287,9 @@ class ConversationWorkflow:
                 raise TurnNotFound(f"no turn is running (waiting for approval: {waiting})")
             return running
         queued = [queued.turn for queued in self._intake.queue]
-        if request.turn not in (running, *parked, *queued):
-            raise TurnNotFound(
-                f"turn {request.turn} is not queued, running or waiting for approval"
-            )
+        decided = [self._state.parked[one].turn for one in self._state.resuming]
+        if request.turn not in (running, *parked, *decided, *queued):
+            raise TurnNotFound(f"turn {request.turn} is not queued, running or waiting")
         return request.turn
 
     @workflow.signal(name=wire.CLOSE)
@@ -418,11 +417,9 @@ class ConversationWorkflow:
             await self._work()
             if self._desk.waiting() and workflow.patched(_ALL_TURNS_END):  # it has asked again
                 await self._cancel_all_parked(reason)
-        for approval_id in list(self._state.resuming):  # held back, for the person who has it
+        for approval_id in list(self._state.resuming):
             if workflow.patched(_ALL_TURNS_END):
-                turn = self._state.parked[approval_id].turn
-                await self._turns.cancel(turn, reason, to_person=False)
-                self._desk.forget(approval_id)
+                await self._cancel_decided(approval_id, reason, to_person=False)
         await self._calls.close(
             CloseRequest(
                 tenant=self._start.tenant,
@@ -443,6 +440,10 @@ class ConversationWorkflow:
             if parked.turn == turn:
                 if await self._cancel_parked(parked, reason):
                     self._overview.publish()
+                return
+        for approval_id in self._state.resuming:
+            if self._state.parked[approval_id].turn == turn:
+                await self._cancel_decided(approval_id, reason)
                 return
         for queued in self._intake.queue:
             if queued.turn == turn:
@@ -466,6 +467,15 @@ class ConversationWorkflow:
             return False
         await self._turns.cancel(parked.turn, reason, to_person=to_person)
         return True
+
+    async def _cancel_decided(
+        self, approval_id: str, reason: str, *, to_person: bool = True
+    ) -> None:
+        """Cancel a turn whose approval was decided, before it goes on."""
+        turn = self._state.parked[approval_id].turn
+        self._held_back.discard(approval_id)
+        self._desk.forget(approval_id)
+        await self._turns.cancel(turn, reason, to_person=to_person)
 
     async def _watch_idleness(self) -> None:
         """Close the conversation after a long silence; one timer, looked at again when it fires."""

@@ -9,6 +9,7 @@ from holdfast.domain.events import NewEvent
 from holdfast.domain.ids import text_digest
 from holdfast.domain.steps import RecordedTurn, TurnEnd
 from holdfast.store.approvals import withdraw_orphans
+from holdfast.store.audit import append_audit
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
 from holdfast.store.standing import account_of, end_open_actions
@@ -112,13 +113,13 @@ async def end_turn(
         )
         assert words is not None  # a turn belongs to a conversation
         language = spoken(words["language"], words["text"] or "", language_of)
-        status, text = ending(account, status, language, held=held, to_person=to_person)
+        ended_as, text = ending(account, status, language, held=held, to_person=to_person)
         seq = text and await append_message(
             connection, tenant, conversation, turn, NewMessage(role="assistant", text=text)
         )
         result = TurnResult(
             turn=turn,
-            status=status,
+            status=ended_as,
             reply=inline(text),
             reply_seq=seq or None,
             actions=account.for_callers(),
@@ -133,7 +134,7 @@ async def end_turn(
             tenant,
             conversation,
             turn,
-            status,
+            ended_as,
             reason,
             result.model_dump(mode="json"),
             seq or None,
@@ -154,7 +155,7 @@ async def end_turn(
             conversation,
             turn,
         )
-        if status == "awaiting_human":
+        if ended_as == "awaiting_human":
             await connection.execute(
                 "update holdfast.conversations set status = 'awaiting_human' "
                 "where tenant = $1 and id = $2",
@@ -165,8 +166,17 @@ async def end_turn(
             connection,
             tenant,
             conversation,
-            [NewEvent(type="turn_ended", turn=turn, data={"status": status, "reason": reason})],
+            [NewEvent(type="turn_ended", turn=turn, data={"status": ended_as, "reason": reason})],
         )
+        if status == "cancelled":
+            await append_audit(
+                connection,
+                tenant=tenant,
+                kind="turn_cancelled",
+                conversation=conversation,
+                subject=f"{conversation}/{turn}",
+                data={"turn": turn, "reason": reason},
+            )
     return TurnEnd(result=result)
 
 
@@ -198,18 +208,6 @@ async def end_parked_turns(
             to_person=False,
             remote=remote,
         )
-
-
-async def has_ended(connection: Connection, tenant: str, conversation: str, turn: int) -> bool:
-    """Whether the turn is over."""
-    ended = await connection.fetchval(
-        "select ended_at is not null from holdfast.turns "
-        "where tenant = $1 and conversation = $2 and turn = $3",
-        tenant,
-        conversation,
-        turn,
-    )
-    return bool(ended)
 
 
 async def _begin_turn(

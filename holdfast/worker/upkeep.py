@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 from temporalio.client import Client
 
@@ -21,6 +22,9 @@ from holdfast.worker.roles import Role
 
 _logger = logging.getLogger("holdfast.worker")
 
+_Duty = Callable[[], Awaitable[None]]
+
+_RESTART_SECONDS = 60.0
 _PRUNE_SECONDS = 3600.0
 _ATTEMPTS_KEPT = timedelta(days=1)
 _STATEMENTS_KEPT = timedelta(days=2)
@@ -34,17 +38,29 @@ async def upkeep(
     async with contextlib.AsyncExitStack() as stack:
         keeping_in_touch = asyncio.create_task(services.fleet.keep(client))
         stack.push_async_callback(_cancelled, keeping_in_touch)
-        duties = [
-            _prune(services, settings),
-            services.registry.policies.watch(),
-            services.notifications.watch(),
-            keep_noting_changes(services),
-        ]
+        duties: dict[str, _Duty] = {
+            "pruning": partial(_prune, services, settings),
+            "the watch over policies": services.registry.policies.watch,
+            "the watch over notifications": services.notifications.watch,
+            "the notes of changes": partial(keep_noting_changes, services),
+        }
         if role.includes(Role.NOTIFICATIONS):
-            duties.append(keep_sweeping(client, services.pool, settings.task_queue))
-        for duty in duties:
-            stack.callback(asyncio.create_task(duty).cancel)
+            sweeping = partial(keep_sweeping, client, services.pool, settings.task_queue)
+            duties["the sweep of deliveries"] = sweeping
+        for name, duty in duties.items():
+            stack.callback(asyncio.create_task(keep_up(name, duty)).cancel)
         yield
+
+
+async def keep_up(name: str, duty: _Duty, *, pause: float = _RESTART_SECONDS) -> None:
+    """Do a duty until cancelled; where it fails, that is logged, and it begins again after a pause in
+    seconds. A duty that returns is done."""
+    while True:
+        try:
+            return await duty()
+        except Exception:
+            _logger.exception("%s failed, and begins again in %s s", name, pause)
+        await asyncio.sleep(pause)
 
 
 async def _prune(services: Services, settings: Settings) -> None:

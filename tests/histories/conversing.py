@@ -169,6 +169,32 @@ async def approved_during_a_takeover(platform: Platform) -> None:
     await said_again(platform, name)
 
 
+async def decided_while_held(platform: Platform, name: str) -> None:
+    """Have pat take the conversation, and then decide what its agent waits for."""
+    approval = await park(platform, name)
+    await platform.client.take_over(name, reviewer="pat")
+    await platform.client.decide(approval, "accept", reviewer="r", roles=["counters"])
+
+    async def executed() -> bool:
+        return (await platform.client.show(name)).actions[-1].state == "executed"
+
+    await eventually(executed)
+
+
+@scenario()
+async def cancelled_during_a_takeover(platform: Platform) -> None:
+    name = "cancelled-during-a-takeover"
+    await decided_while_held(platform, name)
+    await platform.client.cancel_turn(name, 1, reason="solved by phone")
+
+
+@scenario()
+async def closed_during_a_takeover(platform: Platform) -> None:
+    name = "closed-during-a-takeover"
+    await decided_while_held(platform, name)
+    await platform.client.close(name, reason="solved")
+
+
 @scenario()
 async def reopened(platform: Platform) -> None:
     """The third run opens for a message that was answered long before, and ends at once."""

@@ -138,7 +138,6 @@ READS: dict[str, Asked] = {
     "turns.find_turn": lambda t, c, tenant: turns.find_turn(
         c, tenant, t.conversation, f"m-{ANSWERED}"
     ),
-    "turns.has_ended": lambda t, c, tenant: turns.has_ended(c, tenant, t.conversation, ANSWERED),
     "windows.sum_of_window": lambda t, c, tenant: windows.sum_of_window(
         c, tenant, amount=["args", "amount"], actions=["add"], within=_DAYS, customer="cust"
     ),

@@ -8,6 +8,7 @@ import pytest
 from holdfast.client.views import SentMessage
 from holdfast.domain import wire
 from holdfast.domain.approval import DecisionKind
+from holdfast.domain.errors import TurnNotFound
 from holdfast.domain.limits import Limits
 from holdfast.domain.texts import customer_text
 from holdfast.runtime.settings import Settings
@@ -234,6 +235,22 @@ async def test_closing_ends_a_decided_turn_that_a_person_s_takeover_held_back(
     await platform.replay("c1")
 
 
+async def test_a_held_back_turn_is_cancelled_while_a_person_has_the_conversation(
+    platform: Platform,
+) -> None:
+    await decided_while_held(platform, "accept")
+    assert await platform.client.cancel_turn("c1", 1, reason="solved by phone") == 1
+    assert await turn_ended(platform) == ("cancelled", True)
+    assert "Done:\n- Add to a counter" in await last_word(platform, "c1")
+    with pytest.raises(TurnNotFound):
+        await platform.client.cancel_turn("c1", 1)
+    await platform.client.hand_back("c1", reviewer="pat")
+    platform.script = routed_to("counter", lambda _: text("Hello again."))
+    assert (await platform.send("c1", "what happened?")).reply == "Hello again."
+    assert await platform.effects() == [150]
+    await platform.replay("c1")
+
+
 async def test_closing_ends_a_held_back_turn_of_an_earlier_run(
     stack_settings: Settings, tenant: str
 ) -> None:
@@ -295,6 +312,9 @@ async def test_a_held_back_turn_whose_run_was_terminated_ends_when_the_conversat
     await platform.handle("c1").terminate("an operator's mistake")
     assert (await platform.send("c1", "Are you there?")).status == "awaiting_human"
     assert await turn_ended(platform) == ("cancelled", True)
+    audited = [entry async for entry in platform.client.audit()]
+    (cancelled,) = [one for one in audited if one.kind == "turn_cancelled"]
+    assert cancelled.data == {"turn": 1, "reason": "its run is over"}
     said = [one.text for one in (await platform.client.show("c1")).messages]
     assert sum("Done:\n- Add to a counter" in text for text in said) == 1
     assert await platform.effects() == [150]
