@@ -176,7 +176,7 @@ async def _judge(
     seed: int,
 ) -> ModelCalls:
     await judge_unfinished(stack, seen, verdict)
-    judge_answers(seen, verdict)
+    await judge_answers(stack, seen, verdict)
     calls = await judge_model_calls(stack, journal, verdict)
     await judge_records(stack, seen, verdict)
     for play in plays:

@@ -42,14 +42,20 @@ async def judge_unfinished(stack: ChaosStack, seen: Seen, verdict: Verdict) -> N
         )
 
 
-def judge_answers(seen: Seen, verdict: Verdict) -> None:
+async def judge_answers(stack: ChaosStack, seen: Seen, verdict: Verdict) -> None:
     """Look at what the clients were told while everything was being killed."""
+    rows = await stack.database.fetch(
+        "select tenant, message_id, error from holdfast.turns where error is not null"
+    )
+    reasons = {(row["tenant"], row["message_id"]): row["error"] for row in rows}
     for broken in seen.broken:
         verdict.diverged(f"client of {broken.tenant}/{broken.conversation}: {broken.problem}")
     for key in seen.finished:
         plan = seen.plans[key]
         for message, planned in plan.firsts():
-            _judge_message(plan, message, planned, seen.answers[(*key, message.id)], verdict)
+            answers = seen.answers[(*key, message.id)]
+            reason = reasons.get((plan.tenant, message.id), "no reason")
+            _judge_message(plan, message, planned, answers, reason, verdict)
     _judge_refusals(seen, verdict)
 
 
@@ -58,6 +64,7 @@ def _judge_message(
     message: PlannedMessage,
     planned: Round,
     answers: list[SentMessage],
+    reason: str,
     verdict: Verdict,
 ) -> None:
     verdict.checked["answers"] += len(answers)
@@ -74,7 +81,7 @@ def _judge_message(
         if sent.status == "answered" and sent.reply != last_words(message.id):
             verdict.diverged(f"{name} was answered {sent.reply!r} (degraded: {sent.degraded})")
         if sent.status not in _may_end(message, planned):
-            verdict.diverged(f"{name} ended {sent.status}")
+            verdict.diverged(f"{name} ended {sent.status}: {reason}")
 
 
 def _may_end(message: PlannedMessage, planned: Round) -> set[str]:
