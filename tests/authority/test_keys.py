@@ -102,6 +102,17 @@ async def test_a_new_key_in_the_file_is_found_and_a_removed_one_is_not(
     assert not await _knows(keys, "k1")
 
 
+async def test_what_keys_may_sign_and_which_there_are_is_what_the_file_says_now(
+    jwks_file: Path, key: SigningKey
+) -> None:
+    keys = await VerificationKeys.open(str(jwks_file))
+    _write(jwks_file, jwks([key, SigningKey.generate("k2")]))
+    assert len(await keys.bounds()) == 2
+    _write(jwks_file, jwks([SigningKey.generate("k3")]))
+    await keys.refresh()
+    assert list(keys.fingerprint()) == ["k3"]
+
+
 async def test_another_key_of_the_same_id_takes_its_place(jwks_file: Path, key: SigningKey) -> None:
     keys = await VerificationKeys.open(str(jwks_file))
     other = SigningKey.generate(key.kid)
@@ -307,6 +318,14 @@ async def test_a_key_that_is_gone_from_the_url_counts_no_more_after_the_next_fet
     assert await _knows(keys, "k2")
 
 
+async def test_a_refresh_fetches_no_more_often_than_known_keys_are_looked_at(
+    server: JwksServer,
+) -> None:
+    keys = await VerificationKeys.open(server.url, fresh_for=NEVER, refetch_after=ALWAYS)
+    await keys.refresh()
+    assert server.asked == 1
+
+
 async def test_unknown_keys_do_not_make_it_fetch_again_and_again(server: JwksServer) -> None:
     keys = await VerificationKeys.open(server.url)
     for number in range(20):
@@ -378,6 +397,12 @@ async def test_a_signing_key_is_read_as_it_was_written(tmp_path: Path) -> None:
         read = SigningKey.read(path)
         assert (read.kid, read.algorithm) == (made.kid, made.algorithm)
         assert read.private_jwk() == made.private_jwk()
+
+
+def test_a_key_without_a_name_gets_one_of_its_own() -> None:
+    first, second = SigningKey.generate(), SigningKey.generate()
+    assert first.kid.startswith("key-")
+    assert first.kid != second.kid
 
 
 async def test_the_public_part_holds_nothing_secret() -> None:
