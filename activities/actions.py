@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from temporalio import activity
 
 from holdfast.activities.action_ends import announce, compensated, finish, go_stale, report_of
+from holdfast.activities.arguments import recorded_arguments
 from holdfast.activities.attempts import Attempt, beating
 from holdfast.activities.permission import objection
 from holdfast.activities.services import Services
@@ -108,7 +109,7 @@ class ActionActivities:
             if record.state != "proposed":
                 return report_of(record)
             action = self._action(record)
-            arguments = action.arguments.model_validate(record.arguments)
+            arguments = recorded_arguments(action, record.arguments)
             approval = None
             if record.approval is not None or record.verdict == "approve":
                 approval = await self._require_approval(connection, request, record)
@@ -194,7 +195,7 @@ class ActionActivities:
                 return report_of(record)
             if not await is_to_be_undone(connection, request.tenant, record.id):
                 raise NotAllowed(f"nothing of the proposal of action {record.id} has failed")
-            arguments = action.arguments.model_validate(record.arguments)
+            arguments = recorded_arguments(action, record.arguments)
             await _lock_subject(connection, request, record, action, arguments)
             if action.remote:
                 await set_undoing(connection, request.tenant, record.id, undoing=True)

@@ -52,13 +52,13 @@ class Origin:
 
 
 async def customer_of(
-    services: Services, connection: Connection, origin: Origin
+    services: Services, connection: Connection, origin: Origin, action: str
 ) -> dict[str, JsonValue]:
-    """What conditions may know of the customer: the id, and what the packages say."""
-    attributes: dict[str, JsonValue] = {}
-    for package in services.registry.packages:
-        if package.customer is not None:
-            attributes |= await package.customer(connection, origin.tenant, origin.customer)
+    """What conditions on an action may know of the customer: the id, and what the action's package says."""
+    customer = services.registry.customer(action)
+    attributes = (
+        await customer(connection, origin.tenant, origin.customer) if customer is not None else {}
+    )
     return {**attributes, "id": origin.customer}
 
 

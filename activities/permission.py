@@ -71,7 +71,7 @@ async def _look(
 ) -> tuple[dict[str, JsonValue], dict[str, JsonValue], ActionDescription]:
     context = origin.context(record.index, connection)
     facts = await facts_of(action, context, arguments)
-    customer = await customer_of(services, connection, origin)
+    customer = await customer_of(services, connection, origin, action.name)
     return (
         json.loads(canonical_json(facts)),
         customer,

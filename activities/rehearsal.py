@@ -8,13 +8,16 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
+from holdfast.activities.arguments import read_arguments
 from holdfast.activities.attempts import is_passing, within
 from holdfast.activities.circumstances import Origin, customer_of
+from holdfast.activities.containment import contained
 from holdfast.activities.services import Services
 from holdfast.activities.waiting import patiently
 from holdfast.domain.description import ActionDescription
+from holdfast.domain.errors import BrokenContract
 from holdfast.domain.failures import in_words
 from holdfast.domain.model import storable, storable_value
 from holdfast.domain.outcomes import ActionState, ProposedAction
@@ -22,6 +25,8 @@ from holdfast.store.pool import Connection, is_gone
 from holdfast.store.subjects import lock_subjects, reading, require_no_call
 from holdfast.subgraphs.action import ActionContext, ActionRefused, AnyAction
 from holdfast.subgraphs.description import describe
+
+_FACTS: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 
 LONGEST_SECONDS = 20.0
 """Longest rehearsal of an action: it holds its subject's lock meanwhile."""
@@ -48,6 +53,7 @@ class _Prepared:
     proposed: ProposedAction
     action: AnyAction
     arguments: BaseModel
+    subject: str
 
 
 async def rehearse(
@@ -63,7 +69,7 @@ async def rehearse(
     An action whose code raises anything but `ActionRefused`, or takes longer than `seconds`, is tried
     again with the whole activity; in its last attempt, it counts as failed.
     """
-    prepared = [_prepare(services, index, one) for index, one in enumerate(proposed)]
+    prepared = [_prepare(services, origin, index, one) for index, one in enumerate(proposed)]
 
     async def run_on_trial() -> tuple[RehearsedAction, ...]:
         async with _on_trial(services, origin, prepared) as connection:
@@ -85,11 +91,7 @@ async def _on_trial(
 ) -> AsyncIterator[Connection]:
     """A transaction under the subjects' locks, which is rolled back. A reviewer's edit does not wait for
     other systems: its facts are read again before it runs."""
-    subjects = [
-        one.action.subject_of(origin.context(one.index, None), one.arguments)
-        for one in prepared
-        if isinstance(one, _Prepared)
-    ]
+    subjects = [one.subject for one in prepared if isinstance(one, _Prepared)]
     async with services.pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
@@ -104,17 +106,27 @@ async def _on_trial(
 
 
 def _prepare(
-    services: Services, index: int, proposed: ProposedAction
+    services: Services, origin: Origin, index: int, proposed: ProposedAction
 ) -> _Prepared | RehearsedAction:
+    """What its arguments are and what it is about: brought code that reads nothing, and is not tried
+    again."""
     action = services.registry.action(proposed.name)
     if action is None:
         return _blocked(proposed, "refused", f"There is no action {proposed.name!r}.")
     try:
-        arguments: BaseModel = action.arguments.model_validate(proposed.arguments)
+        with contained():
+            arguments, recorded = read_arguments(action, proposed.arguments)
+            subject = action.subject_of(origin.context(index, None), arguments)
+    except ActionRefused as refused:
+        return _blocked(proposed, "refused", str(refused))
     except ValidationError as error:
         return _blocked(proposed, "refused", in_words(error))
-    proposed = proposed.model_copy(update={"arguments": arguments.model_dump(mode="json")})
-    return _Prepared(index=index, proposed=proposed, action=action, arguments=arguments)
+    except Exception as error:
+        return _blocked(proposed, "failed", in_words(error))
+    proposed = proposed.model_copy(update={"arguments": recorded})
+    return _Prepared(
+        index=index, proposed=proposed, action=action, arguments=arguments, subject=subject
+    )
 
 
 async def _rehearse(
@@ -152,7 +164,7 @@ async def _look(
     return RehearsedAction(
         proposed=one.proposed,
         facts=facts,
-        customer=await customer_of(services, connection, origin),
+        customer=await customer_of(services, connection, origin, one.action.name),
         description=await describe(one.action, context, one.arguments, facts),
     )
 
@@ -162,9 +174,13 @@ async def facts_of(
 ) -> dict[str, JsonValue]:
     """What the action's `facts` says, as it can be stored."""
     facts = storable_value(await action.facts(context, arguments) if action.facts else {})
-    if not isinstance(facts, dict):
-        raise TypeError(f"the facts of {action.name} are no object")
-    return facts
+    try:
+        return _FACTS.validate_python(facts, strict=True)
+    except ValidationError as error:
+        raise BrokenContract(
+            f"the facts of {action.name} are no JSON: {in_words(error)}; give numbers, texts, lists and "
+            "objects"
+        ) from None
 
 
 async def _run(origin: Origin, connection: Connection, one: _Prepared) -> None:

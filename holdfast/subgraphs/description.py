@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, JsonValue
 
 from holdfast.domain.description import ActionDescription, Detail
+from holdfast.domain.failures import in_words
 from holdfast.subgraphs.action import ActionContext, ActionRefused, AnyAction
 
 _logger = logging.getLogger(__name__)
@@ -35,11 +36,11 @@ async def describe(
             raise TypeError(f"describe has to return an ActionDescription, not {described!r}")
         except ActionRefused:
             raise
-        except Exception:
+        except Exception as error:
             _logger.warning(
-                "action %r could not be described, reviewers see its arguments",
+                "action %r could not be described, reviewers see its arguments: %s",
                 action.name,
-                exc_info=True,
+                in_words(error),
             )
     return describe_by_schema(action, arguments, facts)
 
@@ -49,7 +50,7 @@ def describe_by_schema(
 ) -> ActionDescription:
     """The first sentence of the action's description, its arguments, and the facts that these do
     not say already."""
-    dumped: dict[str, JsonValue] = arguments.model_dump(mode="json")
+    dumped: dict[str, JsonValue] = arguments.model_dump(mode="json", round_trip=True)
     details = [
         Detail(label=_label(type(arguments), name), value=_readable(value))
         for name, value in dumped.items()

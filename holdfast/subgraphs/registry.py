@@ -12,7 +12,7 @@ from holdfast.domain.policy import Policy
 from holdfast.domain.wire import TRIAGE
 from holdfast.subgraphs.action import AnyAction
 from holdfast.subgraphs.contract import AgentCard, Subgraph
-from holdfast.subgraphs.package import Package
+from holdfast.subgraphs.package import Customer, Package
 from holdfast.subgraphs.policies import PolicyBook
 from holdfast.subgraphs.runner import SubgraphRunner
 
@@ -49,6 +49,9 @@ class Registry:
         self._builtin = frozenset(subgraph.name for subgraph in builtin)
         self._runners = {subgraph.name: SubgraphRunner(subgraph) for subgraph in subgraphs}
         self._actions = {action.name: action for package in packages for action in package.actions}
+        self._customers = {
+            action.name: package.customer for package in packages for action in package.actions
+        }
         self.policies = PolicyBook(
             policy_dir,
             {action.name: package.policy for package in packages for action in package.actions},
@@ -109,6 +112,10 @@ class Registry:
     def action(self, name: str) -> AnyAction | None:
         """The action of this name."""
         return self._actions.get(name)
+
+    def customer(self, action: str) -> Customer | None:
+        """What the package of this action says of a customer."""
+        return self._customers.get(action)
 
     def remote_actions(self) -> frozenset[str]:
         """The names of the actions that call other systems."""

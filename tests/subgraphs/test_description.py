@@ -131,6 +131,7 @@ async def test_a_description_that_fails_gives_way_to_the_schema_with_a_warning(
         assert described == describe_by_schema(action(), Send(to="Bo"), {})
         assert [record.levelname for record in caplog.records] == ["WARNING"]
         assert "'send_parcels' could not be described" in caplog.text
+        assert "street" not in caplog.text
 
 
 def test_a_description_fits_a_screen_and_says_what_it_leaves_out() -> None:

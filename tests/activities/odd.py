@@ -1,0 +1,94 @@
+"""A package whose code is as builders write it, and not always right."""
+
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, computed_field, field_validator
+
+from holdfast import Action, ActionContext, ActionRefused, Connection, Package
+
+
+class Euros(BaseModel):
+    """Reads euros, and holds cents: what it writes it reads as a hundred times as much."""
+
+    amount: int
+
+    @field_validator("amount")
+    @classmethod
+    def _in_cents(cls, amount: int) -> int:
+        return amount * 100
+
+
+class Slot(BaseModel):
+    """Other names on the wire, and a value that is worked out; nothing else is let in."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    slot_id: str = Field(alias="slotId")
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def clinic(self) -> str:
+        return self.slot_id.partition("-")[0]
+
+
+class Amount(BaseModel):
+    amount: str
+
+    @field_validator("amount")
+    @classmethod
+    def _is_a_number(cls, amount: str) -> str:
+        Decimal(amount)  # raises what pydantic does not know
+        return amount
+
+
+class Nothing(BaseModel):
+    pass
+
+
+async def _paid(context: ActionContext, arguments: Euros) -> JsonValue:
+    return arguments.amount
+
+
+async def _booked(context: ActionContext, arguments: Slot) -> JsonValue:
+    return arguments.slot_id
+
+
+async def _done(context: ActionContext, arguments: BaseModel) -> JsonValue:
+    return None
+
+
+async def _decimal(context: ActionContext, arguments: Nothing) -> Any:
+    return {"price": Decimal("12.50")}
+
+
+def _refusing(context: ActionContext, arguments: Nothing) -> str:
+    raise ActionRefused("There is no account.")
+
+
+def _failing(context: ActionContext, arguments: Nothing) -> str:
+    raise KeyError("account")
+
+
+async def _customer(connection: Connection, tenant: str, customer: str) -> dict[str, JsonValue]:
+    return {"tier": "gold"}
+
+
+package = Package(
+    name="odd",
+    subgraphs=(),
+    actions=(
+        Action(name="pay_euros", description="Pay.", arguments=Euros, execute=_paid),
+        Action(name="book_slot", description="Book.", arguments=Slot, execute=_booked),
+        Action(name="pay_amount", description="Pay.", arguments=Amount, execute=_done),
+        Action(
+            name="price", description="Price.", arguments=Nothing, execute=_done, facts=_decimal
+        ),
+        Action(
+            name="refuse", description="No.", arguments=Nothing, execute=_done, subject=_refusing
+        ),
+        Action(name="fail", description="No.", arguments=Nothing, execute=_done, subject=_failing),
+    ),
+    customer=_customer,
+    customer_names=("tier",),
+)
