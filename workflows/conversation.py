@@ -443,7 +443,8 @@ class ConversationWorkflow:
                 return
         for approval_id in self._state.resuming:
             if self._state.parked[approval_id].turn == turn:
-                await self._cancel_decided(approval_id, reason)
+                held = self._state.takeover is not None
+                await self._cancel_decided(approval_id, reason, to_person=not held)
                 return
         for queued in self._intake.queue:
             if queued.turn == turn:
@@ -468,9 +469,7 @@ class ConversationWorkflow:
         await self._turns.cancel(parked.turn, reason, to_person=to_person)
         return True
 
-    async def _cancel_decided(
-        self, approval_id: str, reason: str, *, to_person: bool = True
-    ) -> None:
+    async def _cancel_decided(self, approval_id: str, reason: str, *, to_person: bool) -> None:
         """Cancel a turn whose approval was decided, before it goes on."""
         turn = self._state.parked[approval_id].turn
         self._held_back.discard(approval_id)
