@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from holdfast.domain.approval import Approval, ApprovalState, Decision, Edit, TakenDecision
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.errors import ApprovalNotFound
-from holdfast.domain.events import NewEvent
+from holdfast.domain.events import ApprovalDecided, NewEvent
 from holdfast.domain.model import Frozen
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
@@ -473,9 +473,7 @@ async def withdraw_orphans(
         conversation,
         [
             NewEvent(
-                type="approval_decided",
-                turn=orphan["turn"],
-                data={"approval": orphan["id"], "state": "withdrawn"},
+                turn=orphan["turn"], data=ApprovalDecided(approval=orphan["id"], state="withdrawn")
             )
             for orphan in orphans
         ],

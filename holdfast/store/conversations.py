@@ -4,7 +4,12 @@ from collections.abc import Collection
 from datetime import datetime
 
 from holdfast.domain.errors import ConversationExists, ConversationNotFound, TurnNotFound
-from holdfast.domain.events import NewEvent
+from holdfast.domain.events import (
+    ConversationForked,
+    ConversationOpened,
+    ConversationReopened,
+    NewEvent,
+)
 from holdfast.domain.model import Frozen
 from holdfast.domain.steps import Opened
 from holdfast.store.approvals import withdraw_orphans
@@ -83,10 +88,8 @@ async def open_conversation(
                 connection, tenant, conversation, reason="its run is over", remote=remote
             )
         if row["created"] or reopened:
-            kind = "conversation_reopened" if reopened else "conversation_opened"
-            await append_events(
-                connection, tenant, conversation, [NewEvent.model_validate({"type": kind})]
-            )
+            begun = ConversationReopened() if reopened else ConversationOpened()
+            await append_events(connection, tenant, conversation, [NewEvent(data=begun)])
     return Opened(
         customer=row["customer"],
         turns=row["turns"],
@@ -243,6 +246,6 @@ async def fork_conversation(
             connection,
             tenant,
             target,
-            [NewEvent(type="conversation_forked", turn=turn, data={"from": source})],
+            [NewEvent(turn=turn, data=ConversationForked(from_=source))],
         )
     return await read_conversation(connection, tenant, target)

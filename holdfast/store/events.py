@@ -28,7 +28,7 @@ async def append_events(
         """,
         tenant,
         conversation,
-        [event.model_dump(mode="json") for event in events],
+        [event.to_json() for event in events],
     )
     if last is None:
         raise ConversationNotFound(f"conversation {tenant}/{conversation} has no records")

@@ -14,7 +14,7 @@ from holdfast.domain.approval import Approval
 from holdfast.domain.conversation import CustomerMessage, TurnResult
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.errors import StaleAttempt
-from holdfast.domain.events import NewEvent
+from holdfast.domain.events import NewEvent, NewMessageReceived
 from holdfast.domain.ids import text_digest
 from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import ActionResult
@@ -169,7 +169,7 @@ new_turn as (
 ), announced as (
     insert into holdfast.events (tenant, conversation, seq, type, turn, data)
     select $1, $2, last_event, 'message_received', $3,
-           jsonb_build_object('message_id', $8::text, 'message', last_message)
+           $13::jsonb || jsonb_build_object('message', last_message)
       from numbers
 ),
 """
@@ -267,9 +267,10 @@ async def begin_step(
         row = await pool.fetchrow(_BEGIN_LATER_STEP, *arguments, subgraph)
     else:
         digest = text_digest(message.text)
+        received = NewMessageReceived(message_id=message.message_id)
         row = await pool.fetchrow(
             _BEGIN_FIRST_STEP, *arguments, message.message_id, digest, message.text,
-            message.customer, subgraph,
+            message.customer, subgraph, received.model_dump(mode="json"),
         )  # fmt: skip
     if row is None:
         raise LookupError(f"conversation {key.tenant}/{key.conversation} has no records")
@@ -409,7 +410,7 @@ async def commit_step(
         key.attempt,
         commit.outcome,
         [message.model_dump(mode="json") for message in commit.messages],
-        [event.model_dump(mode="json") for event in commit.events],
+        [event.to_json() for event in commit.events],
         commit.phase,
         commit.agent,
         commit.priority,

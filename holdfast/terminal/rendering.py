@@ -81,7 +81,8 @@ def show_event(console: Console, event: Event) -> None:
     turn = f" turn {event.turn}" if event.turn is not None else ""
     shown = Text(f"{event.seq:>4} {event.at:%Y-%m-%d %H:%M:%S} ", style="dim")
     shown.append(f"{event.type}{turn} ", style="bold not dim")
-    shown.append(_json(event.data) if event.data else "", style="not dim")
+    data = event.data.model_dump(mode="json")
+    shown.append(_json(data) if data else "", style="not dim")
     print_line(console, shown)
 
 
