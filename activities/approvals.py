@@ -15,7 +15,7 @@ from holdfast.activities.services import Services
 from holdfast.activities.serving import elsewhere
 from holdfast.activities.waiting import patiently
 from holdfast.domain import wire
-from holdfast.domain.approval import Alarm, Approval, Decision, Edit, TakenDecision
+from holdfast.domain.approval import Alarm, Approval, ApprovalState, Decision, Edit, TakenDecision
 from holdfast.domain.errors import (
     ERRORS_BY_CODE,
     AlreadyDecided,
@@ -69,7 +69,7 @@ _CLOCKS_DIFFER = timedelta(milliseconds=20)
 _LOOKS_AGAIN = timedelta(hours=1)
 """The longest wait for an alarm that is not due by the database's clock; Temporal's may be ahead of it."""
 
-_ENDS: Mapping[str, tuple[ActionState, str]] = {
+_ENDS: Mapping[ApprovalState, tuple[ActionState, str]] = {
     "rejected": ("rejected", ""),
     "responded": ("responded", ""),
     "expired": ("expired", "Nobody decided in time."),

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
+from holdfast.domain.conversation import ConversationPhase
 from holdfast.domain.errors import ConversationExists, ConversationNotFound, TurnNotFound
 from holdfast.domain.events import (
     ConversationForked,
@@ -11,6 +12,7 @@ from holdfast.domain.events import (
     NewEvent,
 )
 from holdfast.domain.model import Frozen
+from holdfast.domain.outcomes import PriorityName
 from holdfast.domain.steps import Opened
 from holdfast.store.approvals import withdraw_orphans
 from holdfast.store.events import append_events
@@ -25,9 +27,9 @@ class ConversationRecord(Frozen):
     tenant: str
     id: str
     customer: str
-    status: str
+    status: ConversationPhase
     agent: str | None
-    priority: str
+    priority: PriorityName
     language: str
     held_by: str | None
     turns: int
@@ -114,7 +116,11 @@ async def lock_conversation(
 
 
 async def set_phase(
-    connection: Connection, tenant: str, conversation: str, phase: str, held_by: str | None = None
+    connection: Connection,
+    tenant: str,
+    conversation: str,
+    phase: ConversationPhase,
+    held_by: str | None = None,
 ) -> bool:
     """Set what the conversation waits for, and who holds it; False when that is so already."""
     changed = await connection.fetchval(

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from holdfast.domain.conversation import MessageRole
 from holdfast.domain.events import NewMessageReceived, NewMessageSent
 from holdfast.domain.model import Frozen
 from holdfast.store.pool import Connection
@@ -14,7 +15,7 @@ class MessageRecord(Frozen):
 
     seq: int
     turn: int
-    role: str
+    role: MessageRole
     author: str | None
     text: str
     citations: tuple[dict[str, Any], ...]

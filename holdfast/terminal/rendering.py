@@ -149,9 +149,8 @@ def _deliveries(console: Console, deliveries: Sequence[DeliveryRecord]) -> None:
 def _list(console: Console, conversations: Sequence[ListedConversation]) -> None:
     table = Table("conversation", "status", "agent", "priority", "started", box=None)
     for one in conversations:
-        status = one.status or ""
-        if not one.running and status != "closed":
-            status += " (workflow ended)"
+        ended = " (workflow ended)" if not one.running and one.status != "closed" else ""
+        status = f"{one.status or ''}{ended}"
         started = f"{one.started_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         row = (one.conversation, status, one.agent or "", one.priority or "", started)
         table.add_row(*(Text(line(cell)) for cell in row))
