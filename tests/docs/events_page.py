@@ -62,7 +62,7 @@ def _table(kind: type[Payload]) -> Iterator[str]:
     described = kind.model_json_schema()
     yield "\n| field | value | meaning |\n| --- | --- | --- |\n"
     for name, field in described["properties"].items():
-        value = _value(field) + ("" if name in described["required"] else ", optional")
+        value = _value(field) + ("" if name in described["required"] else " (optional)")
         yield f"| `{name}` | {value} | {field['description']} |\n"
 
 
@@ -74,10 +74,10 @@ def _value(field: Mapping[str, Any]) -> str:
             return ", ".join(f"`{value}`" for value in values)
         case {"anyOf": [*values]}:
             return " or ".join(_value(value) for value in values)
-        case {"$ref": name}:
-            return str(name).rpartition("/")[2]
+        case {"$ref": _}:
+            return "object"
         case {"type": "array", "items": items}:
-            return f"list of {_value(items)}"
+            return f"list of {_value(items)}s"
         case {"format": "date-time"}:
             return "time"
         case {"type": kind}:

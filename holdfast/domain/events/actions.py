@@ -9,7 +9,7 @@ from holdfast.domain.outcomes import ActionState
 
 
 class _OfAction(Payload):
-    action: str = Field(description="The action's id.", examples=["ac_91b0f4"])
+    action: str = Field(description="The action's id.", examples=["act_91b0f47d20c6"])
     name: str = Field(description="What it is called.", examples=["cancel_pending_order"])
 
 
@@ -34,9 +34,9 @@ class ActionCompensated(_OfAction):
 
 
 class ActionNotExecuted(_OfAction):
-    """The action has ended in another way; the exception is one that was executed and could not be undone,
-    which has a `problem`. The actions that end with their approval (rejected, expired, withdrawn, stale) have
-    no events of their own, and neither have those of a proposal after the one that ended it."""
+    """The action was not executed: it was denied, repeated or refused, or has failed. One with a `problem` is the
+    exception: it was executed, and could not be undone. Actions that end with their approval (rejected,
+    expired, withdrawn, stale), and those that follow the one that ended their proposal, have no event."""
 
     type = "action_not_executed"
 

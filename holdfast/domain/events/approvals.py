@@ -16,14 +16,16 @@ from holdfast.domain.events.payload import Payload, optional
 from holdfast.domain.outcomes import ProposedAction
 
 _APPROVAL = "The approval."
-_APPROVAL_EXAMPLES = ["ap_7c1d2e"]
+_APPROVAL_EXAMPLES = ["ap_5f0c91a72b3e"]
 _STATE = "It still waits."
 _ROLES_NOW = "The roles that may decide now."
 _DECISION = "The decision's id."
 _TEAM = "Their team; null where they have none."
 _TEXT = "What they say to it: the reason, the answer, the comment; may be empty."
-_ACTIONS = "The actions with their new arguments, in order; only for an edit."
-_TO = "Who gets their voice; only where they delegate it."
+_ACTIONS = (
+    "The actions (`name`) with their new `arguments`, in order; only where the decision is an edit."
+)
+_TO = "Who decides in their place; only where they delegate."
 
 
 class ApprovalRequested(Payload):
@@ -117,8 +119,8 @@ class ApprovalDecided(Payload):
 
 
 class ApprovalStale(Payload):
-    """The approval was given, or waited, and its actions may not run any more: what they were about, or what
-    policy says to it, has changed."""
+    """The actions of an approval may not run any more, since what they were about has changed, or what policy
+    says to them."""
 
     type = "approval_stale"
 
@@ -130,8 +132,8 @@ class ApprovalStale(Payload):
 
 
 class DecisionRefused(Payload):
-    """A reviewer's decision was refused after the workflow had let it in, or came as a signal, to which there
-    is no answer."""
+    """A reviewer's decision was refused when its statement or its edit was checked; or it was sent as a signal,
+    to which there is no answer, and refused for any reason."""
 
     type = "decision_refused"
     of_turn = False

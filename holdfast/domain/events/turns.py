@@ -125,8 +125,10 @@ class NodeBlockedWorker(Payload):
 
     type = "node_blocked_worker"
 
-    node: str = Field(description="What ran, as in its heartbeats.", examples=["node answer"])
+    node: str = Field(
+        description="What ran: `node` or `activity`, and its name.", examples=["node answer"]
+    )
     where: str = Field(
-        description="The line of code that it was at.", examples=["my_agent/graph.py:42 in answer"]
+        description="The line of code that it was at.", examples=["graph.py:42 in answer"]
     )
     seconds: float = Field(description="For how long.", examples=[7.5])
