@@ -7,7 +7,7 @@ CORES := $(shell nproc 2>/dev/null || echo 2)
 JOBS ?= $(shell expr $(CORES) + 1) # tests wait, for servers and for timeouts, while others run
 TENANT ?= demo
 
-.PHONY: demo up test check format bench chaos histories mutants tau2 soak requirements migrate clean
+.PHONY: demo up test check format bench chaos histories events mutants tau2 soak requirements migrate clean
 
 demo: .venv/installed ## Play the demonstration: six conversations, a kill, three approvals
 	@$(BIN)/holdfast dev run -- $(BIN)/python -m holdfast_shop.demo
@@ -42,6 +42,9 @@ chaos: .venv/installed ## Kill everything at random (SEED=, MINUTES=, WORKERS=),
 
 histories: .venv/installed ## Record a history of every path that has none yet
 	@$(BIN)/holdfast dev run -- $(BIN)/python -m tests.histories.record
+
+events: .venv/installed ## Write what docs/events.md and its schema say of the kinds of events
+	$(BIN)/python -m tests.docs.events_page
 
 mutants: .venv/installed ## Change guards, one at a time, and show that tests notice; takes hours (ONLY=approval: a part)
 	@$(BIN)/holdfast dev run -- true

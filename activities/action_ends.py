@@ -2,7 +2,13 @@
 
 from pydantic import JsonValue
 
-from holdfast.domain.events import EventType, NewEvent
+from holdfast.domain.events import (
+    ActionCompensated,
+    ActionExecuted,
+    ActionNotExecuted,
+    ApprovalStale,
+    NewEvent,
+)
 from holdfast.domain.model import storable, storable_value
 from holdfast.domain.outcomes import ActionState
 from holdfast.domain.steps import ActionReport, ActionRequest
@@ -25,20 +31,24 @@ async def finish(
     state: ActionState = "refused",
 ) -> ActionReport:
     """Record the end of an execution in the caller's transaction; `state` is the one with an error."""
-    ended: ActionState = "executed" if error is None else state
     error = error and storable(error)
+    ended = (
+        ActionExecuted(action=record.id, name=record.name)
+        if error is None
+        else ActionNotExecuted(action=record.id, name=record.name, state=state, error=error or None)
+    )
     await end_execution(
         connection,
         request.tenant,
         record.id,
-        state=ended,
+        state=ended.state,
         result=storable_value(result),
         error=error,
     )
-    if ended != "executed":
+    if error is not None:
         await _end_the_rest(connection, request, "not_attempted", _NOT_ATTEMPTED)
-    await announce(connection, request, record, ended, {"error": error} if error else {})
-    return ActionReport(state=ended)
+    await announce(connection, request, record, ended)
+    return ActionReport(state=ended.state)
 
 
 async def go_stale(
@@ -49,10 +59,11 @@ async def go_stale(
         await mark_stale(connection, request.tenant, record.approval, reason)
     await _end_the_rest(connection, request, "stale", reason)
     if record.approval is None:
-        await announce(connection, request, record, "stale", {"error": reason})
+        ended = ActionNotExecuted(action=record.id, name=record.name, state="stale", error=reason)
+        await announce(connection, request, record, ended)
         return ActionReport(state="stale")
-    data: dict[str, JsonValue] = {"approval": record.approval, "reason": reason}
-    event = NewEvent(type="approval_stale", turn=request.turn, data=data)
+    stale = ApprovalStale(approval=record.approval, reason=reason)
+    event = NewEvent(turn=request.turn, data=stale)
     await append_events(connection, request.tenant, request.conversation, [event])
     await append_audit(
         connection,
@@ -60,7 +71,7 @@ async def go_stale(
         kind="approval_stale",
         conversation=request.conversation,
         subject=record.approval,
-        data=data,
+        data=stale.model_dump(mode="json"),
     )
     return ActionReport(state="stale")
 
@@ -71,7 +82,8 @@ async def compensated(
     """Record that the action's effect was undone, if it stood until now."""
     if record.state == "executed":
         await mark_compensated(connection, request.tenant, record.id)
-        await announce(connection, request, record, "compensated", {})
+        undone = ActionCompensated(action=record.id, name=record.name)
+        await announce(connection, request, record, undone)
     return ActionReport(state="compensated")
 
 
@@ -94,28 +106,22 @@ async def announce(
     connection: Connection,
     request: ActionRequest,
     record: ActionRecord,
-    state: ActionState,
-    more: dict[str, JsonValue],
+    ended: ActionExecuted | ActionNotExecuted | ActionCompensated,
 ) -> None:
     """Write the event and the audit entry of what has become of the action."""
-    kinds: dict[ActionState, EventType] = {
-        "executed": "action_executed",
-        "compensated": "action_compensated",
-    }
-    data: dict[str, JsonValue] = {"action": record.id, "name": record.name, "state": state, **more}
-    event = NewEvent(type=kinds.get(state, "action_not_executed"), turn=request.turn, data=data)
+    event = NewEvent(turn=request.turn, data=ended)
     await append_events(connection, request.tenant, request.conversation, [event])
     await append_audit(
         connection,
         tenant=request.tenant,
-        kind=f"action_{state}",
+        kind=f"action_{ended.state}",
         conversation=request.conversation,
         subject=record.id,
         data={
             "name": record.name,
             "arguments": record.arguments,
             "approval": record.approval,
-            **more,
+            **ended.model_dump(mode="json", exclude={"action", "name", "state"}),
         },
     )
 

@@ -18,6 +18,7 @@ from holdfast.activities.waiting import patiently
 from holdfast.domain import wire
 from holdfast.domain.approval import Approval, ShownAction, replay, shown_digest
 from holdfast.domain.errors import LockTaken, NotAllowed, NotApproved
+from holdfast.domain.events import ActionNotExecuted
 from holdfast.domain.failures import in_words
 from holdfast.domain.outcomes import OUTCOME_UNKNOWN, ActionState
 from holdfast.domain.steps import ActionReport, ActionRequest
@@ -228,8 +229,13 @@ class ActionActivities:
         async with self._services.pool.acquire() as connection, connection.transaction():
             record = await _locked(connection, request)
             await set_undoing(connection, request.tenant, record.id, undoing=False)
-            problem = f"could not be undone: {in_words(error)}"
-            await announce(connection, request, record, "failed", {"problem": problem})
+            stands = ActionNotExecuted(
+                action=record.id,
+                name=record.name,
+                state="failed",
+                problem=f"could not be undone: {in_words(error)}",
+            )
+            await announce(connection, request, record, stands)
         return ActionReport(state="executed")
 
     async def _require_approval(

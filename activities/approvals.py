@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from pydantic import JsonValue
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -16,7 +15,7 @@ from holdfast.activities.services import Services
 from holdfast.activities.serving import elsewhere
 from holdfast.activities.waiting import patiently
 from holdfast.domain import wire
-from holdfast.domain.approval import Alarm, Approval, Decision, Edit, TakenDecision
+from holdfast.domain.approval import Alarm, Approval, ApprovalState, Decision, Edit, TakenDecision
 from holdfast.domain.errors import (
     ERRORS_BY_CODE,
     AlreadyDecided,
@@ -26,7 +25,14 @@ from holdfast.domain.errors import (
     InvalidStatement,
     Refused,
 )
-from holdfast.domain.events import EventType, NewEvent
+from holdfast.domain.events import (
+    ApprovalDecided,
+    ApprovalEscalated,
+    ApprovalReminded,
+    ApprovalUpdated,
+    DecisionRefused,
+    NewEvent,
+)
 from holdfast.domain.outcomes import ActionState
 from holdfast.domain.steps import (
     AlarmOutcome,
@@ -63,7 +69,7 @@ _CLOCKS_DIFFER = timedelta(milliseconds=20)
 _LOOKS_AGAIN = timedelta(hours=1)
 """The longest wait for an alarm that is not due by the database's clock; Temporal's may be ahead of it."""
 
-_ENDS: Mapping[str, tuple[ActionState, str]] = {
+_ENDS: Mapping[ApprovalState, tuple[ActionState, str]] = {
     "rejected": ("rejected", ""),
     "responded": ("responded", ""),
     "expired": ("expired", "Nobody decided in time."),
@@ -187,18 +193,13 @@ class ApprovalActivities:
     ) -> None:
         await save_approval(connection, request.tenant, approval)
         await _end_actions(connection, request.tenant, request.conversation, approval, None)
-        kinds: dict[str, EventType] = {
-            "remind": "approval_reminded",
-            "escalate": "approval_escalated",
-        }
         await _announce(
             connection,
             request.tenant,
             request.conversation,
             approval,
-            event=kinds.get(alarm.kind if alarm else "", "approval_decided"),
+            _of_alarm(approval, alarm),
             audit=_audit_kind(approval, alarm),
-            data={"roles": list(approval.roles)},
         )
 
     async def _before(
@@ -286,15 +287,13 @@ class ApprovalActivities:
         await record_taken(connection, request.tenant, taken, approval)
         await save_approval(connection, request.tenant, approval)
         await _end_actions(connection, request.tenant, request.conversation, approval, decision)
-        settled = approval.state != "pending"
         await _announce(
             connection,
             request.tenant,
             request.conversation,
             approval,
-            event="approval_decided" if settled else "approval_updated",
+            _of_decision(approval, decision),
             audit=f"decision_{decision.kind}",
-            data=_said(decision),
         )
         return await self._decided(connection, request, approval)
 
@@ -341,22 +340,25 @@ class ApprovalActivities:
             )
             if not recorded:
                 return
-            data: dict[str, JsonValue] = {
-                "approval": decision.approval,
-                "reviewer": decision.reviewer,
-                "kind": decision.kind,
-                "refusal": refusal,
-                "genuine": genuine,
-            }
-            event = NewEvent(type="decision_refused", data=data)
-            await append_events(connection, tenant, conversation, [event])
+            payload = DecisionRefused(
+                approval=decision.approval,
+                reviewer=decision.reviewer,
+                kind=decision.kind,
+                refusal=refusal,
+                genuine=genuine,
+            )
+            await append_events(connection, tenant, conversation, [NewEvent(data=payload)])
             await append_audit(
                 connection,
                 tenant=tenant,
                 kind="decision_refused",
                 conversation=conversation,
                 subject=decision.approval,
-                data={**data, "decision": decision.id, "digest": decision.digest},
+                data={
+                    **payload.model_dump(mode="json"),
+                    "decision": decision.id,
+                    "digest": decision.digest,
+                },
             )
 
 
@@ -448,18 +450,29 @@ def _audit_kind(approval: Approval, alarm: Alarm | None) -> str:
     return "approval_reminded" if alarm.kind == "remind" else "approval_escalated"
 
 
-def _said(decision: Decision) -> dict[str, JsonValue]:
-    said: dict[str, JsonValue] = {
-        "decision": decision.id,
-        "kind": decision.kind,
-        "reviewer": decision.reviewer,
-        "team": decision.team,
-        "roles": list(decision.roles),
-        "text": decision.text,
-    }
-    if decision.actions:
-        said["actions"] = [action.model_dump(mode="json") for action in decision.actions]
-    return said | ({"to": decision.to} if decision.to else {})
+def _of_alarm(
+    approval: Approval, alarm: Alarm | None
+) -> ApprovalReminded | ApprovalEscalated | ApprovalDecided:
+    if alarm is None or alarm.kind == "expire":
+        return ApprovalDecided(approval=approval.id, state=approval.state, roles=approval.roles)
+    payload = ApprovalReminded if alarm.kind == "remind" else ApprovalEscalated
+    return payload(approval=approval.id, roles=approval.roles)
+
+
+def _of_decision(approval: Approval, decision: Decision) -> ApprovalUpdated | ApprovalDecided:
+    payload = ApprovalUpdated if approval.state == "pending" else ApprovalDecided
+    return payload(
+        approval=approval.id,
+        state=approval.state,
+        decision=decision.id,
+        kind=decision.kind,
+        reviewer=decision.reviewer,
+        team=decision.team,
+        roles=decision.roles,
+        text=decision.text,
+        actions=decision.actions or None,
+        to=decision.to or None,
+    )
 
 
 async def _end_actions(
@@ -490,14 +503,12 @@ async def _announce(
     tenant: str,
     conversation: str,
     approval: Approval,
+    payload: ApprovalUpdated | ApprovalReminded | ApprovalEscalated | ApprovalDecided,
     *,
-    event: EventType,
     audit: str,
-    data: dict[str, JsonValue],
 ) -> None:
-    data = {"approval": approval.id, "state": approval.state, **data}
     await append_events(
-        connection, tenant, conversation, [NewEvent(type=event, turn=approval.turn, data=data)]
+        connection, tenant, conversation, [NewEvent(turn=approval.turn, data=payload)]
     )
     await append_audit(
         connection,
@@ -505,5 +516,5 @@ async def _announce(
         kind=audit,
         conversation=conversation,
         subject=approval.id,
-        data={**data, "digest": approval.args_digest},
+        data={**payload.model_dump(mode="json"), "digest": approval.args_digest},
     )

@@ -1,11 +1,8 @@
 """What a step leaves behind, within the bounds that hold for texts; graphs make texts without a model, too."""
 
-from collections.abc import Sequence
 from typing import TypeVar
 
-from pydantic import JsonValue
-
-from holdfast.domain.events import NewEvent
+from holdfast.domain.events import BoundReached
 from holdfast.domain.limits import AnswerBounds
 from holdfast.domain.model import storable
 from holdfast.domain.outcomes import Citation, Escalation, Handoff, Reply
@@ -48,16 +45,8 @@ def bounded_note(handoff: Handoff) -> Handoff:
     return handoff.model_copy(update={"note": note})
 
 
-def reply_cut(request: StepRequest, bounds: AnswerBounds) -> NewEvent:
-    """The event of a text that a graph made too long."""
-    data: dict[str, JsonValue] = {
-        "bound": "reply_characters",
-        "limit": bounds.reply_characters,
-        "node": request.subgraph,
-    }
-    return NewEvent(type="bound_reached", turn=request.turn, data=data)
-
-
-def of_turn(request: StepRequest, events: Sequence[NewEvent]) -> tuple[NewEvent, ...]:
-    """The events, as those of the request's turn."""
-    return tuple(event.model_copy(update={"turn": request.turn}) for event in events)
+def reply_cut(request: StepRequest, bounds: AnswerBounds) -> BoundReached:
+    """What is recorded of a text that a graph made too long."""
+    return BoundReached(
+        node=request.subgraph, bound="reply_characters", limit=bounds.reply_characters
+    )

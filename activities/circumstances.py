@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from holdfast.activities.services import Services
 from holdfast.domain.ids import derived_id
-from holdfast.domain.outcomes import ProposedAction
+from holdfast.domain.outcomes import PriorityName, ProposedAction
 from holdfast.domain.policy import Circumstances, Policy, Window
 from holdfast.store.pool import Connection
 from holdfast.store.windows import Place, lock_windows, sum_of_window
@@ -30,7 +30,7 @@ class Origin:
     step: int
     agent: str
     customer: str
-    priority: str
+    priority: PriorityName
     language: str
     opened_at: datetime
     approval: str | None = None

@@ -2,13 +2,12 @@
 
 from contextlib import AbstractAsyncContextManager
 
-from pydantic import JsonValue
 from temporalio import activity
 
 from holdfast.activities.attempts import heartbeating, recording
 from holdfast.activities.services import Services
 from holdfast.domain import wire
-from holdfast.domain.events import NewEvent
+from holdfast.domain.events import ConversationClosed, NewEvent
 from holdfast.domain.steps import (
     CloseRequest,
     DelayRequest,
@@ -104,17 +103,18 @@ class ConversationActivities:
             )
             if not changed:
                 return
-            data: dict[str, JsonValue] = {"reason": request.reason}
+            farewell = None
             if request.idle:
                 found = await conversations.read_conversation(
                     connection, request.tenant, request.conversation
                 )
-                data["farewell"] = customer_text("closed_idle", found.language)
+                farewell = customer_text("closed_idle", found.language)
+            closed = ConversationClosed(reason=request.reason, farewell=farewell)
             await events.append_events(
                 connection,
                 request.tenant,
                 request.conversation,
-                [NewEvent(type="conversation_closed", data=data)],
+                [NewEvent(data=closed)],
             )
             await append_audit(
                 connection,

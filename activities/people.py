@@ -1,20 +1,20 @@
 """The activities that record what people do in conversations: only with a statement of theirs, and only
 what the records allow."""
 
-from pydantic import JsonValue
 from temporalio import activity
 
 from holdfast.activities.attempts import heartbeating, recording
 from holdfast.activities.refusals import refused, this_activity
 from holdfast.activities.services import Services
 from holdfast.domain import wire
+from holdfast.domain.conversation import ConversationPhase
 from holdfast.domain.errors import (
     ConversationClosed,
     InvalidStatement,
     NotHeld,
     Refused,
 )
-from holdfast.domain.events import NewEvent
+from holdfast.domain.events import HandedBack, NewEvent, TakenOver
 from holdfast.domain.ids import text_digest
 from holdfast.domain.people import PersonAct, same_person
 from holdfast.domain.steps import HumanTurnRequest, TakeoverRequest
@@ -166,14 +166,11 @@ def _check_holder(record: ConversationRecord | None, act: PersonAct) -> None:
 async def _record_takeover(
     connection: Connection, request: TakeoverRequest, act: PersonAct
 ) -> None:
-    held = request.reviewer is not None
-    phase = "awaiting_human" if held else "open"
+    phase: ConversationPhase = "open" if request.reviewer is None else "awaiting_human"
     await conversations.set_phase(
         connection, request.tenant, request.conversation, phase, request.reviewer
     )
-    data: dict[str, JsonValue] = {"reviewer": request.reviewer} if held else {}
     if request.note:
-        data["note"] = request.note
         await transcript.append_message(
             connection,
             request.tenant,
@@ -181,13 +178,18 @@ async def _record_takeover(
             request.turn,
             NewMessage(role="note", text=request.note),
         )
-    kind = "taken_over" if held else "handed_back"
-    event = NewEvent.model_validate({"type": kind, "data": data})
-    await events.append_events(connection, request.tenant, request.conversation, [event])
+    happened = (
+        TakenOver(reviewer=request.reviewer)
+        if request.reviewer is not None
+        else HandedBack(note=request.note or None)
+    )
+    await events.append_events(
+        connection, request.tenant, request.conversation, [NewEvent(data=happened)]
+    )
     await append_audit(
         connection,
         tenant=request.tenant,
-        kind=f"conversation_{kind}",
+        kind=f"conversation_{happened.type}",
         conversation=request.conversation,
         subject=request.conversation,
         data={"reviewer": act.reviewer, "note": request.note},

@@ -23,7 +23,7 @@ from holdfast.domain.approval import (
 )
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.ids import derived_id
-from holdfast.domain.outcomes import ProposedAction
+from holdfast.domain.outcomes import ActionState, ProposedAction
 from holdfast.domain.policy import ApprovalRule, Policy, Verdict
 from holdfast.store.faults import reach
 from holdfast.store.pool import Connection
@@ -43,7 +43,7 @@ class JudgedAction:
     verdict: Verdict
     policy: Policy | None = None
     description: ActionDescription | None = None
-    blocked_as: str | None = None
+    blocked_as: ActionState | None = None
     error: str | None = None
     result: JsonValue = None
     repeats: str | None = None
@@ -80,7 +80,7 @@ class Judgement:
         """What an approval of this proposal needs."""
         return tuple(rule.requirement() for rule, _ in self.rules)
 
-    def block(self, state: str, error: str) -> "Judgement":
+    def block(self, state: ActionState, error: str) -> "Judgement":
         """The same proposal, with every action that needs an approval refused."""
         return Judgement(
             actions=tuple(

@@ -6,12 +6,12 @@ from datetime import datetime
 from functools import partial
 from typing import Any, assert_never
 
-from pydantic import JsonValue, TypeAdapter
+from pydantic import TypeAdapter
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from holdfast.activities.attempts import Attempt, attempting, is_passing, recording
-from holdfast.activities.bounded import bounded, bounded_note, of_turn, reply_cut
+from holdfast.activities.bounded import bounded, bounded_note, reply_cut
 from holdfast.activities.circumstances import Origin
 from holdfast.activities.denials import note_denials
 from holdfast.activities.fleet import needs
@@ -39,7 +39,18 @@ from holdfast.domain.errors import (
     Permanent,
     StaleAttempt,
 )
-from holdfast.domain.events import NewEvent
+from holdfast.domain.events import (
+    ActionNotExecuted,
+    ApprovalRequested,
+    AwaitingHuman,
+    NewEvent,
+    NewMessageSent,
+    NodeBlockedWorker,
+    Payload,
+    TurnEnded,
+    TurnHandedOff,
+    TurnRouted,
+)
 from holdfast.domain.fleet import missing
 from holdfast.domain.outcomes import Citation, Escalation, Handoff, Proposal, Reply, Route
 from holdfast.domain.steps import (
@@ -133,9 +144,8 @@ class SubgraphActivities:
         """Say which nodes have kept the worker from doing anything else."""
         announced = [
             NewEvent(
-                type="node_blocked_worker",
                 turn=request.turn,
-                data={"node": one.node, "where": one.where, "seconds": one.seconds},
+                data=NodeBlockedWorker(node=one.node, where=one.where, seconds=one.seconds),
             )
             for one in blockades
         ]
@@ -216,7 +226,7 @@ class SubgraphActivities:
         try:
             yield
         except Permanent:
-            if events := of_turn(request, model.events):
+            if events := _of_turn(request, model.events):
                 async with recording(
                     self._services.pool, request.tenant, request.conversation
                 ) as connection:
@@ -306,12 +316,11 @@ class SubgraphActivities:
         begun: BegunStep,
         end: StepEnd,
         summary: Summary | None,
-        noted: Sequence[NewEvent],
+        noted: Sequence[Payload],
         *,
         degraded: bool,
         is_last: bool,
     ) -> dict[str, Any]:
-        noted = of_turn(request, noted)
         match end.outcome:
             case Route():
                 commit = await self._route(request, end.outcome)
@@ -355,7 +364,10 @@ class SubgraphActivities:
                     seconds=min(request.action_seconds, LONGEST_SECONDS),
                 )
                 left = StepCommit(
-                    outcome={}, snapshot=end.snapshot, summary=summary, events=tuple(noted)
+                    outcome={},
+                    snapshot=end.snapshot,
+                    summary=summary,
+                    events=_of_turn(request, noted),
                 )
                 proposal = end.outcome
                 return await patiently(
@@ -369,7 +381,12 @@ class SubgraphActivities:
         return await commit_step(
             self._services.pool,
             key,
-            commit.model_copy(update={"summary": summary, "events": (*noted, *commit.events)}),
+            commit.model_copy(
+                update={
+                    "summary": summary,
+                    "events": (*_of_turn(request, noted), *commit.events),
+                }
+            ),
         )
 
     async def _commit_proposal(
@@ -470,27 +487,29 @@ class SubgraphActivities:
 
     async def _route(self, request: StepRequest, route: Route) -> StepCommit:
         await self._require_agent(request, route.agent)
-        data: dict[str, JsonValue] = route.model_dump(mode="json", exclude={"kind"})
+        routed = TurnRouted(
+            agent=route.agent,
+            intent=route.intent,
+            confidence=route.confidence,
+            priority=route.priority,
+            language=route.language,
+        )
         return StepCommit(
             outcome=Routed(agent=route.agent, priority=route.priority).model_dump(mode="json"),
             agent=route.agent,
             priority=route.priority,
             language=route.language,
-            events=(NewEvent(type="turn_routed", turn=request.turn, data=data),),
+            events=_of_turn(request, [routed]),
         )
 
     async def _hand_off(self, request: StepRequest, handoff: Handoff) -> StepCommit:
         await self._require_agent(request, handoff.to)
         handoff = bounded_note(handoff)
-        data: dict[str, JsonValue] = {
-            "from": request.subgraph,
-            "to": handoff.to,
-            "note": handoff.note,
-        }
+        passed_on = TurnHandedOff(from_=request.subgraph, to=handoff.to, note=handoff.note)
         return StepCommit(
             outcome=HandedOff(to=handoff.to, note=handoff.note).model_dump(mode="json"),
             agent=handoff.to,
-            events=(NewEvent(type="turn_handed_off", turn=request.turn, data=data),),
+            events=_of_turn(request, [passed_on]),
         )
 
     async def _require_agent(self, request: StepRequest, agent: str) -> None:
@@ -556,14 +575,13 @@ def _propose(
         return StepCommit(
             outcome=proposed.model_dump(mode="json"),
             actions=actions,
-            events=tuple(
-                NewEvent(
-                    type="action_not_executed",
-                    turn=request.turn,
-                    data={"action": action.id, "name": action.name, "state": action.state},
-                )
-                for action in actions
-                if judgement.blocked
+            events=_of_turn(
+                request,
+                [
+                    ActionNotExecuted(action=action.id, name=action.name, state=action.state)
+                    for action in actions
+                    if judgement.blocked
+                ],
             ),
         )
     asked = ask_for_approval(
@@ -582,12 +600,12 @@ def _propose(
         approvals=(approval.id,),
         degraded=degraded,
     )
-    data: dict[str, JsonValue] = {
-        "approval": approval.id,
-        "roles": list(approval.roles),
-        "expires_at": approval.expires_at.isoformat(),
-        "actions": [action.proposed.name for action in judgement.actions],
-    }
+    requested = ApprovalRequested(
+        approval=approval.id,
+        roles=approval.roles,
+        expires_at=approval.expires_at,
+        actions=tuple(action.proposed.name for action in judgement.actions),
+    )
     return StepCommit(
         outcome=proposed.model_copy(update={"approval": approval, "result": result}).model_dump(
             mode="json"
@@ -602,10 +620,7 @@ def _propose(
                 degraded=degraded,
             ),
         ),
-        events=(
-            NewEvent(type="approval_requested", turn=request.turn, data=data),
-            NewEvent(type="message_sent", turn=request.turn, data={"role": "assistant"}),
-        ),
+        events=_of_turn(request, [requested, NewMessageSent(role="assistant")]),
         actions=recorded_actions(origin, judgement, approval=approval.id),
         approval=asked,
     )
@@ -646,9 +661,11 @@ def _end(
         asked_back=isinstance(outcome, Reply) and outcome.asks_back,
         reason=outcome.reason if isinstance(outcome, Escalation) else None,
     )
-    data: dict[str, JsonValue] = {"status": result.status}
-    if isinstance(outcome, Escalation):
-        data["reason"] = outcome.reason
+    over = (
+        AwaitingHuman(reason=outcome.reason)
+        if isinstance(outcome, Escalation)
+        else TurnEnded(status=result.status)
+    )
     return StepCommit(
         outcome=ended.model_dump(mode="json"),
         turn_status=result.status,
@@ -664,13 +681,12 @@ def _end(
                 degraded=degraded,
             ),
         ),
-        events=(
-            NewEvent(type="message_sent", turn=request.turn, data={"role": "assistant"}),
-            NewEvent(
-                type="awaiting_human" if escalated else "turn_ended", turn=request.turn, data=data
-            ),
-        ),
+        events=_of_turn(request, [NewMessageSent(role="assistant"), over]),
     )
+
+
+def _of_turn(request: StepRequest, payloads: Sequence[Payload]) -> tuple[NewEvent, ...]:
+    return tuple(NewEvent(turn=request.turn, data=payload) for payload in payloads)
 
 
 def _recorded(key: StepKey, outcome: object) -> StepResult:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from holdfast.client import HoldfastClient as HoldfastClient
     from holdfast.client.views import ConversationView as ConversationView
     from holdfast.client.views import SentMessage as SentMessage
+    from holdfast.domain import events as events
     from holdfast.domain.description import ActionDescription as ActionDescription
     from holdfast.domain.description import Change as Change
     from holdfast.domain.description import Detail as Detail
@@ -101,10 +102,12 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = sorted(_HOME_OF)
+__all__ = sorted([*_HOME_OF, "events"])
 
 
 def __getattr__(name: str) -> Any:
+    if name == "events":
+        return import_module("holdfast.domain.events")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'holdfast' has no attribute {name!r}")
     from holdfast.extras import extra

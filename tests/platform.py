@@ -22,6 +22,7 @@ from holdfast.client.views import SentMessage
 from holdfast.domain.approval import Decision
 from holdfast.domain.ids import workflow_id
 from holdfast.domain.limits import Limits
+from holdfast.domain.outcomes import PriorityName
 from holdfast.runtime.connection import (
     connect_temporal,
     require_database_url,
@@ -47,7 +48,7 @@ def is_triage(request: Mapping[str, Any]) -> bool:
 
 
 def route(
-    agent: str, *, confidence: float = 0.95, priority: str = "normal", language: str = "en"
+    agent: str, *, confidence: float = 0.95, priority: PriorityName = "normal", language: str = "en"
 ) -> Reply:
     """Triage's answer."""
     return structured(

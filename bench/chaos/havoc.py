@@ -11,7 +11,7 @@ from temporalio.service import RPCError
 
 from bench.chaos.clients import ClientProcess, ConversationKey
 from bench.chaos.crew import Crew
-from bench.chaos.journal import Harm, Journal, Victim, now
+from bench.chaos.journal import Harm, HarmKind, Journal, Victim, now
 from bench.chaos.stack import ChaosStack
 from holdfast.domain.ids import workflow_id
 from holdfast_devstack.postgres.server import PostgresServer
@@ -135,7 +135,7 @@ class Havoc:
         self._note("frozen", victim, at)
         self._busy.discard(server)
 
-    def _note(self, kind: str, victim: Victim, at: float) -> None:
+    def _note(self, kind: HarmKind, victim: Victim, at: float) -> None:
         affected: list[ConversationKey] = []
         if victim != "client":  # the turn of a killed client goes on
             affected = [
@@ -145,7 +145,7 @@ class Havoc:
             ]
         self._journal.harm.append(
             Harm(
-                kind="killed" if kind == "killed" else "frozen",
+                kind=kind,
                 victim=victim,
                 at=at,
                 until=now(),

@@ -9,6 +9,7 @@ from typing import Literal
 from bench.chaos.clients import ConversationKey
 
 Victim = Literal["worker", "client", "temporal", "postgres"]
+HarmKind = Literal["killed", "frozen"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +18,7 @@ class Harm:
     restart of a server. `point` is the fault point at which a worker has killed itself. `affected` are
     the conversations that the victim worked for, where that is known."""
 
-    kind: Literal["killed", "frozen"]
+    kind: HarmKind
     victim: Victim
     at: float
     until: float

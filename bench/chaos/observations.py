@@ -6,6 +6,7 @@ from pydantic import Field, TypeAdapter
 
 from bench.chaos.plan import ConversationPlan
 from holdfast.client.views import SentMessage
+from holdfast.domain.approval import ApprovalState
 from holdfast.domain.model import Frozen
 
 
@@ -47,7 +48,7 @@ class Decided(Frozen):
     tenant: str
     approval: str
     decision: str
-    state: str | None = None
+    state: ApprovalState | None = None
     by: str | None = None
     code: str | None = None
 

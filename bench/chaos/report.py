@@ -4,6 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
+from bench.chaos.oracle.verdict import Wrong
 from bench.report import Machine, Ratio, Section, Table, percentile, section_lines
 
 _HOW = """\
@@ -47,7 +48,7 @@ class Durations(_Frozen):
 class Problem(_Frozen):
     """Something that should not be."""
 
-    kind: str
+    kind: Wrong
     what: str
 
 

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Literal
 
-from holdfast.domain.conversation import ActionEnd, TurnStatus
+from holdfast.domain.conversation import ActionEnd, ConversationPhase, TurnStatus
 from holdfast.domain.model import Frozen
-from holdfast.domain.outcomes import Citation
+from holdfast.domain.outcomes import Citation, PriorityName
 from holdfast.store.actions import ActionRecord
 from holdfast.store.approvals import ApprovalRecord
 from holdfast.store.transcript import MessageRecord
@@ -46,7 +46,7 @@ class ConversationView(Frozen):
 
     conversation: str
     customer: str
-    status: str
+    status: ConversationPhase
     agent: str | None
     held_by: str | None
     forked_from: str | None
@@ -65,9 +65,9 @@ class ListedConversation(Frozen):
     """
 
     conversation: str
-    status: str | None
+    status: ConversationPhase | None
     agent: str | None
-    priority: str | None
+    priority: PriorityName | None
     running: bool
     run: str
     started_at: datetime

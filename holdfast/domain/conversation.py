@@ -17,6 +17,13 @@ INLINE_REPLY_CHARACTERS = 1_500
 OnBusy = Literal["queue", "reject", "interrupt"]
 TurnStatus = Literal["answered", "awaiting_approval", "awaiting_human", "cancelled", "failed"]
 ConversationPhase = Literal["open", "awaiting_approval", "awaiting_human", "closed"]
+MessageRole = Literal[
+    "customer",
+    "assistant",  # an agent
+    "human",  # a person of the staff
+    "note",  # a person of the staff, to the agents alone
+    "notice",  # the platform itself; agents don't read it
+]
 
 
 class CustomerMessage(Strict):

@@ -1,7 +1,7 @@
 """The bounds of a conversation, fixed when its workflow starts, and those of models' answers."""
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -43,6 +43,16 @@ class Limits(Strict):
     blocked its worker. Failures of Temporal, of Postgres and of all models don't count."""
     lost_attempts: Positive = 15
     """Attempts in a row that may end without a word, since the worker died, froze, or was cut off."""
+
+
+AnswerBound = Literal[
+    "calls_per_answer",
+    "reply_characters",
+    "argument_characters",
+    "argument_depth",
+    "turn_model_calls",
+    "turn_dollars",
+]
 
 
 class AnswerBounds(Strict):

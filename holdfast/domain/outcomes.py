@@ -11,6 +11,8 @@ PRIORITY_LEVELS: dict[str, int] = {"urgent": 1, "high": 2, "normal": 3, "low": 4
 
 PriorityName = Literal["urgent", "high", "normal", "low"]
 
+VerdictKind = Literal["allow", "approve", "deny"]
+"""What policy says to an action."""
 
 MOST_ACTIONS = 10
 """Of one proposal."""
@@ -111,6 +113,9 @@ ActionState = Literal[
     "compensated",  # executed, then undone since a later action did not succeed
     "repeated",  # the same waits or was just done before, so that it was not done again
 ]
+
+RecordedActionState = Literal["proposed", ActionState]
+"""An action that has not ended yet is `proposed`: it waits, or is under way."""
 
 
 class ActionResult(Frozen):

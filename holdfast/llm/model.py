@@ -10,7 +10,8 @@ from typing import TypeVar
 from openai.types.chat import ChatCompletionMessageParam
 
 from holdfast.domain.errors import ModelAnswerUnusable, ModelRefused, TurnBudgetExceeded
-from holdfast.domain.events import NewEvent
+from holdfast.domain.events import AnswerUnusable, BoundReached
+from holdfast.domain.limits import AnswerBound
 from holdfast.domain.model import Frozen
 from holdfast.llm.answer import Unusable, completion_of, corrected, fitting
 from holdfast.llm.chat import Completion, StructuredT, Tool, ToolChoice
@@ -80,7 +81,7 @@ class LedgeredModel:
         self._made = 0
         self._found = 0
         self._under_way = 0
-        self._events: list[NewEvent] = []
+        self._events: list[AnswerUnusable | BoundReached] = []
 
     async def chat(
         self,
@@ -112,7 +113,7 @@ class LedgeredModel:
         )
 
     @property
-    def events(self) -> tuple[NewEvent, ...]:
+    def events(self) -> tuple[AnswerUnusable | BoundReached, ...]:
         """What happened to this attempt's calls that is worth an event, oldest first; not recorded yet."""
         return tuple(self._events)
 
@@ -154,19 +155,15 @@ class LedgeredModel:
                 raise _given_up(call, problem)
 
     def _noted(self, call: RecordedCall, unusable: Unusable) -> Unusable:
-        where: dict[str, str | int] = {
-            "node": call.node, "provider": call.provider, "model": call.model,
-        }  # fmt: skip
+        where = {"node": call.node, "provider": call.provider, "model": call.model}
         if unusable.bound:
             self._reached(unusable.bound, unusable.limit, **where)
         else:
-            data = {**where, "fault": unusable.fault}
-            self._events.append(NewEvent(type="answer_unusable", data=data))
+            self._events.append(AnswerUnusable(fault=unusable.fault, **where))
         return unusable
 
-    def _reached(self, bound: str, limit: int | str, **where: str | int) -> None:
-        data = {**where, "bound": bound, "limit": limit}
-        self._events.append(NewEvent(type="bound_reached", data=data))
+    def _reached(self, bound: AnswerBound, limit: int | str, **where: str) -> None:
+        self._events.append(BoundReached(bound=bound, limit=limit, **where))
 
     def _require_budget(self) -> None:
         """Counts what is under way, too, so that parallel nodes don't pass the bound together."""

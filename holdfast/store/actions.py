@@ -7,6 +7,7 @@ from pydantic import JsonValue
 
 from holdfast.domain.errors import LockTaken
 from holdfast.domain.model import Frozen
+from holdfast.domain.outcomes import ActionState, PriorityName, RecordedActionState, VerdictKind
 from holdfast.store.pool import Connection
 from holdfast.store.steps import NewAction
 
@@ -17,7 +18,7 @@ class ActionRecord(Frozen):
     id: str
     conversation: str
     customer: str
-    priority: str
+    priority: PriorityName
     language: str
     opened_at: datetime
     turn: int
@@ -27,8 +28,8 @@ class ActionRecord(Frozen):
     arguments: dict[str, JsonValue]
     facts: dict[str, JsonValue]
     description: JsonValue
-    state: str
-    verdict: str
+    state: RecordedActionState
+    verdict: VerdictKind
     policy_digest: str | None
     """The policy that it was proposed, or edited, under; None where none had to be asked."""
     approval: str | None
@@ -177,7 +178,7 @@ async def end_execution(
     tenant: str,
     action: str,
     *,
-    state: str,
+    state: ActionState,
     result: JsonValue,
     error: str | None,
 ) -> None:
@@ -228,7 +229,7 @@ async def set_open_actions(
     turn: int,
     step: int,
     *,
-    state: str,
+    state: ActionState,
     error: str,
     reviewer: str | None = None,
 ) -> None:

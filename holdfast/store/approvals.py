@@ -6,11 +6,19 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from holdfast.domain.approval import Approval, ApprovalState, Decision, Edit, TakenDecision
+from holdfast.domain.approval import (
+    Approval,
+    ApprovalState,
+    Decision,
+    DecisionKind,
+    Edit,
+    TakenDecision,
+)
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.errors import ApprovalNotFound
-from holdfast.domain.events import NewEvent
+from holdfast.domain.events import ApprovalDecided, NewEvent
 from holdfast.domain.model import Frozen
+from holdfast.domain.outcomes import RecordedActionState
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
 
@@ -25,7 +33,7 @@ class AskedAction(Frozen):
     name: str
     arguments: dict[str, JsonValue]
     facts: dict[str, JsonValue]
-    state: str
+    state: RecordedActionState
     description: ActionDescription | None = None
 
 
@@ -33,7 +41,7 @@ class DecisionRecord(Frozen):
     """What a reviewer said, and why it was refused where it was."""
 
     id: str
-    kind: str
+    kind: DecisionKind
     reviewer: str
     team: str | None
     roles: tuple[str, ...]
@@ -53,7 +61,7 @@ class ApprovalRecord(Frozen):
     customer: str
     turn: int
     step: int
-    state: str
+    state: ApprovalState
     roles: tuple[str, ...]
     agent: str
     requester: str
@@ -473,9 +481,7 @@ async def withdraw_orphans(
         conversation,
         [
             NewEvent(
-                type="approval_decided",
-                turn=orphan["turn"],
-                data={"approval": orphan["id"], "state": "withdrawn"},
+                turn=orphan["turn"], data=ApprovalDecided(approval=orphan["id"], state="withdrawn")
             )
             for orphan in orphans
         ],

@@ -3,9 +3,16 @@
 from collections.abc import Collection
 from datetime import datetime
 
+from holdfast.domain.conversation import ConversationPhase
 from holdfast.domain.errors import ConversationExists, ConversationNotFound, TurnNotFound
-from holdfast.domain.events import NewEvent
+from holdfast.domain.events import (
+    ConversationForked,
+    ConversationOpened,
+    ConversationReopened,
+    NewEvent,
+)
 from holdfast.domain.model import Frozen
+from holdfast.domain.outcomes import PriorityName
 from holdfast.domain.steps import Opened
 from holdfast.store.approvals import withdraw_orphans
 from holdfast.store.events import append_events
@@ -20,9 +27,9 @@ class ConversationRecord(Frozen):
     tenant: str
     id: str
     customer: str
-    status: str
+    status: ConversationPhase
     agent: str | None
-    priority: str
+    priority: PriorityName
     language: str
     held_by: str | None
     turns: int
@@ -83,10 +90,8 @@ async def open_conversation(
                 connection, tenant, conversation, reason="its run is over", remote=remote
             )
         if row["created"] or reopened:
-            kind = "conversation_reopened" if reopened else "conversation_opened"
-            await append_events(
-                connection, tenant, conversation, [NewEvent.model_validate({"type": kind})]
-            )
+            begun = ConversationReopened() if reopened else ConversationOpened()
+            await append_events(connection, tenant, conversation, [NewEvent(data=begun)])
     return Opened(
         customer=row["customer"],
         turns=row["turns"],
@@ -111,7 +116,11 @@ async def lock_conversation(
 
 
 async def set_phase(
-    connection: Connection, tenant: str, conversation: str, phase: str, held_by: str | None = None
+    connection: Connection,
+    tenant: str,
+    conversation: str,
+    phase: ConversationPhase,
+    held_by: str | None = None,
 ) -> bool:
     """Set what the conversation waits for, and who holds it; False when that is so already."""
     changed = await connection.fetchval(
@@ -243,6 +252,6 @@ async def fork_conversation(
             connection,
             tenant,
             target,
-            [NewEvent(type="conversation_forked", turn=turn, data={"from": source})],
+            [NewEvent(turn=turn, data=ConversationForked(from_=source))],
         )
     return await read_conversation(connection, tenant, target)

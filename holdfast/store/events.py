@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from holdfast.domain.errors import ConversationNotFound
-from holdfast.domain.events import Event, NewEvent
+from holdfast.domain.events import PAYLOADS, Event, NewEvent
 from holdfast.store.pool import Connection
 
 
@@ -28,7 +28,7 @@ async def append_events(
         """,
         tenant,
         conversation,
-        [event.model_dump(mode="json") for event in events],
+        [event.to_json() for event in events],
     )
     if last is None:
         raise ConversationNotFound(f"conversation {tenant}/{conversation} has no records")
@@ -38,15 +38,18 @@ async def append_events(
 async def read_events(
     connection: Connection, tenant: str, conversation: str, *, after: int = 0, limit: int = 1_000
 ) -> list[Event]:
-    """At most `limit` events numbered above `after`, oldest first."""
+    """At most `limit` events numbered above `after`, oldest first. Kinds that only a later version knows are
+    left out, so that neighbouring versions can talk."""
     rows = await connection.fetch(
         """
         select seq, type, turn, data, created_at as at from holdfast.events
-         where tenant = $1 and conversation = $2 and seq > $3 order by seq limit $4
+         where tenant = $1 and conversation = $2 and seq > $3 and type = any($5)
+         order by seq limit $4
         """,
         tenant,
         conversation,
         after,
         limit,
+        list(PAYLOADS),
     )
     return [Event.model_validate(dict(row)) for row in rows]

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from holdfast.domain.fleet import Served
 from holdfast.domain.model import Frozen
+from holdfast.domain.outcomes import RecordedActionState
 from holdfast.store.pool import Connection, Pool
 
 LIVE_SECONDS = 10.0
@@ -43,7 +44,7 @@ class Proposed(Frozen):
     its proposal."""
 
     name: str
-    state: str
+    state: RecordedActionState
     agent: str
     snapshot: bytes | None
     later: tuple[str, ...]

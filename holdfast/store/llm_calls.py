@@ -3,8 +3,9 @@
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
+from holdfast.domain.limits import AnswerBound
 from holdfast.domain.model import Frozen
 from holdfast.store.pool import Connection
 
@@ -37,7 +38,7 @@ class RawToolCall(Frozen):
     name: str
     arguments: str
     problem: str = ""
-    bound: str = ""
+    bound: Literal[AnswerBound, ""] = ""
     limit: int = 0
 
 

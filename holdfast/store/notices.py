@@ -1,6 +1,6 @@
 """What the platform itself says to a customer while a turn is under way. Agents don't read it."""
 
-from holdfast.domain.events import NewEvent
+from holdfast.domain.events import NewEvent, TurnDelayed
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
 from holdfast.store.steps import NewMessage
@@ -51,7 +51,7 @@ async def announce_delay(
         connection,
         tenant,
         conversation,
-        [NewEvent(type="turn_delayed", turn=turn, data={"reason": "no model answers"})],
+        [NewEvent(turn=turn, data=TurnDelayed(reason="no model answers"))],
     )
     await append_message(
         connection,

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from holdfast.domain.endings import Account, EndedAction
 from holdfast.domain.model import Frozen
+from holdfast.domain.outcomes import RecordedActionState
 from holdfast.domain.past import PastAction, PastState
 from holdfast.store.locks import take_lock
 from holdfast.store.pool import Connection
@@ -61,7 +62,7 @@ class StandingAction(Frozen):
     name: str
     title: str
     arguments: dict[str, JsonValue]
-    state: str
+    state: RecordedActionState
     approval: str | None
     at: datetime
 
@@ -157,7 +158,9 @@ async def find_equal(
     )
 
 
-def past_state(state: str, *, remote: bool, approval: str | None) -> PastState | None:
+def past_state(
+    state: RecordedActionState, *, remote: bool, approval: str | None
+) -> PastState | None:
     """What an action's state means to those who come later; None where nothing was done."""
     match state:
         case "executed":

@@ -11,13 +11,19 @@ from typing import Any
 from pydantic import Field, JsonValue
 
 from holdfast.domain.approval import Approval
-from holdfast.domain.conversation import CustomerMessage, TurnResult
+from holdfast.domain.conversation import (
+    ConversationPhase,
+    CustomerMessage,
+    MessageRole,
+    TurnResult,
+    TurnStatus,
+)
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.errors import StaleAttempt
-from holdfast.domain.events import NewEvent
+from holdfast.domain.events import NewEvent, NewMessageReceived
 from holdfast.domain.ids import text_digest
 from holdfast.domain.model import Frozen
-from holdfast.domain.outcomes import ActionResult
+from holdfast.domain.outcomes import ActionResult, PriorityName, RecordedActionState, VerdictKind
 from holdfast.domain.steps import RecordedTurn
 from holdfast.store.llm_calls import Spent
 from holdfast.store.pool import Connection, Pool
@@ -45,7 +51,7 @@ class StoredMessage(Frozen):
 
     seq: int
     turn: int
-    role: str
+    role: MessageRole
     text: str
 
 
@@ -61,7 +67,7 @@ class BegunStep(Frozen):
 
     customer: str
     language: str
-    priority: str
+    priority: PriorityName
     opened_at: datetime
     outcome: dict[str, Any] | None
     repeated: RecordedTurn | None
@@ -78,7 +84,7 @@ class BegunStep(Frozen):
 class NewMessage(Frozen):
     """A message to append to the transcript."""
 
-    role: str
+    role: MessageRole
     text: str
     author: str | None = None
     citations: list[JsonValue] = Field(default_factory=list)
@@ -93,8 +99,8 @@ class NewAction(Frozen):
     name: str
     arguments: dict[str, JsonValue]
     facts: dict[str, JsonValue]
-    verdict: str
-    state: str
+    verdict: VerdictKind
+    state: RecordedActionState
     policy: str | None = None
     policy_version: int | None = None
     policy_digest: str | None = None
@@ -137,11 +143,11 @@ class StepCommit(Frozen):
     """
 
     outcome: dict[str, JsonValue]
-    turn_status: str | None = None
+    turn_status: TurnStatus | None = None
     turn_result: TurnResult | None = None
     agent: str | None = None
-    phase: str | None = None
-    priority: str | None = None
+    phase: ConversationPhase | None = None
+    priority: PriorityName | None = None
     language: str | None = None
     messages: tuple[NewMessage, ...] = ()
     events: tuple[NewEvent, ...] = ()
@@ -169,7 +175,7 @@ new_turn as (
 ), announced as (
     insert into holdfast.events (tenant, conversation, seq, type, turn, data)
     select $1, $2, last_event, 'message_received', $3,
-           jsonb_build_object('message_id', $8::text, 'message', last_message)
+           $13::jsonb || jsonb_build_object('message', last_message)
       from numbers
 ),
 """
@@ -267,9 +273,10 @@ async def begin_step(
         row = await pool.fetchrow(_BEGIN_LATER_STEP, *arguments, subgraph)
     else:
         digest = text_digest(message.text)
+        received = NewMessageReceived(message_id=message.message_id)
         row = await pool.fetchrow(
             _BEGIN_FIRST_STEP, *arguments, message.message_id, digest, message.text,
-            message.customer, subgraph,
+            message.customer, subgraph, received.model_dump(mode="json"),
         )  # fmt: skip
     if row is None:
         raise LookupError(f"conversation {key.tenant}/{key.conversation} has no records")
@@ -409,7 +416,7 @@ async def commit_step(
         key.attempt,
         commit.outcome,
         [message.model_dump(mode="json") for message in commit.messages],
-        [event.model_dump(mode="json") for event in commit.events],
+        [event.to_json() for event in commit.events],
         commit.phase,
         commit.agent,
         commit.priority,

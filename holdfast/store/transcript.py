@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+from holdfast.domain.conversation import MessageRole
+from holdfast.domain.events import NewMessageReceived, NewMessageSent
 from holdfast.domain.model import Frozen
 from holdfast.store.pool import Connection
 from holdfast.store.steps import NewMessage
@@ -13,7 +15,7 @@ class MessageRecord(Frozen):
 
     seq: int
     turn: int
-    role: str
+    role: MessageRole
     author: str | None
     text: str
     citations: tuple[dict[str, Any], ...]
@@ -28,11 +30,13 @@ async def append_message(
     turn: int,
     message: NewMessage,
     *,
+    message_id: str | None = None,
     request_id: str | None = None,
 ) -> int:
     """Number and record a message and the event that announces it; the message's number.
 
-    A message that was recorded under the same `request_id` before keeps its number.
+    A customer's message has a `message_id`. A message that was recorded under the same `request_id`
+    before keeps its number.
     """
     if request_id is not None:
         await connection.execute(
@@ -43,7 +47,11 @@ async def append_message(
         known = await find_message(connection, tenant, conversation, request_id)
         if known is not None:
             return known
-    kind = "message_received" if message.role == "customer" else "message_sent"
+    said = (
+        NewMessageReceived(message_id=message_id)
+        if message.role == "customer"
+        else NewMessageSent(role=message.role)
+    )
     seq = await connection.fetchval(
         """
         with numbers as (
@@ -59,7 +67,7 @@ async def append_message(
         ), announced as (
             insert into holdfast.events (tenant, conversation, seq, type, turn, data)
             select $1, $2, last_event, $9, $3,
-                   jsonb_build_object('message', last_message, 'role', $4::text)
+                   $11::jsonb || jsonb_build_object('message', last_message)
               from numbers
         )
         select last_message from numbers
@@ -72,8 +80,9 @@ async def append_message(
         message.text,
         message.citations,
         message.degraded,
-        kind,
+        said.type,
         request_id,
+        said.model_dump(mode="json"),
     )
     return int(seq)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from holdfast.domain.conversation import CustomerMessage, TurnResult, TurnStatus, inline
 from holdfast.domain.endings import ending
 from holdfast.domain.errors import TurnNotFound
-from holdfast.domain.events import NewEvent
+from holdfast.domain.events import NewEvent, TurnEnded
 from holdfast.domain.ids import text_digest
 from holdfast.domain.steps import RecordedTurn, TurnEnd
 from holdfast.store.approvals import withdraw_orphans
@@ -74,6 +74,7 @@ async def end_turn(
                 conversation,
                 turn,
                 NewMessage(role="customer", author=message.customer, text=message.text),
+                message_id=message.message_id,
             )
         row = await connection.fetchrow(
             "select status, result, reply_seq, ended_at from holdfast.turns "
@@ -166,7 +167,7 @@ async def end_turn(
             connection,
             tenant,
             conversation,
-            [NewEvent(type="turn_ended", turn=turn, data={"status": ended_as, "reason": reason})],
+            [NewEvent(turn=turn, data=TurnEnded(status=ended_as, reason=reason))],
         )
         if status == "cancelled":
             await append_audit(

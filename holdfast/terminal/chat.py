@@ -7,7 +7,16 @@ from contextlib import asynccontextmanager, suppress
 
 from holdfast.client import HoldfastClient
 from holdfast.domain.errors import ConversationNotFound, HoldfastError
-from holdfast.domain.events import Event
+from holdfast.domain.events import (
+    ApprovalDecided,
+    ApprovalRequested,
+    AwaitingHuman,
+    ConversationClosed,
+    Event,
+    HandedBack,
+    TakenOver,
+    TurnEnded,
+)
 from holdfast.store.transcript import MessageRecord
 
 _SHOWN_ROLES = ("assistant", "human", "notice")
@@ -112,21 +121,20 @@ async def chat_on_terminal(chat: Chat) -> None:
 
 def _in_words(event: Event) -> str | None:
     """What the customer's side should know of an event that is not a message."""
-    data = event.data
-    match event.type:
-        case "approval_requested":
-            return f"turn {event.turn} waits for approval {data['approval']}"
-        case "approval_decided":
-            return f"approval {data['approval']} is {data['state']}"
-        case "awaiting_human":
+    match event.data:
+        case ApprovalRequested(approval=approval):
+            return f"turn {event.turn} waits for approval {approval}"
+        case ApprovalDecided(approval=approval, state=state):
+            return f"approval {approval} is {state}"
+        case AwaitingHuman():
             return "waits for a person"
-        case "taken_over":
-            return f"{data['reviewer']} has taken over"
-        case "handed_back":
+        case TakenOver(reviewer=reviewer):
+            return f"{reviewer} has taken over"
+        case HandedBack():
             return "the agents have it again"
-        case "turn_ended" if data["status"] in ("cancelled", "failed"):
-            return f"turn {event.turn} {data['status']}: {data.get('reason', '')}"
-        case "conversation_closed":
-            return str(data.get("farewell", "the conversation is closed"))
+        case TurnEnded(status="cancelled" | "failed" as status, reason=reason):
+            return f"turn {event.turn} {status}: {reason or ''}"
+        case ConversationClosed(farewell=farewell):
+            return farewell or "the conversation is closed"
         case _:
             return None

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from holdfast.domain.documents import line_of
 from holdfast.domain.errors import InvalidRequest, PolicyCasesFailed, PolicyError
-from holdfast.domain.policy import ApprovalRule, Policy, Tried, VerdictKind, load_policy
+from holdfast.domain.outcomes import VerdictKind
+from holdfast.domain.policy import ApprovalRule, Policy, Tried, load_policy
 from holdfast.domain.policy.cases import CaseResult, ConversationFacts, circumstances, load_cases
 from holdfast.domain.policy.checking import KnownAction, check_names
 from holdfast.extras import extra

@@ -81,7 +81,8 @@ def show_event(console: Console, event: Event) -> None:
     turn = f" turn {event.turn}" if event.turn is not None else ""
     shown = Text(f"{event.seq:>4} {event.at:%Y-%m-%d %H:%M:%S} ", style="dim")
     shown.append(f"{event.type}{turn} ", style="bold not dim")
-    shown.append(_json(event.data) if event.data else "", style="not dim")
+    data = event.data.model_dump(mode="json")
+    shown.append(_json(data) if data else "", style="not dim")
     print_line(console, shown)
 
 
@@ -148,9 +149,8 @@ def _deliveries(console: Console, deliveries: Sequence[DeliveryRecord]) -> None:
 def _list(console: Console, conversations: Sequence[ListedConversation]) -> None:
     table = Table("conversation", "status", "agent", "priority", "started", box=None)
     for one in conversations:
-        status = one.status or ""
-        if not one.running and status != "closed":
-            status += " (workflow ended)"
+        ended = " (workflow ended)" if not one.running and one.status != "closed" else ""
+        status = f"{one.status or ''}{ended}"
         started = f"{one.started_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         row = (one.conversation, status, one.agent or "", one.priority or "", started)
         table.add_row(*(Text(line(cell)) for cell in row))

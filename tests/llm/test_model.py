@@ -8,6 +8,7 @@ from openai.types.chat import ChatCompletionMessageParam
 from pydantic import BaseModel
 
 from holdfast.domain.errors import ModelAnswerUnusable, ModelUnavailable, TurnBudgetExceeded
+from holdfast.domain.events import BoundReached
 from holdfast.domain.limits import AnswerBounds
 from holdfast.llm.chat import Tool
 from holdfast.llm.ledger import MemoryLedger
@@ -294,7 +295,7 @@ async def test_a_turn_pays_no_more_than_it_may_and_found_calls_cost_nothing(
             with pytest.raises(TurnBudgetExceeded) as caught:
                 await node.chat(HELLO)
             assert caught.value.bound == "model_price"
-            assert [event.data["bound"] for event in node.events] == ["turn_dollars"]
+            assert node.events == (BoundReached(bound="turn_dollars", limit="30"),)
     assert len(model.requests) == 2
 
 

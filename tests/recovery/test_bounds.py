@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from holdfast.domain.events import NodeBlockedWorker, TurnEnded
 from holdfast.domain.limits import Limits
 from holdfast.runtime.settings import Settings
 from tests.platform import Platform, eventually, is_triage, open_platform, route
@@ -90,9 +91,13 @@ async def test_a_node_that_hangs_is_ended_counted_and_followed_by_a_person(
         sent = await platform.send("c1", "hang")
         assert sent.status == "awaiting_human"
         assert RUNS[platform.tenant] == ENDED[platform.tenant] == 3
-        (ended,) = [one async for one in platform.client.events("c1") if one.type == "turn_ended"]
-        assert "obey" in str(ended.data["reason"])
-        assert "TookTooLong" in str(ended.data["reason"])
+        (ended,) = [
+            one.data
+            async for one in platform.client.events("c1")
+            if isinstance(one.data, TurnEnded)
+        ]
+        assert "obey" in str(ended.reason)
+        assert "TookTooLong" in str(ended.reason)
         await platform.replay("c1")
 
 
@@ -171,13 +176,13 @@ async def test_a_node_that_blocks_its_worker_is_named_and_fails_nobody(
         named = [one for one in caplog.messages if "node obey blocks the worker" in one]
         assert len(named) == 1
         assert "in _asynchronous" in named[0]
-        (event,) = [
-            one async for one in platform.client.events("c1") if one.type == "node_blocked_worker"
+        (blocked,) = [
+            one.data
+            async for one in platform.client.events("c1")
+            if isinstance(one.data, NodeBlockedWorker)
         ]
-        assert event.data["node"] == "node obey"
-        seconds = event.data["seconds"]
-        assert isinstance(seconds, float)
-        assert seconds > 3
+        assert blocked.node == "node obey"
+        assert blocked.seconds > 3
         assert RUNS[platform.tenant] <= 4, "the two turns, and what their timeouts may add"
 
 
@@ -206,8 +211,12 @@ async def test_a_worker_that_stays_blocked_ends_and_the_node_is_not_tried_for_ev
         assert any("obey has blocked the worker" in line for line in second.log)
         await platform.start_worker()
         assert (await sending).status == "awaiting_human"
-        (ended,) = [one async for one in platform.client.events("c1") if one.type == "turn_ended"]
-        assert "blocked the worker" in str(ended.data["reason"])
+        (ended,) = [
+            one.data
+            async for one in platform.client.events("c1")
+            if isinstance(one.data, TurnEnded)
+        ]
+        assert "blocked the worker" in str(ended.reason)
         await platform.replay("c1")
 
 

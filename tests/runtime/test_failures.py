@@ -108,7 +108,7 @@ async def test_nothing_of_a_builders_exception_is_in_the_history_or_the_events(
     sent = await platform.send("c1", "fail")
     assert sent.status == "failed"
     history = (await platform.handle("c1").fetch_history()).to_json()
-    events = [one.data async for one in platform.client.events("c1")]
+    events = [one.data.model_dump(mode="json") async for one in platform.client.events("c1")]
     for text in (history, json.dumps(events)):
         assert "this node is broken" not in text
         assert "Traceback" not in text

@@ -7,6 +7,7 @@ import pytest
 from holdfast import ActionDescription
 from holdfast.domain.conversation import CustomerMessage
 from holdfast.domain.ids import derived_id
+from holdfast.domain.outcomes import RecordedActionState
 from holdfast.runtime.settings import Settings
 from holdfast.store.conversations import open_conversation
 from holdfast.store.pool import Pool, open_pool
@@ -37,7 +38,7 @@ async def record(
     *,
     conversation: str = "c1",
     customer: str = "ann",
-    state: str = "executed",
+    state: RecordedActionState = "executed",
     approval: str | None = None,
     age: str = "0 s",
 ) -> str:

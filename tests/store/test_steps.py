@@ -6,7 +6,7 @@ import pytest
 
 from holdfast.domain.conversation import CustomerMessage, TurnResult
 from holdfast.domain.errors import StaleAttempt
-from holdfast.domain.events import NewEvent
+from holdfast.domain.events import NewEvent, NewMessageSent
 from holdfast.domain.steps import Ended, TurnEnd
 from holdfast.llm.words import language_of
 from holdfast.runtime.settings import Settings
@@ -51,7 +51,7 @@ def reply(text: str) -> StepCommit:
         turn_status="answered",
         turn_result=result,
         messages=(NewMessage(role="assistant", text=text),),
-        events=(NewEvent(type="message_sent", turn=1),),
+        events=(NewEvent(turn=1, data=NewMessageSent(role="assistant")),),
     )
 
 

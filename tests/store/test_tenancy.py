@@ -16,7 +16,7 @@ from holdfast import Connection
 from holdfast.domain.approval import TakenDecision
 from holdfast.domain.conversation import TurnResult
 from holdfast.domain.errors import LockTaken
-from holdfast.domain.events import NewEvent
+from holdfast.domain.events import NewEvent, NewMessageSent, TurnEnded
 from holdfast.domain.steps import Ended
 from holdfast.llm.words import language_of
 from holdfast.runtime.connection import require_migration_url
@@ -205,7 +205,7 @@ WRITES: dict[str, Asked] = {
     ),
     "deliveries.revive": lambda t, c, tenant: deliveries.revive(c, tenant, [DEAD]),
     "events.append_events": lambda t, c, tenant: events.append_events(
-        c, tenant, t.conversation, [NewEvent(type="turn_ended", turn=1)]
+        c, tenant, t.conversation, [NewEvent(turn=1, data=TurnEnded(status="answered"))]
     ),
     "fleet.note_handed_back": lambda t, c, tenant: fleet.note_handed_back(
         c, tenant=tenant, conversation=t.conversation, activity="a", attempt=1, lacking="x"
@@ -388,7 +388,7 @@ def _answer() -> StepCommit:
         agent="new",
         summary=steps.Summary(text="new", through=1),
         messages=(NewMessage(role="assistant", text="new"),),
-        events=(NewEvent(type="message_sent", turn=RUNNING),),
+        events=(NewEvent(turn=RUNNING, data=NewMessageSent(role="assistant")),),
     )
 
 

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from holdfast.client.views import SentMessage
+from holdfast.domain.events import ApprovalStale
 from holdfast.domain.limits import Limits
 from holdfast.runtime.settings import Settings
 from holdfast_devstack.ports import remembered_ports
@@ -326,8 +327,10 @@ async def test_an_action_is_not_executed_where_the_graph_could_not_go_on_afterwa
     assert await remote.effects() == []
     view = await remote.client.show("c1")
     assert [one.state for one in view.actions] == ["stale"]
-    (event,) = [e async for e in remote.client.events("c1") if e.type == "approval_stale"]
-    assert lacking in str(event.data["reason"])
+    (stale,) = [
+        e.data async for e in remote.client.events("c1") if isinstance(e.data, ApprovalStale)
+    ]
+    assert lacking in stale.reason
     assert (await remote.client.approval(sent.approvals[0])).state == "stale"
     await remote.replay("c1")
 

@@ -10,6 +10,7 @@ from holdfast.domain.conversation import (
     ConversationStart,
     ConversationState,
     CustomerMessage,
+    OnBusy,
     QueuedMessage,
     Remembered,
     TurnResult,
@@ -215,7 +216,7 @@ def test_who_does_not_want_to_wait_is_refused_while_something_runs_or_waits() ->
     ],
 )
 def test_only_a_message_that_the_records_may_know_is_looked_up_before_it_interrupts(
-    on_busy: str, turn: Turn, turns: int, id: str, unseen: bool
+    on_busy: OnBusy, turn: Turn, turns: int, id: str, unseen: bool
 ) -> None:
     intake, _ = opened(turn=turn, turns=turns, remembered=["m5"])
     intake.found("found", recorded())

@@ -15,6 +15,7 @@ from temporalio.exceptions import ApplicationError
 
 from holdfast.domain import wire
 from holdfast.domain.errors import ERRORS_BY_CODE, InvalidRequest, Refused
+from holdfast.domain.events import ConversationClosed
 from holdfast.domain.notifications import NotificationStart
 from tests.platform import Platform, counting, eventually, routed_to
 from tests.scripted_model import text
@@ -180,9 +181,11 @@ async def test_a_reason_for_closing_may_be_anything_in_words(platform: Platform)
         return (await platform.client.show("c1")).status == "closed"
 
     await eventually(closed, what="the end")
-    (entry,) = [one async for one in platform.client.events("c1") if "closed" in one.type]
-    reason = entry.data["reason"]
-    assert isinstance(reason, str)
+    (reason,) = [
+        one.data.reason
+        async for one in platform.client.events("c1")
+        if isinstance(one.data, ConversationClosed)
+    ]
     assert reason.startswith("done [2J")
     assert len(reason) <= 2_000
 

@@ -8,6 +8,7 @@ from temporalio.service import RPCError
 
 from holdfast.domain import wire
 from holdfast.domain.errors import MessageConflict, NotHeld, WrongCustomer
+from holdfast.domain.events import ConversationClosed
 from holdfast.domain.limits import Limits
 from holdfast.runtime.settings import Settings
 from tests.platform import Platform, counting, eventually, open_platform, routed_to
@@ -150,7 +151,9 @@ async def test_an_idle_conversation_closes_itself_with_a_farewell(
 
         await eventually(closed)
         events = [event async for event in platform.client.events("c1")]
-        assert "closed since nobody wrote" in str(events[-1].data["farewell"])
+        last = events[-1].data
+        assert isinstance(last, ConversationClosed)
+        assert "closed since nobody wrote" in str(last.farewell)
         await platform.replay("c1")
 
 

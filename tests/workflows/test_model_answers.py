@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from holdfast.domain.events import EventType
 from holdfast.domain.limits import AnswerBounds
 from holdfast.runtime.settings import Settings
 from tests.platform import Platform, open_platform, routed_to
@@ -16,7 +17,7 @@ def in_turn(*replies: Reply) -> Any:
     return routed_to("counter", lambda _: left.pop(0))
 
 
-async def events(platform: Platform, kind: str) -> list[dict[str, Any]]:
+async def events(platform: Platform, kind: EventType) -> list[dict[str, Any]]:
     rows = await platform.database.fetch(
         "select data from holdfast.events where tenant = $1 and type = $2 order by seq",
         platform.tenant,

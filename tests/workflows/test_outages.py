@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from temporalio.api.enums.v1 import EventType
 
+from holdfast.domain.events import TurnEnded
 from holdfast.domain.limits import Limits
 from holdfast.domain.texts import customer_text
 from holdfast.runtime.settings import Settings
@@ -156,7 +157,9 @@ async def test_a_person_takes_over_what_no_model_answers(
         view = await platform.client.show("c1")
         assert (view.status, view.model_calls) == ("awaiting_human", 0)
         events = [event async for event in platform.client.events("c1")]
-        assert events[-1].data["reason"] == "no model answered for 2 s"
+        last = events[-1].data
+        assert isinstance(last, TurnEnded)
+        assert last.reason == "no model answered for 2 s"
         assert await events_of(platform, "c1", FAILED) <= 20
         await platform.replay("c1")
         # A person has it now: the next message asks no model.

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from holdfast.authority.jwk import KeyBounds
+from holdfast.domain.approval import ApprovalState
 from holdfast.domain.notifications import DeliveryState
 from holdfast.runtime.settings import Settings
 from tests.platform import Platform, counting, eventually, open_platform, routed_to
@@ -35,7 +36,7 @@ async def waiting(stack_settings: Settings, tenant: str, tmp_path: Path) -> Asyn
         yield open_
 
 
-async def ends_as(platform: Platform, state: str) -> None:
+async def ends_as(platform: Platform, state: ApprovalState) -> None:
     async def ended() -> bool:
         (approval,) = await platform.client.approvals(state=None)
         return approval.state == state and (

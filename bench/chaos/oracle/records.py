@@ -2,13 +2,14 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from bench.chaos.clients import Seen
 from bench.chaos.oracle.verdict import Verdict
 from bench.chaos.plan import EDITED, MUCH, VERY_MUCH, ConversationPlan, PlannedMessage, Round
 from bench.chaos.stack import ChaosStack
 from bench.chaos.wording import understood
+from holdfast.domain.conversation import TurnStatus
 from holdfast.store.audit import verify_audit
 
 Row = Mapping[str, Any]
@@ -166,7 +167,7 @@ def _judge_message(
     plan: ConversationPlan,
     planned: Round,
     message: PlannedMessage,
-    status: str,
+    status: Literal["running", TurnStatus],
     approval: Row | None,
     had: list[int],
     verdict: Verdict,

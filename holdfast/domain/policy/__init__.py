@@ -34,7 +34,6 @@ from holdfast.domain.policy.rules import (
     Rule,
     Tried,
     Verdict,
-    VerdictKind,
     Window,
 )
 from holdfast.domain.policy.working_time import WorkingTime
@@ -48,7 +47,6 @@ __all__ = [
     "Rule",
     "Tried",
     "Verdict",
-    "VerdictKind",
     "Window",
     "WorkingTime",
     "load_policy",

@@ -17,15 +17,16 @@ from pydantic import Field, JsonValue
 from holdfast.domain.documents import read_document
 from holdfast.domain.errors import PolicyError
 from holdfast.domain.model import Frozen, Strict
+from holdfast.domain.outcomes import PriorityName, VerdictKind
 from holdfast.domain.policy.durations import Duration
-from holdfast.domain.policy.rules import Circumstances, Policy, Verdict, VerdictKind
+from holdfast.domain.policy.rules import Circumstances, Policy, Verdict
 
 
 class ConversationFacts(Strict):
     """What conditions see of a conversation, where a case says nothing else."""
 
     id: str = "c1"
-    priority: str = "normal"
+    priority: PriorityName = "normal"
     language: str = "en"
     age: Duration | None = None
     turns: int = 1

@@ -18,12 +18,11 @@ from pydantic import (
 from holdfast.domain.approval import Alarm
 from holdfast.domain.documents import Misfit
 from holdfast.domain.model import Frozen, Strict
+from holdfast.domain.outcomes import VerdictKind
 from holdfast.domain.policy.approving import ApprovalRule
 from holdfast.domain.policy.conditions import COST_OF_ALL, VARIABLES, Condition, Evaluation
 from holdfast.domain.policy.durations import Duration
 from holdfast.domain.policy.working_time import WorkingTime
-
-VerdictKind = Literal["allow", "approve", "deny"]
 
 _AMOUNT = r"^(facts|args)(\.\w+)+$"
 

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import JsonValue, ValidationError
 
-from holdfast.domain.limits import AnswerBounds
+from holdfast.domain.events import AnswerFault
+from holdfast.domain.limits import AnswerBound, AnswerBounds
 from holdfast.llm.answer.markup import calls_in_words
 from holdfast.llm.answer.values import Unfit, objects_in, recorded_arguments
 from holdfast.llm.chat import Completion, StructuredT, Tool, ToolCall
@@ -15,10 +16,6 @@ from holdfast.store.llm_calls import ModelResponse, RawToolCall, RecordedCall
 CUT_MARK = " […]"
 _LONGEST_WORD = 50
 _NAMES_TOLD = 50
-
-Fault = Literal[
-    "shape", "empty", "cut", "filtered", "markup", "length", "calls", "arguments", "tool", "schema"
-]
 
 
 class Unusable(Exception):
@@ -33,18 +30,18 @@ class Unusable(Exception):
 
     def __init__(
         self,
-        fault: Fault,
+        fault: AnswerFault,
         problem: str,
         *,
         results: Mapping[str, str] | None = None,
-        bound: str = "",
+        bound: Literal[AnswerBound, ""] = "",
         limit: int = 0,
     ) -> None:
         super().__init__(problem)
-        self.fault: Fault = fault
+        self.fault: AnswerFault = fault
         self.problem = problem
         self.results = dict(results or {})
-        self.bound = bound
+        self.bound: Literal[AnswerBound, ""] = bound
         self.limit = limit
 
 
@@ -157,7 +154,7 @@ def _tool_calls(
             limit=bounds.calls_per_answer,
         )
     calls: list[ToolCall] = []
-    wrong: dict[str, tuple[Fault, str, RawToolCall]] = {}
+    wrong: dict[str, tuple[AnswerFault, str, RawToolCall]] = {}
     for call in asked:
         tool = offered.get(call.name)
         if tool is None:

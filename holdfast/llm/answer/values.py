@@ -4,11 +4,11 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import JsonValue
 
-from holdfast.domain.limits import AnswerBounds
+from holdfast.domain.limits import AnswerBound, AnswerBounds
 from holdfast.domain.model import storable
 
 _HALF = re.compile("[\ud800-\udfff]")
@@ -24,9 +24,11 @@ _DEPTH = 64
 class Unfit(ValueError):
     """A value that may not be used; the message says why. `bound` names the bound that it passes."""
 
-    def __init__(self, problem: str, *, bound: str = "", limit: int = 0) -> None:
+    def __init__(
+        self, problem: str, *, bound: Literal[AnswerBound, ""] = "", limit: int = 0
+    ) -> None:
         super().__init__(problem)
-        self.bound = bound
+        self.bound: Literal[AnswerBound, ""] = bound
         self.limit = limit
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
+from holdfast.domain.events import AnswerUnusable, BoundReached
 from holdfast.domain.outcomes import Reply as Answered
 from holdfast.domain.outcomes import Route
 from holdfast.llm.chat import Completion, Tool
@@ -184,8 +185,9 @@ async def test_a_second_answer_that_is_too_long_is_cut_and_marked(open_client: O
         answer = await node.chat(HELLO)
     assert len(answer.text) <= 32_000
     assert answer.text.endswith("word […]")
-    assert [event.type for event in node.events] == ["bound_reached"]
-    assert node.events[0].data["bound"] == "reply_characters"
+    [event] = node.events
+    assert isinstance(event, BoundReached)
+    assert event.bound == "reply_characters"
 
 
 async def test_what_is_wrong_is_an_event_that_quotes_nothing(open_client: OpenClient) -> None:
@@ -194,7 +196,8 @@ async def test_what_is_wrong_is_an_event_that_quotes_nothing(open_client: OpenCl
         node: LedgeredModel = standalone_model(open_client(model))
         await node.chat(HELLO, tools=TOOLS["read"])
     [event] = node.events
-    assert (event.type, event.data["fault"]) == ("answer_unusable", "tool")
+    assert isinstance(event, AnswerUnusable)
+    assert event.fault == "tool"
     assert "secret" not in event.model_dump_json()
 
 

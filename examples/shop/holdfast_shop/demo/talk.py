@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from holdfast import ApprovalRecord, HoldfastClient, HoldfastError, SentMessage
+from holdfast import ApprovalRecord, HoldfastClient, HoldfastError, SentMessage, events
 from holdfast_shop.demo.card import card_of, needs_in_words
 from holdfast_shop.demo.expectations import Unexpected, expect
 from holdfast_shop.demo.narrator import Narrator
@@ -135,9 +135,14 @@ class Talk:
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 async for event in self._client.events(self.conversation, follow=True):
-                    if event.type not in _ALARMS or event.data["approval"] != approval.id:
-                        continue
-                    happened.append(event.type)
+                    match event.data:
+                        case (
+                            events.ApprovalReminded(approval=approval.id)
+                            | events.ApprovalEscalated(approval=approval.id)
+                        ):
+                            happened.append(event.type)
+                        case _:
+                            continue
                     after = (event.at - approval.requested_at).total_seconds()
                     self._narrator.notes(
                         f"{event.type}: event {event.seq} of the conversation, after", after
