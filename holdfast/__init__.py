@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from holdfast.subgraphs.dialogue import handover_tool as handover_tool
     from holdfast.subgraphs.exchange import Exchange as Exchange
     from holdfast.subgraphs.package import Package as Package
+    from holdfast.subgraphs.plan import Plan as Plan
     from holdfast.subgraphs.read import Read as Read
     from holdfast.subgraphs.read import ReadError as ReadError
     from holdfast.subgraphs.repeating import take_again as take_again
@@ -102,6 +103,7 @@ _HOMES = {
     ),
     "holdfast.subgraphs.exchange": ("Exchange",),
     "holdfast.subgraphs.package": ("Package",),
+    "holdfast.subgraphs.plan": ("Plan",),
     "holdfast.subgraphs.read": ("Read", "ReadError"),
     "holdfast.subgraphs.repeating": ("take_again", "with_again"),
     "holdfast.subgraphs.tool_agent": ("Rationale", "tool_agent"),

@@ -494,4 +494,11 @@ GUARDS: tuple[Guard, ...] = (
         "if False:",
         (f"{_TOOL_AGENT}::test_a_long_answer_is_cut_and_says_so",),
     ),
+    Guard(
+        "an action acts on what it finds when it runs, not on what was shown",
+        "holdfast/subgraphs/plan.py",
+        "return await execute(context, arguments, await self._make(context, arguments))",
+        "return await execute(context, arguments, await self._seen(context, arguments))",
+        ("tests/subgraphs/test_plan.py::test_one_look_makes_one_plan_and_execution_its_own",),
+    ),
 )

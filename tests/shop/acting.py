@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -81,7 +81,8 @@ async def execute(ctx: ActionContext, name: str, arguments: dict[str, Any]) -> J
 async def facts(ctx: ActionContext, name: str, arguments: dict[str, Any]) -> dict[str, JsonValue]:
     action = ACTION[name]
     assert action.facts is not None
-    return await action.facts(ctx, action.arguments.model_validate(arguments))
+    looking = replace(ctx, read_only=True)
+    return await action.facts(looking, action.arguments.model_validate(arguments))
 
 
 async def own_records(
