@@ -39,7 +39,9 @@ class Origin:
         """The id of an action of the proposal, which is also its idempotency key."""
         return derived_id("act", self.tenant, self.conversation, self.turn, self.step, index)
 
-    def context(self, index: int, connection: Connection | None) -> ActionContext:
+    def context(
+        self, index: int, connection: Connection | None, *, read_only: bool = False
+    ) -> ActionContext:
         """What an action of the proposal gets besides its arguments."""
         return ActionContext(
             tenant=self.tenant,
@@ -48,6 +50,7 @@ class Origin:
             customer=self.customer,
             idempotency_key=self.action_id(index),
             connection=connection,
+            read_only=read_only,
         )
 
 

@@ -69,7 +69,7 @@ async def _look(
     action: AnyAction,
     arguments: BaseModel,
 ) -> tuple[dict[str, JsonValue], dict[str, JsonValue], ActionDescription]:
-    context = origin.context(record.index, connection)
+    context = origin.context(record.index, connection, read_only=True)
     facts = await facts_of(action, context, arguments)
     customer = await customer_of(services, connection, origin, action.name)
     return (

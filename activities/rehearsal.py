@@ -159,7 +159,7 @@ async def _look(
     services: Services, origin: Origin, connection: Connection, one: _Prepared
 ) -> RehearsedAction:
     """What the action would meet, and what a reviewer reads of it."""
-    context = origin.context(one.index, connection)
+    context = origin.context(one.index, connection, read_only=True)
     facts = await facts_of(one.action, context, one.arguments)
     return RehearsedAction(
         proposed=one.proposed,

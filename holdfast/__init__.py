@@ -51,9 +51,15 @@ if TYPE_CHECKING:
     from holdfast.subgraphs.dialogue import handoff as handoff
     from holdfast.subgraphs.dialogue import handover_note as handover_note
     from holdfast.subgraphs.dialogue import handover_tool as handover_tool
+    from holdfast.subgraphs.exchange import Exchange as Exchange
     from holdfast.subgraphs.package import Package as Package
+    from holdfast.subgraphs.plan import Plan as Plan
+    from holdfast.subgraphs.read import Read as Read
+    from holdfast.subgraphs.read import ReadError as ReadError
     from holdfast.subgraphs.repeating import take_again as take_again
     from holdfast.subgraphs.repeating import with_again as with_again
+    from holdfast.subgraphs.tool_agent import Rationale as Rationale
+    from holdfast.subgraphs.tool_agent import tool_agent as tool_agent
 
 _HOMES = {
     "holdfast.client": ("HoldfastClient",),
@@ -96,8 +102,12 @@ _HOMES = {
         "handover_note",
         "handover_tool",
     ),
+    "holdfast.subgraphs.exchange": ("Exchange",),
     "holdfast.subgraphs.package": ("Package",),
+    "holdfast.subgraphs.plan": ("Plan",),
+    "holdfast.subgraphs.read": ("Read", "ReadError"),
     "holdfast.subgraphs.repeating": ("take_again", "with_again"),
+    "holdfast.subgraphs.tool_agent": ("Rationale", "tool_agent"),
     "holdfast.client.views": ("ConversationView", "SentMessage"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

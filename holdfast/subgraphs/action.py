@@ -22,7 +22,7 @@ class ActionRefused(Exception):
     """
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ActionContext:
     """What an action gets besides its arguments.
 
@@ -39,6 +39,8 @@ class ActionContext:
     """The conversation's customer: an action refuses to touch anybody else's records."""
     idempotency_key: str
     connection: Connection | None
+    read_only: bool = False
+    """Whether Postgres refuses writes and locks of rows: while facts and a description are asked for."""
 
     @property
     def transaction(self) -> Connection:

@@ -43,6 +43,10 @@ class TranscriptMessage(Frozen):
     text: str
 
 
+TurnOutcome = Route | Reply | Handoff | Escalation
+"""What a graph may end with; only triage routes."""
+
+
 class TurnState(TypedDict):
     """The state that every subgraph starts from; a graph's own state extends it.
 
@@ -51,7 +55,7 @@ class TurnState(TypedDict):
     """
 
     transcript: list[TranscriptMessage]
-    outcome: NotRequired[Route | Reply | Handoff | Escalation]
+    outcome: NotRequired[TurnOutcome]
 
 
 class AgentCard(Frozen):

@@ -4,12 +4,11 @@ The model says what happens: tool calls of the agent become proposals (several i
 one proposal), `think` is a read, `hand_over` and `escalate` end the turn accordingly, text ends it.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import httpx2
-from langgraph.graph import END, START, StateGraph
-from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field, JsonValue
 
 from holdfast import (
@@ -18,19 +17,15 @@ from holdfast import (
     ActionRefused,
     Connection,
     Escalation,
+    Exchange,
     Handoff,
     Package,
     ProposedAction,
-    Reply,
+    Rationale,
+    Read,
     Subgraph,
-    Tool,
-    ToolCall,
     TurnContext,
-    TurnState,
-    dialogue,
-    propose,
-    take_again,
-    with_again,
+    tool_agent,
 )
 from holdfast.domain.outcomes import Route
 
@@ -188,72 +183,50 @@ ACTIONS = (
     Action(name="send", description="Call a URL.", arguments=Send, execute=_send, remote=True),
 )
 
-TOOLS = (
-    *(
-        with_again(Tool.of(action.arguments, name=action.name, description=action.description))
-        for action in ACTIONS
-    ),
-    Tool.of(Handover, name="hand_over", description="Pass the turn on."),
-    Tool.of(Nothing, name="escalate", description="Ask for a person."),
-    Tool.of(Nothing, name="think", description="Go on."),
-    Tool.of(Nothing, name="fail", description="Raise an error."),
-    Tool.of(Nothing, name="route", description="End as only triage may."),
+
+async def _think(context: TurnContext, nothing: Nothing) -> JsonValue:
+    return {"ok": True}
+
+
+async def _hand_over(context: TurnContext, handover: Handover) -> Handoff:
+    return Handoff(to=handover.agent, note="passed on")
+
+
+async def _escalate(context: TurnContext, nothing: Nothing) -> Escalation:
+    return Escalation(reason="the model asked for a person")
+
+
+async def _fail(context: TurnContext, nothing: Nothing) -> JsonValue:
+    raise ValueError("this node is broken")
+
+
+async def _route(context: TurnContext, nothing: Nothing) -> Route:
+    return Route(agent="other", intent="none", confidence=1.0)
+
+
+READS = (
+    Read(name="hand_over", description="Pass the turn on.", arguments=Handover, run=_hand_over),
+    Read(name="escalate", description="Ask for a person.", arguments=Nothing, run=_escalate),
+    Read(name="think", description="Go on.", arguments=Nothing, run=_think),
+    Read(name="fail", description="Raise an error.", arguments=Nothing, run=_fail),
+    Read(name="route", description="End as only triage may.", arguments=Nothing, run=_route),
 )
 
 
-class State(TurnState):
-    """The dialogue with the model, and its latest answer."""
-
-    dialogue: list[Any]
-    calls: list[Any]
+def _explain(exchange: Exchange, actions: Sequence[ProposedAction]) -> Rationale:
+    return Rationale(reason="The customer wants it.", evidence=("They said so.",))
 
 
-async def _ask(state: State, runtime: Runtime[TurnContext]) -> dict[str, Any]:
-    said = dialogue(state["transcript"], latest=1, context=runtime.context)
-    spoken = state.get("dialogue") or [{"role": "system", "content": "You count."}, *said]
-    completion = await runtime.context.model.chat(spoken, tools=TOOLS)
-    spoken = [*spoken, completion.as_message()]
-    calls = [call.model_dump(mode="json") for call in completion.tool_calls]
-    if calls:
-        return {"dialogue": spoken, "calls": calls}
-    return {"dialogue": spoken, "calls": [], "outcome": Reply(text=completion.text)}
-
-
-async def _act(state: State) -> dict[str, Any]:
-    calls = state["calls"]
-    name = calls[0]["name"]
-    if name == "hand_over":
-        return {"outcome": Handoff(to=calls[0]["arguments"]["agent"], note="passed on")}
-    if name == "escalate":
-        return {"outcome": Escalation(reason="the model asked for a person")}
-    if name == "route":
-        return {"outcome": Route(agent="other", intent="none", confidence=1.0)}
-    if name == "fail":
-        raise ValueError("this node is broken")
-    if name == "think":
-        answers = [{"ok": True} for _ in calls]
-    else:
-        wanted, again = take_again([ToolCall.model_validate(call) for call in calls])
-        proposed = [ProposedAction(name=one.name, arguments=one.arguments) for one in wanted]
-        results = propose(
-            proposed, reason="The customer wants it.", evidence=["They said so."], again=again
-        )
-        answers = [result.model_dump(mode="json") for result in results]
-    said = [
-        {"role": "tool", "tool_call_id": call["id"], "content": str(answer)}
-        for call, answer in zip(calls, answers, strict=True)
-    ]
-    return {"dialogue": [*state["dialogue"], *said], "calls": []}
-
-
-def _graph() -> StateGraph[Any, TurnContext, Any, Any]:
-    graph: StateGraph[Any, TurnContext, Any, Any] = StateGraph(State, context_schema=TurnContext)
-    graph.add_node("ask", _ask)
-    graph.add_node("act", _act)
-    graph.add_edge(START, "ask")
-    graph.add_conditional_edges("ask", lambda state: "act" if state["calls"] else END)
-    graph.add_conditional_edges("act", lambda state: END if state.get("outcome") else "ask")
-    return graph
+def _agent(name: str, description: str) -> Subgraph:
+    return tool_agent(
+        name=name,
+        description=description,
+        prompt="You count.",
+        reads=READS,
+        actions=ACTIONS,
+        window=1,
+        explain=_explain,
+    )
 
 
 async def _customer(connection: Connection, tenant: str, customer: str) -> dict[str, JsonValue]:
@@ -265,8 +238,8 @@ _HOME = Path(__file__).parent
 package = Package(
     name="counter",
     subgraphs=(
-        Subgraph(name="counter", description="Adds to counters.", graph=_graph),
-        Subgraph(name="other", description="Also adds to counters.", graph=_graph),
+        _agent("counter", "Adds to counters."),
+        _agent("other", "Also adds to counters."),
     ),
     actions=ACTIONS,
     policy=_HOME / "policy.yaml",

@@ -56,6 +56,47 @@ async def test_a_service_sends_and_decides_as_the_page_shows(
     ]
 
 
+_FORM = """
+import asyncio
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
+from holdfast import ActionResult, TranscriptMessage, TurnContext
+from parcels.form import form
+
+class Model:
+    async def structured(self, messages, schema):
+        assert messages[-1]["content"] == "Redirect PX-1001 to Elm Street 5"
+        return schema(number="PX-1001", to="Elm Street 5")
+
+async def main():
+    graph = form.graph().compile(checkpointer=InMemorySaver())
+    config = {"configurable": {"thread_id": "1"}}
+    context = TurnContext(
+        tenant="t", conversation="c", turn=1, customer="ada", model=Model(), reads=None
+    )
+    text = "Redirect PX-1001 to Elm Street 5"
+    said = [TranscriptMessage(seq=1, turn=1, role="customer", text=text)]
+    stopped = await graph.ainvoke({"transcript": said}, config, context=context)
+    (action,) = stopped["__interrupt__"][0].value["actions"]
+    result = ActionResult(id="a", state="executed", **action).model_dump(mode="json")
+    ended = await graph.ainvoke(Command(resume=[result]), config, context=context)
+    print(action["name"], ended["outcome"].text, sep="\\n")
+
+asyncio.run(main())
+"""
+
+
+async def test_the_graph_of_one_s_own_proposes_and_answers(
+    folder: Path, stack_settings: Settings, tenant: str
+) -> None:
+    (folder / "try_form.py").write_text(_FORM)
+    printed = await run("python try_form.py\n", folder, environment_of(stack_settings, tenant))
+    assert printed.splitlines() == [
+        "redirect_parcel",
+        "Parcel PX-1001 is on its way to Elm Street 5.",
+    ]
+
+
 async def test_an_installed_package_is_found_by_its_entry_point(
     folder: Path, stack_settings: Settings, tenant: str
 ) -> None:

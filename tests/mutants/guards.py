@@ -38,6 +38,7 @@ _STATEMENTS = "tests/authority/test_statements.py"
 _LEDGER = "tests/llm/test_step_ledger.py"
 _LIMITS = "tests/domain/policy/test_limits.py"
 _WORKFLOWS = "tests/workflows/test_deciding.py"
+_TOOL_AGENT = "tests/subgraphs/test_tool_agent.py"
 
 GUARDS: tuple[Guard, ...] = (
     # What a tenant's policy may cost the others
@@ -477,5 +478,27 @@ GUARDS: tuple[Guard, ...] = (
         "if len(self.queue) >= self._limits.queued_messages:",
         "if False:",
         ("tests/workflows/test_intake.py::test_a_full_queue_refuses",),
+    ),
+    # What an agent with tools may do
+    Guard(
+        "an agent with tools asks its model so often in a turn at most",
+        "holdfast/subgraphs/tool_agent.py",
+        ">= MODEL_CALLS:",
+        ">= 1_000_000:",
+        (f"{_TOOL_AGENT}::test_a_model_that_never_stops_calling_goes_to_a_person",),
+    ),
+    Guard(
+        "what a model is told of a tool's answer is bounded",
+        "holdfast/subgraphs/exchange.py",
+        "if len(text) > ANSWER_CHARACTERS:",
+        "if False:",
+        (f"{_TOOL_AGENT}::test_a_long_answer_is_cut_and_says_so",),
+    ),
+    Guard(
+        "an action acts on what it finds when it runs, not on what was shown",
+        "holdfast/subgraphs/plan.py",
+        "return await execute(context, arguments, await self._make(context, arguments))",
+        "return await execute(context, arguments, await self._seen(context, arguments))",
+        ("tests/subgraphs/test_plan.py::test_one_look_makes_one_plan_and_execution_its_own",),
     ),
 )

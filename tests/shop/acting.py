@@ -1,16 +1,20 @@
 """Calling the shop's reads and actions as the platform does, with validated arguments."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import JsonValue
 
 import holdfast_shop
-from holdfast import Action, ActionContext, Connection
+from holdfast import Action, ActionContext, Connection, Read, TurnContext
+from holdfast.subgraphs.contract import TurnOutcome
 from holdfast_shop.actions import ACTIONS
 from holdfast_shop.demo_data import CUSTOMER
 from holdfast_shop.generate import generate
-from holdfast_shop.reads import READS, Read, Scope
+from holdfast_shop.reads import READS
 
 DEMO = "demo"
 TAU2 = "tau2"
@@ -34,6 +38,17 @@ def context(
     )
 
 
+@dataclass(frozen=True)
+class _Reads:
+    """A connection that is open already."""
+
+    opened: Connection
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        yield self.opened
+
+
 async def read(
     connection: Connection,
     name: str,
@@ -43,8 +58,17 @@ async def read(
     tenant: str = DEMO,
 ) -> JsonValue:
     called = READ[name]
-    scope = Scope(tenant=tenant, customer=customer)
-    return await called.run(connection, scope, called.arguments.model_validate(arguments))
+    turn = TurnContext(
+        tenant=tenant,
+        conversation="c-1",
+        turn=1,
+        customer=customer,
+        model=cast(Any, None),  # reads ask none
+        reads=_Reads(connection),
+    )
+    answer = await called.run(turn, called.arguments.model_validate(arguments))
+    assert not isinstance(answer, TurnOutcome)
+    return answer
 
 
 async def execute(ctx: ActionContext, name: str, arguments: dict[str, Any]) -> JsonValue:
@@ -57,7 +81,8 @@ async def execute(ctx: ActionContext, name: str, arguments: dict[str, Any]) -> J
 async def facts(ctx: ActionContext, name: str, arguments: dict[str, Any]) -> dict[str, JsonValue]:
     action = ACTION[name]
     assert action.facts is not None
-    return await action.facts(ctx, action.arguments.model_validate(arguments))
+    looking = replace(ctx, read_only=True)
+    return await action.facts(looking, action.arguments.model_validate(arguments))
 
 
 async def own_records(

@@ -1,5 +1,6 @@
 """The seven actions as reviewers read them, on the demonstration's data."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -48,7 +49,8 @@ async def described(connection: Connection, call: Call) -> ActionDescription:
     name, arguments = call
     action = ACTION[name]
     assert action.describe is not None
-    return await action.describe(context(connection), action.arguments.model_validate(arguments))
+    looking = replace(context(connection), read_only=True)
+    return await action.describe(looking, action.arguments.model_validate(arguments))
 
 
 def status(before: str, after: str) -> Change:
@@ -223,9 +225,9 @@ async def test_the_balance_and_status_afterwards_are_the_described_ones(
     ctx = context(connection)
     name, arguments = call
     changes = {change.what: change for change in (await described(connection, call)).changes}
-    before = await own_order(ctx, arguments["order_id"], lock=False)
+    before = await own_order(ctx, arguments["order_id"])
     await execute(ctx, name, arguments)
-    after = await own_order(ctx, arguments["order_id"], lock=False)
+    after = await own_order(ctx, arguments["order_id"])
 
     def shown(what: str, now: str) -> tuple[str | None, str | None]:
         change = changes.get(what, Change(what=what, before=now, after=now))

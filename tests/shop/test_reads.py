@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from holdfast import Connection, Tool
+from holdfast import Connection, ReadError, Tool
 from holdfast_shop.demo_data import (
     CUSTOMER,
     CUSTOMER_EMAIL,
@@ -16,7 +16,7 @@ from holdfast_shop.demo_data import (
     OTHER_ZIP,
     TRACKING_ID,
 )
-from holdfast_shop.reads import READS, ReadError
+from holdfast_shop.reads import READS
 from tests.shop.acting import DATA, read, variant
 
 

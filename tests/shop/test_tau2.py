@@ -2,9 +2,8 @@
 
 import pytest
 
-from holdfast import ActionRefused, Connection
+from holdfast import ActionRefused, Connection, ReadError
 from holdfast_shop.dataset import dump_dataset
-from holdfast_shop.reads import ReadError
 from tests import tau2
 from tests.shop.acting import TAU2, context, execute, facts, own_records, read
 

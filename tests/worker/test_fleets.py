@@ -31,13 +31,15 @@ from tests.scripted_model import Reply, text, tool_calls
 COUNTER, SHOP = '["tests.counter:package"]', '["holdfast_shop:package"]'
 
 _CODE = ("holdfast", "workflows", "activities", "worker.py", "tests")
+_CHANGED = ("tests/counter/__init__.py", "holdfast/subgraphs/tool_agent.py")
+"""The agent's actions, and its nodes and channels."""
 
 Change = Callable[[dict[str, str]], Path]
 
 
 @pytest.fixture
 def changed(tmp_path: Path) -> Change:
-    """Makes a copy of the product in which the counter's package is another one."""
+    """Makes a copy of the product in which the counter's package, or its graph, is another one."""
 
     def make(changes: dict[str, str]) -> Path:
         root = tmp_path / "changed"
@@ -52,19 +54,18 @@ def changed(tmp_path: Path) -> Change:
         (root / "tests" / "counter" / "policy.yaml").write_text(
             "name: counter\nversion: 4\ndefault: allow\n"
         )
-        module = root / "tests" / "counter" / "__init__.py"
-        code = module.read_text()
         for before, after in changes.items():
-            assert before in code
-            code = code.replace(before, after)
-        module.write_text(code)
+            modules = [root / name for name in _CHANGED]
+            assert any(before in module.read_text() for module in modules)
+            for module in modules:
+                module.write_text(module.read_text().replace(before, after))
         return root
 
     return make
 
 
 RENAMED_NODE = {'"act"': '"perform"'}
-RENAMED_CHANNEL = {'"calls"': '"wishes"', "calls: list[Any]": "wishes: list[Any]"}
+RENAMED_CHANNEL = {'"calls"': '"wishes"', "calls: list[dict": "wishes: list[dict"}
 FOR_EVER = {'name="add_for_good",': 'name="add_for_ever",'}
 OTHER_WAY = {'name="add",': 'name="add_otherwise",'}
 

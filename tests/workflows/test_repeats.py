@@ -1,6 +1,7 @@
 """Equal proposals: answered from the earlier one, unless the customer has confirmed that they want it twice."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ async def test_what_waits_for_approval_is_not_asked_for_again(platform: Platform
     for conversation in ("c1", "another"):
         again = await ask(platform, add(150), conversation=conversation)
         assert (again.status, again.approvals) == ("answered", ())
-        assert "'state': 'repeated'" in told(platform)
+        assert '"state": "repeated"' in told(platform)
         assert "waits for a person's approval" in told(platform)
     assert [one.id for one in await platform.client.approvals()] == list(first.approvals)
     await platform.client.decide(first.approvals[0], "accept", reviewer="r", roles=["counters"])
@@ -92,7 +93,8 @@ async def test_what_a_reviewer_has_edited_is_what_the_customer_asked_for_as_well
     await eventually(platform.effects, what="the effect")
     again = await ask(platform, add(150), conversation="another")
     assert (again.status, again.approvals) == ("answered", ())
-    assert 'A reviewer has changed it, to {"amount":120,"counter":"c"}.' in told(platform)
+    error = json.loads(told(platform))["error"]
+    assert 'A reviewer has changed it, to {"amount":120,"counter":"c"}.' in error
     assert await platform.effects() == [120]
 
 
@@ -110,7 +112,7 @@ async def test_what_may_yet_be_undone_is_told_as_under_way(platform: Platform) -
         with pausing("after_action_commit", ask_meanwhile):
             await ask(platform, add(1), ("send", {"url": system.url}))
     assert "is being done" in told_meanwhile[1]
-    assert "'effect'" not in told_meanwhile[1]
+    assert '"effect"' not in told_meanwhile[1]
     assert await platform.effects() == []
 
 
@@ -121,8 +123,8 @@ async def test_what_was_just_done_is_answered_with_its_result(
     await ask(platform, add(1))
     await ask(platform, add(1), conversation=conversation)
     assert await platform.effects() == [1]
-    assert "'state': 'repeated'" in told(platform)
-    assert "'result': {'effect':" in told(platform)
+    assert '"state": "repeated"' in told(platform)
+    assert 'result": {"effect":' in told(platform)
     await ask(platform, add(2))
     await ask(platform, add(1), conversation="elsewhere", customer="customer-2")
     assert await platform.effects() == [1, 2, 1]

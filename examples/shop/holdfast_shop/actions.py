@@ -3,7 +3,7 @@
 from typing import Any
 
 from holdfast import Action
-from holdfast_shop import addresses, delivered, pending
+from holdfast_shop import addresses, delivered, descriptions, pending
 from holdfast_shop.arguments import (
     CancelPendingOrder,
     ModifyPendingOrderAddress,
@@ -22,19 +22,19 @@ ACTIONS: tuple[Action[Any], ...] = (
         description="Cancel a pending order and refund it to the payment method it was paid with: "
         "at once to a gift card, else within 5 to 7 business days.",
         arguments=CancelPendingOrder,
-        execute=pending.cancel,
-        facts=pending.cancel_facts,
+        execute=pending.CANCELLATION.execute(pending.cancel),
+        facts=pending.CANCELLATION.facts(pending.cancel_facts),
         fact_names=(*_ORDER_FACTS, "refund_amount", "paid_amount"),
-        describe=pending.describe_cancel,
+        describe=pending.CANCELLATION.describe(descriptions.cancellation),
     ),
     Action(
         name="modify_pending_order_address",
         description="Change the shipping address of a pending order.",
         arguments=ModifyPendingOrderAddress,
-        execute=addresses.change_order_address,
-        facts=addresses.order_address_facts,
+        execute=addresses.ORDER_ADDRESS.execute(addresses.change_order_address),
+        facts=addresses.ORDER_ADDRESS.facts(addresses.order_address_facts),
         fact_names=_ORDER_FACTS,
-        describe=addresses.describe_order_address,
+        describe=addresses.ORDER_ADDRESS.describe(descriptions.order_address),
         compensate=addresses.restore_order_address,
     ),
     Action(
@@ -43,29 +43,29 @@ ACTIONS: tuple[Action[Any], ...] = (
         "Possible once; afterwards the order can neither be modified again nor cancelled. "
         "The payment method pays the price difference or gets it back.",
         arguments=SwapItems,
-        execute=pending.modify_items,
-        facts=pending.modify_items_facts,
+        execute=pending.ITEM_SWAP.execute(pending.modify_items),
+        facts=pending.ITEM_SWAP.facts(pending.modify_items_facts),
         fact_names=(*_ORDER_FACTS, "price_difference", "payment_method"),
-        describe=pending.describe_modify_items,
+        describe=pending.ITEM_SWAP.describe(descriptions.modified_items),
     ),
     Action(
         name="modify_pending_order_payment",
         description="Move the payment of a pending order to another of the customer's payment "
         "methods; a gift card must hold the whole amount.",
         arguments=ModifyPendingOrderPayment,
-        execute=pending.change_payment,
-        facts=pending.change_payment_facts,
+        execute=pending.MOVED_PAYMENT.execute(pending.change_payment),
+        facts=pending.MOVED_PAYMENT.facts(pending.change_payment_facts),
         fact_names=(*_ORDER_FACTS, "amount"),
-        describe=pending.describe_change_payment,
+        describe=pending.MOVED_PAYMENT.describe(descriptions.moved_payment),
     ),
     Action(
         name="modify_user_address",
         description="Change the default address in the customer's profile; orders keep theirs.",
         arguments=ModifyUserAddress,
-        execute=addresses.change_user_address,
-        facts=addresses.user_address_facts,
+        execute=addresses.USER_ADDRESS.execute(addresses.change_user_address),
+        facts=addresses.USER_ADDRESS.facts(addresses.user_address_facts),
         fact_names=("customer", "before", "after"),
-        describe=addresses.describe_user_address,
+        describe=addresses.USER_ADDRESS.describe(descriptions.user_address),
         compensate=addresses.restore_user_address,
     ),
     Action(
@@ -73,10 +73,10 @@ ACTIONS: tuple[Action[Any], ...] = (
         description="Request the return of items of a delivered order. The refund goes to the "
         "original payment method or to a gift card of the customer's.",
         arguments=ReturnItems,
-        execute=delivered.request_return,
-        facts=delivered.request_return_facts,
+        execute=delivered.ITEM_RETURN.execute(delivered.request_return),
+        facts=delivered.ITEM_RETURN.facts(delivered.request_return_facts),
         fact_names=(*_ORDER_FACTS, "refund_amount", "payment_method"),
-        describe=delivered.describe_return,
+        describe=delivered.ITEM_RETURN.describe(descriptions.returned_items),
         compensate=delivered.withdraw_return,
     ),
     Action(
@@ -85,10 +85,10 @@ ACTIONS: tuple[Action[Any], ...] = (
         "same products. Possible once for an order. The payment method pays the price difference "
         "or gets it back.",
         arguments=SwapItems,
-        execute=delivered.request_exchange,
-        facts=delivered.request_exchange_facts,
+        execute=delivered.EXCHANGE.execute(delivered.request_exchange),
+        facts=delivered.EXCHANGE.facts(delivered.request_exchange_facts),
         fact_names=(*_ORDER_FACTS, "price_difference", "payment_method"),
-        describe=delivered.describe_exchange,
+        describe=delivered.EXCHANGE.describe(descriptions.exchanged_items),
         compensate=delivered.withdraw_exchange,
     ),
 )

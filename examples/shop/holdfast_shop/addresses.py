@@ -1,11 +1,12 @@
 """Changing where things go: the address of a pending order, or a customer's default address."""
 
+from dataclasses import dataclass
+
 from pydantic import BaseModel, JsonValue
 
-from holdfast import ActionContext, ActionDescription, ActionRefused
-from holdfast_shop import descriptions
+from holdfast import ActionContext, ActionRefused, Plan
 from holdfast_shop.arguments import ModifyPendingOrderAddress, ModifyUserAddress, address_in_words
-from holdfast_shop.records import NotYourProfile, own_order
+from holdfast_shop.records import NotYourProfile, Order, own_order
 
 
 class AddressBefore(BaseModel):
@@ -14,11 +15,18 @@ class AddressBefore(BaseModel):
     address_before: dict[str, str]
 
 
-async def change_order_address(
-    ctx: ActionContext, arguments: ModifyPendingOrderAddress
-) -> JsonValue:
-    order = await own_order(ctx, arguments.order_id, lock=True)
+async def _modifiable_order(ctx: ActionContext, arguments: ModifyPendingOrderAddress) -> Order:
+    order = await own_order(ctx, arguments.order_id)
     order.require_modifiable()
+    return order
+
+
+ORDER_ADDRESS = Plan(_modifiable_order)
+
+
+async def change_order_address(
+    ctx: ActionContext, arguments: ModifyPendingOrderAddress, order: Order
+) -> JsonValue:
     await ctx.transaction.execute(
         "update shop.orders set address = $3 where tenant = $1 and order_id = $2",
         ctx.tenant,
@@ -33,11 +41,7 @@ async def change_order_address(
     }
 
 
-async def order_address_facts(
-    ctx: ActionContext, arguments: ModifyPendingOrderAddress
-) -> dict[str, JsonValue]:
-    order = await own_order(ctx, arguments.order_id, lock=False)
-    order.require_modifiable()
+def order_address_facts(arguments: ModifyPendingOrderAddress, order: Order) -> dict[str, JsonValue]:
     return {
         "customer": order.customer_name,
         "order_id": order.order_id,
@@ -45,14 +49,6 @@ async def order_address_facts(
         "before": address_in_words(order.address),
         "after": arguments.in_words(),
     }
-
-
-async def describe_order_address(
-    ctx: ActionContext, arguments: ModifyPendingOrderAddress
-) -> ActionDescription:
-    order = await own_order(ctx, arguments.order_id, lock=False)
-    order.require_modifiable()
-    return descriptions.order_address(order, arguments)
 
 
 async def restore_order_address(
@@ -68,8 +64,35 @@ async def restore_order_address(
     )
 
 
-async def change_user_address(ctx: ActionContext, arguments: ModifyUserAddress) -> JsonValue:
-    _, before = await _own_address(ctx, arguments, lock=True)
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """A customer's name and default address."""
+
+    name: str
+    address: dict[str, str]
+
+
+async def _own_profile(ctx: ActionContext, arguments: ModifyUserAddress) -> Profile:
+    """The profile, which must be the conversation's customer's."""
+    row = await ctx.transaction.fetchrow(
+        "select first_name || ' ' || last_name as name, address from shop.users "
+        "where tenant = $1 and user_id = $2" + ("" if ctx.read_only else " for update"),
+        ctx.tenant,
+        arguments.user_id,
+    )
+    if row is None:
+        raise ActionRefused("User not found")
+    if arguments.user_id != ctx.customer:
+        raise NotYourProfile(f"The profile {arguments.user_id} belongs to another customer")
+    return Profile(**row)
+
+
+USER_ADDRESS = Plan(_own_profile)
+
+
+async def change_user_address(
+    ctx: ActionContext, arguments: ModifyUserAddress, profile: Profile
+) -> JsonValue:
     await ctx.transaction.execute(
         "update shop.users set address = $3 where tenant = $1 and user_id = $2",
         ctx.tenant,
@@ -78,24 +101,18 @@ async def change_user_address(ctx: ActionContext, arguments: ModifyUserAddress) 
     )
     return {
         "user_id": arguments.user_id,
-        "address_before": {**before},
+        "address_before": {**profile.address},
         "message": f"Your default address is now {arguments.in_words()}. "
         "Orders placed before keep theirs.",
     }
 
 
-async def user_address_facts(
-    ctx: ActionContext, arguments: ModifyUserAddress
-) -> dict[str, JsonValue]:
-    name, before = await _own_address(ctx, arguments, lock=False)
-    return {"customer": name, "before": address_in_words(before), "after": arguments.in_words()}
-
-
-async def describe_user_address(
-    ctx: ActionContext, arguments: ModifyUserAddress
-) -> ActionDescription:
-    name, before = await _own_address(ctx, arguments, lock=False)
-    return descriptions.user_address(name, before, arguments)
+def user_address_facts(arguments: ModifyUserAddress, profile: Profile) -> dict[str, JsonValue]:
+    return {
+        "customer": profile.name,
+        "before": address_in_words(profile.address),
+        "after": arguments.in_words(),
+    }
 
 
 async def restore_user_address(
@@ -109,20 +126,3 @@ async def restore_user_address(
         arguments.as_record(),
         AddressBefore.model_validate(result).address_before,
     )
-
-
-async def _own_address(
-    ctx: ActionContext, arguments: ModifyUserAddress, *, lock: bool
-) -> tuple[str, dict[str, str]]:
-    """The name of the user, who must be the conversation's customer, and their default address."""
-    row = await ctx.transaction.fetchrow(
-        "select first_name || ' ' || last_name as name, address "
-        "from shop.users where tenant = $1 and user_id = $2" + (" for update" if lock else ""),
-        ctx.tenant,
-        arguments.user_id,
-    )
-    if row is None:
-        raise ActionRefused("User not found")
-    if arguments.user_id != ctx.customer:
-        raise NotYourProfile(f"The profile {arguments.user_id} belongs to another customer")
-    return row["name"], row["address"]

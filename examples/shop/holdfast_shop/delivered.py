@@ -3,12 +3,12 @@
 Both are requests: no money moves and the items stay in the order until the parcel has arrived.
 """
 
+from dataclasses import dataclass
 from decimal import Decimal
 
 from pydantic import JsonValue
 
-from holdfast import ActionContext, ActionDescription, ActionRefused
-from holdfast_shop import descriptions
+from holdfast import ActionContext, ActionRefused, Plan
 from holdfast_shop.arguments import ReturnItems, SwapItems
 from holdfast_shop.phrases import listed, money
 from holdfast_shop.records import Item, Order, PaymentMethod, own_order, refund_timing
@@ -25,62 +25,65 @@ _REFUSALS = Refusals(
 )
 
 
-def _check_return(order: Order, arguments: ReturnItems) -> tuple[tuple[Item, ...], PaymentMethod]:
+@dataclass(frozen=True, kw_only=True)
+class ItemReturn:
+    """Items that can be sent back, and the method that their refund goes to."""
+
+    order: Order
+    items: tuple[Item, ...]
+    method: PaymentMethod
+
+    @property
+    def worth(self) -> Decimal:
+        """What was paid for the items, in US dollars."""
+        return sum((item.price for item in self.items), Decimal(0))
+
+
+async def _item_return(ctx: ActionContext, arguments: ReturnItems) -> ItemReturn:
+    order = await own_order(ctx, arguments.order_id)
     if order.status != "delivered":
         raise ActionRefused("Non-delivered order cannot be returned")
     method = order.method(arguments.payment_method_id)
     original = order.payments[0].method_id if order.payments else None
     if method.source != "gift_card" and method.id != original:
         raise ActionRefused("Payment method should be the original payment method")
-    return order.chosen(arguments.item_ids, missing="Some item not found"), method
+    items = order.chosen(arguments.item_ids, missing="Some item not found")
+    return ItemReturn(order=order, items=items, method=method)
 
 
-def _worth(items: tuple[Item, ...]) -> Decimal:
-    return sum((item.price for item in items), Decimal(0))
+ITEM_RETURN = Plan(_item_return)
 
 
-async def request_return(ctx: ActionContext, arguments: ReturnItems) -> JsonValue:
-    order = await own_order(ctx, arguments.order_id, lock=True)
-    items, method = _check_return(order, arguments)
+async def request_return(ctx: ActionContext, arguments: ReturnItems, plan: ItemReturn) -> JsonValue:
     await ctx.transaction.execute(
         "update shop.orders set status = $3, return_items = $4, return_payment_method_id = $5 "
         "where tenant = $1 and order_id = $2",
         ctx.tenant,
-        order.order_id,
+        arguments.order_id,
         RETURN_REQUESTED,
         sorted(arguments.item_ids),
-        method.id,
+        plan.method.id,
     )
     return {
-        "order_id": order.order_id,
+        "order_id": arguments.order_id,
         "status": RETURN_REQUESTED,
-        "refund_amount": float(_worth(items)),
-        "message": f"The return of {listed([f'the {item.name}' for item in items])} is registered; "
+        "refund_amount": float(plan.worth),
+        "message": f"The return of {listed([f'the {item.name}' for item in plan.items])} is registered; "
         "you get an e-mail that says how to send everything back. Once it has arrived, "
-        f"{money(_worth(items))} goes back to {method.in_words()} {refund_timing(method)}.",
+        f"{money(plan.worth)} goes back to {plan.method.in_words()} {refund_timing(plan.method)}.",
     }
 
 
-async def request_return_facts(ctx: ActionContext, arguments: ReturnItems) -> dict[str, JsonValue]:
-    order = await own_order(ctx, arguments.order_id, lock=False)
-    items, method = _check_return(order, arguments)
+def request_return_facts(arguments: ReturnItems, plan: ItemReturn) -> dict[str, JsonValue]:
     return {
-        "customer": order.customer_name,
-        "order_id": order.order_id,
-        "refund_amount": float(_worth(items)),
-        "items": [item.name for item in items],
-        "payment_method": method.in_words(),
-        "before": f"{order.status}; " + "; ".join(item.in_words() for item in items),
-        "after": f"{RETURN_REQUESTED}; {money(_worth(items))} to {method.in_words()}",
+        "customer": plan.order.customer_name,
+        "order_id": plan.order.order_id,
+        "refund_amount": float(plan.worth),
+        "items": [item.name for item in plan.items],
+        "payment_method": plan.method.in_words(),
+        "before": f"{plan.order.status}; " + "; ".join(item.in_words() for item in plan.items),
+        "after": f"{RETURN_REQUESTED}; {money(plan.worth)} to {plan.method.in_words()}",
     }
-
-
-async def describe_return(ctx: ActionContext, arguments: ReturnItems) -> ActionDescription:
-    order = await own_order(ctx, arguments.order_id, lock=False)
-    items, method = _check_return(order, arguments)
-    return descriptions.returned_items(
-        order, items, _worth(items), to=method, after=RETURN_REQUESTED
-    )
 
 
 async def withdraw_return(ctx: ActionContext, arguments: ReturnItems, result: JsonValue) -> None:
@@ -95,21 +98,23 @@ async def withdraw_return(ctx: ActionContext, arguments: ReturnItems, result: Js
     )
 
 
-async def _check_exchange(ctx: ActionContext, order: Order, arguments: SwapItems) -> Swap:
+async def _exchange(ctx: ActionContext, arguments: SwapItems) -> Swap:
+    order = await own_order(ctx, arguments.order_id)
     if order.status != "delivered":
         raise ActionRefused("Non-delivered order cannot be exchanged")
     return await plan_swap(ctx, order, arguments, _REFUSALS)
 
 
-async def request_exchange(ctx: ActionContext, arguments: SwapItems) -> JsonValue:
-    order = await own_order(ctx, arguments.order_id, lock=True)
-    swap = await _check_exchange(ctx, order, arguments)
+EXCHANGE = Plan(_exchange)
+
+
+async def request_exchange(ctx: ActionContext, arguments: SwapItems, swap: Swap) -> JsonValue:
     await ctx.transaction.execute(
         "update shop.orders set status = $3, exchange_items = $4, exchange_new_items = $5, "
         "exchange_payment_method_id = $6, exchange_price_difference = $7 "
         "where tenant = $1 and order_id = $2",
         ctx.tenant,
-        order.order_id,
+        arguments.order_id,
         EXCHANGE_REQUESTED,
         sorted(arguments.item_ids),
         sorted(arguments.new_item_ids),
@@ -117,7 +122,7 @@ async def request_exchange(ctx: ActionContext, arguments: SwapItems) -> JsonValu
         swap.difference,
     )
     return {
-        "order_id": order.order_id,
+        "order_id": arguments.order_id,
         "status": EXCHANGE_REQUESTED,
         "price_difference": float(swap.difference),
         "message": f"The exchange for {listed(swap.new_in_words())} is registered; you get an e-mail "
@@ -125,16 +130,8 @@ async def request_exchange(ctx: ActionContext, arguments: SwapItems) -> JsonValu
     }
 
 
-async def request_exchange_facts(ctx: ActionContext, arguments: SwapItems) -> dict[str, JsonValue]:
-    order = await own_order(ctx, arguments.order_id, lock=False)
-    swap = await _check_exchange(ctx, order, arguments)
-    return swap.facts(order, after=EXCHANGE_REQUESTED)
-
-
-async def describe_exchange(ctx: ActionContext, arguments: SwapItems) -> ActionDescription:
-    order = await own_order(ctx, arguments.order_id, lock=False)
-    swap = await _check_exchange(ctx, order, arguments)
-    return descriptions.swapped_items(order, swap, verb="Exchange", after=EXCHANGE_REQUESTED)
+def request_exchange_facts(arguments: SwapItems, swap: Swap) -> dict[str, JsonValue]:
+    return swap.facts(after=EXCHANGE_REQUESTED)
 
 
 async def withdraw_exchange(ctx: ActionContext, arguments: SwapItems, result: JsonValue) -> None:

@@ -6,20 +6,30 @@ from decimal import Decimal
 
 from holdfast import ActionDescription, Change, Detail
 from holdfast_shop import phrases
-from holdfast_shop.arguments import Address, address_in_words
+from holdfast_shop.addresses import Profile
+from holdfast_shop.arguments import (
+    Address,
+    CancelPendingOrder,
+    ModifyPendingOrderPayment,
+    ReturnItems,
+    SwapItems,
+    address_in_words,
+)
+from holdfast_shop.delivered import EXCHANGE_REQUESTED, RETURN_REQUESTED, ItemReturn
+from holdfast_shop.pending import MODIFIED, Cancellation, MovedPayment
 from holdfast_shop.phrases import listed, money
-from holdfast_shop.records import Item, Order, Payment, PaymentMethod, refund_timing
+from holdfast_shop.records import Item, Order, Payment, refund_timing
 from holdfast_shop.swaps import Swap
 
 CURRENCY = "USD"
 _GERMAN_SWAPS = {"Exchange": "umtauschen"}
 
 
-def cancellation(order: Order, refunds: Sequence[Payment], *, reason: str) -> ActionDescription:
+def cancellation(arguments: CancelPendingOrder, plan: Cancellation) -> ActionDescription:
     """An order that is cancelled, and refunded entry by entry."""
-    total = sum((refund.amount for refund in refunds), Decimal(0))
+    order, refunds = plan.order, plan.refunds
     targets = list(dict.fromkeys(_target(order, refund.method_id) for refund in refunds))
-    back = f"{money(total)} goes back to {listed(targets)}" if refunds else "nothing was paid"
+    back = f"{money(plan.amount)} goes back to {listed(targets)}" if refunds else "nothing was paid"
     return ActionDescription(
         title=f"Cancel order {_whose(order)}: {_count(order.items)}, {back}",
         customer_title={
@@ -28,7 +38,7 @@ def cancellation(order: Order, refunds: Sequence[Payment], *, reason: str) -> Ac
         },
         details=(
             *_about(order),
-            Detail(label="Reason", value=reason),
+            Detail(label="Reason", value=arguments.reason),
             *(_refund(order, refund) for refund in refunds),
             *_items(order.items),
         ),
@@ -36,12 +46,12 @@ def cancellation(order: Order, refunds: Sequence[Payment], *, reason: str) -> Ac
             Change(what="Order status", before=order.status, after="cancelled"),
             *_balances(order, refunds),
         ),
-        amount=total,
+        amount=plan.amount,
         currency=CURRENCY,
     )
 
 
-def order_address(order: Order, address: Address) -> ActionDescription:
+def order_address(address: Address, order: Order) -> ActionDescription:
     """Where a pending order goes."""
     return ActionDescription(
         title=f"Ship order {_whose(order)} to {address.in_words()}",
@@ -54,27 +64,25 @@ def order_address(order: Order, address: Address) -> ActionDescription:
     )
 
 
-def user_address(name: str, before: dict[str, str], address: Address) -> ActionDescription:
+def user_address(address: Address, profile: Profile) -> ActionDescription:
     """Where a customer's next orders go."""
     return ActionDescription(
-        title=f"Change the default address of {name} to {address.in_words()}",
+        title=f"Change the default address of {profile.name} to {address.in_words()}",
         customer_title={
             "en": f"Change your default address to {address.in_words()}",
             "de": f"Ihre Standardadresse ändern: {address.in_words()}",
         },
         details=(
-            Detail(label="Customer", value=name),
+            Detail(label="Customer", value=profile.name),
             Detail(label="Orders placed before", value="keep their address"),
         ),
-        changes=(_moved("Default address", before, address),),
+        changes=(_moved("Default address", profile.address, address),),
     )
 
 
-def moved_payment(
-    order: Order, paid: Payment, entries: Sequence[Payment], *, to: PaymentMethod
-) -> ActionDescription:
+def moved_payment(arguments: ModifyPendingOrderPayment, plan: MovedPayment) -> ActionDescription:
     """A payment that another method takes over."""
-    old = order.methods.get(paid.method_id)
+    order, paid, old, to = plan.order, plan.paid, plan.before, plan.to
     return ActionDescription(
         title=f"Pay order {_whose(order)}, {money(paid.amount)}, with {to.in_words()} "
         f"instead of {_target(order, paid.method_id)}",
@@ -96,17 +104,28 @@ def moved_payment(
                 before=f"{old.name} ({old.id})" if old else paid.method_id,
                 after=f"{to.name} ({to.id})",
             ),
-            *_balances(order, entries),
+            *_balances(order, plan.entries),
         ),
         amount=paid.amount,
         currency=CURRENCY,
     )
 
 
-def swapped_items(
-    order: Order, swap: Swap, *, verb: str, after: str, entries: Sequence[Payment] = ()
+def modified_items(arguments: SwapItems, swap: Swap) -> ActionDescription:
+    """Items of a pending order that become other variants, paid at once."""
+    return _swapped_items(swap, verb="Replace", after=MODIFIED, entries=[swap.settlement])
+
+
+def exchanged_items(arguments: SwapItems, swap: Swap) -> ActionDescription:
+    """Items of a delivered order that become other variants."""
+    return _swapped_items(swap, verb="Exchange", after=EXCHANGE_REQUESTED)
+
+
+def _swapped_items(
+    swap: Swap, *, verb: str, after: str, entries: Sequence[Payment] = ()
 ) -> ActionDescription:
-    """Items that become other variants. `entries` are the payments that this makes at once."""
+    """`entries` are the payments that this makes at once."""
+    order = swap.order
     return ActionDescription(
         title=f"{verb} {_count(swap.pairs)} of order {_whose(order)}: {_difference(swap)}",
         customer_title={
@@ -136,10 +155,9 @@ def swapped_items(
     )
 
 
-def returned_items(
-    order: Order, items: Sequence[Item], worth: Decimal, *, to: PaymentMethod, after: str
-) -> ActionDescription:
+def returned_items(arguments: ReturnItems, plan: ItemReturn) -> ActionDescription:
     """Items that come back; their money follows when they have arrived."""
+    order, items, worth, to = plan.order, plan.items, plan.worth, plan.method
     return ActionDescription(
         title=f"Take back {_count(items)} of order {_whose(order)}: "
         f"{money(worth)} goes back to {to.in_words()}",
@@ -155,7 +173,7 @@ def returned_items(
             ),
             *_items(items),
         ),
-        changes=(Change(what="Order status", before=order.status, after=after),),
+        changes=(Change(what="Order status", before=order.status, after=RETURN_REQUESTED),),
         amount=worth,
         currency=CURRENCY,
     )

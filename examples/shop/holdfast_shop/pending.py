@@ -1,16 +1,15 @@
 """What can be done to an order before it is processed, besides changing its address.
 
-Each action has its checks in one function, which execution runs on locked rows, facts and the
-description on a read-only connection, so that a reviewer is never asked to approve what would be
-refused.
+Each action has a plan: execution makes it from locked rows, facts and the description from what they
+see on a read-only connection, so that a reviewer is never asked to approve what would be refused.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from pydantic import JsonValue
 
-from holdfast import ActionContext, ActionDescription, ActionRefused
-from holdfast_shop import descriptions
+from holdfast import ActionContext, ActionRefused, Plan
 from holdfast_shop.arguments import (
     CANCEL_REASONS,
     CancelPendingOrder,
@@ -23,6 +22,7 @@ from holdfast_shop.records import (
     Item,
     Order,
     Payment,
+    PaymentMethod,
     own_order,
     refund_timing,
     settle,
@@ -39,98 +39,101 @@ _REFUSALS = Refusals(
 )
 
 
-def _check_cancel(order: Order, arguments: CancelPendingOrder) -> tuple[Payment, ...]:
+@dataclass(frozen=True, kw_only=True)
+class Cancellation:
+    """An order that can be cancelled, and what goes back for each of its payments."""
+
+    order: Order
+    refunds: tuple[Payment, ...]
+
+    @property
+    def amount(self) -> Decimal:
+        """What goes back altogether, in US dollars."""
+        return sum((refund.amount for refund in self.refunds), Decimal(0))
+
+    def in_words(self) -> str:
+        parts = []
+        for refund in self.refunds:
+            method = self.order.methods.get(refund.method_id)
+            to = method.in_words() if method else refund.method_id
+            parts.append(f"{money(refund.amount)} goes back to {to} {refund_timing(method)}")
+        return "; ".join(parts)
+
+
+async def _cancellation(ctx: ActionContext, arguments: CancelPendingOrder) -> Cancellation:
+    order = await own_order(ctx, arguments.order_id)
     if order.status != "pending":
         raise ActionRefused("Non-pending order cannot be cancelled")
     if arguments.reason not in CANCEL_REASONS:
         raise ActionRefused("Invalid reason")
-    return tuple(replace(payment, kind="refund") for payment in order.payments)
+    refunds = tuple(replace(payment, kind="refund") for payment in order.payments)
+    return Cancellation(order=order, refunds=refunds)
 
 
-def _refunds_in_words(order: Order, refunds: tuple[Payment, ...]) -> str:
-    parts = []
-    for refund in refunds:
-        method = order.methods.get(refund.method_id)
-        to = method.in_words() if method else refund.method_id
-        parts.append(f"{money(refund.amount)} goes back to {to} {refund_timing(method)}")
-    return "; ".join(parts)
+CANCELLATION = Plan(_cancellation)
 
 
-async def cancel(ctx: ActionContext, arguments: CancelPendingOrder) -> JsonValue:
-    order = await own_order(ctx, arguments.order_id, lock=True)
-    refunds = _check_cancel(order, arguments)
-    await settle(ctx, order, refunds)
+async def cancel(
+    ctx: ActionContext, arguments: CancelPendingOrder, plan: Cancellation
+) -> JsonValue:
+    await settle(ctx, plan.order, plan.refunds)
     await ctx.transaction.execute(
         "update shop.orders set status = 'cancelled', cancel_reason = $3 "
         "where tenant = $1 and order_id = $2",
         ctx.tenant,
-        order.order_id,
+        arguments.order_id,
         arguments.reason,
     )
     return {
-        "order_id": order.order_id,
+        "order_id": arguments.order_id,
         "status": "cancelled",
-        "refund_amount": float(sum(refund.amount for refund in refunds)),
-        "message": f"Order {order.order_id} is cancelled. {_refunds_in_words(order, refunds)}.",
+        "refund_amount": float(plan.amount),
+        "message": f"Order {arguments.order_id} is cancelled. {plan.in_words()}.",
     }
 
 
-async def cancel_facts(ctx: ActionContext, arguments: CancelPendingOrder) -> dict[str, JsonValue]:
-    order = await own_order(ctx, arguments.order_id, lock=False)
-    refunds = _check_cancel(order, arguments)
+def cancel_facts(arguments: CancelPendingOrder, plan: Cancellation) -> dict[str, JsonValue]:
     return {
-        "customer": order.customer_name,
-        "order_id": order.order_id,
-        "refund_amount": float(sum(refund.amount for refund in refunds)),
-        "paid_amount": float(order.paid),
-        "items": [item.name for item in order.items],
-        "before": order.status,
-        "after": f"cancelled ({arguments.reason}); {_refunds_in_words(order, refunds)}",
+        "customer": plan.order.customer_name,
+        "order_id": plan.order.order_id,
+        "refund_amount": float(plan.amount),
+        "paid_amount": float(plan.order.paid),
+        "items": [item.name for item in plan.order.items],
+        "before": plan.order.status,
+        "after": f"cancelled ({arguments.reason}); {plan.in_words()}",
     }
 
 
-async def describe_cancel(ctx: ActionContext, arguments: CancelPendingOrder) -> ActionDescription:
-    order = await own_order(ctx, arguments.order_id, lock=False)
-    refunds = _check_cancel(order, arguments)
-    return descriptions.cancellation(order, refunds, reason=arguments.reason)
-
-
-async def _check_items(ctx: ActionContext, order: Order, arguments: SwapItems) -> Swap:
+async def _item_swap(ctx: ActionContext, arguments: SwapItems) -> Swap:
+    order = await own_order(ctx, arguments.order_id)
     if order.status != "pending":
         raise ActionRefused(NOT_MODIFIABLE)
     return await plan_swap(ctx, order, arguments, _REFUSALS)
 
 
-async def modify_items(ctx: ActionContext, arguments: SwapItems) -> JsonValue:
-    order = await own_order(ctx, arguments.order_id, lock=True)
-    swap = await _check_items(ctx, order, arguments)
-    await settle(ctx, order, [_settlement(swap)])
-    await _replace_items(ctx, order, swap)
+ITEM_SWAP = Plan(_item_swap)
+
+
+async def modify_items(ctx: ActionContext, arguments: SwapItems, swap: Swap) -> JsonValue:
+    await settle(ctx, swap.order, [swap.settlement])
+    await _replace_items(ctx, swap)
     await ctx.transaction.execute(
         "update shop.orders set status = $3 where tenant = $1 and order_id = $2",
         ctx.tenant,
-        order.order_id,
+        arguments.order_id,
         MODIFIED,
     )
     return {
-        "order_id": order.order_id,
+        "order_id": arguments.order_id,
         "status": MODIFIED,
         "price_difference": float(swap.difference),
-        "message": f"Order {order.order_id} now has {listed(swap.new_in_words())}. "
+        "message": f"Order {arguments.order_id} now has {listed(swap.new_in_words())}. "
         f"{swap.settlement_in_words()}",
     }
 
 
-def _settlement(swap: Swap) -> Payment:
-    return Payment(
-        kind="payment" if swap.difference > 0 else "refund",
-        amount=abs(swap.difference),
-        method_id=swap.method.id,
-    )
-
-
-async def _replace_items(ctx: ActionContext, order: Order, swap: Swap) -> None:
-    items: list[Item] = list(order.items)
+async def _replace_items(ctx: ActionContext, swap: Swap) -> None:
+    items: list[Item] = list(swap.order.items)
     for old, new in swap.pairs:
         index = [item.item_id for item in items].index(old.item_id)
         items[index] = replace(
@@ -140,30 +143,36 @@ async def _replace_items(ctx: ActionContext, order: Order, swap: Swap) -> None:
         "update shop.order_items set item_id = $4, price = $5, options = $6 "
         "where tenant = $1 and order_id = $2 and position = $3",
         [
-            (ctx.tenant, order.order_id, position, item.item_id, item.price, item.options)
+            (ctx.tenant, swap.order.order_id, position, item.item_id, item.price, item.options)
             for position, item in enumerate(items, start=1)
         ],
     )
 
 
-async def modify_items_facts(ctx: ActionContext, arguments: SwapItems) -> dict[str, JsonValue]:
-    order = await own_order(ctx, arguments.order_id, lock=False)
-    swap = await _check_items(ctx, order, arguments)
-    return swap.facts(order, after=MODIFIED)
+def modify_items_facts(arguments: SwapItems, swap: Swap) -> dict[str, JsonValue]:
+    return swap.facts(after=MODIFIED)
 
 
-async def describe_modify_items(ctx: ActionContext, arguments: SwapItems) -> ActionDescription:
-    order = await own_order(ctx, arguments.order_id, lock=False)
-    swap = await _check_items(ctx, order, arguments)
-    return descriptions.swapped_items(
-        order, swap, verb="Replace", after=MODIFIED, entries=[_settlement(swap)]
-    )
-
-
-def _check_payment(
-    order: Order, arguments: ModifyPendingOrderPayment
-) -> tuple[Payment, tuple[Payment, Payment]]:
+@dataclass(frozen=True, kw_only=True)
+class MovedPayment:
     """The payment there is, and the two entries that move it to the other method."""
+
+    order: Order
+    paid: Payment
+    to: PaymentMethod
+
+    @property
+    def entries(self) -> tuple[Payment, Payment]:
+        return replace(self.paid, method_id=self.to.id), replace(self.paid, kind="refund")
+
+    @property
+    def before(self) -> PaymentMethod | None:
+        """The earlier method, where the customer still has it."""
+        return self.order.methods.get(self.paid.method_id)
+
+
+async def _moved_payment(ctx: ActionContext, arguments: ModifyPendingOrderPayment) -> MovedPayment:
+    order = await own_order(ctx, arguments.order_id)
     order.require_modifiable()
     method = order.method(arguments.payment_method_id)
     if len(order.payments) != 1 or order.payments[0].kind != "payment":
@@ -173,43 +182,34 @@ def _check_payment(
         raise ActionRefused("The new payment method should be different from the current one")
     if method.balance is not None and method.balance < paid.amount:
         raise ActionRefused("Insufficient gift card balance to pay for the order")
-    return paid, (replace(paid, method_id=method.id), replace(paid, kind="refund"))
+    return MovedPayment(order=order, paid=paid, to=method)
 
 
-async def change_payment(ctx: ActionContext, arguments: ModifyPendingOrderPayment) -> JsonValue:
-    order = await own_order(ctx, arguments.order_id, lock=True)
-    paid, entries = _check_payment(order, arguments)
-    await settle(ctx, order, entries)
-    new, old = order.methods[arguments.payment_method_id], order.methods.get(paid.method_id)
+MOVED_PAYMENT = Plan(_moved_payment)
+
+
+async def change_payment(
+    ctx: ActionContext, arguments: ModifyPendingOrderPayment, plan: MovedPayment
+) -> JsonValue:
+    await settle(ctx, plan.order, plan.entries)
     return {
-        "order_id": order.order_id,
-        "status": order.status,
-        "amount": float(paid.amount),
-        "message": f"Order {order.order_id} is paid with {new.in_words()}: {money(paid.amount)}. "
-        f"The earlier payment is refunded {refund_timing(old)}.",
+        "order_id": plan.order.order_id,
+        "status": plan.order.status,
+        "amount": float(plan.paid.amount),
+        "message": f"Order {plan.order.order_id} is paid with {plan.to.in_words()}: "
+        f"{money(plan.paid.amount)}. The earlier payment is refunded {refund_timing(plan.before)}.",
     }
 
 
-async def change_payment_facts(
-    ctx: ActionContext, arguments: ModifyPendingOrderPayment
+def change_payment_facts(
+    arguments: ModifyPendingOrderPayment, plan: MovedPayment
 ) -> dict[str, JsonValue]:
-    order = await own_order(ctx, arguments.order_id, lock=False)
-    paid, _ = _check_payment(order, arguments)
-    old = order.methods.get(paid.method_id)
+    before = plan.before.in_words() if plan.before else plan.paid.method_id
     return {
-        "customer": order.customer_name,
-        "order_id": order.order_id,
-        "amount": float(paid.amount),
-        "items": [item.name for item in order.items],
-        "before": f"paid with {old.in_words() if old else paid.method_id}",
-        "after": f"paid with {order.methods[arguments.payment_method_id].in_words()}",
+        "customer": plan.order.customer_name,
+        "order_id": plan.order.order_id,
+        "amount": float(plan.paid.amount),
+        "items": [item.name for item in plan.order.items],
+        "before": f"paid with {before}",
+        "after": f"paid with {plan.to.in_words()}",
     }
-
-
-async def describe_change_payment(
-    ctx: ActionContext, arguments: ModifyPendingOrderPayment
-) -> ActionDescription:
-    order = await own_order(ctx, arguments.order_id, lock=False)
-    paid, entries = _check_payment(order, arguments)
-    new = order.methods[arguments.payment_method_id]
-    return descriptions.moved_payment(order, paid, entries, to=new)

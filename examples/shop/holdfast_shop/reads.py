@@ -1,40 +1,14 @@
 """What the shop's agents may look up: nine reads, none of which shows another customer's record."""
 
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import Field, JsonValue
 
-from holdfast import Connection
+from holdfast import Read, ReadError, TurnContext
 from holdfast_shop.arguments import Arguments, ItemId, OrderId, ProductId, Text, UserId, Zip
 from holdfast_shop.calculator import CannotCalculate
 from holdfast_shop.calculator import calculate as evaluate
-
-ArgumentsT = TypeVar("ArgumentsT", bound=BaseModel)
-
-
-class ReadError(Exception):
-    """A read has no answer: "Order not found", say. The model may be told the message."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scope:
-    """Whose records a read may show."""
-
-    tenant: str
-    customer: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Read(Generic[ArgumentsT]):
-    """A read, by name. `run` returns a JSON value or raises `ReadError`."""
-
-    name: str
-    description: str
-    arguments: type[ArgumentsT]
-    run: Callable[[Connection, Scope, ArgumentsT], Awaitable[JsonValue]]
 
 
 class Email(Arguments):
@@ -92,102 +66,106 @@ class Summary(Arguments):
     ]
 
 
-async def _find_by_email(connection: Connection, scope: Scope, arguments: Email) -> JsonValue:
+async def _find_by_email(context: TurnContext, arguments: Email) -> JsonValue:
     return await _found(
         "User not found",
-        connection,
+        context,
         "select user_id from shop.users where tenant = $1 and user_id = $2 and lower(email) = lower($3)",
-        scope.tenant,
-        scope.customer,
+        context.customer,
         arguments.email,
     )
 
 
-async def _find_by_name_zip(
-    connection: Connection, scope: Scope, arguments: NameAndZip
-) -> JsonValue:
+async def _find_by_name_zip(context: TurnContext, arguments: NameAndZip) -> JsonValue:
     return await _found(
         "User not found",
-        connection,
+        context,
         """
         select user_id from shop.users
         where tenant = $1 and user_id = $2 and lower(first_name) = lower($3)
             and lower(last_name) = lower($4) and address->>'zip' = $5
         """,
-        scope.tenant,
-        scope.customer,
+        context.customer,
         arguments.first_name,
         arguments.last_name,
         arguments.zip,
     )
 
 
-async def _user_details(connection: Connection, scope: Scope, arguments: User) -> JsonValue:
+async def _user_details(context: TurnContext, arguments: User) -> JsonValue:
     return await _found(
         "User not found",
-        connection,
+        context,
         "select record from shop.user_records where tenant = $1 and user_id = $2 and user_id = $3",
-        scope.tenant,
         arguments.user_id,
-        scope.customer,
+        context.customer,
     )
 
 
-async def _order_details(connection: Connection, scope: Scope, arguments: Order) -> JsonValue:
+async def _order_details(context: TurnContext, arguments: Order) -> JsonValue:
     return await _found(
         "Order not found",
-        connection,
+        context,
         "select record from shop.order_records where tenant = $1 and order_id = $2 and user_id = $3",
-        scope.tenant,
         arguments.order_id,
-        scope.customer,
+        context.customer,
     )
 
 
-async def _product_details(connection: Connection, scope: Scope, arguments: Product) -> JsonValue:
+async def _product_details(context: TurnContext, arguments: Product) -> JsonValue:
     return await _found(
         "Product not found",
-        connection,
+        context,
         "select record from shop.product_records where tenant = $1 and product_id = $2",
-        scope.tenant,
         arguments.product_id,
     )
 
 
-async def _item_details(connection: Connection, scope: Scope, arguments: Item) -> JsonValue:
+async def _item_details(context: TurnContext, arguments: Item) -> JsonValue:
     return await _found(
         "Item not found",
-        connection,
+        context,
         "select record from shop.variant_records where tenant = $1 and item_id = $2",
-        scope.tenant,
         arguments.item_id,
     )
 
 
-async def _product_types(connection: Connection, scope: Scope, arguments: Nothing) -> JsonValue:
-    rows = await connection.fetch(
-        "select name, product_id from shop.products where tenant = $1", scope.tenant
-    )
+async def _product_types(context: TurnContext, arguments: Nothing) -> JsonValue:
+    async with context.reads.connection() as connection:
+        rows = await connection.fetch(
+            "select name, product_id from shop.products where tenant = $1", context.tenant
+        )
     return json.dumps({row["name"]: row["product_id"] for row in rows}, sort_keys=True)
 
 
-async def _calculate(connection: Connection, scope: Scope, arguments: Expression) -> JsonValue:
+async def _calculate(context: TurnContext, arguments: Expression) -> JsonValue:
     try:
         return evaluate(arguments.expression)
     except CannotCalculate as error:
         raise ReadError(str(error)) from error
 
 
-async def _transfer(connection: Connection, scope: Scope, arguments: Summary) -> JsonValue:
+async def _transfer(context: TurnContext, arguments: Summary) -> JsonValue:
     return "Transfer successful"
 
 
-async def _found(missing: str, connection: Connection, query: str, *values: str) -> JsonValue:
-    value: JsonValue = await connection.fetchval(query, *values)
+async def _found(missing: str, context: TurnContext, query: str, *values: str) -> JsonValue:
+    """What the query finds for the tenant, its $1."""
+    async with context.reads.connection() as connection:
+        value: JsonValue = await connection.fetchval(query, context.tenant, *values)
     if value is None:
         raise ReadError(missing)
     return value
 
+
+TRANSFER = Read(
+    name="transfer_to_human_agents",
+    description="Hand the customer over to a person, only when what they want is beyond "
+    "the other tools, or when they insist.",
+    arguments=Summary,
+    run=_transfer,
+    lenient=True,
+)
 
 READS: tuple[Read[Any], ...] = (
     Read(
@@ -242,12 +220,5 @@ READS: tuple[Read[Any], ...] = (
         arguments=Expression,
         run=_calculate,
     ),
-    Read(
-        name="transfer_to_human_agents",
-        description="Hand the customer over to a person, only when what they want is beyond "
-        "the other tools, or when they insist.",
-        arguments=Summary,
-        run=_transfer,
-    ),
+    TRANSFER,
 )
-"""The reads by the names that the model calls them."""

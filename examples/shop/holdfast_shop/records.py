@@ -124,20 +124,19 @@ def refund_timing(method: PaymentMethod | None) -> str:
     return "within 5 to 7 business days"
 
 
-async def own_order(ctx: ActionContext, order_id: str, *, lock: bool) -> Order:
-    """The order, which must be the conversation's customer's own.
-
-    `lock` takes the rows for update; facts are read without, on a read-only connection.
+async def own_order(ctx: ActionContext, order_id: str) -> Order:
+    """The order, which must be the conversation's customer's own; its rows are locked for an action that
+    runs.
 
     Raises:
         ActionRefused: "Order not found".
         NotYourOrder: it belongs to another customer.
     """
-    connection = ctx.transaction
+    connection, lock = ctx.transaction, "" if ctx.read_only else " for update"
     row = await connection.fetchrow(
         "select user_id, status, o.address, first_name || ' ' || last_name as customer_name "
         "from shop.orders o join shop.users using (tenant, user_id) "
-        "where tenant = $1 and order_id = $2" + (" for update of o" if lock else ""),
+        "where tenant = $1 and order_id = $2" + (lock and f"{lock} of o"),
         ctx.tenant,
         order_id,
     )
@@ -148,7 +147,7 @@ async def own_order(ctx: ActionContext, order_id: str, *, lock: bool) -> Order:
     methods = await connection.fetch(
         "select payment_method_id as id, source, brand, last_four, balance "
         "from shop.payment_methods where tenant = $1 and user_id = $2 order by payment_method_id"
-        + (" for update" if lock else ""),
+        + lock,
         ctx.tenant,
         ctx.customer,
     )

@@ -6,6 +6,7 @@ order and differ in what they say.
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Literal
 
 from pydantic import JsonValue
 
@@ -13,7 +14,7 @@ from holdfast import ActionContext, ActionRefused
 from holdfast_shop import phrases
 from holdfast_shop.arguments import SwapItems
 from holdfast_shop.phrases import money
-from holdfast_shop.records import Item, Order, PaymentMethod
+from holdfast_shop.records import Item, Order, Payment, PaymentMethod
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,22 +41,29 @@ class Swap:
     """The pairs of old and new, in the order asked for. `difference` is the new prices minus what
     was paid for the old, in US dollars: above zero the customer pays."""
 
+    order: Order
     pairs: tuple[tuple[Item, Variant], ...]
     difference: Decimal
     method: PaymentMethod
 
-    def facts(self, order: Order, *, after: str) -> dict[str, JsonValue]:
+    def facts(self, *, after: str) -> dict[str, JsonValue]:
         """What a policy and a reviewer need to know of the swap."""
         return {
-            "customer": order.customer_name,
-            "order_id": order.order_id,
+            "customer": self.order.customer_name,
+            "order_id": self.order.order_id,
             "price_difference": float(self.difference),
             "items": [old.name for old, _ in self.pairs],
             "payment_method": self.method.in_words(),
-            "before": f"{order.status}; " + "; ".join(old.in_words() for old, _ in self.pairs),
+            "before": f"{self.order.status}; " + "; ".join(old.in_words() for old, _ in self.pairs),
             "after": f"{after}; "
             + "; ".join(phrases.item(old.name, new.options) for old, new in self.pairs),
         }
+
+    @property
+    def settlement(self) -> Payment:
+        """The payment or refund of the difference."""
+        kind: Literal["payment", "refund"] = "payment" if self.difference > 0 else "refund"
+        return Payment(kind=kind, amount=abs(self.difference), method_id=self.method.id)
 
     def new_in_words(self) -> list[str]:
         return [f"the {phrases.item(old.name, new.options)}" for old, new in self.pairs]
@@ -97,7 +105,7 @@ async def plan_swap(
     method = order.method(arguments.payment_method_id)
     if method.balance is not None and method.balance < difference:
         raise ActionRefused(refusals.poor)
-    return Swap(pairs=tuple(pairs), difference=difference, method=method)
+    return Swap(order=order, pairs=tuple(pairs), difference=difference, method=method)
 
 
 async def _variants(ctx: ActionContext, item_ids: list[str]) -> dict[str, Variant]:

@@ -1,6 +1,6 @@
 """What the orders agent is told: the shop's rules, who the customer is, who else is there."""
 
-from holdfast import TurnContext, handover_note
+from holdfast import TurnContext
 
 _PROMPT = """\
 You are the agent of a web shop for the customer's own orders and profile. The customer is signed in:
@@ -31,13 +31,9 @@ Rules:
 
 Answer in a few friendly sentences, without JSON or internal ids other than those of orders, in the
 language "{language}".
-{note}"""
+"""
 
 
 def system_prompt(context: TurnContext) -> str:
     """The system prompt for a turn."""
-    return _PROMPT.format(
-        customer=context.customer,
-        language=context.language,
-        note=handover_note(context.note),
-    )
+    return _PROMPT.format(customer=context.customer, language=context.language)

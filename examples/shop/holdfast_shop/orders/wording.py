@@ -1,15 +1,13 @@
 """How a proposed change is put into words, for the customer who waits and for the reviewer."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pydantic import JsonValue
-
-from holdfast import ProposedAction
+from holdfast import AnsweredCall, Exchange, ProposedAction, Rationale, TranscriptMessage
 from holdfast_shop.phrases import listed, money
 
-Results = Iterable[tuple[str, JsonValue]]
-"""What the reads of a turn returned, by their names."""
+Calls = Sequence[AnsweredCall]
+"""What was called in the turn."""
 
 _DOING = {
     "cancel_pending_order": "cancel order {order_id}",
@@ -36,9 +34,17 @@ DOING = {name: doing.replace("{items}", _ITEMS) for name, doing in _DOING.items(
 """What each action does, as an infinitive with arguments in braces."""
 
 
-def holding_message(
-    actions: Sequence[ProposedAction], results: Results, language: str = "en"
-) -> str:
+def explain(exchange: Exchange, actions: Sequence[ProposedAction]) -> Rationale:
+    """Why the agent proposes this, and what the customer is told meanwhile."""
+    words = " ".join(_asked(exchange.transcript).split())[:500]
+    return Rationale(
+        reason=f"The customer asks us to {_doing(actions, exchange.calls)}: “{words}”",
+        evidence=_evidence(exchange.calls),
+        holding_message=holding_message(actions, exchange.calls, exchange.context.language),
+    )
+
+
+def holding_message(actions: Sequence[ProposedAction], calls: Calls, language: str = "en") -> str:
     """What the customer is told while a colleague decides: in German, else in English."""
     if language == "de":
         doing = [_GERMAN[one.name].format_map({"order_id": "", **one.arguments}) for one in actions]
@@ -48,29 +54,34 @@ def holding_message(
             "dahin können Sie mich alles andere fragen."
         )
     return (
-        f"Before I can {_doing(actions, results)}, a colleague has to agree. I have asked for that "
+        f"Before I can {_doing(actions, calls)}, a colleague has to agree. I have asked for that "
         "and will tell you here as soon as it is decided. Meanwhile you can ask me anything else."
     )
 
 
-def proposal_reason(actions: Sequence[ProposedAction], asked: str, results: Results) -> str:
-    """Why the agent proposes this, for the reviewer."""
-    words = " ".join(asked.split())[:500]
-    return f"The customer asks us to {_doing(actions, results)}: “{words}”"
+def _asked(transcript: Sequence[TranscriptMessage]) -> str:
+    """The customer's request: the latest message, and those that it answers a question about."""
+    said: list[str] = []
+    for message in reversed(transcript):
+        if message.role == "customer":
+            said.insert(0, message.text)
+        elif "?" not in message.text:
+            break
+    return " … ".join(said)
 
 
-def evidence_from(results: Results) -> tuple[str, ...]:
+def _evidence(calls: Calls) -> tuple[str, ...]:
     """What the agent looked up before, a sentence for each order."""
     found: dict[str, None] = {}
-    for order in _orders(results):
+    for order in _orders(calls):
         items = [f"{item['name']} ({money(item['price'])})" for item in order["items"]]
         contents = listed(items) or "no items"
         found[f"Order {order['order_id']} is {order['status']} and contains {contents}."] = None
     return tuple(found)
 
 
-def _doing(actions: Sequence[ProposedAction], results: Results) -> str:
-    names = {item["item_id"]: item["name"] for order in _orders(results) for item in order["items"]}
+def _doing(actions: Sequence[ProposedAction], calls: Calls) -> str:
+    names = {item["item_id"]: item["name"] for order in _orders(calls) for item in order["items"]}
     return listed(list(dict.fromkeys(_one(action, names) for action in actions)))
 
 
@@ -83,7 +94,7 @@ def _one(action: ProposedAction, names: dict[str, str]) -> str:
     return _DOING[action.name].format_map({"order_id": "", **action.arguments, "items": items})
 
 
-def _orders(results: Results) -> Iterator[dict[str, Any]]:
-    for name, result in results:
-        if name == "get_order_details" and isinstance(result, dict) and "order_id" in result:
-            yield result
+def _orders(calls: Calls) -> Iterator[dict[str, Any]]:
+    for call in calls:
+        if call.name == "get_order_details" and isinstance(call.result, dict) and not call.error:
+            yield call.result
