@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from holdfast.domain.approval import Approval, ApprovalState, Decision, Edit, TakenDecision
+from holdfast.domain.approval import Approval, ApprovalState, Decision, EditTerms, TakenDecision
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.errors import ApprovalNotFound
 from holdfast.domain.events import NewEvent
@@ -431,7 +431,7 @@ async def read_taken(
                 statement=row["statement"],
             ),
             at=row["decided_at"],
-            edit=Edit.model_validate(row["edit"]) if row["edit"] is not None else None,
+            edit=EditTerms.model_validate(row["edit"]) if row["edit"] is not None else None,
         )
         for row in rows
     ]
