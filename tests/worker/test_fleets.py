@@ -13,6 +13,7 @@ import pytest
 
 from holdfast.client.views import SentMessage
 from holdfast.domain.limits import Limits
+from holdfast.domain.review import Accept, Reviewer
 from holdfast.runtime.settings import Settings
 from holdfast_devstack.ports import remembered_ports
 from tests.platform import (
@@ -159,7 +160,9 @@ async def asked(platform: Platform, then: str = "Added.") -> SentMessage:
 
 
 async def decided(platform: Platform, sent: SentMessage) -> None:
-    await platform.client.decide(sent.approvals[0], "accept", reviewer="rita", roles=["counters"])
+    await platform.client.approvals.decide(
+        sent.approvals[0], Accept(), by=Reviewer("rita", roles=["counters"])
+    )
 
 
 async def test_an_approved_action_waits_for_a_worker_that_has_it(
@@ -328,7 +331,7 @@ async def test_an_action_is_not_executed_where_the_graph_could_not_go_on_afterwa
     assert [one.state for one in view.actions] == ["stale"]
     (event,) = [e async for e in remote.client.events("c1") if e.type == "approval_stale"]
     assert lacking in str(event.data["reason"])
-    assert (await remote.client.approval(sent.approvals[0])).state == "stale"
+    assert (await remote.client.approvals.get(sent.approvals[0])).state == "stale"
     await remote.replay("c1")
 
 
