@@ -15,7 +15,14 @@ from holdfast.activities.services import Services
 from holdfast.activities.serving import elsewhere
 from holdfast.activities.waiting import patiently
 from holdfast.domain import wire
-from holdfast.domain.approval import Alarm, Approval, ApprovalState, Decision, Edit, TakenDecision
+from holdfast.domain.approval import (
+    Alarm,
+    Approval,
+    ApprovalState,
+    Decision,
+    EditTerms,
+    TakenDecision,
+)
 from holdfast.domain.errors import (
     ERRORS_BY_CODE,
     AlreadyDecided,
@@ -429,7 +436,7 @@ async def _origin(connection: Connection, request: DecisionRequest) -> Origin:
 
 async def _edit(
     connection: Connection, request: DecisionRequest, origin: Origin, judgement: Judgement
-) -> Edit:
+) -> EditTerms:
     """Put edited arguments in the place of what was proposed; what policy says they need.
 
     Raises:
@@ -441,7 +448,7 @@ async def _edit(
     approval = request.decision.approval
     for edited in recorded_actions(origin, judgement, approval=approval):
         await replace_action(connection, request.tenant, approval, edited)
-    return Edit(digest=judgement.digest, requirements=judgement.requirements, covers="shown")
+    return EditTerms(digest=judgement.digest, requirements=judgement.requirements, covers="shown")
 
 
 def _audit_kind(approval: Approval, alarm: Alarm | None) -> str:

@@ -10,6 +10,7 @@ from bench.model import PROPOSE
 from bench.report import Ratio, Section, Table, percentile
 from bench.stack import BenchStack, bench_stack
 from holdfast.client import HoldfastClient
+from holdfast.domain.review import Accept, Reviewer
 
 NAME = "waiting"
 
@@ -154,8 +155,8 @@ async def _park_all(client: HoldfastClient, conversations: Sequence[str]) -> lis
 
 
 async def _decide(client: HoldfastClient, parked: _Parked) -> None:
-    status = await client.decide(
-        parked.approval, "accept", reviewer="reviewer", roles=("reviewer",), timeout=120.0
+    status = await client.approvals.decide(
+        parked.approval, Accept(), by=Reviewer("reviewer", roles=("reviewer",)), timeout=120.0
     )
     if status.state != "accepted":
         raise RuntimeError(f"approval {parked.approval} is {status.state}")

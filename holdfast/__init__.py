@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from holdfast.domain.outcomes import ProposedAction as ProposedAction
     from holdfast.domain.outcomes import Reply as Reply
     from holdfast.domain.past import PastAction as PastAction
+    from holdfast.domain.review import Accept as Accept
+    from holdfast.domain.review import Claim as Claim
+    from holdfast.domain.review import Comment as Comment
+    from holdfast.domain.review import Delegate as Delegate
+    from holdfast.domain.review import Edit as Edit
+    from holdfast.domain.review import Reject as Reject
+    from holdfast.domain.review import Release as Release
+    from holdfast.domain.review import Respond as Respond
+    from holdfast.domain.review import Reviewer as Reviewer
     from holdfast.llm.chat import ChatModel as ChatModel
     from holdfast.llm.chat import Tool as Tool
     from holdfast.llm.chat import ToolCall as ToolCall
@@ -74,6 +83,17 @@ _HOMES = {
         "Reply",
     ),
     "holdfast.domain.past": ("PastAction",),
+    "holdfast.domain.review": (
+        "Accept",
+        "Claim",
+        "Comment",
+        "Delegate",
+        "Edit",
+        "Reject",
+        "Release",
+        "Respond",
+        "Reviewer",
+    ),
     "holdfast.llm.chat": ("ChatModel", "Tool", "ToolCall"),
     "holdfast.llm.hints": (
         "AnsweredCall",

@@ -5,8 +5,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from pydantic import JsonValue
-
 from bench.chaos.observations import (
     Answered,
     Assigned,
@@ -16,7 +14,14 @@ from bench.chaos.observations import (
     Refusal,
     RoundDone,
 )
-from bench.chaos.plan import EDITED, ConversationPlan, PlannedDecision, PlannedMessage, Round
+from bench.chaos.plan import (
+    EDITED,
+    ConversationPlan,
+    DecisionChoice,
+    PlannedDecision,
+    PlannedMessage,
+    Round,
+)
 from bench.chaos.wording import understood
 from holdfast.client import HoldfastClient
 from holdfast.client.views import SentMessage
@@ -29,6 +34,7 @@ from holdfast.domain.errors import (
 )
 from holdfast.domain.events import Event
 from holdfast.domain.ids import json_digest
+from holdfast.domain.review import Accept, Edit, Reject, Respond, Review, Reviewer
 
 AnswerT = TypeVar("AnswerT")
 
@@ -167,18 +173,20 @@ class Player:
     async def _decide(self, decision: PlannedDecision, parked: SentMessage) -> None:
         wish = understood(self._plan.messages()[parked.message_id].text)
         assert wish is not None
-        edited: list[dict[str, JsonValue]] = [{"counter": wish.message, "amount": EDITED}]
+        reviews: dict[DecisionChoice, Review] = {
+            "accept": Accept(),
+            "edit": Edit([{"counter": wish.message, "amount": EDITED}]),
+            "reject": Reject("because"),
+            "respond": Respond("because"),
+        }
         (approval,) = parked.approvals
         told = Decided(tenant=self._plan.tenant, approval=approval, decision=decision.id)
         try:
             status = await _until_available(
-                lambda: self._client.decide(
+                lambda: self._client.approvals.decide(
                     approval,
-                    decision.kind,
-                    reviewer=REVIEWER,
-                    roles=_ROLES,
-                    text="because" if decision.kind in ("reject", "respond") else "",
-                    arguments=edited if decision.kind == "edit" else (),
+                    reviews[decision.kind],
+                    by=Reviewer(REVIEWER, roles=_ROLES),
                     decision_id=decision.id,
                     timeout=_TRY_SECONDS,
                 )
@@ -191,15 +199,14 @@ class Player:
     async def _accept_what_waits(self) -> None:
         with suppress(Refused):
             for waiting in await _until_available(
-                lambda: self._client.approvals(conversation=self._plan.conversation)
+                lambda: self._client.approvals.list(conversation=self._plan.conversation)
             ):
                 id_ = waiting.id
                 await _until_available(
-                    lambda id_=id_: self._client.decide(  # type: ignore[misc]
+                    lambda id_=id_: self._client.approvals.decide(  # type: ignore[misc]
                         id_,
-                        "accept",
-                        reviewer=REVIEWER,
-                        roles=_ROLES,
+                        Accept(),
+                        by=Reviewer(REVIEWER, roles=_ROLES),
                         decision_id=f"{id_}.accepted",
                         timeout=_TRY_SECONDS,
                     )

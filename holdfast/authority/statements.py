@@ -123,7 +123,7 @@ class StatementVerifier:
         )
 
 
-class UnsignedDecisions:
+class TrustingVerifier:
     """Takes decisions on their word, for installations that say so in their settings."""
 
     async def verify(self, decision: Decision, *, tenant: str, at: datetime) -> None:

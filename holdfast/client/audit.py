@@ -7,13 +7,13 @@ from holdfast.client.records import Records
 from holdfast.store.audit import AuditEntry, AuditReport, read_audit, verify_audit
 
 
-class Auditing:
-    """The part of `HoldfastClient` that is about the audit log."""
+class AuditLog:
+    """The audit log of one tenant: `HoldfastClient.audit`."""
 
-    tenant: str
-    _records: Records
+    def __init__(self, records: Records) -> None:
+        self._records = records
 
-    async def verify_audit(self, *, expected_head: str | None = None) -> AuditReport:
+    async def verify(self, *, expected_head: str | None = None) -> AuditReport:
         """Whether this tenant's audit log is whole; `expected_head` is that of an earlier report.
 
         Raises:
@@ -23,9 +23,9 @@ class Auditing:
             self._records.connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            return await verify_audit(connection, self.tenant, expected_head=expected_head)
+            return await verify_audit(connection, self._records.tenant, expected_head=expected_head)
 
-    async def audit(self, *, after: int = 0) -> AsyncIterator[AuditEntry]:
+    async def entries(self, *, after: int = 0) -> AsyncIterator[AuditEntry]:
         """The entries of this tenant's audit log numbered above `after`, in order.
 
         Raises:
@@ -36,17 +36,17 @@ class Auditing:
         while True:
             # No connection is held while the caller works on the entries, or waits for a pager.
             async with self._records.connection() as connection:
-                entries = await read_audit(connection, self.tenant, after=after)
+                entries = await read_audit(connection, self._records.tenant, after=after)
             for entry in entries:
                 yield entry
             if not entries:
                 return
             after = entries[-1].seq
 
-    async def export_audit(
+    async def export(
         self, *, after: int = 0, reader: str | None = None
     ) -> AsyncIterator[AuditEntry]:
-        """The entries as `audit` gives them, and one of its own that says that they were exported, and by
+        """The entries as `entries` gives them, and one of its own that says that they were exported, and by
         whom; it comes last.
 
         Raises:
@@ -57,8 +57,8 @@ class Auditing:
         await self._records.note(
             "audit_exported",
             conversation="",
-            subject=self.tenant,
+            subject=self._records.tenant,
             data={"reader": reader, "after": after},
         )
-        async for entry in self.audit(after=after):
+        async for entry in self.entries(after=after):
             yield entry

@@ -1,4 +1,4 @@
-"""The typed async client: conversations, approvals, takeovers, events."""
+"""The typed async client: conversations and events; approvals, people, deliveries, the audit log."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,14 +11,15 @@ from temporalio.service import RetryConfig
 
 from holdfast.authority.keys import SigningKey
 from holdfast.client.admission import Admission
-from holdfast.client.audit import Auditing
+from holdfast.client.approvals import Approvals
+from holdfast.client.audit import AuditLog
 from holdfast.client.checking import checking, require_id, require_number
-from holdfast.client.deliveries import Notifying
+from holdfast.client.deliveries import Deliveries
 from holdfast.client.delivery import deliver
 from holdfast.client.listing import list_conversations
+from holdfast.client.people import People
 from holdfast.client.records import Records
 from holdfast.client.requests import REQUEST_SECONDS, Requests
-from holdfast.client.reviewing import Reviewing
 from holdfast.client.sending import Sending
 from holdfast.client.views import ConversationView, ListedConversation, SentMessage
 from holdfast.domain import wire
@@ -29,12 +30,7 @@ from holdfast.domain.conversation import (
     CustomerMessage,
     OnBusy,
 )
-from holdfast.domain.errors import (
-    ConversationClosed,
-    InvalidRequest,
-    MessageTooLong,
-    Unavailable,
-)
+from holdfast.domain.errors import ConversationClosed, InvalidRequest, MessageTooLong, Unavailable
 from holdfast.domain.events import Event
 from holdfast.domain.limits import Limits
 from holdfast.runtime.connection import connect_temporal, require_database_url, resolve
@@ -53,8 +49,10 @@ _RETRY = RetryConfig(max_retries=1)
 many, and word of a full conversation came late."""
 
 
-class HoldfastClient(Reviewing, Notifying, Auditing):
+class HoldfastClient:
     """The conversations of one tenant. Open one with `connect`; tasks may share it.
+
+    Its methods are for services; `approvals` and `people` for reviewers, the rest for operators.
 
     Every method raises `Unavailable` when Temporal, Postgres or the workers do not answer, and the
     `Refused` that tells the reason when the request is refused. `timeout` is in seconds; None waits
@@ -82,6 +80,10 @@ class HoldfastClient(Reviewing, Notifying, Auditing):
         self._admission = admission or Admission(pool, f"{temporal.namespace}/{task_queue}")
         self._records = Records(pool, tenant)
         self._requests = Requests(temporal, self._records)
+        self.approvals = Approvals(self._records, self._requests, signing_key)
+        self.people = People(self._records, self._requests, signing_key)
+        self.deliveries = Deliveries(self._records, temporal, task_queue)
+        self.audit = AuditLog(self._records)
 
     @classmethod
     @asynccontextmanager

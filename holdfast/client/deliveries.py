@@ -18,17 +18,17 @@ from holdfast.store.audit import append_audit
 from holdfast.store.deliveries import DeliveryRecord
 
 
-class Notifying:
-    """The part of `HoldfastClient` that is about notifications."""
+class Deliveries:
+    """The notifications of one tenant: `HoldfastClient.deliveries`."""
 
-    tenant: str
-    _temporal: Client
-    _task_queue: str
-    _records: Records
+    def __init__(self, records: Records, temporal: Client, task_queue: str) -> None:
+        self._records = records
+        self._temporal = temporal
+        self._task_queue = task_queue
 
-    async def deliveries(
+    async def list(
         self, *, state: DeliveryState | None = None, limit: int = 100
-    ) -> list[DeliveryRecord]:
+    ) -> Sequence[DeliveryRecord]:
         """At most `limit` notifications of approvals, the newest first; in `state` (None: in any).
 
         A `dead` one was given up, since its receiver took nothing for a day, say.
@@ -41,7 +41,7 @@ class Notifying:
             raise InvalidRequest(f"no delivery can be {state!r}")
         async with self._records.connection() as connection:
             return await deliveries.list_deliveries(
-                connection, self.tenant, state=state, limit=limit
+                connection, self._records.tenant, state=state, limit=limit
             )
 
     async def redrive(
@@ -50,7 +50,7 @@ class Notifying:
         *,
         by: str | None = None,
         timeout: float | None = REQUEST_SECONDS,
-    ) -> list[str]:
+    ) -> Sequence[str]:
         """Send dead deliveries again, under their old ids, all of them or none; their ids. The audit log
         keeps that, and who did it.
 
@@ -67,22 +67,22 @@ class Notifying:
 
     async def redrive_all(
         self, *, by: str | None = None, timeout: float | None = REQUEST_SECONDS
-    ) -> list[str]:
+    ) -> Sequence[str]:
         """Send every dead delivery of the tenant again; their ids."""
         return await self._redrive(None, by, timeout)
 
     async def _redrive(
-        self, ids: list[str] | None, by: str | None, timeout: float | None
-    ) -> list[str]:
+        self, ids: Sequence[str] | None, by: str | None, timeout: float | None
+    ) -> Sequence[str]:
         if by is not None:
             require_id(by, "person")
         async with self._records.connection() as connection, connection.transaction():
-            batches = await deliveries.revive(connection, self.tenant, ids)
+            batches = await deliveries.revive(connection, self._records.tenant, ids)
             revived = sorted(one for batch in batches for one in batch.deliveries)
             if revived:
                 await append_audit(
                     connection,
-                    tenant=self.tenant,
+                    tenant=self._records.tenant,
                     kind="deliveries_redriven",
                     conversation="",
                     subject=revived[0],

@@ -11,18 +11,16 @@ from typing import Literal, assert_never
 from pydantic import JsonValue, StrictBool, ValidationError
 
 from holdfast.dialects.decision import (
-    DialectDecision,
     Schemas,
-    decided,
     edited,
     in_markdown,
     read_arguments,
     require_whole,
 )
-from holdfast.domain.approval import DecisionKind
 from holdfast.domain.errors import InvalidRequest, NotExpressible
 from holdfast.domain.failures import in_words
 from holdfast.domain.model import Strict
+from holdfast.domain.review import Accept, Edit, Reject, Respond, Review
 from holdfast.store.approvals import ApprovalRecord, AskedAction
 
 IGNORED = "The reviewer has ignored this request."
@@ -90,10 +88,8 @@ def read_response(value: JsonValue) -> HumanResponse:
         raise InvalidRequest(f"this is no HumanResponse: {in_words(error)}") from None
 
 
-def from_response(
-    response: HumanResponse, record: ApprovalRecord, schemas: Schemas
-) -> DialectDecision:
-    """The decision that an answer to `to_interrupt(record)` says.
+def from_response(response: HumanResponse, record: ApprovalRecord, schemas: Schemas) -> Review:
+    """What an answer to `to_interrupt(record)` says.
 
     Raises:
         InvalidRequest: it lacks something, or is about another action.
@@ -105,49 +101,45 @@ def from_response(
         case "accept":
             if response.args is not None:
                 arguments = _read(response, action, schemas)
-                if edited(record, [arguments]).kind == "edit":
+                if isinstance(edited(record, [arguments]), Edit):
                     raise NotExpressible("it accepts other arguments than those shown; edit them")
-            return decided(record, "accept")
+            return Accept()
         case "edit":
             return edited(record, [_read(response, action, schemas)])
         case "response":
             if not isinstance(response.args, str) or not response.args.strip():
                 raise InvalidRequest("a response needs a text")
-            return decided(record, "respond", response.args)
+            return Respond(response.args)
         case "ignore":
-            return decided(record, "reject", IGNORED)
+            return Reject(IGNORED)
         case _:
             assert_never(response.type)
 
 
-def to_response(
-    kind: DecisionKind,
-    record: ApprovalRecord,
-    *,
-    text: str = "",
-    arguments: tuple[dict[str, JsonValue], ...] = (),
-) -> HumanResponse:
-    """A decision as an answer.
+def to_response(review: Review, record: ApprovalRecord) -> HumanResponse:
+    """A review as an answer.
 
     Raises:
         InvalidRequest: it is not whole.
         NotExpressible: the dialect has no word for it.
     """
     action = _only_action(record)
-    require_whole(kind, record, text, arguments)
-    if kind == "accept":
-        return HumanResponse(
-            type="accept", args=ActionRequest(action=action.name, args=action.arguments)
-        )
-    if kind == "edit":
-        return HumanResponse(type="edit", args=ActionRequest(action=action.name, args=arguments[0]))
-    if kind == "respond":
-        return HumanResponse(type="response", args=text)
-    if kind == "reject" and text == IGNORED:
-        return HumanResponse(type="ignore")
-    if kind == "reject":
-        raise NotExpressible("agent-inbox cannot reject with a reason; it can only ignore")
-    raise NotExpressible(f"agent-inbox has no word for a decision to {kind}")
+    require_whole(review, record)
+    match review:
+        case Accept():
+            asked = ActionRequest(action=action.name, args=action.arguments)
+            return HumanResponse(type="accept", args=asked)
+        case Edit(arguments=arguments):
+            asked = ActionRequest(action=action.name, args=arguments[0])
+            return HumanResponse(type="edit", args=asked)
+        case Respond(text=text):
+            return HumanResponse(type="response", args=text)
+        case Reject(reason=reason) if reason == IGNORED:
+            return HumanResponse(type="ignore")
+        case Reject():
+            raise NotExpressible("agent-inbox cannot reject with a reason; it can only ignore")
+        case _:
+            raise NotExpressible(f"agent-inbox has no word for a decision to {review.kind}")
 
 
 def _read(response: HumanResponse, action: AskedAction, schemas: Schemas) -> dict[str, JsonValue]:

@@ -5,37 +5,21 @@ from collections.abc import Mapping, Sequence
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from holdfast.dialects.coercion import coerce_arguments
-from holdfast.domain.approval import DecisionKind
 from holdfast.domain.display import markdown
 from holdfast.domain.errors import InvalidEdit, InvalidRequest
 from holdfast.domain.ids import json_digest
-from holdfast.domain.model import Frozen
+from holdfast.domain.review import Accept, Edit, Reject, Respond, Review
 from holdfast.store.approvals import ApprovalRecord, AskedAction
 
 Schemas = Mapping[str, type[BaseModel]]
 """The arguments' model of each action, by its name: `Action.arguments`."""
 
 
-class DialectDecision(Frozen):
-    """What `HoldfastClient.decide` takes, about the approval as it was shown."""
-
-    approval: str
-    digest: str
-    kind: DecisionKind
-    text: str = ""
-    arguments: tuple[dict[str, JsonValue], ...] = ()
-
-
-def decided(record: ApprovalRecord, kind: DecisionKind, text: str = "") -> DialectDecision:
-    """A decision on all of an approval."""
-    return DialectDecision(approval=record.id, digest=record.args_digest, kind=kind, text=text)
-
-
-def edited(record: ApprovalRecord, arguments: Sequence[dict[str, JsonValue]]) -> DialectDecision:
-    """A decision for other arguments; to accept, where they are those that were shown."""
+def edited(record: ApprovalRecord, arguments: Sequence[dict[str, JsonValue]]) -> Accept | Edit:
+    """Other arguments; those that were shown are accepted."""
     if json_digest(list(arguments)) == json_digest([one.arguments for one in record.actions]):
-        return decided(record, "accept")
-    return decided(record, "edit").model_copy(update={"arguments": tuple(arguments)})
+        return Accept()
+    return Edit(tuple(arguments))
 
 
 def read_arguments(
@@ -67,24 +51,20 @@ def read_arguments(
     return read
 
 
-def require_whole(
-    kind: DecisionKind,
-    record: ApprovalRecord,
-    text: str,
-    arguments: Sequence[dict[str, JsonValue]],
-) -> None:
-    """Check that a decision has what its kind needs.
+def require_whole(review: Review, record: ApprovalRecord) -> None:
+    """Check that a review has what its kind needs.
 
     Raises:
         InvalidRequest: it lacks a text, or an edit does not have arguments for each action.
     """
-    if kind in ("reject", "respond") and not text.strip():
-        raise InvalidRequest(f"a decision to {kind} needs a text")
-    if kind == "edit" and len(arguments) != len(record.actions):
-        raise InvalidRequest(
-            f"approval {record.id} has {len(record.actions)} actions, the edit has arguments for "
-            f"{len(arguments)}"
-        )
+    match review:
+        case Reject(reason=text) | Respond(text=text) if not text.strip():
+            raise InvalidRequest(f"a decision to {review.kind} needs a text")
+        case Edit(arguments=arguments) if len(arguments) != len(record.actions):
+            raise InvalidRequest(
+                f"approval {record.id} has {len(record.actions)} actions, the edit has arguments for "
+                f"{len(arguments)}"
+            )
 
 
 def in_markdown(record: ApprovalRecord, action: AskedAction) -> str:

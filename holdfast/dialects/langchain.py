@@ -10,15 +10,13 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, ValidationError
 
 from holdfast.dialects.decision import (
-    DialectDecision,
     Schemas,
-    decided,
     edited,
     in_markdown,
     read_arguments,
     require_whole,
 )
-from holdfast.domain.approval import DecisionKind
+from holdfast.domain import review as ours
 from holdfast.domain.errors import InvalidRequest, NotExpressible
 from holdfast.domain.failures import in_words
 from holdfast.domain.model import Strict
@@ -121,10 +119,8 @@ def read_response(value: JsonValue) -> HITLResponse:
         raise InvalidRequest(f"this is no HITLResponse: {in_words(error)}") from None
 
 
-def from_response(
-    response: HITLResponse, record: ApprovalRecord, schemas: Schemas
-) -> DialectDecision:
-    """The decision that an answer to `to_request(record)` says.
+def from_response(response: HITLResponse, record: ApprovalRecord, schemas: Schemas) -> ours.Review:
+    """What an answer to `to_request(record)` says.
 
     Raises:
         InvalidRequest: it does not have one decision for each action, or names another action.
@@ -160,38 +156,35 @@ def from_response(
             f"the actions of approval {record.id} are carried out together or not at all: decide "
             "the same about each, for the same reason"
         )
-    return decided(record, "reject" if kinds == {"reject"} else "respond", messages.pop())
+    (message,) = messages
+    return ours.Reject(message) if kinds == {"reject"} else ours.Respond(message)
 
 
-def to_response(
-    kind: DecisionKind,
-    record: ApprovalRecord,
-    *,
-    text: str = "",
-    arguments: tuple[dict[str, JsonValue], ...] = (),
-) -> HITLResponse:
-    """A decision as an answer.
+def to_response(review: ours.Review, record: ApprovalRecord) -> HITLResponse:
+    """A review as an answer.
 
     Raises:
         InvalidRequest: it is not whole.
         NotExpressible: the dialect has no word for it.
     """
+    require_whole(review, record)
     actions = record.actions
-    require_whole(kind, record, text, arguments)
-    if kind == "edit":
-        return HITLResponse(
-            decisions=tuple(
+    decisions: list[Approve | Edit | Reject | Respond]
+    match review:
+        case ours.Accept():
+            decisions = [Approve() for _ in actions]
+        case ours.Edit(arguments=arguments):
+            decisions = [
                 Approve()
                 if changed == action.arguments
                 else Edit(edited_action=Action(name=action.name, args=changed))
                 for action, changed in zip(actions, arguments, strict=True)
-            )
-        )
-    if kind == "accept":
-        return HITLResponse(decisions=tuple(Approve() for _ in actions))
-    if kind == "reject":
-        message = None if text == NO_REASON else text
-        return HITLResponse(decisions=tuple(Reject(message=message) for _ in actions))
-    if kind == "respond":
-        return HITLResponse(decisions=tuple(Respond(message=text) for _ in actions))
-    raise NotExpressible(f"LangChain's dialect has no word for a decision to {kind}")
+            ]
+        case ours.Reject(reason=reason):
+            message = None if reason == NO_REASON else reason
+            decisions = [Reject(message=message) for _ in actions]
+        case ours.Respond(text=text):
+            decisions = [Respond(message=text) for _ in actions]
+        case _:
+            raise NotExpressible(f"LangChain's dialect has no word for a decision to {review.kind}")
+    return HITLResponse(decisions=tuple(decisions))

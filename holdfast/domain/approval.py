@@ -131,8 +131,8 @@ class Voice(Frozen):
     roles: tuple[str, ...]
 
 
-class Claim(Frozen):
-    """Somebody is on it, until then."""
+class Lease(Frozen):
+    """Somebody has claimed it, until then."""
 
     reviewer: str
     until: datetime
@@ -151,7 +151,7 @@ Covered = Literal["arguments", "shown"]
 names and arguments alone."""
 
 
-class Edit(Frozen):
+class EditTerms(Frozen):
     """What policy says about edited arguments: the digest of what they now show, and what they need."""
 
     digest: str
@@ -181,7 +181,7 @@ class Approval(Frozen):
     claim_seconds: int = 900
     state: ApprovalState = "pending"
     voices: tuple[Voice, ...] = ()
-    claim: Claim | None = None
+    claim: Lease | None = None
     delegations: tuple[Delegation, ...] = ()
     superseded: tuple[str, ...] = ()
     """Digests of arguments that an edit has replaced."""
@@ -235,7 +235,9 @@ class Approval(Frozen):
         """
         self.advance(now)._check(decision)
 
-    def decide(self, decision: Decision, *, now: datetime, edit: Edit | None = None) -> "Approval":
+    def decide(
+        self, decision: Decision, *, now: datetime, edit: EditTerms | None = None
+    ) -> "Approval":
         """The approval after `decision`, with policy's word on it where it is an edit.
 
         Raises:
@@ -268,7 +270,7 @@ class Approval(Frozen):
                 until = now + timedelta(seconds=self.claim_seconds)
                 return taken.model_copy(
                     update={
-                        "claim": Claim(reviewer=decision.reviewer, until=until),
+                        "claim": Lease(reviewer=decision.reviewer, until=until),
                         "claims": (*taken.claims, folded(decision.reviewer)),
                     }
                 )
@@ -458,7 +460,7 @@ class Approval(Frozen):
         voiced = self.model_copy(update={"voices": (*self.voices, voice), "claim": None})
         return voiced if voiced.open_requirements() else voiced._settle("accepted", decision)
 
-    def _edit(self, decision: Decision, edit: Edit) -> "Approval":
+    def _edit(self, decision: Decision, edit: EditTerms) -> "Approval":
         if edit.digest == self.args_digest:
             raise InvalidEdit("the edit changes nothing; accept it instead")
         editor = Person(id=decision.reviewer, team=decision.team)
@@ -501,7 +503,7 @@ class TakenDecision(Frozen):
 
     decision: Decision
     at: datetime
-    edit: Edit | None = None
+    edit: EditTerms | None = None
 
 
 def replay(asked: Approval, taken: Iterable[TakenDecision], *, now: datetime) -> Approval:

@@ -11,7 +11,7 @@ from holdfast.domain.approval import (
     ApprovalState,
     Decision,
     DecisionKind,
-    Edit,
+    EditTerms,
     TakenDecision,
 )
 from holdfast.domain.description import ActionDescription
@@ -439,7 +439,7 @@ async def read_taken(
                 statement=row["statement"],
             ),
             at=row["decided_at"],
-            edit=Edit.model_validate(row["edit"]) if row["edit"] is not None else None,
+            edit=EditTerms.model_validate(row["edit"]) if row["edit"] is not None else None,
         )
         for row in rows
     ]

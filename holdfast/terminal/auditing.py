@@ -34,7 +34,7 @@ def verify(
     """Find entries that were changed, removed or inserted."""
 
     async def check(client: "HoldfastClient") -> "Shown":
-        report = await client.verify_audit(expected_head=expect_head)
+        report = await client.audit.verify(expected_head=expect_head)
         if report.problems:
             raise AuditBroken(_in_words(report))
         return report
@@ -55,7 +55,7 @@ def export(
 
     async def write(client: "HoldfastClient") -> None:
         with _opened(output) as file:
-            async for entry in client.export_audit(after=after, reader=reader):
+            async for entry in client.audit.export(after=after, reader=reader):
                 print(json_line(entry.model_dump_json(), file), file=file)
                 if output is None and lost_output() is not None:
                     return

@@ -26,7 +26,7 @@ def deliveries(
 
     async def run(client: "HoldfastClient") -> "Shown":
         wanted = None if state == "all" else state
-        return {"deliveries": await client.deliveries(state=wanted, limit=limit)}
+        return {"deliveries": await client.deliveries.list(state=wanted, limit=limit)}
 
     call(tenant, as_json, run)
 
@@ -46,7 +46,9 @@ def redrive(
         raise typer.BadParameter("name deliveries, or say --all-dead")
 
     async def run(client: "HoldfastClient") -> "Shown":
-        again = client.redrive(ids, by=by) if ids else client.redrive_all(by=by)
+        again = (
+            client.deliveries.redrive(ids, by=by) if ids else client.deliveries.redrive_all(by=by)
+        )
         return {"redriven": await again}
 
     call(tenant, as_json, run)

@@ -10,7 +10,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")
 Conversation = Annotated[str, typer.Argument(help="The conversation's id.")]
 Customer = Annotated[str, typer.Option(help="The customer's id.")]
 Approval = Annotated[str, typer.Argument(help="The approval's id.")]
-Reviewer = Annotated[str, typer.Option("--as", metavar="NAME", help="Who you are.")]
+ReviewerId = Annotated[str, typer.Option("--as", metavar="NAME", help="Who you are.")]
 Reader = Annotated[
     str | None,
     typer.Option("--as", metavar="NAME", help="Who you are; the audit log keeps that."),

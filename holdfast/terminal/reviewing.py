@@ -1,12 +1,25 @@
 """Commands of reviewers: approvals, decisions on them, taking conversations over."""
 
-from dataclasses import dataclass
+import inspect
+from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from holdfast.domain.approval import ApprovalState, DecisionKind
+from holdfast.domain.approval import ApprovalState
+from holdfast.domain.review import (
+    Accept,
+    Claim,
+    Comment,
+    Delegate,
+    Edit,
+    Reject,
+    Release,
+    Respond,
+    Review,
+    Reviewer,
+)
 from holdfast.terminal.options import (
     Approval,
     AsJson,
@@ -14,7 +27,7 @@ from holdfast.terminal.options import (
     DecisionId,
     Digest,
     RequestId,
-    Reviewer,
+    ReviewerId,
     Roles,
     Statement,
     Team,
@@ -53,7 +66,7 @@ def approvals(
     """List what waits for a decision, the nearest deadline first."""
 
     async def find(client: "HoldfastClient") -> "Shown":
-        found = await client.approvals(
+        found = await client.approvals.list(
             state=None if state == "all" else state,
             conversation=conversation,
             roles=roles,
@@ -78,148 +91,107 @@ def approval(
     as_json: AsJson = False,
 ) -> None:
     """Show one approval: what is asked for, what it would change, what was said."""
-
-    async def find(client: "HoldfastClient") -> "Shown":
-        if reviewer is None:
-            return await client.approval(approval)
-        return await client.look(approval, reviewer=reviewer)
-
-    call(tenant, as_json, find)
+    call(tenant, as_json, lambda client: client.approvals.get(approval, reader=reviewer))
 
 
-@app.command()
-def approve(
-    approval: Approval,
-    reviewer: Reviewer,
-    roles: Roles = [],  # noqa: B006
-    team: Team = None,
-    digest: Digest = None,
-    decision_id: DecisionId = None,
-    statement: Statement = None,
-    tenant: Tenant = "demo",
-    as_json: AsJson = False,
-) -> None:
+def _decides(review: Callable[..., Review]) -> Callable[..., Review]:
+    """Make `review`, whose parameters are its own options, a command that decides on an approval: it gets
+    those that all of them have."""
+
+    def command(
+        approval: Approval,
+        reviewer: ReviewerId,
+        roles: Roles = [],  # noqa: B006
+        team: Team = None,
+        digest: Digest = None,
+        decision_id: DecisionId = None,
+        statement: Statement = None,
+        tenant: Tenant = "demo",
+        as_json: AsJson = False,
+        **own: Any,
+    ) -> None:
+        said = review(**own)
+        call(
+            tenant,
+            as_json,
+            lambda client: client.approvals.decide(
+                approval,
+                said,
+                by=Reviewer(reviewer, team, roles),
+                seen=digest,
+                decision_id=decision_id,
+                statement=statement,
+            ),
+        )
+
+    first, second, *shared, _ = inspect.signature(command).parameters.values()
+    own = inspect.signature(review).parameters.values()
+    command.__signature__ = inspect.Signature([first, second, *own, *shared])  # type: ignore[attr-defined]
+    app.command(review.__name__, help=review.__doc__)(command)
+    return review
+
+
+@_decides
+def approve() -> Review:
     """Let the actions run as they were proposed."""
-    who = Deciding(reviewer, team, roles, digest, decision_id, statement)
-    _decide(tenant, as_json, approval, "accept", who)
+    return Accept()
 
 
-@app.command()
+@_decides
 def edit(
-    approval: Approval,
-    reviewer: Reviewer,
     arguments: Annotated[
         list[str],
         typer.Option(metavar="JSON", help="The new ones; once for each action, in order."),
     ],
-    roles: Roles = [],  # noqa: B006
-    team: Team = None,
-    digest: Digest = None,
-    decision_id: DecisionId = None,
-    statement: Statement = None,
-    tenant: Tenant = "demo",
-    as_json: AsJson = False,
-) -> None:
+) -> Review:
     """Let the actions run with other arguments."""
-    who = Deciding(reviewer, team, roles, digest, decision_id, statement)
-    edited = [json_object(one) for one in arguments]
-    _decide(tenant, as_json, approval, "edit", who, arguments=edited)
+    return Edit([json_object(one) for one in arguments])
 
 
-@app.command()
+@_decides
 def reject(
-    approval: Approval,
-    reviewer: Reviewer,
     reason: Annotated[str, typer.Option("--reason", "--text", help="For the agent to read.")],
-    roles: Roles = [],  # noqa: B006
-    team: Team = None,
-    digest: Digest = None,
-    decision_id: DecisionId = None,
-    statement: Statement = None,
-    tenant: Tenant = "demo",
-    as_json: AsJson = False,
-) -> None:
+) -> Review:
     """Keep the actions from running."""
-    who = Deciding(reviewer, team, roles, digest, decision_id, statement)
-    _decide(tenant, as_json, approval, "reject", who, text=reason)
+    return Reject(reason)
 
 
-@app.command()
+@_decides
 def respond(
-    approval: Approval,
-    reviewer: Reviewer,
     text: Annotated[str, typer.Option("--text", "--reason", help="For the agent to read.")],
-    roles: Roles = [],  # noqa: B006
-    team: Team = None,
-    digest: Digest = None,
-    decision_id: DecisionId = None,
-    statement: Statement = None,
-    tenant: Tenant = "demo",
-    as_json: AsJson = False,
-) -> None:
+) -> Review:
     """Answer the agent instead of deciding."""
-    who = Deciding(reviewer, team, roles, digest, decision_id, statement)
-    _decide(tenant, as_json, approval, "respond", who, text=text)
+    return Respond(text)
 
 
-@app.command()
+@_decides
 def claim(
-    approval: Approval,
-    reviewer: Reviewer,
     release: Annotated[bool, typer.Option("--release", help="Let go of it instead.")] = False,
-    roles: Roles = [],  # noqa: B006
-    team: Team = None,
-    digest: Digest = None,
-    decision_id: DecisionId = None,
-    statement: Statement = None,
-    tenant: Tenant = "demo",
-    as_json: AsJson = False,
-) -> None:
+) -> Review:
     """Keep others off an approval for a while, since you are on it."""
-    who = Deciding(reviewer, team, roles, digest, decision_id, statement)
-    _decide(tenant, as_json, approval, "release" if release else "claim", who)
+    return Release() if release else Claim()
 
 
-@app.command()
+@_decides
 def delegate(
-    approval: Approval,
-    reviewer: Reviewer,
     to: Annotated[str, typer.Option(metavar="NAME", help="Who gets your voice.")],
-    roles: Roles = [],  # noqa: B006
-    team: Team = None,
-    digest: Digest = None,
-    decision_id: DecisionId = None,
-    statement: Statement = None,
-    tenant: Tenant = "demo",
-    as_json: AsJson = False,
-) -> None:
+) -> Review:
     """Have somebody else decide in your place."""
-    who = Deciding(reviewer, team, roles, digest, decision_id, statement)
-    _decide(tenant, as_json, approval, "delegate", who, to=to)
+    return Delegate(to)
 
 
-@app.command()
+@_decides
 def comment(
-    approval: Approval,
-    reviewer: Reviewer,
     text: Annotated[str, typer.Option(help="For other reviewers to read.")],
-    roles: Roles = [],  # noqa: B006
-    team: Team = None,
-    digest: Digest = None,
-    decision_id: DecisionId = None,
-    statement: Statement = None,
-    tenant: Tenant = "demo",
-    as_json: AsJson = False,
-) -> None:
+) -> Review:
     """Say something about an approval without deciding."""
-    who = Deciding(reviewer, team, roles, digest, decision_id, statement)
-    _decide(tenant, as_json, approval, "comment", who, text=text)
+    return Comment(text)
 
 
 @app.command()
 def take_over(
     conversation: Conversation,
-    reviewer: Reviewer,
+    reviewer: ReviewerId,
     request_id: RequestId = None,
     statement: Statement = None,
     tenant: Tenant = "demo",
@@ -229,7 +201,7 @@ def take_over(
     call(
         tenant,
         as_json,
-        lambda client: client.take_over(
+        lambda client: client.people.take_over(
             conversation, reviewer=reviewer, request_id=request_id, statement=statement
         ),
     )
@@ -239,7 +211,7 @@ def take_over(
 def reply(
     conversation: Conversation,
     text: Annotated[str, typer.Argument(help="What the customer gets to read.")],
-    reviewer: Reviewer,
+    reviewer: ReviewerId,
     reply_id: Annotated[str | None, typer.Option(help="Under the same id it is sent once.")] = None,
     statement: Statement = None,
     tenant: Tenant = "demo",
@@ -249,7 +221,7 @@ def reply(
     call(
         tenant,
         as_json,
-        lambda client: client.reply_as_human(
+        lambda client: client.people.reply(
             conversation, text, reviewer=reviewer, reply_id=reply_id, statement=statement
         ),
     )
@@ -258,7 +230,7 @@ def reply(
 @app.command()
 def hand_back(
     conversation: Conversation,
-    reviewer: Reviewer,
+    reviewer: ReviewerId,
     note: Annotated[str, typer.Option(help="For the agents to read.")] = "",
     request_id: RequestId = None,
     statement: Statement = None,
@@ -269,49 +241,7 @@ def hand_back(
     call(
         tenant,
         as_json,
-        lambda client: client.hand_back(
+        lambda client: client.people.hand_back(
             conversation, reviewer=reviewer, note=note, request_id=request_id, statement=statement
-        ),
-    )
-
-
-@dataclass(frozen=True)
-class Deciding:
-    """Who decides, about what they saw, and how that is shown to be so."""
-
-    reviewer: str
-    team: str | None
-    roles: list[str]
-    digest: str | None
-    decision_id: str | None
-    statement: str | None
-
-
-def _decide(
-    tenant: str,
-    as_json: bool,
-    approval: str,
-    kind: DecisionKind,
-    who: Deciding,
-    *,
-    text: str = "",
-    arguments: list[dict[str, Any]] | None = None,
-    to: str | None = None,
-) -> None:
-    call(
-        tenant,
-        as_json,
-        lambda client: client.decide(
-            approval,
-            kind,
-            reviewer=who.reviewer,
-            team=who.team,
-            roles=who.roles,
-            text=text,
-            arguments=arguments or (),
-            to=to,
-            digest=who.digest,
-            decision_id=who.decision_id,
-            statement=who.statement,
         ),
     )

@@ -13,7 +13,7 @@ from temporalio.common import WorkerDeploymentVersion
 from holdfast.activities.fleet import Fleet
 from holdfast.activities.services import Services
 from holdfast.authority.keys import VerificationKeys
-from holdfast.authority.statements import StatementVerifier, UnsignedDecisions, Verifier
+from holdfast.authority.statements import StatementVerifier, TrustingVerifier, Verifier
 from holdfast.domain.errors import ConfigurationError
 from holdfast.llm.client import ModelClient
 from holdfast.llm.offline.transport import OfflineTransport
@@ -135,7 +135,7 @@ async def _verifier(settings: Settings) -> Verifier:
             "take decisions on the word of whoever can reach Temporal"
         )
     _logger.warning("decisions are not signed: whoever can reach Temporal can approve anything")
-    return UnsignedDecisions()
+    return TrustingVerifier()
 
 
 def _chain(settings: Settings) -> Chain:

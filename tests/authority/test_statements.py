@@ -17,7 +17,7 @@ from holdfast.authority.jwk import KeyBounds
 from holdfast.authority.keys import SigningKey, VerificationKeys
 from holdfast.authority.statements import (
     StatementVerifier,
-    UnsignedDecisions,
+    TrustingVerifier,
     Verifier,
     sign_act,
     sign_decision,
@@ -501,7 +501,7 @@ async def test_a_statement_is_signed_now_where_no_time_is_given(
 
 
 async def test_where_decisions_are_not_signed_they_are_taken_without_a_statement() -> None:
-    unsigned: Verifier = UnsignedDecisions()
+    unsigned: Verifier = TrustingVerifier()
     await unsigned.verify(decision(), tenant="acme", at=NOW)
     await unsigned.verify_act(act(), tenant="acme", at=NOW)
     assert await unsigned.may_anybody(frozenset({"lead"}), tenant="acme")

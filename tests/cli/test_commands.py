@@ -7,6 +7,7 @@ import pty
 from typing import Any
 from urllib.parse import urlsplit
 
+from holdfast.domain.review import Accept, Reviewer
 from tests.cli.command import Command, starter
 from tests.cli.relay import Relay
 from tests.platform import Platform, eventually, routed_to
@@ -262,8 +263,10 @@ async def test_a_chat_shows_a_follow_up_by_itself(platform: Platform) -> None:
     )  # fmt: skip
     await chat.write_line("a hundred")
     assert "colleague" in json.loads(await chat.read_line())["text"]
-    (waiting,) = await platform.client.approvals()
-    await platform.client.decide(waiting.id, "accept", reviewer="bob", roles=["counters"])
+    (waiting,) = await platform.client.approvals.list()
+    await platform.client.approvals.decide(
+        waiting.id, Accept(), by=Reviewer("bob", roles=["counters"])
+    )
     assert '{"effect": ' in json.loads(await chat.read_line())["text"]
     assert (await chat.end()).code == 0
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from holdfast.client.views import ConversationView
 from holdfast.domain.display import MARGIN
 from holdfast.domain.notifications import ApprovalData, NoticedAction, Payload
+from holdfast.domain.review import Comment, Reviewer
 from holdfast.notifications.email import compose
 from holdfast.store.approvals import ApprovalRecord
 from holdfast.terminal.rendering import render
@@ -43,8 +44,8 @@ async def asked(platform: Platform) -> ApprovalRecord:
     adding = [("add", {"counter": FORGED, "amount": 150})]
     platform.script = routed_to("counter", counting(adding, then="Done."))
     parked = await platform.send("c1", FORGED)
-    await platform.client.decide(parked.approvals[0], "comment", reviewer="eve", text=FORGED)
-    return await platform.client.approval(parked.approvals[0])
+    await platform.client.approvals.decide(parked.approvals[0], Comment(FORGED), by=Reviewer("eve"))
+    return await platform.client.approvals.get(parked.approvals[0])
 
 
 def printed(shown: Any, **options: Any) -> list[str]:

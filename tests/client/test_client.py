@@ -18,6 +18,7 @@ from holdfast.domain.errors import (
     Unavailable,
     WrongCustomer,
 )
+from holdfast.domain.review import Accept, Edit, Reject, Reviewer
 from holdfast.runtime.settings import Settings
 from tests.platform import Platform, eventually, open_platform, routed_to
 from tests.scripted_model import Hold, text, tool_calls
@@ -70,7 +71,7 @@ async def test_a_terminated_conversation_refuses_people_and_goes_on_with_a_messa
     await platform.send("c1", "hello")
     await platform.handle("c1").terminate("a test")
     for request in (
-        platform.client.take_over("c1", reviewer="bob"),
+        platform.client.people.take_over("c1", reviewer="bob"),
         platform.client.close("c1"),
         platform.client.cancel_turn("c1", 1),
     ):
@@ -117,7 +118,7 @@ async def test_the_running_turn_is_cancelled_by_default(platform: Platform) -> N
 async def test_a_decision_that_comes_as_a_signal_is_seen_by_the_client(platform: Platform) -> None:
     platform.script = adding(100)
     await platform.send("c1", "a hundred")
-    (waiting,) = await platform.client.approvals(conversation="c1")
+    (waiting,) = await platform.client.approvals.list(conversation="c1")
     decision = Decision(
         id="d1", approval=waiting.id, kind="reject", reviewer="bob", roles=("counters",),
         digest=waiting.args_digest, text="no",
@@ -125,11 +126,11 @@ async def test_a_decision_that_comes_as_a_signal_is_seen_by_the_client(platform:
     await platform.handle("c1").signal("approval_decision", platform.signed(decision))
 
     async def decided() -> bool:
-        return (await platform.client.approval(waiting.id)).state == "rejected"
+        return (await platform.client.approvals.get(waiting.id)).state == "rejected"
 
     await eventually(decided)
-    repeated = await platform.client.decide(
-        waiting.id, "reject", reviewer="bob", roles=["counters"], text="no", decision_id="d1"
+    repeated = await platform.client.approvals.decide(
+        waiting.id, Reject("no"), by=Reviewer("bob", roles=["counters"]), decision_id="d1"
     )
     assert (repeated.state, repeated.decision_id) == ("rejected", "d1")
 
@@ -141,12 +142,12 @@ async def test_a_nul_character_is_refused_wherever_people_write(platform: Platfo
     client = platform.client
     for request in (
         platform.send("c1", "a\0b"),
-        client.reply_as_human("c1", "a\0b", reviewer="bob"),
-        client.hand_back("c1", reviewer="bob", note="\0"),
+        client.people.reply("c1", "a\0b", reviewer="bob"),
+        client.people.hand_back("c1", reviewer="bob", note="\0"),
         client.cancel_turn("c1", 1, reason="\0"),
         client.close("c1", reason="\0"),
-        client.decide(approval, "reject", reviewer="bob", roles=["counters"], text="\0"),
-        client.decide(approval, "edit", reviewer="bob", roles=["counters"], arguments=edited),
+        client.approvals.decide(approval, Reject("\0"), by=Reviewer("bob", roles=["counters"])),
+        client.approvals.decide(approval, Edit(edited), by=Reviewer("bob", roles=["counters"])),
     ):
         with pytest.raises(InvalidRequest, match="NUL"):
             await request
@@ -158,7 +159,7 @@ async def test_tenants_see_nothing_of_each_other(platform: Platform) -> None:
     with pytest.raises(ConversationNotFound):
         await other.show("c1")
     with pytest.raises(ConversationNotFound):
-        await other.take_over("c1", reviewer="bob")
+        await other.people.take_over("c1", reviewer="bob")
     assert await other.messages("c1") == []
     widened = f"HoldfastStatus = 'none') OR (HoldfastTenant = '{platform.tenant}'"
 
@@ -251,18 +252,21 @@ async def test_reads_refuse_what_can_be_no_id(platform: Platform, bad: Any) -> N
         client.show(bad),
         client.messages(bad),
         anext(client.events(bad)),
-        client.approval(bad),
-        client.look(bad, reviewer="bob"),
-        client.look("ap_1", reviewer=bad),
+        client.approvals.get(bad),
+        client.approvals.get(bad, reader="bob"),
         client.fork(bad, turn=1, target="c2"),
         client.fork("c1", turn=1, target=bad),
-        client.redrive([bad]),
+        client.deliveries.redrive([bad]),
         client.close(bad),
         client.cancel_turn(bad),
-        client.decide(bad, "accept", reviewer="bob"),
-        client.take_over(bad, reviewer="bob"),
+        client.approvals.decide(bad, Accept(), by=Reviewer("bob")),
+        client.people.take_over(bad, reviewer="bob"),
         *(
-            (client.approvals(conversation=bad), client.approvals(mine=bad))
+            (
+                client.approvals.list(conversation=bad),
+                client.approvals.list(mine=bad),
+                client.approvals.get("ap_1", reader=bad),
+            )
             if bad is not None
             else ()
         ),
@@ -280,9 +284,9 @@ async def test_reads_refuse_what_can_be_no_number(platform: Platform, bad: Any) 
     for read in (
         client.messages("c1", after=bad),
         anext(client.events("c1", after=bad)),
-        anext(client.audit(after=bad)),
+        anext(client.audit.entries(after=bad)),
         client.list_conversations(limit=bad),
-        client.deliveries(limit=bad),
+        client.deliveries.list(limit=bad),
         client.fork("c1", turn=bad, target="c2"),
     ):
         with pytest.raises(InvalidRequest):
@@ -294,9 +298,9 @@ async def test_reads_refuse_states_that_there_are_not_and_texts_that_postgres_ha
 ) -> None:
     unknown: Any = "waiting"
     for read in (
-        platform.client.approvals(state=unknown),
-        platform.client.approvals(roles=["a\0b"]),
-        platform.client.deliveries(state=unknown),
+        platform.client.approvals.list(state=unknown),
+        platform.client.approvals.list(roles=["a\0b"]),
+        platform.client.deliveries.list(state=unknown),
     ):
         with pytest.raises(InvalidRequest):
             await read

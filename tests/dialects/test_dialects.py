@@ -11,11 +11,22 @@ from pydantic import BaseModel, JsonValue
 
 from holdfast.dialects import agent_inbox, langchain
 from holdfast.dialects.agent_inbox import HumanInterrupt
-from holdfast.dialects.decision import DialectDecision, read_arguments
+from holdfast.dialects.decision import read_arguments
 from holdfast.dialects.langchain import NO_REASON, HITLRequest
 from holdfast.domain.approval import Approval, Requirement
 from holdfast.domain.description import ActionDescription, Change
 from holdfast.domain.errors import InvalidEdit, InvalidRequest, NotExpressible
+from holdfast.domain.review import (
+    Accept,
+    Claim,
+    Comment,
+    Delegate,
+    Edit,
+    Reject,
+    Release,
+    Respond,
+    Review,
+)
 from holdfast.store.approvals import ApprovalRecord, AskedAction
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -94,15 +105,6 @@ refunds: st.SearchStrategy[dict[str, JsonValue]] = st.builds(
 ).map(lambda refund: refund.model_dump(mode="json"))
 
 
-def decide(kind: str, text: str = "", *arguments: dict[str, JsonValue]) -> dict[str, Any]:
-    return {"kind": kind, "text": text, "arguments": arguments}
-
-
-def said(decision: DialectDecision) -> dict[str, Any]:
-    assert (decision.approval, decision.digest) == ("ap_1", "d" * 64)
-    return decision.model_dump(include={"kind", "text", "arguments"})
-
-
 @given(arguments=refunds)
 def test_an_approval_of_one_action_is_a_human_interrupt(arguments: dict[str, JsonValue]) -> None:
     interrupt = agent_inbox.to_interrupt(asked(("refund", arguments)))
@@ -119,18 +121,18 @@ def test_an_approval_of_several_actions_is_none() -> None:
 
 
 @given(
-    decision=st.one_of(
-        st.just(decide("accept")),
-        st.just(decide("reject", agent_inbox.IGNORED)),
-        meaningful.map(lambda text: decide("respond", text)),
-        refunds.filter(lambda one: one != REFUND).map(lambda one: decide("edit", "", one)),
+    review=st.one_of(
+        st.just(Accept()),
+        st.just(Reject(agent_inbox.IGNORED)),
+        meaningful.map(Respond),
+        refunds.filter(lambda one: one != REFUND).map(lambda one: Edit((one,))),
     )
 )
-def test_what_the_inbox_can_say_comes_back_as_it_was(decision: dict[str, Any]) -> None:
+def test_what_the_inbox_can_say_comes_back_as_it_was(review: Review) -> None:
     record = asked()
-    response = agent_inbox.to_response(record=record, **decision)
+    response = agent_inbox.to_response(review, record)
     told = agent_inbox.read_response([response.model_dump(mode="json")])
-    assert said(agent_inbox.from_response(told, record, SCHEMAS)) == decision
+    assert agent_inbox.from_response(told, record, SCHEMAS) == review
 
 
 @given(edited=refunds)
@@ -143,12 +145,12 @@ def test_edited_values_come_as_text_and_are_read_by_the_schema(
     }
     answer: JsonValue = {"type": "edit", "args": {"action": "refund", "args": {**as_text}}}
     record = asked()
-    decision = agent_inbox.from_response(agent_inbox.read_response(answer), record, SCHEMAS)
+    review = agent_inbox.from_response(agent_inbox.read_response(answer), record, SCHEMAS)
     if edited == REFUND:
-        assert said(decision) == decide("accept")
+        assert review == Accept()
     else:
-        (read,) = decision.arguments
-        assert decision.kind == "edit"
+        assert isinstance(review, Edit)
+        (read,) = review.arguments
         assert Refund.model_validate(read) == Refund.model_validate(edited)
 
 
@@ -200,18 +202,20 @@ def test_an_inbox_answer_that_says_nothing_usable_is_refused(
 def test_accepting_may_repeat_the_arguments_as_text() -> None:
     shown = {name: str(value) for name, value in REFUND.items() if value is not None}
     answer: JsonValue = {"type": "accept", "args": {"action": "refund", "args": {**shown}}}
-    decision = agent_inbox.from_response(agent_inbox.read_response(answer), asked(), SCHEMAS)
-    assert said(decision) == decide("accept")
+    review = agent_inbox.from_response(agent_inbox.read_response(answer), asked(), SCHEMAS)
+    assert review == Accept()
 
 
-@pytest.mark.parametrize("kind", ["delegate", "claim", "release", "comment"])
-def test_what_a_dialect_has_no_word_for_is_refused(kind: Any) -> None:
-    with pytest.raises(NotExpressible, match=kind):
-        agent_inbox.to_response(kind, asked())
-    with pytest.raises(NotExpressible, match=kind):
-        langchain.to_response(kind, asked())
+@pytest.mark.parametrize(
+    "review", [Delegate("deb"), Claim(), Release(), Comment("Hm.")], ids=lambda one: one.kind
+)
+def test_what_a_dialect_has_no_word_for_is_refused(review: Review) -> None:
+    with pytest.raises(NotExpressible, match=review.kind):
+        agent_inbox.to_response(review, asked())
+    with pytest.raises(NotExpressible, match=review.kind):
+        langchain.to_response(review, asked())
     with pytest.raises(NotExpressible, match="reason"):
-        agent_inbox.to_response("reject", asked(), text="Too much.")
+        agent_inbox.to_response(Reject("Too much."), asked())
 
 
 @given(arguments=st.lists(refunds, min_size=1, max_size=3))
@@ -229,21 +233,19 @@ def test_an_approval_is_a_hitl_request(arguments: list[dict[str, JsonValue]]) ->
 
 
 @given(
-    decision=st.one_of(
-        st.just(decide("accept")),
-        st.just(decide("reject", NO_REASON)),
-        meaningful.map(lambda text: decide("reject", text)),
-        meaningful.map(lambda text: decide("respond", text)),
-        st.tuples(refunds, refunds)
-        .filter(lambda both: both != (REFUND, REFUND))
-        .map(lambda both: decide("edit", "", *both)),
+    review=st.one_of(
+        st.just(Accept()),
+        st.just(Reject(NO_REASON)),
+        meaningful.map(Reject),
+        meaningful.map(Respond),
+        st.tuples(refunds, refunds).filter(lambda both: both != (REFUND, REFUND)).map(Edit),
     )
 )
-def test_what_langchain_can_say_comes_back_as_it_was(decision: dict[str, Any]) -> None:
+def test_what_langchain_can_say_comes_back_as_it_was(review: Review) -> None:
     record = asked(("refund", REFUND), ("notify", REFUND))
-    response = langchain.to_response(record=record, **decision)
+    response = langchain.to_response(review, record)
     told = langchain.read_response(response.model_dump(mode="json"))
-    assert said(langchain.from_response(told, record, SCHEMAS)) == decision
+    assert langchain.from_response(told, record, SCHEMAS) == review
 
 
 APPROVE: JsonValue = {"type": "approve"}
@@ -273,10 +275,10 @@ def test_langchains_answers_that_ours_cannot_say_are_refused(
 def test_an_edit_of_one_action_leaves_the_others_as_they_are() -> None:
     record = asked(("refund", REFUND), ("notify", REFUND))
     answer = langchain.read_response({"decisions": [EDIT, APPROVE]})
-    decision = langchain.from_response(answer, record, SCHEMAS)
-    assert decision.kind == "edit"
-    assert decision.arguments[0]["order"] == "W2"
-    assert decision.arguments[1] == REFUND
+    review = langchain.from_response(answer, record, SCHEMAS)
+    assert isinstance(review, Edit)
+    assert review.arguments[0]["order"] == "W2"
+    assert review.arguments[1] == REFUND
 
 
 class Charge(BaseModel):
@@ -290,37 +292,33 @@ CHARGE: dict[str, JsonValue] = {"order": "W1", "amount": 49.9, "note": None}
 """As an agent proposes it: a number for the decimal, a default left out."""
 
 
-def in_the_inbox(type_: str, **args: JsonValue) -> dict[str, Any]:
+def in_the_inbox(type_: str, **args: JsonValue) -> Review:
     """What the inbox's answer says about `CHARGE`."""
     answer: JsonValue = {"type": type_, "args": {"action": "charge", "args": {**args}}}
     response = agent_inbox.read_response([answer])
-    return said(agent_inbox.from_response(response, asked(("charge", CHARGE)), {"charge": Charge}))
+    return agent_inbox.from_response(response, asked(("charge", CHARGE)), {"charge": Charge})
 
 
 @pytest.mark.parametrize("type_", ["accept", "edit"])
 def test_what_comes_back_as_it_was_shown_is_accepted_as_it_was(type_: str) -> None:
-    assert in_the_inbox(type_, **CHARGE) == decide("accept")
-    assert in_the_inbox(type_, order="W1", amount="49.9", note="null") == decide("accept")
-    assert in_the_inbox(type_, order="W1", amount="49.90", note="", days="14") == decide("accept")
+    assert in_the_inbox(type_, **CHARGE) == Accept()
+    assert in_the_inbox(type_, order="W1", amount="49.9", note="null") == Accept()
+    assert in_the_inbox(type_, order="W1", amount="49.90", note="", days="14") == Accept()
 
 
 def test_an_edit_keeps_what_was_not_touched_and_every_digit_of_what_was() -> None:
     edited: dict[str, JsonValue] = {"order": "W1", "amount": "12.345678901234567891", "note": None}
-    assert in_the_inbox("edit", order="W1", amount=edited["amount"], note="null") == decide(
-        "edit", "", edited
-    )
+    assert in_the_inbox("edit", order="W1", amount=edited["amount"], note="null") == Edit((edited,))
     emptied = in_the_inbox("edit", order="W2", amount="49.9", note="", days="")
-    assert emptied == decide("edit", "", {"order": "W2", "amount": 49.9, "note": None})
+    assert emptied == Edit(({"order": "W2", "amount": 49.9, "note": None},))
 
 
 def test_without_a_schema_values_keep_the_types_that_they_had() -> None:
     record = asked(("refund", REFUND))
     args: JsonValue = {**REFUND, "amount": "21.5", "items": "[3]", "quick": "true"}
     answer: JsonValue = {"type": "edit", "args": {"action": "refund", "args": args}}
-    decision = agent_inbox.from_response(agent_inbox.read_response(answer), record, {})
-    assert said(decision) == decide(
-        "edit", "", {**REFUND, "amount": 21.5, "items": [3], "quick": True}
-    )
+    review = agent_inbox.from_response(agent_inbox.read_response(answer), record, {})
+    assert review == Edit(({**REFUND, "amount": 21.5, "items": [3], "quick": True},))
     unknown: JsonValue = {"type": "edit", "args": {"action": "refund", "args": {"note": "x"}}}
     with pytest.raises(InvalidEdit, match=r"note: .*give the schema"):
         agent_inbox.from_response(agent_inbox.read_response(unknown), record, {})
@@ -338,14 +336,14 @@ def test_what_an_agent_writes_cannot_pose_as_markup() -> None:
 @pytest.mark.parametrize("dialect", [agent_inbox, langchain])
 def test_a_decision_that_is_not_whole_is_not_translated(dialect: Any) -> None:
     with pytest.raises(InvalidRequest, match="the edit has arguments for 0"):
-        dialect.to_response("edit", asked())
+        dialect.to_response(Edit(()), asked())
     with pytest.raises(InvalidRequest, match="needs a text"):
-        dialect.to_response("reject", asked(), text=" ")
+        dialect.to_response(Reject(" "), asked())
 
 
 def test_a_blank_message_is_no_reason_and_no_response() -> None:
     answer = langchain.read_response({"decisions": [{"type": "reject", "message": " "}]})
-    decision = langchain.from_response(answer, asked(), SCHEMAS)
-    assert said(decision) == decide("reject", NO_REASON)
+    review = langchain.from_response(answer, asked(), SCHEMAS)
+    assert review == Reject(NO_REASON)
     with pytest.raises(InvalidRequest):
         langchain.read_response({"decisions": [{"type": "respond", "message": " "}]})

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from langgraph.graph import END, START
 
+from holdfast.domain.review import Reject, Reviewer
 from holdfast.subgraphs.contract import propose
 from tests.counter import Add
 from tests.dialects.test_questions import ended, interrupt_of
@@ -41,7 +42,7 @@ async def test_an_edit_of_the_inbox_is_executed_as_the_reviewer_wrote_it(
     answers = counting([("add", {"counter": "c", "amount": 100})])
     platform.script = routed_to("counter", answers)
     (approval,) = (await platform.send("c1", "a hundred")).approvals
-    record = await platform.client.look(approval, reviewer="bob")
+    record = await platform.client.approvals.get(approval, reader="bob")
     asked = page["inbox"].ask(record)["action_request"]
     assert asked == {"action": "add", "args": {"counter": "c", "amount": 100}}
 
@@ -50,8 +51,7 @@ async def test_an_edit_of_the_inbox_is_executed_as_the_reviewer_wrote_it(
         platform.client,
         record,
         [{"type": "edit", "args": asked}],
-        reviewer="bob",
-        roles=["counters"],
+        by=Reviewer("bob", roles=["counters"]),
         schemas=SCHEMAS,
     )
     assert state == "accepted"
@@ -66,19 +66,14 @@ async def test_a_hitl_request_is_asked_and_read(page: dict[str, Any], platform: 
     amounts = [("add", {"counter": "c", "amount": amount}) for amount in (100, 101)]
     platform.script = routed_to("counter", counting(amounts))
     (approval,) = (await platform.send("c1", "two hundred")).approvals
-    record = await platform.client.look(approval, reviewer="bob")
+    record = await platform.client.approvals.get(approval, reader="bob")
     request = page["hitl"].ask(record, SCHEMAS)
     assert [one["args"]["amount"] for one in request["action_requests"]] == [100, 101]
     assert "args_schema" in request["review_configs"][0]
     assert "args_schema" not in page["hitl"].ask(record, {})["review_configs"][0]
 
     answer = {"decisions": [{"type": "reject", "message": "Too much."}] * 2}
-    decision = page["hitl"].read(answer, record, SCHEMAS)
-    assert (decision.kind, decision.text, decision.digest) == (
-        "reject",
-        "Too much.",
-        record.args_digest,
-    )
+    assert page["hitl"].read(answer, record, SCHEMAS) == Reject("Too much.")
 
 
 async def test_a_graph_asks_through_the_page_s_function(

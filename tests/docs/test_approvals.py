@@ -18,7 +18,7 @@ from standardwebhooks import WebhookVerificationError
 
 from holdfast.authority.keys import VerificationKeys
 from holdfast.authority.statements import StatementVerifier
-from holdfast.client import HoldfastClient
+from holdfast.client.approvals import Approvals
 from holdfast.domain.approval import Decision
 from holdfast.domain.errors import ERRORS_BY_CODE, InvalidStatement, Refused
 from holdfast.domain.outcomes import ProposedAction
@@ -189,7 +189,7 @@ def test_the_refusals_of_the_page_are_those_of_a_decision() -> None:
     table = PAGE.read_text().partition("### What is refused")[2].partition("\n## ")[0]
     documented = re.findall(r"^\| `(\w+)` \|", table, re.M)
     assert all(issubclass(ERRORS_BY_CODE[code], Refused) for code in documented)
-    raised = (HoldfastClient.decide.__doc__ or "").partition("Raises:")[2]
+    raised = (Approvals.decide.__doc__ or "").partition("Raises:")[2]
     assert sorted(documented) == sorted(re.findall(r"\w+", raised))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from temporalio.api.enums.v1 import EventType
 
+from holdfast.domain.review import Accept, Reviewer
 from holdfast_devstack.temporal.binary import find_temporal
 from tests.docs.blocks import ROOT, blocks
 from tests.docs.shell import environment_of, run
@@ -64,12 +65,14 @@ async def test_a_terminated_conversation_comes_back_with_what_it_waited_for(
     platform: Platform, reset: Reset
 ) -> None:
     approval = await park(platform)
-    await platform.client.take_over("c1", reviewer="lena")
+    await platform.client.people.take_over("c1", reviewer="lena")
     await platform.handle("c1").terminate("by mistake")
     await reset()
-    await platform.client.reply_as_human("c1", "I am looking into it.", reviewer="lena")
-    await platform.client.hand_back("c1", reviewer="lena")
-    status = await platform.client.decide(approval, "accept", reviewer="rita", roles=["counters"])
+    await platform.client.people.reply("c1", "I am looking into it.", reviewer="lena")
+    await platform.client.people.hand_back("c1", reviewer="lena")
+    status = await platform.client.approvals.decide(
+        approval, Accept(), by=Reviewer("rita", roles=["counters"])
+    )
     assert status.state == "accepted"
     await settled(platform)
     assert await platform.effects() == [150]
@@ -82,10 +85,12 @@ async def test_a_reset_to_before_what_was_decided_and_done_does_nothing_twice(
     platform: Platform, reset: Reset
 ) -> None:
     approval = await park(platform)
-    await platform.client.take_over("c1", reviewer="lena")
-    await platform.client.reply_as_human("c1", "One moment.", reviewer="lena", reply_id="r1")
-    await platform.client.hand_back("c1", reviewer="lena", note="The address is corrected.")
-    await platform.client.decide(approval, "accept", reviewer="rita", roles=["counters"])
+    await platform.client.people.take_over("c1", reviewer="lena")
+    await platform.client.people.reply("c1", "One moment.", reviewer="lena", reply_id="r1")
+    await platform.client.people.hand_back("c1", reviewer="lena", note="The address is corrected.")
+    await platform.client.approvals.decide(
+        approval, Accept(), by=Reviewer("rita", roles=["counters"])
+    )
     await settled(platform)
     before = await platform.client.show("c1")
     history = await platform.handle("c1").fetch_history()
@@ -100,8 +105,8 @@ async def test_a_reset_to_before_what_was_decided_and_done_does_nothing_twice(
     assert await platform.effects() == [150]
     after = await platform.client.show("c1")
     assert after.messages[: len(before.messages)] == before.messages
-    assert (await platform.client.approval(approval)).state == "accepted"
+    assert (await platform.client.approvals.get(approval)).state == "accepted"
     assert after.pending_approvals == ()
-    report = await platform.client.verify_audit()
+    report = await platform.client.audit.verify()
     assert report.problems == ()
     await platform.replay("c1")

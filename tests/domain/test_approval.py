@@ -17,7 +17,7 @@ from holdfast.domain.approval import (
     Approval,
     Decision,
     DecisionKind,
-    Edit,
+    EditTerms,
     OnExpiry,
     Person,
     Requirement,
@@ -103,8 +103,8 @@ def said(kind: DecisionKind, reviewer: str = "ann", **fields: Any) -> Decision:
     )
 
 
-def edit_to(amount: int, *requirements: Requirement) -> Edit:
-    return Edit(digest=digest_of(amount), requirements=requirements)
+def edit_to(amount: int, *requirements: Requirement) -> EditTerms:
+    return EditTerms(digest=digest_of(amount), requirements=requirements)
 
 
 def after(approval: Approval, *decisions: Decision, at: datetime = ASKED) -> Approval:
@@ -269,7 +269,7 @@ class Deciding(RuleBasedStateMachine):
         edit = edit_to(amount, more) if kind == "edit" else None
         self.say(made, edit)
 
-    def say(self, made: Decision, edit: Edit | None = None) -> None:
+    def say(self, made: Decision, edit: EditTerms | None = None) -> None:
         before = self.approval
         if before.repeats(made):
             return

@@ -4,6 +4,17 @@ from typing import Any
 
 from holdfast.domain import wire
 from holdfast.domain.approval import Decision
+from holdfast.domain.review import (
+    Accept,
+    Claim,
+    Comment,
+    Delegate,
+    Edit,
+    Reject,
+    Release,
+    Respond,
+    Reviewer,
+)
 from tests.histories.scenario import adding, park, said_again, scenario
 from tests.platform import Platform, counting, eventually, routed_to
 from tests.scripted_model import text
@@ -38,15 +49,17 @@ async def parked(platform: Platform) -> None:
 @scenario()
 async def approved(platform: Platform) -> None:
     approval = await park(platform, "approved")
-    await platform.client.decide(approval, "accept", reviewer="rita", roles=["counters"])
+    await platform.client.approvals.decide(
+        approval, Accept(), by=Reviewer("rita", roles=["counters"])
+    )
     await said_again(platform, "approved")
 
 
 @scenario()
 async def rejected(platform: Platform) -> None:
     approval = await park(platform, "rejected")
-    await platform.client.decide(
-        approval, "reject", reviewer="rita", roles=["counters"], text="Too much for May."
+    await platform.client.approvals.decide(
+        approval, Reject("Too much for May."), by=Reviewer("rita", roles=["counters"])
     )
     await said_again(platform, "rejected")
 
@@ -55,8 +68,8 @@ async def rejected(platform: Platform) -> None:
 async def responded(platform: Platform) -> None:
     approval = await park(platform, "responded")
     platform.script = routed_to("counter", counting([adding(150)], [adding(2)], then="Two it is."))
-    await platform.client.decide(
-        approval, "respond", reviewer="rita", roles=["counters"], text="Take two."
+    await platform.client.approvals.decide(
+        approval, Respond("Take two."), by=Reviewer("rita", roles=["counters"])
     )
     await said_again(platform, "responded")
 
@@ -74,8 +87,8 @@ async def edited(platform: Platform) -> None:
 
     await eventually(is_refused, what="the refusal")
     taken: dict[str, Any] = {"counter": "c", "amount": 120}
-    await platform.client.decide(
-        approval, "edit", reviewer="rita", roles=["counters"], arguments=[taken]
+    await platform.client.approvals.decide(
+        approval, Edit([taken]), by=Reviewer("rita", roles=["counters"])
     )
     await said_again(platform, "edited")
 
@@ -92,20 +105,20 @@ async def signalled(platform: Platform) -> None:
 @scenario()
 async def quorum(platform: Platform) -> None:
     approval = await park(platform, "quorum", counter="quorum")
-    await platform.client.decide(approval, "accept", reviewer="ann", roles=["boss"])
-    await platform.client.decide(approval, "accept", reviewer="bob", roles=["lead"])
+    await platform.client.approvals.decide(approval, Accept(), by=Reviewer("ann", roles=["boss"]))
+    await platform.client.approvals.decide(approval, Accept(), by=Reviewer("bob", roles=["lead"]))
     await said_again(platform, "quorum")
 
 
 @scenario()
 async def claimed(platform: Platform) -> None:
     approval = await park(platform, "claimed", counter="claimed")
-    decide = platform.client.decide
-    await decide(approval, "claim", reviewer="ann", roles=["boss"])
-    await decide(approval, "comment", reviewer="bob", text="Ask the customer first?")
-    await decide(approval, "release", reviewer="ann", roles=["boss"])
-    await decide(approval, "delegate", reviewer="ann", roles=["boss"], to="deb")
-    await decide(approval, "accept", reviewer="deb", roles=["intern"])
+    decide = platform.client.approvals.decide
+    await decide(approval, Claim(), by=Reviewer("ann", roles=["boss"]))
+    await decide(approval, Comment("Ask the customer first?"), by=Reviewer("bob"))
+    await decide(approval, Release(), by=Reviewer("ann", roles=["boss"]))
+    await decide(approval, Delegate("deb"), by=Reviewer("ann", roles=["boss"]))
+    await decide(approval, Accept(), by=Reviewer("deb", roles=["intern"]))
     await said_again(platform, "claimed")
 
 
@@ -114,10 +127,10 @@ async def escalated(platform: Platform) -> None:
     approval = await park(platform, "escalated", counter="ladder")
 
     async def has_escalated() -> bool:
-        return "boss" in (await platform.client.approval(approval)).roles
+        return "boss" in (await platform.client.approvals.get(approval)).roles
 
     await eventually(has_escalated, what="the escalation")
-    await platform.client.decide(approval, "accept", reviewer="cleo", roles=["boss"])
+    await platform.client.approvals.decide(approval, Accept(), by=Reviewer("cleo", roles=["boss"]))
     await said_again(platform, "escalated")
 
 
@@ -146,13 +159,13 @@ async def stale(platform: Platform) -> None:
         "insert into counter.effects (tenant, counter, amount) values ($1, 'watched', 5)",
         platform.tenant,
     )
-    await platform.client.decide(approval, "accept", reviewer="ann", roles=["boss"])
+    await platform.client.approvals.decide(approval, Accept(), by=Reviewer("ann", roles=["boss"]))
     await said_again(platform, "stale")
 
 
 async def _signal(platform: Platform, conversation: str, approval: str, **changes: Any) -> None:
     """Send a signed decision straight to the workflow."""
-    record = await platform.client.approval(approval)
+    record = await platform.client.approvals.get(approval)
     fields = {
         "id": "d1",
         "approval": approval,

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from holdfast.domain.limits import Limits
+from holdfast.domain.review import Accept, Reviewer
 from tests.histories.scenario import adding, park, said_again, scenario
 from tests.platform import Platform, counting, eventually, is_triage, route, routed_to
 from tests.scripted_model import Hold, Reply, failure, last_message, text, tool_calls
@@ -144,12 +145,12 @@ async def takeover(platform: Platform) -> None:
     platform.script = routed_to("counter", lambda request: _echo(request).held(hold))
     running = asyncio.create_task(platform.send("takeover", "one"))
     await hold.arrived.wait()
-    await client.take_over("takeover", reviewer="pat")
+    await client.people.take_over("takeover", reviewer="pat")
     assert (await running).status == "awaiting_human"
     hold.release()
     await platform.send("takeover", "two")
-    await client.reply_as_human("takeover", "I am Pat.", reviewer="pat", reply_id="r1")
-    await client.hand_back("takeover", reviewer="pat", note="The customer is called May.")
+    await client.people.reply("takeover", "I am Pat.", reviewer="pat", reply_id="r1")
+    await client.people.hand_back("takeover", reviewer="pat", note="The customer is called May.")
     platform.script = routed_to("counter", _echo)
     await platform.send("takeover", "three")
 
@@ -158,22 +159,22 @@ async def takeover(platform: Platform) -> None:
 async def approved_during_a_takeover(platform: Platform) -> None:
     name = "approved-during-a-takeover"
     approval = await park(platform, name)
-    await platform.client.take_over(name, reviewer="pat")
-    await platform.client.decide(approval, "accept", reviewer="r", roles=["counters"])
+    await platform.client.people.take_over(name, reviewer="pat")
+    await platform.client.approvals.decide(approval, Accept(), by=Reviewer("r", roles=["counters"]))
 
     async def executed() -> bool:
         return await platform.effects() == [150]
 
     await eventually(executed)
-    await platform.client.hand_back(name, reviewer="pat")
+    await platform.client.people.hand_back(name, reviewer="pat")
     await said_again(platform, name)
 
 
 async def decided_while_held(platform: Platform, name: str) -> None:
     """Have pat take the conversation, and then decide what its agent waits for."""
     approval = await park(platform, name)
-    await platform.client.take_over(name, reviewer="pat")
-    await platform.client.decide(approval, "accept", reviewer="r", roles=["counters"])
+    await platform.client.people.take_over(name, reviewer="pat")
+    await platform.client.approvals.decide(approval, Accept(), by=Reviewer("r", roles=["counters"]))
 
     async def executed() -> bool:
         return (await platform.client.show(name)).actions[-1].state == "executed"
@@ -239,5 +240,5 @@ async def continued_as_new(platform: Platform) -> None:
 
     await eventually(reminded, what="the reminder")
     platform.script = routed_to("counter", counting([adding(150, "seams")], then="Settled."))
-    await platform.client.decide(approval, "accept", reviewer="r", roles=["counters"])
+    await platform.client.approvals.decide(approval, Accept(), by=Reviewer("r", roles=["counters"]))
     await said_again(platform, name)

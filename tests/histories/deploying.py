@@ -3,6 +3,7 @@
 from temporalio.client import WorkflowExecutionStatus
 
 from holdfast.domain import wire
+from holdfast.domain.review import Accept, Reviewer
 from tests.deployment import make_current
 from tests.histories.scenario import park, said_again, scenario
 from tests.platform import Platform, eventually, routed_to
@@ -29,7 +30,9 @@ async def moved_to_another_build(platform: Platform) -> None:
         return left != []
 
     await eventually(has_moved, what="the move")
-    await platform.client.decide(approval, "accept", reviewer="rita", roles=["counters"])
+    await platform.client.approvals.decide(
+        approval, Accept(), by=Reviewer("rita", roles=["counters"])
+    )
     await said_again(platform, name)
     platform.script = routed_to("counter", lambda _: text("Still here."))
     await platform.send(name, "and the weather?")

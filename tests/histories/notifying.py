@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from holdfast.domain.review import Accept, Reviewer
 from tests.histories.scenario import park, said_again, scenario
 from tests.notifications.receiving import Answered, endpoint
 from tests.platform import Platform, eventually
@@ -34,14 +35,18 @@ async def notifications(platform: Platform) -> None:
     approval = await park(platform, "notifications")
 
     async def dead() -> list[str]:
-        return [one.id for one in await platform.client.deliveries() if one.state == "dead"]
+        return [one.id for one in await platform.client.deliveries.list() if one.state == "dead"]
 
-    await platform.client.redrive(await eventually(dead, what="a delivery that is given up"))
-    await platform.client.decide(approval, "accept", reviewer="rita", roles=["counters"])
+    await platform.client.deliveries.redrive(
+        await eventually(dead, what="a delivery that is given up")
+    )
+    await platform.client.approvals.decide(
+        approval, Accept(), by=Reviewer("rita", roles=["counters"])
+    )
     await said_again(platform, "notifications")
 
     async def all_delivered() -> bool:
-        states = [one.state for one in await platform.client.deliveries()]
+        states = [one.state for one in await platform.client.deliveries.list()]
         return states == ["delivered"] * 4
 
     await eventually(all_delivered, what="every delivery")

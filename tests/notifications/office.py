@@ -68,7 +68,7 @@ class Office:
 
     async def delivery(self, delivery: str) -> DeliveryRecord:
         """How a delivery is now."""
-        found = await self.client.deliveries()
+        found = await self.client.deliveries.list()
         return next(one for one in found if one.id == delivery)
 
     async def becomes(self, delivery: str, state: DeliveryState) -> DeliveryRecord:

@@ -81,10 +81,10 @@ async def test_a_hanging_receiver_keeps_nobody_else_from_being_told(office: Offi
             await office.start(deliveries)
 
             async def all_others() -> bool:
-                return len(await office.client.deliveries(state="delivered")) == 3
+                return len(await office.client.deliveries.list(state="delivered")) == 3
 
             await eventually(all_others)
-        (waiting,) = await office.client.deliveries(state="pending")
+        (waiting,) = await office.client.deliveries.list(state="pending")
     assert waiting.channel == "silent"
     assert sorted(to for (to,) in mail.recipients) == ["lena@example.com", "omar@example.com"]
     ids = {one["message-id"] for one in mail.mails} | {one.id for one in receiver.posted}
@@ -140,7 +140,7 @@ async def test_what_nobody_takes_in_time_is_dead_until_it_is_redriven(office: Of
             assert (dead.state, dead.attempts, dead.last_error) == ("dead", 2, "HTTP 503")
 
             receiver.script = lambda _: Answered()
-            assert await office.client.redrive([delivery]) == [delivery]
+            assert await office.client.deliveries.redrive([delivery]) == [delivery]
             delivered = await office.becomes(delivery, "delivered")
             await handle.result()
         await office.replay(handle)
@@ -160,14 +160,14 @@ async def test_a_redriven_delivery_is_sent_by_its_batch_where_that_still_runs(
             handle = await office.start(deliveries)
 
             async def one_is_dead() -> bool:
-                return bool(await office.client.deliveries(state="dead"))
+                return bool(await office.client.deliveries.list(state="dead"))
 
             await eventually(one_is_dead)
             run = (await handle.describe()).run_id
-            assert len(await office.client.redrive_all()) == 1
+            assert len(await office.client.deliveries.redrive_all()) == 1
             await handle.result()
         assert (await handle.describe()).run_id == run
-    assert {one.state for one in await office.client.deliveries()} == {"delivered"}
+    assert {one.state for one in await office.client.deliveries.list()} == {"delivered"}
     await office.replay(handle)
 
 
@@ -187,7 +187,7 @@ async def test_a_redrive_is_not_lost_on_a_workflow_that_does_not_know_of_the_end
 
                 await eventually(is_being_sent)
             await office.becomes(delivery, "dead")
-            await office.client.redrive([delivery])
+            await office.client.deliveries.redrive([delivery])
             async with office.deciding():
                 await handle.result()
     assert (await office.delivery(delivery)).state == "delivered"

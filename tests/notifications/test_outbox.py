@@ -115,7 +115,7 @@ async def test_a_notice_is_written_down_once_for_each_receiver(office: Office) -
     first = await office.enqueue(told, notice(office.tenant))
     assert first == await office.enqueue(told, notice(office.tenant))
     assert len(first) == 3
-    records = await office.client.deliveries()
+    records = await office.client.deliveries.list()
     assert {one.id for one in records} == set(first)
     assert {one.batch for one in records} == {first[0]}
     assert sorted((one.kind, one.recipient) for one in records if one.recipient) == [
@@ -140,14 +140,14 @@ async def test_what_is_rolled_back_is_not_told(office: Office) -> None:
             actions=(REFUND,),
         )
         await transaction.rollback()
-    assert await office.client.deliveries() == []
+    assert await office.client.deliveries.list() == []
 
 
 async def test_who_is_not_asked_is_not_told(office: Office) -> None:
     told = notifications(office.tenant, webhook(URL, roles=["managers"]))
     assert await office.enqueue(told, notice(office.tenant)) == ()
     assert await office.enqueue(notifications("other", webhook(URL)), notice(office.tenant)) == ()
-    assert await office.client.deliveries() == []
+    assert await office.client.deliveries.list() == []
 
 
 async def test_a_request_says_what_is_asked_for(office: Office, connection: Connection) -> None:
@@ -220,7 +220,7 @@ async def test_each_alarm_is_told_once_and_an_escalation_to_those_who_may_decide
             await enqueue_alarm(
                 connection, told, tenant=office.tenant, approval=approval, alarm=alarm
             )
-    found = await office.client.deliveries()
+    found = await office.client.deliveries.list()
     told_of = sorted((one.channel, one.payload.type) for one in found)
     assert told_of == [
         ("managers", "approval.escalated"),
@@ -259,17 +259,17 @@ async def test_only_dead_deliveries_are_redriven_and_all_of_them_or_none(office:
         await record_delivered(connection, office.tenant, delivered, status=200)
     for other in (pending, delivered):
         with pytest.raises(DeliveryNotDead, match=other):
-            await office.client.redrive([dead, other])
+            await office.client.deliveries.redrive([dead, other])
     with pytest.raises(DeliveryNotFound, match="dl_nowhere"):
-        await office.client.redrive([dead, "dl_nowhere"])
+        await office.client.deliveries.redrive([dead, "dl_nowhere"])
     with pytest.raises(InvalidRequest):
-        await office.client.redrive([])
+        await office.client.deliveries.redrive([])
     other_tenant = office.client.for_tenant(f"{office.tenant}-2")
     with pytest.raises(DeliveryNotFound):
-        await other_tenant.redrive([dead])
-    assert await other_tenant.redrive_all() == []
-    assert [one.id for one in await office.client.deliveries(state="dead")] == [dead]
-    assert await office.client.redrive_all() == [dead]
+        await other_tenant.deliveries.redrive([dead])
+    assert await other_tenant.deliveries.redrive_all() == []
+    assert [one.id for one in await office.client.deliveries.list(state="dead")] == [dead]
+    assert await office.client.deliveries.redrive_all() == [dead]
     redriven = await office.delivery(dead)
     assert (redriven.state, redriven.attempts) == ("pending", 1)
 

@@ -124,7 +124,7 @@ async def test_a_turn_whose_worker_dies_while_it_is_cancelled_is_cancelled(
     await remote.start_worker()
     assert await cancelling == 1
     assert (await answer).status == "cancelled"
-    assert await remote.client.approvals() == []
+    assert await remote.client.approvals.list() == []
     assert (await remote.client.show("c1")).status == "open"
     await remote.replay("c1")
 

@@ -11,6 +11,7 @@ import pytest
 
 from holdfast.domain.approval import ApprovalStatus, DecisionKind
 from holdfast.domain.errors import AlreadyDecided
+from holdfast.domain.review import Accept, Edit, Reject, Respond, Review, Reviewer
 from holdfast.runtime.settings import Settings
 from holdfast.store.audit import verify_audit
 from tests.platform import Platform, counting, eventually, open_platform, routed_to
@@ -62,16 +63,18 @@ class Reviewers:
     async def work(self, name: str, heap: list[tuple[str, str, DecisionKind, str]]) -> None:
         while heap:
             conversation, approval, kind, id = heap.pop()
+            reviews: dict[DecisionKind, Review] = {
+                "accept": Accept(),
+                "edit": Edit([{"counter": conversation, "amount": EDITED}]),
+                "reject": Reject("because"),
+                "respond": Respond("because"),
+            }
             try:
-                told: ApprovalStatus | AlreadyDecided = await self._platform.client.decide(
+                told: ApprovalStatus | AlreadyDecided
+                told = await self._platform.client.approvals.decide(
                     approval,
-                    kind,
-                    reviewer=name,
-                    roles=["counters"],
-                    text="because" if kind in ("reject", "respond") else "",
-                    arguments=(
-                        [{"counter": conversation, "amount": EDITED}] if kind == "edit" else ()
-                    ),
+                    reviews[kind],
+                    by=Reviewer(name, roles=["counters"]),
                     decision_id=id,
                     timeout=120,
                 )
@@ -135,7 +138,7 @@ async def test_every_action_runs_as_often_as_the_decisions_say(
     ):
         effects.setdefault(row["counter"], []).append(row["amount"])
     for conversation, approval in approvals.items():
-        record = await remote.client.approval(approval)
+        record = await remote.client.approvals.get(approval)
         winner = record.approval.decision_id
         told = everyone.told[approval]
         kind = next(kind for id, kind, _ in told if id == winner)

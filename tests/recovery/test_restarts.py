@@ -102,7 +102,7 @@ async def test_deadlines_hold_over_a_restart_of_temporal_and_a_continue_as_new(
         add = ("add", {"counter": "c", "amount": 5})
         platform.script = routed_to("counter", counting([add], then="Nobody decided."))
         (approval,) = (await platform.send("c1", "add five")).approvals
-        asked_at = (await platform.client.approval(approval)).requested_at
+        asked_at = (await platform.client.approvals.get(approval)).requested_at
         assert own_stack.temporal is not None
         await own_stack.temporal.kill()
         await own_stack.temporal.start()
@@ -114,10 +114,10 @@ async def test_deadlines_hold_over_a_restart_of_temporal_and_a_continue_as_new(
         assert (await platform.send("c1", "and?")).reply == "Still here."
 
         async def ended() -> bool:
-            return (await platform.client.approval(approval)).state == "expired"
+            return (await platform.client.approvals.get(approval)).state == "expired"
 
         await eventually(ended, within=40)
-        record = await platform.client.approval(approval)
+        record = await platform.client.approvals.get(approval)
         assert record.roles == ("boss", "counters")
         rows = await platform.database.fetch(
             "select kind, at from holdfast.audit where tenant = $1 and subject = $2 order by seq",

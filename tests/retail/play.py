@@ -21,6 +21,7 @@ import asyncpg
 from pydantic import SecretStr
 
 from holdfast.client import HoldfastClient
+from holdfast.domain.review import Accept, Reviewer
 from holdfast.runtime.connection import require_database_url, require_migration_url
 from holdfast.runtime.settings import Settings
 from holdfast.subgraphs.registry import load_packages
@@ -105,7 +106,7 @@ class Retail:
     async def _wrong_records(self, client: HoldfastClient, task: tau2.Task) -> list[str]:
         """Whether the platform's own records say that each write ran once, as its form demands."""
         view = await client.show(_CONVERSATION)
-        approvals = await client.approvals(state=None, conversation=_CONVERSATION)
+        approvals = await client.approvals.list(state=None, conversation=_CONVERSATION)
         done = _succeeding(task)
         transferred = any(call.name == _TRANSFER for call in task.calls)
         return [
@@ -188,8 +189,8 @@ async def _new_database(settings: Settings) -> AsyncIterator[Settings]:
 
 async def _approve(client: HoldfastClient) -> bool:
     """The reviewer: accept what waits now. True once the turn has ended."""
-    for waiting in await client.approvals(conversation=_CONVERSATION):
-        await client.decide(waiting.id, "accept", reviewer="rita", roles=["retail"])
+    for waiting in await client.approvals.list(conversation=_CONVERSATION):
+        await client.approvals.decide(waiting.id, Accept(), by=Reviewer("rita", roles=["retail"]))
     told = {event.type async for event in client.events(_CONVERSATION)}
     return not told.isdisjoint({"turn_ended", "awaiting_human"})
 

@@ -14,6 +14,7 @@ import pytest
 from holdfast.client.views import SentMessage
 from holdfast.domain.events import ApprovalStale
 from holdfast.domain.limits import Limits
+from holdfast.domain.review import Accept, Reviewer
 from holdfast.runtime.settings import Settings
 from holdfast_devstack.ports import remembered_ports
 from tests.platform import (
@@ -161,7 +162,9 @@ async def asked(platform: Platform, then: str = "Added.") -> SentMessage:
 
 
 async def decided(platform: Platform, sent: SentMessage) -> None:
-    await platform.client.decide(sent.approvals[0], "accept", reviewer="rita", roles=["counters"])
+    await platform.client.approvals.decide(
+        sent.approvals[0], Accept(), by=Reviewer("rita", roles=["counters"])
+    )
 
 
 async def test_an_approved_action_waits_for_a_worker_that_has_it(
@@ -332,7 +335,7 @@ async def test_an_action_is_not_executed_where_the_graph_could_not_go_on_afterwa
         e.data async for e in remote.client.events("c1") if isinstance(e.data, ApprovalStale)
     ]
     assert lacking in stale.reason
-    assert (await remote.client.approval(sent.approvals[0])).state == "stale"
+    assert (await remote.client.approvals.get(sent.approvals[0])).state == "stale"
     await remote.replay("c1")
 
 

@@ -21,6 +21,7 @@ from temporalio.api.workflowservice.v1 import (
 
 from holdfast.domain import wire
 from holdfast.domain.ids import workflow_id
+from holdfast.domain.review import Accept, Reviewer
 from holdfast.runtime.settings import Settings
 from holdfast.runtime.versioning import build_id
 from tests.deployment import make_current
@@ -160,7 +161,9 @@ async def test_conversations_finish_on_their_build_and_move_at_the_next_seam(
     assert (await platform.send("busy", "Hello.", message_id="held")).reply == "Late."
     # What waits goes on where it was asked, when it is decided, and moves then.
     platform.script = routed_to("counter", counting([("add", {"counter": "c", "amount": 150})]))
-    await platform.client.decide(approval, "accept", reviewer="rita", roles=["counters"])
+    await platform.client.approvals.decide(
+        approval, Accept(), by=Reviewer("rita", roles=["counters"])
+    )
     await eventually(lambda: platform.effects(), what="the effect")
     # What is idle moves when a message comes, which the new build answers.
     platform.script = lambda request: route("general") if is_triage(request) else text("Hello.")

@@ -16,6 +16,7 @@ from holdfast.domain.errors import (
     InvalidRequest,
     NotAllowed,
 )
+from holdfast.domain.review import Accept, Edit, Reject, Respond, Reviewer
 from tests.platform import Platform, counting, eventually, routed_to
 from tests.scripted_model import text
 
@@ -55,7 +56,7 @@ async def test_an_approved_action_is_executed_once_and_the_answer_follows(
     parked = await park(platform)
     assert parked.reply is not None
     assert "colleague" in parked.reply
-    (waiting,) = await platform.client.approvals()
+    (waiting,) = await platform.client.approvals.list()
     assert (waiting.id, waiting.roles, waiting.reason) == (
         parked.approvals[0],
         ("counters",),
@@ -69,7 +70,9 @@ async def test_an_approved_action_is_executed_once_and_the_answer_follows(
         "It is much.",
     )
     assert await platform.effects() == []
-    status = await platform.client.decide(waiting.id, "accept", reviewer="rita", roles=["counters"])
+    status = await platform.client.approvals.decide(
+        waiting.id, Accept(), by=Reviewer("rita", roles=["counters"])
+    )
     assert status.state == "accepted"
     assert await follow_up(platform, "c1", 1) == "It is added."
     assert await platform.effects() == [150]
@@ -90,15 +93,17 @@ async def test_a_conversation_goes_on_while_an_approval_waits(platform: Platform
     assert view.status == "awaiting_approval"
     assert [waiting.turn for waiting in view.pending_approvals] == [1]
     platform.script = routed_to("counter", counting([add(150)], then="It is added."))
-    await platform.client.decide(parked.approvals[0], "accept", reviewer="r", roles=["counters"])
+    await platform.client.approvals.decide(
+        parked.approvals[0], Accept(), by=Reviewer("r", roles=["counters"])
+    )
     assert await follow_up(platform, "c1", 1) == "It is added."
     await platform.replay("c1")
 
 
 async def test_a_rejection_and_its_reason_reach_the_agent(platform: Platform) -> None:
     parked = await park(platform)
-    await platform.client.decide(
-        parked.approvals[0], "reject", reviewer="rita", roles=["counters"], text="Too much for May."
+    await platform.client.approvals.decide(
+        parked.approvals[0], Reject("Too much for May."), by=Reviewer("rita", roles=["counters"])
     )
     await follow_up(platform, "c1", 1)
     assert "Too much for May." in results(platform)
@@ -108,8 +113,8 @@ async def test_a_rejection_and_its_reason_reach_the_agent(platform: Platform) ->
 async def test_a_response_lets_the_agent_propose_anew(platform: Platform) -> None:
     platform.script = routed_to("counter", counting([add(150)], [add(2)], then="Two it is."))
     parked = await platform.send("c1", "add a lot")
-    await platform.client.decide(
-        parked.approvals[0], "respond", reviewer="rita", roles=["counters"], text="Take two."
+    await platform.client.approvals.decide(
+        parked.approvals[0], Respond("Take two."), by=Reviewer("rita", roles=["counters"])
     )
     assert await follow_up(platform, "c1", 1) == "Two it is."
     assert await platform.effects() == [2]
@@ -119,12 +124,8 @@ async def test_an_edit_is_checked_like_a_proposal_and_then_executed(platform: Pl
     parked = await park(platform)
 
     async def edit(arguments: dict[str, Any]) -> None:
-        await platform.client.decide(
-            parked.approvals[0],
-            "edit",
-            reviewer="rita",
-            roles=["counters"],
-            arguments=[arguments],
+        await platform.client.approvals.decide(
+            parked.approvals[0], Edit([arguments]), by=Reviewer("rita", roles=["counters"])
         )
 
     for wrong in (
@@ -145,16 +146,18 @@ async def test_decisions_that_may_not_be_taken_are_refused_by_type(platform: Pla
     approval = parked.approvals[0]
     client = platform.client
     with pytest.raises(ApprovalNotFound):
-        await client.decide("ap_unknown", "accept", reviewer="r", roles=["counters"])
+        await client.approvals.decide("ap_unknown", Accept(), by=Reviewer("r", roles=["counters"]))
     with pytest.raises(NotAllowed):
-        await client.decide(approval, "accept", reviewer="r", roles=["support"])
+        await client.approvals.decide(approval, Accept(), by=Reviewer("r", roles=["support"]))
     with pytest.raises(DigestMismatch):
-        await client.decide(approval, "accept", reviewer="r", roles=["counters"], digest="0" * 64)
+        await client.approvals.decide(
+            approval, Accept(), by=Reviewer("r", roles=["counters"]), seen="0" * 64
+        )
     with pytest.raises(InvalidRequest):
-        await client.decide(approval, "reject", reviewer="r", roles=["counters"])
-    await client.decide(approval, "accept", reviewer="r", roles=["counters"])
+        await client.approvals.decide(approval, Reject(""), by=Reviewer("r", roles=["counters"]))
+    await client.approvals.decide(approval, Accept(), by=Reviewer("r", roles=["counters"]))
     with pytest.raises(AlreadyDecided):
-        await client.decide(approval, "reject", reviewer="r", roles=["counters"], text="no")
+        await client.approvals.decide(approval, Reject("no"), by=Reviewer("r", roles=["counters"]))
     await follow_up(platform, "c1", 1)
     assert await platform.effects() == [150]
 
@@ -162,7 +165,7 @@ async def test_decisions_that_may_not_be_taken_are_refused_by_type(platform: Pla
 async def test_two_reviewers_at_once_and_a_signal_have_one_effect(platform: Platform) -> None:
     parked = await park(platform)
     approval = parked.approvals[0]
-    (record,) = await platform.client.approvals()
+    (record,) = await platform.client.approvals.list()
     signalled = Decision(
         id="signal-1",
         approval=approval,
@@ -172,8 +175,12 @@ async def test_two_reviewers_at_once_and_a_signal_have_one_effect(platform: Plat
         digest=record.args_digest,
     )
     answers = await asyncio.gather(
-        platform.client.decide(approval, "accept", reviewer="ann", roles=["counters"]),
-        platform.client.decide(approval, "accept", reviewer="bob", roles=["counters"]),
+        platform.client.approvals.decide(
+            approval, Accept(), by=Reviewer("ann", roles=["counters"])
+        ),
+        platform.client.approvals.decide(
+            approval, Accept(), by=Reviewer("bob", roles=["counters"])
+        ),
         platform.handle("c1").signal(wire.APPROVAL_DECISION, platform.signed(signalled)),
         return_exceptions=True,
     )
@@ -214,7 +221,9 @@ async def test_an_approval_that_nobody_decides_expires(platform: Platform) -> No
     await follow_up(platform, "c1", 1)
     assert "Nobody decided in time" in results(platform)
     with pytest.raises(Exception, match="expired"):
-        await platform.client.decide(parked.approvals[0], "accept", reviewer="r", roles=["boss"])
+        await platform.client.approvals.decide(
+            parked.approvals[0], Accept(), by=Reviewer("r", roles=["boss"])
+        )
     assert await platform.effects() == []
     await platform.replay("c1")
 
@@ -273,15 +282,15 @@ async def test_more_parked_turns_than_allowed_are_refused_to_the_agent(platform:
         assert (await platform.send("c1", "add")).status == "awaiting_approval"
     platform.script = routed_to("counter", counting([add(160)], then="Too many wait."))
     assert (await platform.send("c1", "add")).reply == "Too many wait."
-    assert len(await platform.client.approvals()) == 5
+    assert len(await platform.client.approvals.list()) == 5
 
 
 async def test_cancelling_a_parked_turn_withdraws_its_approval(platform: Platform) -> None:
     parked = await park(platform)
     await platform.client.cancel_turn("c1", 1)
     with pytest.raises(AlreadyDecided):
-        await platform.client.decide(
-            parked.approvals[0], "accept", reviewer="r", roles=["counters"]
+        await platform.client.approvals.decide(
+            parked.approvals[0], Accept(), by=Reviewer("r", roles=["counters"])
         )
     assert (await platform.client.show("c1")).status == "open"
     assert await platform.effects() == []

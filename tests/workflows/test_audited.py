@@ -16,8 +16,8 @@ from tests.platform import Platform, counting, eventually, routed_to
 
 
 async def entries(platform: Platform, *kinds: str) -> list[AuditEntry]:
-    found = [one async for one in platform.client.audit()]
-    report = await platform.client.verify_audit()
+    found = [one async for one in platform.client.audit.entries()]
+    report = await platform.client.audit.verify()
     assert report.problems == ()
     return [one for one in found if one.kind in kinds]
 
@@ -25,9 +25,9 @@ async def entries(platform: Platform, *kinds: str) -> list[AuditEntry]:
 async def test_what_people_do_in_a_conversation_is_in_the_audit_log(platform: Platform) -> None:
     client = platform.client
     await platform.send("c1", "hello")
-    await client.take_over("c1", reviewer="lena")
-    said = await client.reply_as_human("c1", "This is Lena.", reviewer="lena", reply_id="r1")
-    await client.hand_back("c1", reviewer="lena", note="All is well.")
+    await client.people.take_over("c1", reviewer="lena")
+    said = await client.people.reply("c1", "This is Lena.", reviewer="lena", reply_id="r1")
+    await client.people.hand_back("c1", reviewer="lena", note="All is well.")
     await client.close("c1", reason="done")
     found = await entries(
         platform,
@@ -78,7 +78,7 @@ async def test_forks_exports_and_reads_by_people_are_in_the_audit_log(platform: 
     await client.show("c1")
     await client.show("c1", reader="tom")
     await client.fork("c1", turn=1, target="c2", by="tom")
-    exported = [one async for one in client.export_audit(reader="tom")]
+    exported = [one async for one in client.audit.export(reader="tom")]
     found = await entries(platform, "conversation_read", "conversation_forked", "audit_exported")
     assert [one.kind for one in found] == [
         "conversation_read",

@@ -25,6 +25,7 @@ from holdfast.domain.errors import (
 )
 from holdfast.domain.ids import workflow_id
 from holdfast.domain.limits import Limits
+from holdfast.domain.review import Accept, Claim, Comment, Delegate, Edit, Reject, Release, Reviewer
 from holdfast.runtime.settings import Settings
 from holdfast.store.approvals import ApprovalRecord
 from tests.platform import Platform, counting, eventually, open_platform, routed_to
@@ -92,20 +93,20 @@ async def audited(platform: Platform, *kinds: str) -> list[dict[str, Any]]:
 async def test_a_quorum_needs_that_many_different_people(under: Opening) -> None:
     platform = await under("{approve: {roles: [boss, lead], quorum: 2}}")
     approval = await park(platform)
-    decide = platform.client.decide
-    first = await decide(approval, "accept", reviewer="ann", roles=["boss"])
+    decide = platform.client.approvals.decide
+    first = await decide(approval, Accept(), by=Reviewer("ann", roles=["boss"]))
     assert (first.state, [(one.roles, one.quorum) for one in first.waits_for]) == (
         "pending",
         [(("boss", "lead"), 1)],
     )
     with pytest.raises(AlreadyDecided, match="ann has accepted"):
-        await decide(approval, "accept", reviewer="ann", roles=["lead"])
+        await decide(approval, Accept(), by=Reviewer("ann", roles=["lead"]))
     assert await platform.effects() == []
-    second = await decide(approval, "accept", reviewer="bob", roles=["lead"])
+    second = await decide(approval, Accept(), by=Reviewer("bob", roles=["lead"]))
     assert second.state == "accepted"
     await settled(platform)
     assert await platform.effects() == [150]
-    record = await platform.client.approval(approval)
+    record = await platform.client.approvals.get(approval)
     assert [(one.kind, one.reviewer) for one in record.decisions] == [
         ("accept", "ann"),
         ("accept", "bob"),
@@ -116,8 +117,10 @@ async def test_a_quorum_needs_that_many_different_people(under: Opening) -> None
 async def test_one_rejection_ends_a_quorum(under: Opening) -> None:
     platform = await under("{approve: {roles: [boss], quorum: 3}}")
     approval = await park(platform)
-    await platform.client.decide(approval, "accept", reviewer="ann", roles=["boss"])
-    await platform.client.decide(approval, "reject", reviewer="bob", roles=["boss"], text="No.")
+    await platform.client.approvals.decide(approval, Accept(), by=Reviewer("ann", roles=["boss"]))
+    await platform.client.approvals.decide(
+        approval, Reject("No."), by=Reviewer("bob", roles=["boss"])
+    )
     assert "No." in await settled(platform)
     assert await platform.effects() == []
 
@@ -127,15 +130,15 @@ async def test_under_four_eyes_neither_the_customer_nor_an_editor_approves_alone
 ) -> None:
     platform = await under("{approve: {roles: [boss], four_eyes: true}}")
     approval = await park(platform, customer="ann")
-    decide = platform.client.decide
+    decide = platform.client.approvals.decide
     with pytest.raises(NotAllowed, match="ann asked for this"):
-        await decide(approval, "accept", reviewer="ann", roles=["boss"])
+        await decide(approval, Accept(), by=Reviewer("ann", roles=["boss"]))
     edited: dict[str, Any] = {"counter": "c", "amount": 120}
-    status = await decide(approval, "edit", reviewer="bob", roles=["boss"], arguments=[edited])
+    status = await decide(approval, Edit([edited]), by=Reviewer("bob", roles=["boss"]))
     assert status.state == "pending"
     with pytest.raises(NotAllowed, match="bob asked for this"):
-        await decide(approval, "accept", reviewer="bob", roles=["boss"])
-    await decide(approval, "accept", reviewer="cid", roles=["boss"])
+        await decide(approval, Accept(), by=Reviewer("bob", roles=["boss"]))
+    await decide(approval, Accept(), by=Reviewer("cid", roles=["boss"]))
     await settled(platform)
     assert await platform.effects() == [120]
     await platform.replay("c1")
@@ -144,13 +147,13 @@ async def test_under_four_eyes_neither_the_customer_nor_an_editor_approves_alone
 async def test_people_of_one_team_count_once(under: Opening) -> None:
     platform = await under("{approve: {roles: [boss], quorum: 2, other_team: true}}")
     approval = await park(platform)
-    decide = platform.client.decide
-    await decide(approval, "accept", reviewer="ann", team="red", roles=["boss"])
+    decide = platform.client.approvals.decide
+    await decide(approval, Accept(), by=Reviewer("ann", team="red", roles=["boss"]))
     with pytest.raises(NotAllowed, match="red"):
-        await decide(approval, "accept", reviewer="bob", team="red", roles=["boss"])
+        await decide(approval, Accept(), by=Reviewer("bob", team="red", roles=["boss"]))
     with pytest.raises(NotAllowed, match="names none"):
-        await decide(approval, "accept", reviewer="cid", roles=["boss"])
-    await decide(approval, "accept", reviewer="dora", team="blue", roles=["boss"])
+        await decide(approval, Accept(), by=Reviewer("cid", roles=["boss"]))
+    await decide(approval, Accept(), by=Reviewer("dora", team="blue", roles=["boss"]))
     await settled(platform)
 
 
@@ -161,14 +164,16 @@ async def test_an_edit_needs_what_its_amount_needs_and_old_digests_are_supersede
     - {when: args.amount > 200, approve: {roles: [boss]}}
     - {approve: {roles: [counters]}}""")
     approval = await park(platform)
-    before = await platform.client.approval(approval)
-    decide = platform.client.decide
+    before = await platform.client.approvals.get(approval)
+    decide = platform.client.approvals.decide
     more: dict[str, Any] = {"counter": "c", "amount": 250}
-    status = await decide(approval, "edit", reviewer="rita", roles=["counters"], arguments=[more])
+    status = await decide(approval, Edit([more]), by=Reviewer("rita", roles=["counters"]))
     assert [one.roles for one in status.waits_for] == [("boss",)]
     with pytest.raises(Superseded, match="edited since"):
-        await decide(approval, "accept", reviewer="cleo", roles=["boss"], digest=before.args_digest)
-    await decide(approval, "accept", reviewer="cleo", roles=["boss"])
+        await decide(
+            approval, Accept(), by=Reviewer("cleo", roles=["boss"]), seen=before.args_digest
+        )
+    await decide(approval, Accept(), by=Reviewer("cleo", roles=["boss"]))
     await settled(platform)
     assert await platform.effects() == [250]
 
@@ -176,26 +181,26 @@ async def test_an_edit_needs_what_its_amount_needs_and_old_digests_are_supersede
 async def test_a_claim_keeps_others_off_until_it_ends(under: Opening) -> None:
     platform = await under("{approve: {roles: [boss], claim_for: 1s}}")
     approval = await park(platform)
-    decide = platform.client.decide
-    await decide(approval, "claim", reviewer="ann", roles=["boss"])
-    record = await platform.client.approval(approval)
+    decide = platform.client.approvals.decide
+    await decide(approval, Claim(), by=Reviewer("ann", roles=["boss"]))
+    record = await platform.client.approvals.get(approval)
     assert record.claimed_by == "ann"
     with pytest.raises(Claimed, match="ann is on approval"):
-        await decide(approval, "accept", reviewer="bob", roles=["boss"])
-    await decide(approval, "comment", reviewer="bob", text="Ask the customer first?")
+        await decide(approval, Accept(), by=Reviewer("bob", roles=["boss"]))
+    await decide(approval, Comment("Ask the customer first?"), by=Reviewer("bob"))
 
     async def free() -> bool:
         try:
-            await decide(approval, "claim", reviewer="bob", roles=["boss"])
+            await decide(approval, Claim(), by=Reviewer("bob", roles=["boss"]))
         except Claimed:
             return False
         return True
 
     await eventually(free, what="the end of the claim")
-    await decide(approval, "release", reviewer="bob", roles=["boss"])
-    await decide(approval, "accept", reviewer="ann", roles=["boss"])
+    await decide(approval, Release(), by=Reviewer("bob", roles=["boss"]))
+    await decide(approval, Accept(), by=Reviewer("ann", roles=["boss"]))
     await settled(platform)
-    record = await platform.client.approval(approval)
+    record = await platform.client.approvals.get(approval)
     assert [one.kind for one in record.decisions if one.refusal is None] == [
         "claim",
         "comment",
@@ -209,13 +214,13 @@ async def test_a_claim_keeps_others_off_until_it_ends(under: Opening) -> None:
 async def test_a_delegate_decides_in_the_place_of_the_reviewer(under: Opening) -> None:
     platform = await under("{approve: {roles: [boss]}}")
     approval = await park(platform)
-    decide = platform.client.decide
+    decide = platform.client.approvals.decide
     with pytest.raises(NotAllowed):
-        await decide(approval, "accept", reviewer="deb", roles=["intern"])
-    await decide(approval, "delegate", reviewer="ann", roles=["boss"], to="deb")
+        await decide(approval, Accept(), by=Reviewer("deb", roles=["intern"]))
+    await decide(approval, Delegate("deb"), by=Reviewer("ann", roles=["boss"]))
     with pytest.raises(NotAllowed, match="has delegated"):
-        await decide(approval, "accept", reviewer="ann", roles=["boss"])
-    await decide(approval, "accept", reviewer="deb", roles=["intern"])
+        await decide(approval, Accept(), by=Reviewer("ann", roles=["boss"]))
+    await decide(approval, Accept(), by=Reviewer("deb", roles=["intern"]))
     await settled(platform)
     assert await platform.effects() == [150]
 
@@ -226,10 +231,12 @@ async def test_a_ladder_reminds_and_lets_further_roles_decide(under: Opening) ->
     )
     approval = await park(platform)
     with pytest.raises(NotAllowed):
-        await platform.client.decide(approval, "accept", reviewer="cleo", roles=["boss"])
+        await platform.client.approvals.decide(
+            approval, Accept(), by=Reviewer("cleo", roles=["boss"])
+        )
     entries = await audited(platform, "approval_reminded", "approval_escalated")
     assert [one["kind"] for one in entries] == ["approval_reminded", "approval_escalated"]
-    record = await platform.client.approval(approval)
+    record = await platform.client.approvals.get(approval)
     assert record.roles == ("boss", "counters")
 
     async def listed() -> bool:
@@ -240,7 +247,7 @@ async def test_a_ladder_reminds_and_lets_further_roles_decide(under: Opening) ->
         return [one.id async for one in platform.temporal.list_workflows(query)] != []
 
     await eventually(listed, what="the new role in visibility")
-    await platform.client.decide(approval, "accept", reviewer="cleo", roles=["boss"])
+    await platform.client.approvals.decide(approval, Accept(), by=Reviewer("cleo", roles=["boss"]))
     await settled(platform)
     assert await platform.effects() == [150]
     await platform.replay("c1")
@@ -258,7 +265,9 @@ async def test_alarms_go_off_over_a_continue_as_new(under: Opening) -> None:
     await audited(platform, "approval_reminded", "approval_expired")
     assert "Nobody decided in time" in await settled(platform)
     with pytest.raises(ApprovalExpired):
-        await platform.client.decide(approval, "accept", reviewer="ann", roles=["counters"])
+        await platform.client.approvals.decide(
+            approval, Accept(), by=Reviewer("ann", roles=["counters"])
+        )
     runs = [
         one
         async for one in platform.temporal.list_workflows(
@@ -297,16 +306,18 @@ async def test_what_has_changed_since_it_was_asked_for_is_not_done(under: Openin
         "insert into counter.effects (tenant, counter, amount) values ($1, 'watched', 5)",
         platform.tenant,
     )
-    await platform.client.decide(approval, "accept", reviewer="ann", roles=["boss"])
+    await platform.client.approvals.decide(approval, Accept(), by=Reviewer("ann", roles=["boss"]))
     told = await settled(platform)
     assert "total was 0 and is now 5" in told
-    record = await platform.client.approval(approval)
+    record = await platform.client.approvals.get(approval)
     assert (record.state, record.actions[0].state) == ("stale", "stale")
     assert record.stale_reason is not None
     assert await platform.effects("watched") == [5]
     await audited(platform, "approval_stale")
     with pytest.raises(AlreadyDecided, match="stale"):
-        await platform.client.decide(approval, "accept", reviewer="bob", roles=["boss"])
+        await platform.client.approvals.decide(
+            approval, Accept(), by=Reviewer("bob", roles=["boss"])
+        )
     await platform.replay("c1")
 
 
@@ -317,9 +328,9 @@ async def test_an_action_that_cannot_succeed_any_more_is_stale(under: Opening) -
         "insert into counter.effects (tenant, counter, amount) values ($1, 'watched', -5)",
         platform.tenant,
     )
-    await platform.client.decide(approval, "accept", reviewer="ann", roles=["boss"])
+    await platform.client.approvals.decide(approval, Accept(), by=Reviewer("ann", roles=["boss"]))
     assert "this counter is closed" in await settled(platform)
-    assert (await platform.client.approval(approval)).state == "stale"
+    assert (await platform.client.approvals.get(approval)).state == "stale"
 
 
 async def test_parallel_conversations_cannot_slip_under_a_sum_together(under: Opening) -> None:
@@ -366,12 +377,12 @@ async def test_a_policy_that_changes_counts_for_what_is_proposed_from_then_on(
         nonlocal number
         number += 1
         later = await park(platform, conversation=f"c{number}")
-        record = await platform.client.approval(later)
+        record = await platform.client.approvals.get(later)
         assert (record.policy_version, record.roles) in ((4, ("boss",)), (5, ("chief",)))
         return record.policy_version == 5
 
     await eventually(changed, what="the new policy")
-    asked = await platform.client.approval(approval)
+    asked = await platform.client.approvals.get(approval)
     assert (asked.policy_version, asked.roles) == (4, ("boss",))
 
 
@@ -414,7 +425,7 @@ async def test_decisions_that_are_not_genuine_change_nothing_but_the_audit(
     under: Opening,
 ) -> None:
     platform = await under("{approve: {roles: [boss]}}")
-    record = await platform.client.approval(await park(platform))
+    record = await platform.client.approvals.get(await park(platform))
     assert platform.settings.signing_key is not None
     key = SigningKey.read(platform.settings.signing_key)
     forger = SigningKey.generate(key.kid)
@@ -445,10 +456,10 @@ async def test_decisions_that_are_not_genuine_change_nothing_but_the_audit(
 
         await eventually(refused, what=f"refusal {number}")
     with pytest.raises(InvalidStatement):
-        await platform.client.decide(
-            record.id, "accept", reviewer="ann", roles=["boss"], statement="a.b.c"
+        await platform.client.approvals.decide(
+            record.id, Accept(), by=Reviewer("ann", roles=["boss"]), statement="a.b.c"
         )
-    assert (await platform.client.approval(record.id)).state == "pending"
+    assert (await platform.client.approvals.get(record.id)).state == "pending"
     assert await platform.effects() == []
     # The very id that a forger used is still good for its owner, and counts once.
     for _ in range(2):
@@ -462,14 +473,14 @@ async def test_an_edit_that_breaks_an_actions_code_is_refused_and_ends_nothing(
     under: Opening,
 ) -> None:
     platform = await under("{approve: {roles: [boss]}}")
-    record = await platform.client.approval(await park(platform))
+    record = await platform.client.approvals.get(await park(platform))
     broken: dict[str, Any] = {"name": "add", "arguments": {"counter": "c", "amount": 666}}
     edit = accepting(record, kind="edit", actions=[broken])
     await signalled(platform, platform.signed(edit))
     (entry,) = await audited(platform, "decision_refused")
     assert "RuntimeError" in entry["refusal"]
     assert "these facts are broken" not in entry["refusal"]
-    await platform.client.decide(record.id, "accept", reviewer="ann", roles=["boss"])
+    await platform.client.approvals.decide(record.id, Accept(), by=Reviewer("ann", roles=["boss"]))
     await settled(platform)
     assert await platform.effects() == [150]
     await platform.replay("c1")
@@ -483,14 +494,14 @@ async def test_decisions_are_taken_on_their_word_where_the_settings_say_so(under
         unsigned_decisions=True,
     )
     approval = await park(platform)
-    await platform.client.decide(approval, "accept", reviewer="ann", roles=["boss"])
+    await platform.client.approvals.decide(approval, Accept(), by=Reviewer("ann", roles=["boss"]))
     await settled(platform)
     assert await platform.effects() == [150]
 
 
 async def test_a_forged_workflow_cannot_execute_what_nobody_approved(under: Opening) -> None:
     platform = await under("{approve: {roles: [boss]}}")
-    record = await platform.client.approval(await park(platform))
+    record = await platform.client.approvals.get(await park(platform))
     await platform.handle("c1").terminate("an intruder was here")
     forged = ParkedTurn(
         turn=1,

@@ -7,9 +7,9 @@ import pytest
 
 from holdfast.client.views import SentMessage
 from holdfast.domain import wire
-from holdfast.domain.approval import DecisionKind
 from holdfast.domain.errors import TurnNotFound
 from holdfast.domain.limits import Limits
+from holdfast.domain.review import Accept, Reject, Respond, Review, Reviewer
 from holdfast.domain.texts import customer_text
 from holdfast.runtime.settings import Settings
 from tests.platform import (
@@ -53,8 +53,8 @@ async def assert_a_person_is_called(platform: Platform, sent: SentMessage) -> No
     assert (await platform.send(sent.conversation, "And now?")).status == "awaiting_human"
     assert len(platform.model.requests) == calls
     assert await platform.effects() == [1]
-    await platform.client.take_over(sent.conversation, reviewer="rita")
-    await platform.client.hand_back(sent.conversation, reviewer="rita")
+    await platform.client.people.take_over(sent.conversation, reviewer="rita")
+    await platform.client.people.hand_back(sent.conversation, reviewer="rita")
     platform.script = routed_to("general", lambda _: text("Yes, it is done."))
     assert (await platform.send(sent.conversation, "Is it done?")).reply == "Yes, it is done."
     for request in platform.model.requests[-2:]:
@@ -158,7 +158,7 @@ async def test_a_turn_interrupted_after_an_effect_leaves_the_agents_in_charge(
 
 async def test_a_takeover_after_an_effect_says_what_was_done(platform: Platform) -> None:
     hold, running = await cancelled_after_an_effect(platform)
-    await platform.client.take_over("c1", reviewer="rita")
+    await platform.client.people.take_over("c1", reviewer="rita")
     sent = await running
     assert sent.reply is not None
     assert sent.reply.startswith("A colleague has taken over")
@@ -184,15 +184,13 @@ async def test_a_parked_turn_that_is_cancelled_after_an_effect_calls_a_person(
     await platform.replay("c1")
 
 
-async def decided_while_held(platform: Platform, kind: DecisionKind) -> str:
+async def decided_while_held(platform: Platform, review: Review) -> str:
     """A turn whose approval is decided while pat has the conversation, so that it is held back."""
     platform.script = routed_to("counter", counting([add(150)], then="It is added."))
     parked = await platform.send("c1", "add a lot", message_id="m1")
-    await platform.client.take_over("c1", reviewer="pat")
+    await platform.client.people.take_over("c1", reviewer="pat")
     (approval,) = parked.approvals
-    await platform.client.decide(
-        approval, kind, reviewer="rob", roles=["counters"], text="" if kind == "accept" else "No."
-    )
+    await platform.client.approvals.decide(approval, review, by=Reviewer("rob", roles=["counters"]))
 
     async def done() -> bool:
         (action,) = (await platform.client.show("c1")).actions
@@ -212,17 +210,17 @@ async def turn_ended(platform: Platform) -> tuple[str, bool]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "told", "effects"),
+    ("review", "told", "effects"),
     [
-        ("accept", "Done:\n- Add to a counter", [150]),
-        ("reject", "Not done:\n- Add to a counter", []),
-        ("respond", "Not done:\n- Add to a counter", []),
+        (Accept(), "Done:\n- Add to a counter", [150]),
+        (Reject("No."), "Not done:\n- Add to a counter", []),
+        (Respond("No."), "Not done:\n- Add to a counter", []),
     ],
 )
 async def test_closing_ends_a_decided_turn_that_a_person_s_takeover_held_back(
-    platform: Platform, kind: DecisionKind, told: str, effects: list[int]
+    platform: Platform, review: Review, told: str, effects: list[int]
 ) -> None:
-    await decided_while_held(platform, kind)
+    await decided_while_held(platform, review)
     await platform.client.close("c1")
     view = await platform.client.show("c1")
     assert view.status == "closed"
@@ -238,13 +236,13 @@ async def test_closing_ends_a_decided_turn_that_a_person_s_takeover_held_back(
 async def test_a_held_back_turn_is_cancelled_while_a_person_has_the_conversation(
     platform: Platform,
 ) -> None:
-    await decided_while_held(platform, "accept")
+    await decided_while_held(platform, Accept())
     assert await platform.client.cancel_turn("c1", 1, reason="solved by phone") == 1
     assert await turn_ended(platform) == ("cancelled", True)
     assert "Done:\n- Add to a counter" in await last_word(platform, "c1")
     with pytest.raises(TurnNotFound):
         await platform.client.cancel_turn("c1", 1)
-    await platform.client.hand_back("c1", reviewer="pat")
+    await platform.client.people.hand_back("c1", reviewer="pat")
     platform.script = routed_to("counter", lambda _: text("Hello again."))
     assert (await platform.send("c1", "what happened?")).reply == "Hello again."
     assert await platform.effects() == [150]
@@ -256,7 +254,7 @@ async def test_closing_ends_a_held_back_turn_of_an_earlier_run(
 ) -> None:
     limits = Limits(turns_per_run=1)
     async with open_platform(stack_settings, tenant, limits=limits) as platform:
-        await decided_while_held(platform, "accept")
+        await decided_while_held(platform, Accept())
         for number in range(3):  # each in a run of its own
             sent = await platform.send("c1", f"and {number}?")
             assert sent.status == "awaiting_human"
@@ -283,7 +281,9 @@ async def test_closing_ends_a_turn_that_asks_again_while_it_closes(platform: Pla
             approval,
         )
         deciding = asyncio.create_task(
-            platform.client.decide(approval, "accept", reviewer="rob", roles=["counters"])
+            platform.client.approvals.decide(
+                approval, Accept(), by=Reviewer("rob", roles=["counters"])
+            )
         )
 
         async def is_being_recorded() -> bool:
@@ -299,7 +299,7 @@ async def test_closing_ends_a_turn_that_asks_again_while_it_closes(platform: Pla
     assert (await deciding).state == "accepted"
     await platform.client.close("c1")
     assert await turn_ended(platform) == ("cancelled", True)
-    approvals = await platform.client.approvals(state=None)
+    approvals = await platform.client.approvals.list(state=None)
     assert sorted(one.state for one in approvals) == ["accepted", "withdrawn"]
     assert await platform.effects() == [150]
     await platform.replay("c1")
@@ -308,11 +308,11 @@ async def test_closing_ends_a_turn_that_asks_again_while_it_closes(platform: Pla
 async def test_a_held_back_turn_whose_run_was_terminated_ends_when_the_conversation_goes_on(
     platform: Platform,
 ) -> None:
-    await decided_while_held(platform, "accept")
+    await decided_while_held(platform, Accept())
     await platform.handle("c1").terminate("an operator's mistake")
     assert (await platform.send("c1", "Are you there?")).status == "awaiting_human"
     assert await turn_ended(platform) == ("cancelled", True)
-    audited = [entry async for entry in platform.client.audit()]
+    audited = [entry async for entry in platform.client.audit.entries()]
     (cancelled,) = [one for one in audited if one.kind == "turn_cancelled"]
     assert cancelled.data == {"turn": 1, "reason": "its run is over"}
     said = [one.text for one in (await platform.client.show("c1")).messages]
@@ -389,8 +389,8 @@ async def test_what_would_fail_again_is_tried_once_and_goes_to_a_person(
     assert sent.reply is not None
     assert "handing you over" in sent.reply
     assert max(await attempts(platform, "c1")) == 1
-    await platform.client.take_over("c1", reviewer="rita")
-    await platform.client.hand_back("c1", reviewer="rita")
+    await platform.client.people.take_over("c1", reviewer="rita")
+    await platform.client.people.hand_back("c1", reviewer="rita")
     platform.script = routed_to("counter", lambda _: text("Fine."))
     assert (await platform.send("c1", "again")).reply == "Fine."
     await platform.replay("c1")
@@ -405,8 +405,8 @@ async def test_what_was_refused_once_does_not_make_later_turns_fail(platform: Pl
     platform.script = answer
     assert (await platform.send("c1", "Hello.")).reply == "Gladly."
     assert (await platform.send("c1", "Say the unspeakable.")).status == "awaiting_human"
-    await platform.client.take_over("c1", reviewer="rita")
-    await platform.client.hand_back("c1", reviewer="rita")
+    await platform.client.people.take_over("c1", reviewer="rita")
+    await platform.client.people.hand_back("c1", reviewer="rita")
     sent = await platform.send("c1", "And the weather?")
     assert (sent.status, sent.reply) == ("answered", "Gladly.")
     await platform.replay("c1")

@@ -13,6 +13,7 @@ from holdfast.authority.statements import sign_act, sign_decision
 from holdfast.domain import wire
 from holdfast.domain.approval import Alarm, Approval, Decision, Requirement
 from holdfast.domain.people import PersonAct
+from holdfast.domain.review import Accept, Claim, Release, Reviewer
 from holdfast.domain.steps import (
     ActionRequest,
     AlarmRequest,
@@ -54,7 +55,7 @@ async def asked(platform: Platform) -> ApprovalRecord:
     adding = [("add", {"counter": "c", "amount": 150})]
     platform.script = routed_to("counter", counting(adding, then="That is settled."))
     parked = await platform.send("c1", "add it")
-    return await platform.client.approval(parked.approvals[0])
+    return await platform.client.approvals.get(parked.approvals[0])
 
 
 def accepting(record: ApprovalRecord, **changes: Any) -> Decision:
@@ -109,7 +110,7 @@ async def test_a_statement_of_yesterday_is_too_old_whatever_time_a_workflow_says
     outcome = await forge(wire.DECIDE_APPROVAL, deciding(platform, record, decision, at=then))
     assert outcome["code"] == "InvalidStatement"
     assert "expired at" in outcome["refusal"]
-    assert (await platform.client.approval(record.id)).state == "pending"
+    assert (await platform.client.approvals.get(record.id)).state == "pending"
 
 
 async def test_the_time_of_a_decision_is_the_databases(platform: Platform, forge: Forging) -> None:
@@ -120,7 +121,7 @@ async def test_the_time_of_a_decision_is_the_databases(platform: Platform, forge
     outcome = await forge(wire.DECIDE_APPROVAL, deciding(platform, record, decision, at=past))
     assert outcome["approval"]["state"] == "accepted"
     after = await platform.database.fetchval("select clock_timestamp()")
-    (taken,) = (await platform.client.approval(record.id)).decisions
+    (taken,) = (await platform.client.approvals.get(record.id)).decisions
     assert before <= taken.at <= after
 
 
@@ -138,7 +139,7 @@ async def test_what_an_approval_needs_is_what_was_recorded(
     other = deciding(platform, record, platform.signed(accepting(record, id="d2")))
     elsewhere = other.model_copy(update={"conversation": "c2"})
     assert (await forge(wire.DECIDE_APPROVAL, elsewhere))["code"] == "ApprovalNotFound"
-    assert (await platform.client.approval(record.id)).state == "pending"
+    assert (await platform.client.approvals.get(record.id)).state == "pending"
 
 
 @pytest.mark.parametrize("kind", ["expire", "remind", "escalate"])
@@ -154,7 +155,7 @@ async def test_no_alarm_goes_off_before_the_databases_clock_says_so(
     with pytest.raises(ApplicationError, match="is due at") as refused:
         await forge(wire.RECORD_ALARM, request)
     assert refused.value.type == "NotDue"
-    now = await platform.client.approval(record.id)
+    now = await platform.client.approvals.get(record.id)
     assert (now.state, now.approval) == ("pending", record.approval)
 
 
@@ -199,12 +200,12 @@ async def test_nobody_replies_without_holding_the_conversation_and_a_statement(
         return error.value.type
 
     assert await refused(replying("I am Pat.")) == "NotHeld"
-    await platform.client.take_over("c1", reviewer="pat")
+    await platform.client.people.take_over("c1", reviewer="pat")
     assert await refused(replying("I am Pat.", signed="I am Pat.")) == "InvalidStatement"
     assert await refused(replying("I am Eve.", reviewer="eve")) == "NotHeld"
     said = [one.text for one in await platform.client.messages("c1") if one.role == "human"]
     assert said == []
-    await platform.client.reply_as_human("c1", "It is me.", reviewer="pat")
+    await platform.client.people.reply("c1", "It is me.", reviewer="pat")
 
 
 async def test_nobody_takes_over_or_hands_back_without_a_fresh_statement(
@@ -229,12 +230,12 @@ async def test_nobody_takes_over_or_hands_back_without_a_fresh_statement(
     for forged in (taking(None), taking(act), taking(signed, "eve")):
         assert await refused(forged) == "InvalidStatement"
         assert (await platform.client.show("c1")).held_by is None
-    await platform.client.take_over("c1", reviewer="lena")
+    await platform.client.people.take_over("c1", reviewer="lena")
     assert await refused(taking(signed)) == "NotHeld"
     assert await refused(taking(act.model_copy(update={"kind": "hand_back"}), None)) == (
         "InvalidStatement"
     )
-    await platform.client.hand_back("c1", reviewer="lena")
+    await platform.client.people.hand_back("c1", reviewer="lena")
     # It was refused while Lena held the conversation, and is spent.
     padded = signed.model_copy(update={"statement": signed.statement + "=="})
     for again in (signed, padded):
@@ -339,11 +340,11 @@ async def test_a_genuine_approval_runs_once_whoever_asks_for_it(
 
 async def test_a_statement_that_was_refused_is_spent(platform: Platform) -> None:
     record = await asked(platform)
-    await platform.client.decide(record.id, "claim", reviewer="ann", roles=["boss"])
+    await platform.client.approvals.decide(record.id, Claim(), by=Reviewer("ann", roles=["boss"]))
     bobs = platform.signed(accepting(record, reviewer="bob"))
 
     async def refusals() -> list[str]:
-        found = (await platform.client.approval(record.id)).decisions
+        found = (await platform.client.approvals.get(record.id)).decisions
         return [one.refusal for one in found if one.refusal is not None]
 
     async def refused(times: int) -> list[str]:
@@ -356,14 +357,16 @@ async def test_a_statement_that_was_refused_is_spent(platform: Platform) -> None
 
     await platform.handle("c1").signal(wire.APPROVAL_DECISION, bobs)
     assert (await refused(1))[0].startswith("Claimed")
-    await platform.client.decide(record.id, "release", reviewer="ann", roles=["boss"])
+    await platform.client.approvals.decide(record.id, Release(), by=Reviewer("ann", roles=["boss"]))
     await platform.handle("c1").signal(wire.APPROVAL_DECISION, bobs)
     assert "refused before" in (await refused(2))[1]
     padded = bobs.model_copy(update={"statement": bobs.statement + "=="})
     await platform.handle("c1").signal(wire.APPROVAL_DECISION, padded)
     assert "base64url" in (await refused(3))[2]
-    assert (await platform.client.approval(record.id)).state == "pending"
-    status = await platform.client.decide(record.id, "accept", reviewer="bob", roles=["boss"])
+    assert (await platform.client.approvals.get(record.id)).state == "pending"
+    status = await platform.client.approvals.decide(
+        record.id, Accept(), by=Reviewer("bob", roles=["boss"])
+    )
     assert status.state == "accepted"
     await platform.replay("c1")
 
@@ -379,8 +382,8 @@ async def test_refused_decisions_are_recorded_up_to_a_bound_and_block_no_decisio
         await handle.signal(
             wire.APPROVAL_DECISION, accepting(record, id=f"forged-{number}", approval="none")
         )
-    status = await platform.client.decide(
-        record.id, "accept", reviewer="ann", roles=["boss"], timeout=120
+    status = await platform.client.approvals.decide(
+        record.id, Accept(), by=Reviewer("ann", roles=["boss"]), timeout=120
     )
     assert status.state == "accepted"
 

@@ -17,6 +17,7 @@ from holdfast.domain import wire
 from holdfast.domain.errors import ERRORS_BY_CODE, InvalidRequest, Refused
 from holdfast.domain.events import ConversationClosed
 from holdfast.domain.notifications import NotificationStart
+from holdfast.domain.review import Accept, Reviewer
 from tests.platform import Platform, counting, eventually, routed_to
 from tests.scripted_model import text
 
@@ -156,7 +157,9 @@ async def test_no_signal_stops_a_conversation(platform: Platform) -> None:
     for signal, arguments in [(signal, []) for signal in SIGNALS] + drawn:
         await handle.signal(signal, args=arguments)
     await goes_on(platform, "c1", "after signals")
-    await platform.client.decide(approval, "accept", reviewer="rita", roles=["counters"])
+    await platform.client.approvals.decide(
+        approval, Accept(), by=Reviewer("rita", roles=["counters"])
+    )
 
     async def executed() -> bool:
         return await platform.effects() == [150]
@@ -194,7 +197,7 @@ async def test_a_decision_that_comes_before_the_records_are_there_waits_for_them
     platform: Platform,
 ) -> None:
     await park(platform, "c1")
-    record = (await platform.client.approvals())[0]
+    record = (await platform.client.approvals.list())[0]
     await platform.handle("c1").terminate("an operator's mistake")
     decision = {**NEARLY[wire.DECIDE], "approval": record.id}
     await platform.send("c1", "hello again")

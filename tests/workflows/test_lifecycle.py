@@ -10,6 +10,7 @@ from holdfast.domain import wire
 from holdfast.domain.errors import MessageConflict, NotHeld, WrongCustomer
 from holdfast.domain.events import ConversationClosed
 from holdfast.domain.limits import Limits
+from holdfast.domain.review import Accept, Reviewer
 from holdfast.runtime.settings import Settings
 from tests.platform import Platform, counting, eventually, open_platform, routed_to
 from tests.scripted_model import Hold, Reply, last_message, text
@@ -39,18 +40,18 @@ async def test_agents_keep_quiet_while_a_person_holds_the_conversation(platform:
     platform.script = routed_to("counter", echo)
     client = platform.client
     await platform.send("c1", "one")
-    await client.take_over("c1", reviewer="pat")
+    await client.people.take_over("c1", reviewer="pat")
     held = await platform.send("c1", "two")
     assert (held.status, held.reply) == ("awaiting_human", None)
     with pytest.raises(NotHeld):
-        await client.reply_as_human("c1", "Hello", reviewer="eve")
-    first = await client.reply_as_human("c1", "I am Pat.", reviewer="pat", reply_id="r1")
-    again = await client.reply_as_human("c1", "I am Pat.", reviewer="pat", reply_id="r1")
+        await client.people.reply("c1", "Hello", reviewer="eve")
+    first = await client.people.reply("c1", "I am Pat.", reviewer="pat", reply_id="r1")
+    again = await client.people.reply("c1", "I am Pat.", reviewer="pat", reply_id="r1")
     assert first.seq == again.seq
     with pytest.raises(NotHeld):
-        await client.take_over("c1", reviewer="eve")
+        await client.people.take_over("c1", reviewer="eve")
     assert (await client.show("c1")).status == "awaiting_human"
-    await client.hand_back("c1", reviewer="pat", note="The customer is called May.")
+    await client.people.hand_back("c1", reviewer="pat", note="The customer is called May.")
     assert (await platform.send("c1", "three")).reply == "You said three"
     said = [(one.role, one.text) for one in (await client.show("c1")).messages]
     assert said[2:5] == [
@@ -68,7 +69,7 @@ async def test_taking_over_ends_the_running_turn_without_an_agents_answer(
     platform.script = routed_to("counter", lambda _: text("Too late.").held(hold))
     running = asyncio.create_task(platform.send("c1", "one"))
     await hold.arrived.wait()
-    await platform.client.take_over("c1", reviewer="pat")
+    await platform.client.people.take_over("c1", reviewer="pat")
     assert (await running).status == "awaiting_human"
     hold.release()
     await platform.replay("c1")
@@ -80,15 +81,17 @@ async def test_an_approved_action_runs_during_a_takeover_and_the_agent_speaks_af
     call = ("add", {"counter": "c", "amount": 150})
     platform.script = routed_to("counter", counting([call], then="It is added."))
     parked = await platform.send("c1", "add")
-    await platform.client.take_over("c1", reviewer="pat")
-    await platform.client.decide(parked.approvals[0], "accept", reviewer="r", roles=["counters"])
+    await platform.client.people.take_over("c1", reviewer="pat")
+    await platform.client.approvals.decide(
+        parked.approvals[0], Accept(), by=Reviewer("r", roles=["counters"])
+    )
 
     async def executed() -> bool:
         return await platform.effects() == [150]
 
     await eventually(executed)
     assert "It is added." not in [m.text for m in (await platform.client.show("c1")).messages]
-    await platform.client.hand_back("c1", reviewer="pat")
+    await platform.client.people.hand_back("c1", reviewer="pat")
 
     async def spoken() -> bool:
         return "It is added." in [m.text for m in (await platform.client.show("c1")).messages]
@@ -135,7 +138,7 @@ async def test_closing_withdraws_what_waits_for_approval(platform: Platform) -> 
     platform.script = routed_to("counter", counting([call]))
     parked = await platform.send("c1", "add")
     await platform.client.close("c1")
-    record = await platform.client.approval(parked.approvals[0])
+    record = await platform.client.approvals.get(parked.approvals[0])
     assert record.state == "withdrawn"
     await platform.replay("c1")
 
@@ -180,8 +183,8 @@ async def test_runs_continue_as_new_and_nobody_notices(
             await platform.send("c1", "other text", message_id="m0")
         assert platform.model.most_repeated == 1
         platform.script = routed_to("counter", counting([call], then="It is added."))
-        await platform.client.decide(
-            parked.approvals[0], "accept", reviewer="r", roles=["counters"]
+        await platform.client.approvals.decide(
+            parked.approvals[0], Accept(), by=Reviewer("r", roles=["counters"])
         )
 
         async def added() -> bool:
@@ -247,7 +250,7 @@ async def test_a_conversation_whose_workflow_was_terminated_goes_on_with_the_nex
     await platform.handle("c1").terminate("an operator's mistake")
     platform.script = routed_to("counter", echo)
     assert (await platform.send("c1", "two")).turn == 2
-    assert (await platform.client.approval(parked.approvals[0])).state == "withdrawn"
+    assert (await platform.client.approvals.get(parked.approvals[0])).state == "withdrawn"
     assert (await platform.send("c1", "add", message_id="m1")).turn == 1
     assert (await platform.client.show("c1")).status == "open"
 
@@ -328,7 +331,7 @@ async def test_an_old_message_gets_its_answer_also_while_a_person_holds_the_conv
     await platform.send("c1", "one", message_id="m1")
     await platform.client.close("c1")
     await platform.send("c1", "two", message_id="m2")
-    await platform.client.take_over("c1", reviewer="pat")
+    await platform.client.people.take_over("c1", reviewer="pat")
     again = await platform.send("c1", "one", message_id="m1", timeout=20)
     assert (again.turn, again.reply) == (1, "You said one")
     with pytest.raises(MessageConflict):
@@ -346,8 +349,8 @@ async def test_a_message_that_comes_again_while_its_turn_goes_on_gets_its_first_
         parked = await platform.send("c1", "add", message_id="m1")
         hold = Hold()
         platform.script = lambda _: text("It is added.").held(hold)
-        await platform.client.decide(
-            parked.approvals[0], "accept", reviewer="r", roles=["counters"]
+        await platform.client.approvals.decide(
+            parked.approvals[0], Accept(), by=Reviewer("r", roles=["counters"])
         )
         await hold.arrived.wait()
         assert await platform.send("c1", "add", message_id="m1", timeout=20) == parked

@@ -67,7 +67,7 @@ async def test_numbers_that_no_column_takes_are_told_to_the_model(platform: Plat
         assert (answer.status, answer.reply) == ("answered", "I could not.")
         assert '"error"' in told(platform)
         assert await platform.effects(conversation) == []
-    assert await platform.client.approvals() == []
+    assert await platform.client.approvals.list() == []
     assert {one["fault"] for one in await events(platform, "answer_unusable")} == {"arguments"}
 
 

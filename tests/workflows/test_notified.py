@@ -5,6 +5,7 @@ from pathlib import Path
 
 from standardwebhooks.webhooks import Webhook
 
+from holdfast.domain.review import Accept, Reviewer
 from holdfast.runtime.settings import Settings
 from tests.notifications.receiving import Answered, Endpoint, endpoint
 from tests.platform import Platform, counting, eventually, open_platform, routed_to
@@ -60,8 +61,8 @@ async def _told_in_order(platform: Platform, receiver: Endpoint) -> None:
 
     await eventually(escalated, what="the escalation's webhook")
     platform.script = routed_to("counter", counting([add], then="Settled."))
-    await platform.client.decide(approval, "accept", reviewer="ann", roles=["boss"])
-    await platform.client.decide(approval, "accept", reviewer="bob", roles=["lead"])
+    await platform.client.approvals.decide(approval, Accept(), by=Reviewer("ann", roles=["boss"]))
+    await platform.client.approvals.decide(approval, Accept(), by=Reviewer("bob", roles=["lead"]))
     for_good = ("add_for_good", {"counter": "c", "amount": 1})
     platform.script = routed_to("counter", counting([for_good], then="Expired."))
     await platform.send("c2", "add it for good")

@@ -10,6 +10,7 @@ from temporalio.api.enums.v1 import EventType
 
 from holdfast.domain.events import TurnEnded
 from holdfast.domain.limits import Limits
+from holdfast.domain.review import Accept, Reviewer
 from holdfast.domain.texts import customer_text
 from holdfast.runtime.settings import Settings
 from tests.platform import (
@@ -177,7 +178,9 @@ async def test_an_outage_after_an_approval_leaves_the_effect_and_calls_a_person(
         parked = await platform.send("c1", "add 150")
         platform.script = lambda _: failure(500)
         approval = parked.approvals[0]
-        await platform.client.decide(approval, "accept", reviewer="ann", roles=["counters"])
+        await platform.client.approvals.decide(
+            approval, Accept(), by=Reviewer("ann", roles=["counters"])
+        )
 
         async def handed_over() -> bool:
             return (await platform.client.show("c1")).status == "awaiting_human"
@@ -199,7 +202,7 @@ async def test_a_wait_for_a_model_ends_at_once_when_somebody_wants_that(
             if way == "cancel":
                 await platform.client.cancel_turn("c1", 1)
             elif way == "take over":
-                await platform.client.take_over("c1", reviewer="ann")
+                await platform.client.people.take_over("c1", reviewer="ann")
             else:
                 await platform.send("c1", "this first", on_busy="interrupt", wait=False)
             ended = await platform.send("c1", "count", message_id="m1")

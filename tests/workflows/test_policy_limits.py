@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from holdfast.domain.review import Accept, Reviewer
 from holdfast.runtime.settings import Settings
 from tests.platform import counting, eventually, open_platform, routed_to
 from tests.scripted_model import text
@@ -33,11 +34,11 @@ async def test_an_approval_at_all_limits_is_asked_for_and_given(
         assert (await platform.send("c1", "hello")).reply == "Hello."
 
         async def escalated() -> bool:
-            return len((await platform.client.approval(parked.approvals[0])).roles) == 50
+            return len((await platform.client.approvals.get(parked.approvals[0])).roles) == 50
 
         await eventually(escalated, what="all escalations")
-        await platform.client.decide(
-            parked.approvals[0], "accept", reviewer="ann", roles=[f"902{SMILE * 61}"]
+        await platform.client.approvals.decide(
+            parked.approvals[0], Accept(), by=Reviewer("ann", roles=[f"902{SMILE * 61}"])
         )
 
         async def executed() -> bool:

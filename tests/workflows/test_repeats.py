@@ -10,6 +10,7 @@ import pytest
 from pydantic import JsonValue
 
 from holdfast.client.views import SentMessage
+from holdfast.domain.review import Accept, Edit, Reviewer
 from holdfast.runtime.settings import Settings
 from holdfast.store.faults import pausing
 from tests.activities.test_permission import noting
@@ -67,8 +68,10 @@ async def test_what_waits_for_approval_is_not_asked_for_again(platform: Platform
         assert (again.status, again.approvals) == ("answered", ())
         assert '"state": "repeated"' in told(platform)
         assert "waits for a person's approval" in told(platform)
-    assert [one.id for one in await platform.client.approvals()] == list(first.approvals)
-    await platform.client.decide(first.approvals[0], "accept", reviewer="r", roles=["counters"])
+    assert [one.id for one in await platform.client.approvals.list()] == list(first.approvals)
+    await platform.client.approvals.decide(
+        first.approvals[0], Accept(), by=Reviewer("r", roles=["counters"])
+    )
 
     async def executed() -> bool:
         return bool(await platform.effects())
@@ -84,8 +87,8 @@ async def test_what_a_reviewer_has_edited_is_what_the_customer_asked_for_as_well
     first = await ask(platform, add(150))
     (approval,) = first.approvals
     edited: list[dict[str, JsonValue]] = [{"counter": "c", "amount": 120}]
-    await platform.client.decide(
-        approval, "edit", reviewer="r", roles=["counters"], arguments=edited
+    await platform.client.approvals.decide(
+        approval, Edit(edited), by=Reviewer("r", roles=["counters"])
     )
     for amount in (150, 120):
         again = await ask(platform, add(amount), conversation=f"c-{amount}")
@@ -153,7 +156,7 @@ async def test_a_confirmation_counts_for_what_waits_as_well(platform: Platform) 
     await ask(platform, add(150))
     second = await ask(platform, add(150, confirmed_again=True))
     assert second.status == "awaiting_approval"
-    assert len(await platform.client.approvals()) == 2
+    assert len(await platform.client.approvals.list()) == 2
 
 
 async def test_an_agent_cannot_confirm_within_the_turn_that_was_told(platform: Platform) -> None:

@@ -38,7 +38,7 @@ async def waiting(stack_settings: Settings, tenant: str, tmp_path: Path) -> Asyn
 
 async def ends_as(platform: Platform, state: ApprovalState) -> None:
     async def ended() -> bool:
-        (approval,) = await platform.client.approvals(state=None)
+        (approval,) = await platform.client.approvals.list(state=None)
         return approval.state == state and (
             (await platform.effects() == [1])
             if state == "accepted"
@@ -53,7 +53,7 @@ async def ends_as(platform: Platform, state: ApprovalState) -> None:
 
 async def told(platform: Platform, state: DeliveryState) -> None:
     """Have it so that a channel was to be told of the approval, and that came of it."""
-    (approval,) = await platform.client.approvals()
+    (approval,) = await platform.client.approvals.list()
     await platform.database.execute(
         """
         insert into holdfast.deliveries
@@ -81,8 +81,8 @@ async def test_silence_of_people_who_were_never_told_hands_over(waiting: Opening
 async def test_silence_of_somebody_who_has_looked_allows(waiting: Opening) -> None:
     platform = await waiting()
     await told(platform, "dead")
-    (approval,) = await platform.client.approvals()
-    await platform.client.look(approval.id, reviewer="ann")
+    (approval,) = await platform.client.approvals.list()
+    await platform.client.approvals.get(approval.id, reader="ann")
     await ends_as(platform, "accepted")
 
 

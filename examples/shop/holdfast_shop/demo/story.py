@@ -6,7 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from holdfast import ConversationView, HoldfastClient, SentMessage, Settings
+from holdfast import Accept, ConversationView, HoldfastClient, Reject, SentMessage, Settings
 from holdfast_shop import demo_data as data
 from holdfast_shop.demo.expectations import expect
 from holdfast_shop.demo.narrator import Narrator
@@ -138,7 +138,7 @@ class Story:
         await talk.ask("How long will the refund take?")
         kill = await self._kill(talk, worker)
         self._narrator.notes(f"now {REVIEWER.id} of the refunds team looks at what waits")
-        await talk.decide(await talk.waiting_approval(), "accept", REVIEWER)
+        await talk.decide(await talk.waiting_approval(), Accept(), REVIEWER)
         await self._expect_action(CANCELLATION, "cancel_pending_order", "executed", "approve")
         return kill
 
@@ -218,9 +218,10 @@ class Story:
         )
         await talk.decide(
             await talk.waiting_approval(),
-            "reject",
+            Reject(
+                "The order was delivered more than 30 days ago, and returns are possible for 30 days."
+            ),
             REVIEWER,
-            "The order was delivered more than 30 days ago, and returns are possible for 30 days.",
         )
         await self._expect_action(RETURN, "return_delivered_order_items", "rejected", "approve")
 
@@ -241,12 +242,12 @@ class Story:
             gets="awaiting_approval",
         )
         approval = await talk.waiting_approval()
-        await talk.decide(approval, "accept", REVIEWER)
+        await talk.decide(approval, Accept(), REVIEWER)
         await talk.accept_again(approval, REVIEWER)
         self._narrator.notes("nobody else of the refunds team is there …")
         await talk.escalation(approval)
-        await talk.decide(approval, "accept", LEAD)
-        decisions = (await self._client.approval(approval.id)).decisions
+        await talk.decide(approval, Accept(), LEAD)
+        decisions = (await self._client.approvals.get(approval.id)).decisions
         accepted = [one.reviewer for one in decisions if one.kind == "accept" and not one.refusal]
         expect(accepted == [REVIEWER.id, LEAD.id], "two people have accepted", accepted)
         await self._expect_action(BIG_REFUND, "cancel_pending_order", "executed", "approve")

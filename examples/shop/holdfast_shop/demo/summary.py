@@ -102,7 +102,7 @@ async def summarise(
     """
     views = [await client.show(conversation) for conversation in conversations]
     recorded = sum(view.model_calls for view in views)
-    audit = await client.verify_audit()
+    audit = await client.audit.verify()
     expect(audit.entries > 0 and not audit.problem_count, "the audit log is whole", audit)
     summary = Summary(
         tenant=client.tenant,

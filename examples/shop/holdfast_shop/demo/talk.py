@@ -2,10 +2,18 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
 from typing import Literal
 
-from holdfast import ApprovalRecord, HoldfastClient, HoldfastError, SentMessage, events
+from holdfast import (
+    Accept,
+    ApprovalRecord,
+    HoldfastClient,
+    HoldfastError,
+    Reject,
+    Reviewer,
+    SentMessage,
+    events,
+)
 from holdfast_shop.demo.card import card_of, needs_in_words
 from holdfast_shop.demo.expectations import Unexpected, expect
 from holdfast_shop.demo.narrator import Narrator
@@ -18,16 +26,8 @@ _PATIENCE_SECONDS = 60.0
 _ALARMS = ("approval_reminded", "approval_escalated")
 
 
-@dataclass(frozen=True)
-class Reviewer:
-    """Somebody who decides, and the roles that they have."""
-
-    id: str
-    roles: tuple[str, ...]
-
-
-REVIEWER = Reviewer("ines.okafor", ("refunds", "returns"))
-LEAD = Reviewer("tove.lindqvist", ("refunds-lead",))
+REVIEWER = Reviewer("ines.okafor", roles=("refunds", "returns"))
+LEAD = Reviewer("tove.lindqvist", roles=("refunds-lead",))
 
 
 class Talk:
@@ -75,17 +75,13 @@ class Talk:
         Raises:
             Unexpected: not exactly one approval waits.
         """
-        found = await self._client.approvals(conversation=self.conversation)
+        found = await self._client.approvals.list(conversation=self.conversation)
         expect(len(found) == 1, f"one approval waits in {self.conversation!r}", len(found))
         self._narrator.card(f"Approval {found[0].id}", card_of(found[0]))
         return found[0]
 
     async def decide(
-        self,
-        approval: ApprovalRecord,
-        kind: Literal["accept", "reject"],
-        reviewer: Reviewer,
-        text: str = "",
+        self, approval: ApprovalRecord, review: Accept | Reject, reviewer: Reviewer
     ) -> None:
         """Decide as the reviewer, and wait for the message that follows in the conversation, once
         nobody else has to agree.
@@ -95,12 +91,12 @@ class Talk:
         """
         messages = await self._client.messages(self.conversation)
         began = time.monotonic()
-        state = await self._decide(approval, kind, reviewer, text)
+        state = await self._decide(approval, review, reviewer)
         took = time.monotonic() - began
-        said = f": “{text}”" if text else ""
-        told = f"{reviewer.id} ({', '.join(reviewer.roles)}) decides to {kind}{said}"
+        said = f": “{review.reason}”" if isinstance(review, Reject) else ""
+        told = f"{reviewer.id} ({', '.join(reviewer.roles)}) decides to {review.kind}{said}"
         if state == "pending":
-            needs = needs_in_words(await self._client.approval(approval.id))
+            needs = needs_in_words(await self._client.approvals.get(approval.id))
             self._narrator.notes(f"{told}; the approval still needs {needs}", took)
             return
         self._narrator.notes(f"{told}; the approval is {state}", took)
@@ -116,7 +112,7 @@ class Talk:
         """
         promise = f"{reviewer.id} cannot accept {approval.id} twice"
         try:
-            state = await self._decide(approval, "accept", reviewer)
+            state = await self._decide(approval, Accept(), reviewer)
         except HoldfastError as refusal:
             expect(refusal.code == "AlreadyDecided", promise, f"{refusal.code}: {refusal}")
             self._narrator.notes(
@@ -153,24 +149,15 @@ class Talk:
             pass
         promise = f"{approval.id} is reminded of, then escalated, within {_PATIENCE_SECONDS:.0f} s"
         expect(happened == list(_ALARMS), promise, happened)
-        needs = needs_in_words(await self._client.approval(approval.id))
+        needs = needs_in_words(await self._client.approvals.get(approval.id))
         self._narrator.notes(f"from now on the approval needs {needs}")
 
     async def _decide(
-        self,
-        approval: ApprovalRecord,
-        kind: Literal["accept", "reject"],
-        reviewer: Reviewer,
-        text: str = "",
+        self, approval: ApprovalRecord, review: Accept | Reject, reviewer: Reviewer
     ) -> str:
         """The state of the approval after the decision, which quotes what the reviewer saw."""
-        status = await self._client.decide(
-            approval.id,
-            kind,
-            reviewer=reviewer.id,
-            roles=reviewer.roles,
-            text=text,
-            digest=approval.args_digest,
+        status = await self._client.approvals.decide(
+            approval.id, review, by=reviewer, seen=approval.args_digest
         )
         return status.state
 

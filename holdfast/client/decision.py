@@ -1,13 +1,14 @@
-"""A reviewer's decision, made from the record that the reviewer looked at."""
+"""A review as the workflow takes it, and what is known of it already."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import assert_never
 from uuid import uuid4
 
 from pydantic import JsonValue
 
 from holdfast.client.checking import checking
-from holdfast.domain.approval import ApprovalStatus, Decision, DecisionKind
+from holdfast.domain.approval import ApprovalStatus, Decision
 from holdfast.domain.errors import (
     AlreadyDecided,
     ApprovalExpired,
@@ -15,6 +16,18 @@ from holdfast.domain.errors import (
     InvalidRequest,
 )
 from holdfast.domain.outcomes import ProposedAction
+from holdfast.domain.review import (
+    Accept,
+    Claim,
+    Comment,
+    Delegate,
+    Edit,
+    Reject,
+    Release,
+    Respond,
+    Review,
+    Reviewer,
+)
 from holdfast.store.approvals import ApprovalRecord
 
 _LOOKS = 10
@@ -23,41 +36,52 @@ _PAUSE_SECONDS = 0.2
 
 def decision_on(
     record: ApprovalRecord,
-    kind: DecisionKind,
+    review: Review,
     *,
-    reviewer: str,
-    team: str | None,
-    roles: Sequence[str],
-    text: str,
-    arguments: Sequence[dict[str, JsonValue]],
-    to: str | None,
-    digest: str | None,
+    by: Reviewer,
+    seen: str | None,
     decision_id: str | None,
     statement: str | None,
 ) -> Decision:
-    """The decision as the workflow takes it; without `digest`, about what the record says.
+    """The review as it travels to the workflow; without `seen`, about what the record says.
 
     Raises:
         InvalidRequest: it lacks something, or an edit does not have arguments for each action.
     """
-    if arguments and len(arguments) != len(record.actions):
+    text = ""
+    to: str | None = None
+    edited: Sequence[dict[str, JsonValue]] = ()
+    match review:
+        case Accept() | Claim() | Release():
+            pass
+        case Edit():
+            edited = review.arguments
+        case Reject():
+            text = review.reason
+        case Respond() | Comment():
+            text = review.text
+        case Delegate():
+            to = review.to
+        case _:
+            assert_never(review)
+    if edited and len(edited) != len(record.actions):
         raise InvalidRequest(
             f"approval {record.id} has {len(record.actions)} actions, the edit has arguments for "
-            f"{len(arguments)}"
+            f"{len(edited)}"
         )
     with checking():
         return Decision(
             id=decision_id or uuid4().hex,
             approval=record.id,
-            kind=kind,
-            reviewer=reviewer,
-            team=team,
-            roles=tuple(roles),
-            digest=digest or record.args_digest,
+            kind=review.kind,
+            reviewer=by.id,
+            team=by.team,
+            roles=tuple(by.roles),
+            digest=seen or record.args_digest,
             text=text,
             actions=tuple(
-                ProposedAction(name=action.name, arguments=edited)
-                for action, edited in zip(record.actions, arguments, strict=False)
+                ProposedAction(name=action.name, arguments=arguments)
+                for action, arguments in zip(record.actions, edited, strict=False)
             ),
             to=to,
             statement=statement or "",
