@@ -97,11 +97,10 @@ class Player:
             ]
             if round.cancel_after is not None:
                 group.create_task(self._cancel_running(round.cancel_after))
-        parked = [
-            sent
-            for task in sending
-            if (sent := task.result()) is not None and sent.status == "awaiting_approval"
-        ]
+        answers = [sent for task in sending if (sent := task.result()) is not None]
+        if any(sent.status == "awaiting_human" for sent in answers):
+            await self._give_back()
+        parked = [sent for sent in answers if sent.status == "awaiting_approval"]
         if round.kind not in ("again", "reopened"):
             for sent in parked:
                 await self._see_to(round, sent)
@@ -140,6 +139,17 @@ class Player:
                     )
                 )
                 return sent
+
+    async def _give_back(self) -> None:
+        """Be the person who was called, since a turn was stopped after an effect of its own."""
+        people, name = self._client.people, self._plan.conversation
+        with suppress(Refused):
+            await _until_available(
+                lambda: people.take_over(name, reviewer="pat", timeout=_TRY_SECONDS)
+            )
+            await _until_available(
+                lambda: people.hand_back(name, reviewer="pat", timeout=_TRY_SECONDS)
+            )
 
     async def _cancel_running(self, after: float) -> None:
         await asyncio.sleep(after)

@@ -153,7 +153,10 @@ class _ToolAgent:
         completion = await context.model.chat(messages, tools=tools)
         update: _Update = {
             "exchange": [completion.as_message()],
-            "calls": [call.model_dump(mode="json") for call in completion.tool_calls],
+            "calls": [
+                {**call.model_dump(mode="json"), "is_action": call.name in self.actions}
+                for call in completion.tool_calls
+            ],
         }
         if not completion.tool_calls:
             text = completion.text.strip()
@@ -162,9 +165,8 @@ class _ToolAgent:
 
     async def read(self, state: _State, runtime: Runtime[TurnContext]) -> _Update:
         """Answer the calls before the next action, in order; an outcome among the answers ends the turn."""
-        calls = _calls_of(state)
         said: list[ChatCompletionMessageParam] = []
-        for call in takewhile(lambda call: call.name not in self.actions, calls):
+        for call in _next_calls(state, are_actions=False):
             answer = await self._answer(call, runtime.context)
             if isinstance(answer, TurnOutcome):
                 return {"exchange": said, "calls": [], "outcome": answer}
@@ -173,8 +175,7 @@ class _ToolAgent:
 
     async def act(self, state: _State, runtime: Runtime[TurnContext]) -> _Update:
         """Propose the actions that stand next to each other together."""
-        asked = list(takewhile(lambda call: call.name in self.actions, _calls_of(state)))
-        calls, again = take_again(asked)
+        calls, again = take_again(_next_calls(state, are_actions=True))
         actions = [ProposedAction(name=call.name, arguments=call.arguments) for call in calls]
         rationale = self.explain(_exchange_of(state, runtime.context), actions)
         results = propose(
@@ -196,7 +197,7 @@ class _ToolAgent:
             return END
         if not state["calls"]:
             return "think"
-        return "act" if state["calls"][0]["name"] in self.actions else "read"
+        return "act" if state["calls"][0]["is_action"] else "read"
 
     def graph(self) -> StateGraph[Any, TurnContext, Any, Any]:
         """START → think → read | act, which lead back, until there is an outcome."""
@@ -234,8 +235,11 @@ def _reply(text: str) -> TurnOutcome:
         return Escalation(reason="The model gave an empty answer.")
 
 
-def _calls_of(state: _State) -> list[ToolCall]:
-    return [ToolCall.model_validate(call) for call in state["calls"]]
+def _next_calls(state: _State, *, are_actions: bool) -> list[ToolCall]:
+    """The calls of one kind that come next. Which kind they are was decided when the model made them: a
+    proposal goes on as it was made, also where this version has other actions."""
+    alike = takewhile(lambda call: call["is_action"] == are_actions, state["calls"])
+    return [ToolCall.model_validate(call) for call in alike]
 
 
 def _exchange_of(state: _State, context: TurnContext) -> Exchange:

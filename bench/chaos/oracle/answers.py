@@ -90,10 +90,11 @@ def _may_end(message: PlannedMessage, planned: Round) -> set[str]:
         case "decided" | "expired" | "withdrawn":
             return {"awaiting_approval"}
         case "cancelled":
-            return {"answered", "cancelled"}
+            return {"answered", "cancelled", "awaiting_human"}  # the last after an effect
         case "interrupted":
             interrupts = message.on_busy == "interrupt"
-            return {"answered"} if interrupts else {"answered", "cancelled"}
+            ends = {"answered", "awaiting_human"}
+            return ends if interrupts else {*ends, "cancelled"}
         case _:
             return {"answered"}
 
