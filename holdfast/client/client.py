@@ -12,7 +12,7 @@ from temporalio.service import RetryConfig
 from holdfast.authority.keys import SigningKey
 from holdfast.client.admission import Admission
 from holdfast.client.audit import Auditing
-from holdfast.client.checking import checking, require_id, require_number
+from holdfast.client.checking import checking, require_id, require_number, require_text
 from holdfast.client.deliveries import Notifying
 from holdfast.client.delivery import deliver
 from holdfast.client.listing import list_conversations
@@ -31,7 +31,6 @@ from holdfast.domain.conversation import (
 )
 from holdfast.domain.errors import (
     ConversationClosed,
-    InvalidRequest,
     MessageTooLong,
     Unavailable,
 )
@@ -324,8 +323,7 @@ class HoldfastClient(Reviewing, Notifying, Auditing):
             ConversationNotFound, InvalidRequest.
             ConversationClosed: its workflow is gone without having closed it.
         """
-        if "\0" in reason:
-            raise InvalidRequest("reason has a NUL character")
+        require_text(reason, "reason")
         record = await self._records.conversation(conversation)
         if record.closed_at is not None:
             return record

@@ -145,6 +145,8 @@ async def test_a_nul_character_is_refused_wherever_people_write(platform: Platfo
         client.hand_back("c1", reviewer="bob", note="\0"),
         client.cancel_turn("c1", 1, reason="\0"),
         client.close("c1", reason="\0"),
+        client.close("c1", reason="caf\udce9"),
+        client.list_conversations(query="caf\udce9"),
         client.decide(approval, "reject", reviewer="bob", roles=["counters"], text="\0"),
         client.decide(approval, "edit", reviewer="bob", roles=["counters"], arguments=edited),
     ):
