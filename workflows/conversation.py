@@ -129,7 +129,7 @@ class ConversationWorkflow:
     @workflow.update(name=wire.SEND_MESSAGE)
     async def send_message(self, *received: Any) -> TurnResult:
         """Answer a `CustomerMessage`; returns when the turn is answered or parked."""
-        with refusing():
+        with refusing(self._unusable):
             message = read(CustomerMessage, received)
             await workflow.wait_condition(lambda: self._opened)
             if self._intake.would_interrupt_unseen(message):  # an old one must not
@@ -160,7 +160,7 @@ class ConversationWorkflow:
 
     @send_message.validator
     def _validate_message(self, *received: Any) -> None:
-        with refusing():
+        with refusing(self._unusable):
             message = read(CustomerMessage, received)
             self._check_message(message)
             if not self._intake.knows(message):
@@ -169,12 +169,12 @@ class ConversationWorkflow:
     @workflow.update(name=wire.DECIDE)
     async def decide(self, *received: Any) -> ApprovalStatus:
         """Take a reviewer's `Decision`; returns when it is recorded."""
-        with refusing():
+        with refusing(self._unusable):
             return await self._desk.decide(read(Decision, received))
 
     @decide.validator
     def _validate_decision(self, *received: Any) -> None:
-        with refusing():
+        with refusing(self._unusable):
             decision = read(Decision, received)
             self._check_open()
             self._desk.check(decision)
@@ -193,7 +193,7 @@ class ConversationWorkflow:
     @workflow.update(name=wire.TAKE_OVER)
     async def take_over(self, *received: Any) -> None:
         """A person takes the conversation (`TakeOver`); a running turn ends without an agent's answer."""
-        with refusing():
+        with refusing(self._unusable):
             request = read(TakeOver, received)
             before = self._state.takeover
             recorded_first = workflow.patched(_RECORDED_FIRST)
@@ -210,7 +210,7 @@ class ConversationWorkflow:
 
     @take_over.validator
     def _validate_take_over(self, *received: Any) -> None:
-        with refusing():
+        with refusing(self._unusable):
             request = read(TakeOver, received)
             self._check_open()
             held_by = self._state.takeover.reviewer if self._state.takeover else None
@@ -221,7 +221,7 @@ class ConversationWorkflow:
     async def reply_as_human(self, *received: Any) -> int:
         """Send a person's message to the customer (`HumanReply`); returns its number in the
         conversation."""
-        with refusing():
+        with refusing(self._unusable):
             reply = read(HumanReply, received)
             return await self._calls.record_human_turn(
                 HumanTurnRequest(
@@ -237,13 +237,13 @@ class ConversationWorkflow:
 
     @reply_as_human.validator
     def _validate_human_reply(self, *received: Any) -> None:
-        with refusing():
+        with refusing(self._unusable):
             self._require_holder(read(HumanReply, received).reviewer)
 
     @workflow.update(name=wire.HAND_BACK)
     async def hand_back(self, *received: Any) -> None:
         """Give the conversation back to the agents (`HandBack`)."""
-        with refusing():
+        with refusing(self._unusable):
             request = read(HandBack, received)
             before = self._state.takeover
             recorded_first = workflow.patched(_RECORDED_FIRST)
@@ -260,14 +260,14 @@ class ConversationWorkflow:
 
     @hand_back.validator
     def _validate_hand_back(self, *received: Any) -> None:
-        with refusing():
+        with refusing(self._unusable):
             self._require_holder(read(HandBack, received).reviewer)
 
     @workflow.update(name=wire.CANCEL_TURN)
     async def cancel_turn(self, *received: Any) -> int:
         """Cancel a turn (`CancelTurn`); returns its number when it is cancelled, or has ended otherwise
         meanwhile."""
-        with refusing():
+        with refusing(self._unusable):
             request = read(CancelTurn, received)
             turn = self._turn_to_cancel(request)
             await self._cancel(turn, request.reason)
@@ -275,7 +275,7 @@ class ConversationWorkflow:
 
     @cancel_turn.validator
     def _validate_cancel(self, *received: Any) -> None:
-        with refusing():
+        with refusing(self._unusable):
             self._turn_to_cancel(read(CancelTurn, received))
 
     def _turn_to_cancel(self, request: CancelTurn) -> int:

@@ -49,13 +49,16 @@ def read_start(
 
 
 @contextmanager
-def refusing() -> Iterator[None]:
-    """Let nothing out of a handler but refusals, which are typed and end nothing.
+def refusing(unusable: InvalidRequest | None) -> Iterator[None]:
+    """Let nothing out of a handler but refusals, which are typed and end nothing. `unusable` is why the
+    workflow's input can't be read, if so: then everything is refused for that.
 
     Raises:
         ApplicationError: its type is the refusal's code.
     """
     try:
+        if unusable is not None:
+            raise unusable
         yield
     except Refused as refused:
         raise refusal(refused) from None

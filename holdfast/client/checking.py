@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from holdfast.domain.errors import InvalidRequest
 from holdfast.domain.failures import in_words
 from holdfast.domain.ids import is_id
+from holdfast.domain.model import storable
 
 _SHOWN = 100
 _LARGEST = 2**31 - 1
@@ -34,6 +35,12 @@ def require_id(text: object, what: str) -> None:
             f"{shown} cannot be the id of a {what}: 1 to 64 letters, digits, dots, underscores or "
             "hyphens, the first a letter or digit"
         )
+
+
+def require_text(text: str, what: str) -> None:
+    """Check that a text can be sent and stored; raises `InvalidRequest`."""
+    if storable(text) != text:
+        raise InvalidRequest(f"{what} has a NUL character or half of a surrogate pair")
 
 
 def require_number(number: object, what: str, *, least: int = 0) -> None:

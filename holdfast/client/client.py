@@ -13,7 +13,7 @@ from holdfast.authority.keys import SigningKey
 from holdfast.client.admission import Admission
 from holdfast.client.approvals import Approvals
 from holdfast.client.audit import AuditLog
-from holdfast.client.checking import checking, require_id, require_number
+from holdfast.client.checking import checking, require_id, require_number, require_text
 from holdfast.client.deliveries import Deliveries
 from holdfast.client.delivery import deliver
 from holdfast.client.listing import list_conversations
@@ -30,7 +30,11 @@ from holdfast.domain.conversation import (
     CustomerMessage,
     OnBusy,
 )
-from holdfast.domain.errors import ConversationClosed, InvalidRequest, MessageTooLong, Unavailable
+from holdfast.domain.errors import (
+    ConversationClosed,
+    MessageTooLong,
+    Unavailable,
+)
 from holdfast.domain.events import Event
 from holdfast.domain.limits import Limits
 from holdfast.runtime.connection import connect_temporal, require_database_url, resolve
@@ -326,8 +330,7 @@ class HoldfastClient:
             ConversationNotFound, InvalidRequest.
             ConversationClosed: its workflow is gone without having closed it.
         """
-        if "\0" in reason:
-            raise InvalidRequest("reason has a NUL character")
+        require_text(reason, "reason")
         record = await self._records.conversation(conversation)
         if record.closed_at is not None:
             return record

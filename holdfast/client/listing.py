@@ -6,6 +6,7 @@ from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
+from holdfast.client.checking import require_text
 from holdfast.client.delivery import failure_of
 from holdfast.client.views import ListedConversation
 from holdfast.domain import wire
@@ -39,6 +40,7 @@ async def list_conversations(
     if status is not None:
         wanted.append(f"HoldfastStatus = '{status}'")
     if query:
+        require_text(query, "query")
         wanted.append(f"({query})")
     try:
         found = await _newest(temporal.list_workflows(" AND ".join(wanted)), tenant, limit)

@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from holdfast.domain.approval import Approval, ApprovalStatus
 from holdfast.domain.ids import Id
-from holdfast.domain.limits import Limits
+from holdfast.domain.limits import Limits, brought_down
 from holdfast.domain.model import Frozen, Strict
 from holdfast.domain.outcomes import ActionState, Citation, PriorityName
 
@@ -173,7 +173,7 @@ class ConversationStart(Frozen):
     tenant: Id
     conversation: Id
     customer: Id
-    limits: Limits = Limits()
+    limits: Annotated[Limits, BeforeValidator(brought_down)] = Limits()
     task_queue: str = "holdfast"
     message_id: str | None = None
     state: ConversationState | None = None

@@ -50,7 +50,7 @@ def read_document(
         raise error(f"{source}:{line}: not YAML: {broken.problem}") from broken
     except RecursionError:
         raise error(f"{source}:1: it is nested too deep") from None
-    except (yaml.YAMLError, ValueError) as broken:  # ValueError: a date that is none, say
+    except (yaml.YAMLError, ValueError) as broken:
         raise error(f"{source}:1: not YAML: {str(broken).splitlines()[0]}") from broken
     try:
         return model.model_validate(value)
@@ -119,8 +119,19 @@ def _line(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that is there twice, of which YAML's own loader drops the first in silence, and keys
-    that are merged (`<<`), which replace or lose against others in silence, too."""
+    """Says where a value is that is not what its tag says, whatever YAML's own loader raises. Refuses a key
+    that is there twice, of which that drops the first in silence, and keys that are merged (`<<`), which
+    replace or lose against others in silence, too."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (yaml.YAMLError, RecursionError):
+            raise
+        except Exception as error:
+            kind = node.tag.removeprefix("tag:yaml.org,2002:")
+            problem = f"what stands here cannot be read as !!{kind}"
+            raise yaml.MarkedYAMLError(None, None, problem, node.start_mark) from error
 
     def fetch_flow_collection_start(self, TokenClass: Any) -> None:  # noqa: N803 the library's name
         if self.flow_level >= _DEEPEST:  # each level makes every token below it cost more

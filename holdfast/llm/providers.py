@@ -40,7 +40,7 @@ class Provider(Strict):
     base_url: Annotated[str, Field(pattern=r"^https?://[^/\s]")] | None = None
     api_key: SecretStr | None = None
     model: Annotated[str, Field(min_length=1)]
-    timeout_seconds: Annotated[float, Field(gt=0)] = 120.0
+    timeout_seconds: Annotated[float, Field(gt=0, le=24 * 3600, allow_inf_nan=False)] = 120.0
     api_version: str | None = None
     reasoning_effort: ReasoningEffort | None = None
 

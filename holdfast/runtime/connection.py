@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.converter import DataConverter
-from temporalio.envconfig import ClientConfigProfile
+from temporalio.envconfig import ClientConfigProfile, ClientConnectConfig
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
 from holdfast.authority.keys import DevelopmentKeys
@@ -84,9 +84,10 @@ async def connect_temporal(settings: Settings, *, retry: RetryConfig | None = No
     """A client that is connected; `retry` is for what Temporal refuses for the moment.
 
     Raises:
+        ConfigurationError: the profile or the address can't be used.
         Unavailable: no server answers there.
     """
-    profile = ClientConfigProfile.load().to_client_connect_config()
+    profile = await asyncio.to_thread(_profile)
     address = settings.temporal_address or profile.get("target_host")
     if address is None:
         raise Unavailable(
@@ -104,10 +105,22 @@ async def connect_temporal(settings: Settings, *, retry: RetryConfig | None = No
         )
     try:
         return await asyncio.wait_for(connecting, _CONNECT_SECONDS)
+    except ValueError as error:
+        raise ConfigurationError(f"Temporal's address {address} cannot be used: {error}") from error
     except (RuntimeError, RPCError, TimeoutError) as error:
         raise Unavailable(
             f"cannot reach Temporal at {address}: {str(error) or 'no answer'}. Is it running? "
             "`make up` starts an embedded one"
+        ) from error
+
+
+def _profile() -> ClientConnectConfig:
+    """What Temporal's own environment configuration says."""
+    try:
+        return ClientConfigProfile.load().to_client_connect_config()
+    except (RuntimeError, ValueError, OSError) as error:
+        raise ConfigurationError(
+            f"the Temporal profile (TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE, …) cannot be used: {error}"
         ) from error
 
 

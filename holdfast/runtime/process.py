@@ -9,19 +9,25 @@ from typing import Any, NoReturn, TextIO
 
 
 def prepare_streams() -> None:
-    """Let writing to the standard streams never fail for what is written.
+    """Let the standard streams never fail for what is written or read.
 
-    What the streams' encoding has no character for is written as an escape. A stream that was closed
-    leads nowhere; otherwise the next socket that is opened would take its place.
+    What the streams' encoding has no character for is written as an escape. What cannot be decoded is
+    read as halves of surrogate pairs, which no text of ours may have. A stream that was closed leads
+    nowhere; otherwise the next socket that is opened would take its place.
     """
     while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(opened, True)
     os.close(opened)
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 until the process ends
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 until the process ends
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
+    for stream, errors in (
+        (sys.stdin, "surrogateescape"),
+        (sys.stdout, "backslashreplace"),
+        (sys.stderr, "backslashreplace"),
+    ):
         if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
-            reconfigure(errors="backslashreplace")
+            reconfigure(errors=errors)
 
 
 class _Unfailing(io.FileIO):

@@ -1,5 +1,6 @@
 """Settings, read from the environment: every name here, in capitals, after `HOLDFAST_`."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,11 @@ from holdfast.store.pool import (
 )
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
+_TEMPORAL_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):(?P<port>[0-9]{1,5})")
+
+AtOnce = Annotated[int, Field(ge=1, le=10_000)]
+Hours = Annotated[float, Field(gt=0, le=10 * 365 * 24, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, le=24 * 3600, allow_inf_nan=False)]
 
 
 _LEAST_HEARTBEAT_SECONDS = 0.3
@@ -94,12 +100,12 @@ class Settings(BaseSettings):
     provider is configured, else `never`."""
     keep_model_requests: bool = False
     """Keep whole model requests in the ledger, compressed, besides their digests."""
-    model_request_days: Annotated[int, Field(ge=1)] = 30
+    model_request_days: Annotated[int, Field(ge=1, le=100 * 365)] = 30
     """How long whole requests are kept; the worker removes older ones every hour."""
 
     reviewer_keys: str | None = None
     """The public keys that reviewers' decisions are checked with: a JWKS file, or its URL."""
-    reviewer_keys_max_age_hours: Annotated[float, Field(gt=0)] = 24.0
+    reviewer_keys_max_age_hours: Hours = 24.0
     """How long those keys count when they cannot be looked at any more."""
     reviewer_key_bounds: dict[str, KeyBounds] = Field(default_factory=dict)
     """The tenants, roles and issuer that a key may sign for, by its id, or `*` for all of them."""
@@ -113,29 +119,38 @@ class Settings(BaseSettings):
     without a file."""
     smtp_url: SecretStr | None = None
     """`smtp://user:password@host:587`, or `smtps://…` where TLS begins with the connection."""
-    delivery_hours: Annotated[float, Field(gt=0)] = 24.0
+    delivery_hours: Hours = 24.0
     """How long a notification is tried before it is given up, and waits to be redriven."""
 
-    concurrent_subgraphs: Annotated[int, Field(ge=1)] = 50
+    concurrent_subgraphs: AtOnce = 50
     """Clients let in two turns for each step that workers run at a time."""
-    concurrent_actions: Annotated[int, Field(ge=1)] = 50
-    concurrent_deliveries: Annotated[int, Field(ge=1)] = 50
-    max_cached_workflows: Annotated[int, Field(ge=0)] = 1_000
-    database_connections: Annotated[int, Field(ge=1)] = 20
+    concurrent_actions: AtOnce = 50
+    concurrent_deliveries: AtOnce = 50
+    max_cached_workflows: Annotated[int, Field(ge=0, le=1_000_000)] = 1_000
+    database_connections: AtOnce = 20
     """The most connections of a worker's pool; the read-only pool has as many again."""
-    blocked_seconds: Annotated[float, Field(ge=2)] = 30.0
+    blocked_seconds: Annotated[Seconds, Field(ge=2)] = 30.0
     """How long a node may keep a worker from doing anything else, before the worker ends itself."""
-    statement_seconds: Annotated[float, Field(ge=0)] = STATEMENT_SECONDS
+    statement_seconds: Seconds = STATEMENT_SECONDS
     """Postgres cancels a statement that takes longer; 0 for no bound. Migrations have none."""
-    read_statement_seconds: Annotated[float, Field(ge=0)] = READ_STATEMENT_SECONDS
+    read_statement_seconds: Seconds = READ_STATEMENT_SECONDS
     """The same for what graphs, facts and descriptions read."""
-    idle_in_transaction_seconds: Annotated[float, Field(ge=0)] = IDLE_IN_TRANSACTION_SECONDS
+    idle_in_transaction_seconds: Seconds = IDLE_IN_TRANSACTION_SECONDS
     """Postgres ends a transaction whose process is silent for this long; 0 for no bound."""
-    shutdown_seconds: Annotated[float, Field(ge=0)] = 10.0
+    shutdown_seconds: Seconds = 10.0
     """How long activities may go on after SIGTERM before they are cancelled and tried elsewhere."""
     health_host: str = "127.0.0.1"
     health_port: Port = 8088
     """Where the worker answers `/health` and `/ready`; 0 for nowhere."""
+
+    @field_validator("temporal_address")
+    @classmethod
+    def _has_host_and_port(cls, address: str | None) -> str | None:
+        if address is not None:
+            found = _TEMPORAL_ADDRESS.fullmatch(address)
+            if found is None or not 1 <= int(found["port"]) <= 65_535:
+                raise ValueError("write host:port, such as 127.0.0.1:7233 or [::1]:7233")
+        return address
 
     @field_validator("database_url", "migration_url")
     @classmethod
@@ -158,13 +173,24 @@ def read_settings(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         problems = "; ".join(
-            f"HOLDFAST_{'__'.join(str(part) for part in problem['loc']).upper()}: "
+            f"{variable('__'.join(str(part) for part in problem['loc']))}: "
             f"{problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors(include_input=False)
         )
         raise ConfigurationError(f"settings are wrong: {problems}") from None
     except SettingsError as error:
+        unread = re.search(r'field "(\w+)"', str(error))
+        named = variable(unread[1]) if unread else str(error)
         raise ConfigurationError(
-            f"settings are wrong: {error}; HOLDFAST_PACKAGES, HOLDFAST_MODELS and HOLDFAST_LIMITS "
-            f"are JSON ({error.__cause__})"
+            f"settings are wrong: {named}: not JSON ({error.__cause__})"
         ) from error
+    except RecursionError:
+        raise ConfigurationError(
+            "settings are wrong: one that is JSON is nested too deep"
+        ) from None
+
+
+def variable(setting: str) -> str:
+    """The environment variable that a setting is read from."""
+    name = setting.upper()
+    return name if name == "OPENAI_API_KEY" else f"HOLDFAST_{name}"

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.service import ConnectConfig, RPCError, ServiceClient
 
-from holdfast.domain.errors import Unavailable
+from holdfast.domain.errors import ConfigurationError, Unavailable
 
 STATE_FILE = "stack.json"
 LOCK_FILE = "stack.lock"
@@ -38,6 +38,7 @@ async def find_running_stack(data_dir: Path) -> RunningStack | None:
     """The servers that a process runs on `data_dir`, if both answer. Starts nothing.
 
     Raises:
+        ConfigurationError: the data folder can't be one.
         Unavailable: they are another user's.
     """
     stack = await asyncio.to_thread(_read, data_dir)
@@ -81,6 +82,7 @@ def is_locked(path: Path) -> bool:
     """Whether a process holds the lock of this file.
 
     Raises:
+        ConfigurationError: there can be no such file.
         Unavailable: the file is another user's.
     """
     try:
@@ -90,6 +92,11 @@ def is_locked(path: Path) -> bool:
     except PermissionError:
         raise Unavailable(
             f"{path.parent} belongs to another user. Start as that user, or use another data folder."
+        ) from None
+    except (OSError, ValueError) as error:  # ValueError: half of a surrogate pair or a NUL in it
+        raise ConfigurationError(
+            f"the data folder {path.parent} (HOLDFAST_DATA_DIR) cannot be used: "
+            f"{getattr(error, 'strerror', None) or error}"
         ) from None
     try:
         # Shared, so that two processes that only look do not see each other.

@@ -103,7 +103,7 @@ async def require_migrated(
             )
         except asyncpg.InsufficientPrivilegeError as error:
             raise ConfigurationError(
-                f"the role of HOLDFAST_DATABASE_URL has no rights here ({error}); run `python worker.py "
+                f"the role of HOLDFAST_DATABASE_URL has no rights here ({error}); run `holdfast worker "
                 "--migrate` with the owner's URL as HOLDFAST_MIGRATION_URL, which grants them"
             ) from error
         if found != wanted:

@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 
 import typer
 
-from holdfast.domain.errors import ExtraMissing
+from holdfast.domain.errors import ConfigurationError, ExtraMissing
 from holdfast.runtime.process import leave, never_fail_to_write, prepare_streams
 from holdfast.terminal import auditing, conversing, delivering, policies, reviewing
 from holdfast.terminal.running import INTERRUPTED, code_when_done, exit_code
@@ -51,6 +51,7 @@ def main(app: typer.Typer = app) -> None:
     never_fail_to_write()
     sys.path.insert(0, os.getcwd())
     try:
+        _check_arguments(sys.argv)
         app()
         code = 0
     except SystemExit as exit:
@@ -62,3 +63,13 @@ def main(app: typer.Typer = app) -> None:
     if not code:
         code = code_when_done()
     leave(code if isinstance(code, int) else int(code is not None))
+
+
+def _check_arguments(arguments: list[str]) -> None:
+    for number, argument in enumerate(arguments):
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise ConfigurationError(
+                f"argument {number} of the command is no text in {sys.getfilesystemencoding()}"
+            ) from None

@@ -35,6 +35,8 @@ def json_object(text: str) -> dict[str, Any]:
         value = json.loads(text)
     except ValueError as error:
         raise typer.BadParameter(f"not JSON: {error}") from None
+    except RecursionError:
+        raise typer.BadParameter("it is nested too deep") from None
     if not isinstance(value, dict):
         raise typer.BadParameter("not a JSON object")
     return value

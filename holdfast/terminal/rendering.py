@@ -6,7 +6,6 @@ from datetime import UTC
 
 from pydantic import BaseModel
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from holdfast.client.views import ConversationView, ListedConversation, SentMessage
@@ -147,14 +146,17 @@ def _deliveries(console: Console, deliveries: Sequence[DeliveryRecord]) -> None:
 
 
 def _list(console: Console, conversations: Sequence[ListedConversation]) -> None:
-    table = Table("conversation", "status", "agent", "priority", "started", box=None)
+    rows = [("conversation", "status", "agent", "priority", "started")]
     for one in conversations:
         ended = " (workflow ended)" if not one.running and one.status != "closed" else ""
         status = f"{one.status or ''}{ended}"
         started = f"{one.started_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-        row = (one.conversation, status, one.agent or "", one.priority or "", started)
-        table.add_row(*(Text(line(cell)) for cell in row))
-    console.print(table)
+        rows.append((one.conversation, status, one.agent or "", one.priority or "", started))
+    table = [[line(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for number, row in enumerate(table):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print_line(console, Text("  ".join(cells).rstrip(), style="" if number else "bold"))
 
 
 def _fields(console: Console, fields: Mapping[str, object]) -> None:

@@ -21,7 +21,7 @@ from holdfast.llm.providers import Chain, default_chain
 from holdfast.notifications.loading import load_notifications
 from holdfast.notifications.webhook import WebhookSender
 from holdfast.runtime.connection import require_database_url
-from holdfast.runtime.settings import Settings
+from holdfast.runtime.settings import Settings, variable
 from holdfast.store.migrate import require_migrated
 from holdfast.store.pool import open_pool
 from holdfast.store.roles import require_append_only_audit
@@ -150,7 +150,20 @@ def _chain(settings: Settings) -> Chain:
         )
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            f"{_named(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors(include_input=False)  # the input has keys in it
         )
-        raise ConfigurationError(f"HOLDFAST_MODELS and HOLDFAST_OFFLINE: {problems}") from None
+        raise ConfigurationError(f"settings are wrong: {problems}") from None
+
+
+def _named(location: tuple[int | str, ...]) -> str:
+    """Where a problem of the chain is, by the environment variable that it comes from."""
+    match location:
+        case ("providers", *_):
+            return f"HOLDFAST_MODELS: {'.'.join(str(part) for part in location)}"
+        case ("base_url", *_):
+            return variable("model_base_url")
+        case (str(setting), *_):
+            return variable(setting)
+        case _:
+            return "HOLDFAST_MODELS and HOLDFAST_OFFLINE"

@@ -67,4 +67,3 @@ def worker(
     except HoldfastError as error:
         _logger.error("%s", error)
         leave(2)
-    leave(0)

@@ -207,6 +207,16 @@ async def test_a_conversation_is_listed_closed_twice_and_forked(platform: Platfo
     assert "c1" in await printed(platform, "list")
 
 
+async def test_no_id_in_a_list_is_cut(platform: Platform) -> None:
+    long = "c" * 64
+    await platform.send(long, "hello")
+
+    async def is_listed() -> bool:
+        return f"{long}  open  " in await printed(platform, "list")
+
+    await eventually(is_listed)
+
+
 async def test_events_come_from_a_number_on_and_are_followed(platform: Platform) -> None:
     await platform.send("c1", "one")
     recorded = (await document(platform, "events", "c1"))["events"]

@@ -113,3 +113,52 @@ async def test_cases_that_fail_have_their_exit_code_also_where_nobody_reads_whic
     )
     command = [sys.executable, "starter.py", "policy", "test", str(folder / "cases.yaml")]
     assert await asyncio.to_thread(_unread, command, environment(platform)) == 3
+
+
+async def chatting(platform: Platform, said: bytes, redirect: str = "", **more: str) -> str:
+    """What a chat by lines says on both streams together, when it ends well."""
+    command = [sys.executable, "starter.py", "chat", "c1", "--customer", "ann"]
+    command += ["--tenant", platform.tenant]
+    ended = await asyncio.to_thread(
+        subprocess.run,
+        ["sh", "-c", f'exec "$@" {redirect}', "sh", *command],
+        env=environment(platform, **more),
+        cwd=ROOT,
+        input=said,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=True,
+    )
+    told: str = ended.stdout.decode()
+    assert "Traceback" not in told
+    return told
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+async def test_a_line_that_cannot_be_decoded_is_refused_and_the_chat_goes_on(
+    platform: Platform, encoding: str
+) -> None:
+    platform.script = routed_to("general", lambda _: text("Good morning."))
+    told = await chatting(platform, b"caf\xe9\nhello\n", PYTHONIOENCODING=encoding)
+    assert "InvalidRequest: text" in told
+    assert "Good morning." in told
+    said = [one.text for one in await platform.client.messages("c1") if one.role == "customer"]
+    assert said == ["hello"]
+
+
+async def test_a_chat_without_an_input_ends_at_once(platform: Platform) -> None:
+    assert await chatting(platform, b"", "<&-") == ""
+
+
+@pytest.mark.parametrize("arguments", [("--build-id",), ("--help",)])
+def test_a_worker_command_that_could_not_print_says_so(arguments: tuple[str, ...]) -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "worker.py", *arguments],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert ended.returncode == 5
+    assert b"OutputLost" in ended.stderr

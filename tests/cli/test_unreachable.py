@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,34 @@ async def test_a_wrong_setting_is_named() -> None:
     assert ended.code == 2
     assert ended.error["error"] == "ConfigurationError"
     assert "HOLDFAST_LIMITS__PARKED_TURNS" in ended.error["message"]
+
+
+WRONG_PLACES = {
+    "an address": ({"HOLDFAST_TEMPORAL_ADDRESS": "127.0.0.1:99999"}, "HOLDFAST_TEMPORAL_ADDRESS"),
+    "an address of the profile": (
+        {"HOLDFAST_TEMPORAL_ADDRESS": "", "TEMPORAL_ADDRESS": "a b:7"},
+        "Temporal's address a b:7 cannot be used",
+    ),
+    "a profile": ({"TEMPORAL_PROFILE": "nope"}, "Temporal profile .* Profile 'nope' not found"),
+    "a file of profiles": ({"TEMPORAL_CONFIG_FILE": "README.md"}, "Temporal profile .* TOML"),
+    "a certificate": (
+        {"TEMPORAL_TLS_CLIENT_CERT_PATH": "/nowhere"},
+        "Temporal profile .* No such file",
+    ),
+    "a data folder": (
+        {"HOLDFAST_TEMPORAL_ADDRESS": "", "HOLDFAST_DATA_DIR": "README.md"},
+        "HOLDFAST_DATA_DIR.* Not a directory",
+    ),
+    "what Postgres has no number for": (
+        {"HOLDFAST_STATEMENT_SECONDS": "3000000"},
+        "HOLDFAST_STATEMENT_SECONDS",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_PLACES)
+async def test_a_place_that_cannot_be_one_is_a_wrong_setting(wrong: str) -> None:
+    settings, named = WRONG_PLACES[wrong]
+    ended = await starter({**NOWHERE, **settings}, "approvals")
+    assert ended.code == 2
+    assert re.search(named, ended.error["message"], re.DOTALL)

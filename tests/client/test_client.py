@@ -146,6 +146,8 @@ async def test_a_nul_character_is_refused_wherever_people_write(platform: Platfo
         client.people.hand_back("c1", reviewer="bob", note="\0"),
         client.cancel_turn("c1", 1, reason="\0"),
         client.close("c1", reason="\0"),
+        client.close("c1", reason="caf\udce9"),
+        client.list_conversations(query="caf\udce9"),
         client.approvals.decide(approval, Reject("\0"), by=Reviewer("bob", roles=["counters"])),
         client.approvals.decide(approval, Edit(edited), by=Reviewer("bob", roles=["counters"])),
     ):

@@ -45,3 +45,13 @@ def test_the_line_of_a_place_is_that_of_its_innermost_part() -> None:
     text = f"{HEAD}actions:\n  pay:\n    - allow\n    - when: 'true'\n      deny: true\n"
     assert line_of(text, ("actions", "pay", 1, "deny")) == 7
     assert line_of(text, ("actions", "pay", 1, "nowhere")) == 6
+
+
+@pytest.mark.parametrize(
+    "value",
+    ['!!int ""', "!!bool maybe", "!!timestamp foo", "2026-99-99", "!!float x", '!!binary "é"'],
+)
+def test_a_value_that_is_not_what_its_tag_says_is_refused_with_its_line(value: str) -> None:
+    with pytest.raises(PolicyError, match=r"^acme.yaml:2: not YAML: ") as refused:
+        load_policy(f"name: a\nversion: {value}\nactions: {{}}\n", source="acme.yaml")
+    assert "maybe" not in str(refused.value)

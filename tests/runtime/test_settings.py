@@ -1,13 +1,16 @@
-"""Settings never print keys, whatever is wrong with them."""
+"""Settings that can't be used are refused by name, and none prints keys, whatever is wrong with it."""
 
 import json
 import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from typing import get_args
 
 import pytest
+from pydantic import BaseModel
 
 from holdfast.domain.errors import ConfigurationError
 from holdfast.runtime.settings import Settings, read_settings
@@ -96,3 +99,88 @@ def test_no_process_that_cannot_start_shows_a_key(
     assert ended.returncode in (2, 4)
     assert SECRET not in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def numbers(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    """The variables of all settings that are numbers."""
+    for name, field in model.model_fields.items():
+        variable = f"{prefix}{name.upper()}"
+        kinds = (field.annotation, *get_args(field.annotation))
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from numbers(field.annotation, f"{variable}__")
+        elif {int, float, Decimal} & set(kinds):
+            yield variable
+
+
+NUMBERS = tuple(numbers(Settings, "HOLDFAST_"))
+
+
+def test_the_numbers_are_found() -> None:
+    assert len(NUMBERS) > 30
+    assert {
+        "HOLDFAST_LIMITS__TURN_SECONDS",
+        "HOLDFAST_ANSWERS__TURN_DOLLARS",
+        "HOLDFAST_HEALTH_PORT",
+    } <= set(NUMBERS)
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e12", "999999999999", "9" * 5_000, "-1"])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_that_cannot_be_used_is_refused_by_name(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=f"settings are wrong: {name}: (Input|Unable)"):
+        read_settings()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "not an address",
+        "localhost",
+        "http://127.0.0.1:7233",
+        "127.0.0.1:99999",
+        "127.0.0.1:0",
+        "[::1:7",
+        ":7233",
+        "a b:7",
+        "me@host:7",
+        "host:7/path",
+        "host:٣",
+    ],
+)
+def test_a_wrong_address_of_temporal_is_refused_by_name(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDFAST_TEMPORAL_ADDRESS", address)
+    with pytest.raises(ConfigurationError, match="HOLDFAST_TEMPORAL_ADDRESS: write host:port"):
+        read_settings()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:7233", "[::1]:7", "temporal_1:65535", "a.b-c.io:1"])
+def test_an_address_of_temporal_is_a_host_and_a_port(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDFAST_TEMPORAL_ADDRESS", address)
+    assert read_settings().temporal_address == address
+
+
+JSON = ("LIMITS", "ANSWERS", "MODELS", "PACKAGES", "REVIEWER_KEY_BOUNDS")
+
+
+@pytest.mark.parametrize("setting", JSON)
+def test_what_is_no_json_is_refused_by_its_own_name_alone(
+    setting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"HOLDFAST_{setting}", "{bad")
+    with pytest.raises(ConfigurationError) as refused:
+        read_settings()
+    named = {one for one in JSON if f"HOLDFAST_{one}" in str(refused.value)}
+    assert named == {setting}
+
+
+def test_json_that_is_nested_too_deep_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLDFAST_MODELS", "[" * 20_000 + "]" * 20_000)
+    with pytest.raises(ConfigurationError, match="nested too deep"):
+        read_settings()

@@ -19,6 +19,14 @@ WRONG_SETTINGS = {
     "a list that is not json": ({"HOLDFAST_PACKAGES": "shop"}, "HOLDFAST_PACKAGES"),
     "an unknown package": ({"HOLDFAST_PACKAGES": '["nowhere:package"]'}, "'nowhere:package'"),
     "a provider without a model": ({"HOLDFAST_MODELS": '[{"name": "x"}]'}, "providers.0.model"),
+    "an endpoint that is no address": (
+        {"HOLDFAST_MODELS": "", "HOLDFAST_MODEL_BASE_URL": "localhost:11434/v1"},
+        "settings are wrong: HOLDFAST_MODEL_BASE_URL: ",
+    ),
+    "a provider with endless patience": (
+        {"HOLDFAST_MODELS": '[{"name": "x", "model": "m", "timeout_seconds": Infinity}]'},
+        "HOLDFAST_MODELS: providers.0.timeout_seconds",
+    ),
     "a fallback for nobody": (
         {"HOLDFAST_MODELS": "[]", "HOLDFAST_OFFLINE": "fallback"},
         "HOLDFAST_OFFLINE=fallback needs",

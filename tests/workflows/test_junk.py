@@ -9,13 +9,19 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
-from temporalio.common import RawValue
+from temporalio.client import (
+    WithStartWorkflowOperation,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import RawValue, WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 
 from holdfast.domain import wire
 from holdfast.domain.errors import ERRORS_BY_CODE, InvalidRequest, Refused
 from holdfast.domain.events import ConversationClosed
+from holdfast.domain.limits import Limits
 from holdfast.domain.notifications import NotificationStart
 from holdfast.domain.review import Accept, Reviewer
 from tests.platform import Platform, counting, eventually, routed_to
@@ -53,6 +59,8 @@ NEARLY: dict[str, dict[str, Any]] = {
     wire.CANCEL_TURN: {"turn": 1, "reason": "no"},
 }
 NEARLY[wire.APPROVAL_DECISION] = NEARLY[wire.DECIDE]
+
+START: dict[str, Any] = {"conversation": "c1", "customer": "customer-1"}
 
 NOT_JSON = RawValue(Payload(metadata={"encoding": b"json/plain"}, data=b"{"))
 
@@ -236,6 +244,52 @@ async def test_a_workflow_that_is_started_with_junk_fails_by_type(
         )
     assert isinstance(failed.value.cause, ApplicationError)
     assert failed.value.cause.type == InvalidRequest.code
+
+
+@pytest.mark.parametrize("update", UPDATES)
+async def test_an_update_of_a_conversation_whose_start_cannot_be_read_is_refused_for_that(
+    platform: Platform, update: str
+) -> None:
+    """A number that is infinite travels as null, say."""
+    limits = Limits().model_dump() | {"heartbeat_seconds": None}
+    start = {**START, "tenant": platform.tenant, "limits": limits}
+    starting: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+        wire.CONVERSATION_WORKFLOW,
+        start,
+        id=platform.handle("c1").id,
+        task_queue=wire.workflows_queue(platform.settings.task_queue),
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+    )
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await platform.temporal.execute_update_with_start_workflow(
+            update, NEARLY[update], start_workflow_operation=starting
+        )
+    assert isinstance(refused.value.cause, ApplicationError)
+    assert refused.value.cause.type == InvalidRequest.code
+    assert "heartbeat_seconds" in str(refused.value.cause)
+
+
+async def test_a_conversation_that_began_with_limits_beyond_the_bounds_goes_on(
+    platform: Platform,
+) -> None:
+    """An earlier version took any, and a conversation keeps those that it began with."""
+    huge = dict.fromkeys(Limits.model_fields, 10**12)
+    start = {**START, "tenant": platform.tenant, "limits": huge}
+    start["task_queue"] = platform.settings.task_queue
+    await platform.temporal.start_workflow(
+        wire.CONVERSATION_WORKFLOW,
+        start,
+        id=platform.handle("c1").id,
+        task_queue=wire.workflows_queue(platform.settings.task_queue),
+    )
+    await goes_on(platform, "c1", "hello")
+    approval = await park(platform, "c1")
+    await platform.client.decide(approval, "accept", reviewer="rita", roles=["counters"])
+
+    async def executed() -> bool:
+        return await platform.effects() == [150]
+
+    await eventually(executed, what="the approved action")
 
 
 @pytest.mark.parametrize("arguments", [[], [None], [5], [["a", 5]], [["dl_1"], "b"], [NOT_JSON]])

@@ -55,6 +55,9 @@ class Condition:
         assert self._program is not None
         if self.least_cost > COST:
             raise ValueError("its patterns would take too long on any values")
+        for node in self.tree.walk():
+            if _is_match(node):
+                _check_compiles(_pattern(node))
 
     @cached_property
     def tree(self) -> Node:
@@ -199,6 +202,18 @@ def _pattern(match: Node) -> str:
         if isinstance(found, str):
             return found
     raise ValueError("matches takes one pattern, which is written down")
+
+
+def _check_compiles(pattern: str) -> None:
+    """The library compiles patterns when it evaluates them, too late for whoever wrote a wrong one."""
+    try:
+        cel.compile("''.matches(pattern)").execute({"pattern": pattern})
+    except RuntimeError as error:
+        *_, why = str(error).splitlines()
+        why = why.removeprefix("error: ").removesuffix(
+            ". Check function arguments and their types."
+        )
+        raise ValueError(f"the pattern {pattern!r} cannot be read: {why}") from None
 
 
 def _is_match(node: Node) -> bool:

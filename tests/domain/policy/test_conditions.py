@@ -42,6 +42,12 @@ REFUSED = {
     "a window by a name with an escape": ("windows['a\\n'] > 1.0", "by their names alone"),
     "windows alone": ("windows", "by their names alone"),
     "a list of windows": ("[windows] == []", "by their names alone"),
+    "a pattern that is none": (
+        "args.text.matches('[')",
+        r"the pattern '\[' cannot be read: unclosed character class",
+    ),
+    "a pattern of a macro that is none": ("args.lines.all(a, a.matches('(?=a)'))", "look-around"),
+    "a class that there is not": (r"args.text.matches('\\p{Foo}')", "property not found"),
     "no pattern": ("args.text.matches()", "takes one pattern"),
     "two patterns": ("args.text.matches('a', 'b')", "takes one pattern"),
     "a number as a pattern": ("args.text.matches(1)", "takes one pattern"),

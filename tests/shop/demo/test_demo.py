@@ -91,6 +91,20 @@ async def test_a_broken_promise_is_named_and_ends_with_exit_code_1(
         assert _marked(mark) == []
 
 
+async def test_the_story_needs_nobody_who_reads_it_and_no_character_of_its_own(
+    stack_settings: Settings,
+) -> None:
+    """Told in ASCII to a reader who has seen enough after one line."""
+    async with _demo(stack_settings, PYTHONIOENCODING="ascii") as (demo, mark):
+        assert demo.stdout is not None
+        assert demo.stderr is not None
+        await demo.stdout.readline()
+        demo.stdout._transport.close()  # type: ignore[attr-defined]
+        assert await demo.stderr.read() == b""
+        assert await demo.wait() == 0
+        assert _marked(mark) == []
+
+
 async def test_servers_that_do_not_answer_are_named(stack_settings: Settings) -> None:
     nowhere = "127.0.0.1:9"
     async with _demo(stack_settings, HOLDFAST_TEMPORAL_ADDRESS=nowhere) as (demo, _):

@@ -1,18 +1,17 @@
 """Plays the demonstration: `python -m holdfast_shop.demo [--json]`, beside running servers."""
 
 import asyncio
-import os
 import signal
-import sys
 import tempfile
 import uuid
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from holdfast import HoldfastClient, HoldfastError, Settings, read_settings
+from holdfast.terminal.command import main as run
 from holdfast_shop import package
 from holdfast_shop.demo.expectations import Unexpected
 from holdfast_shop.demo.narrator import Narrator
@@ -78,6 +77,10 @@ async def _until_stopped(narrator: Narrator) -> Summary:
         raise _Stopped(received[0]) from None
 
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
 def main(
     as_json: Annotated[
         bool,
@@ -90,21 +93,13 @@ def main(
         summary = asyncio.run(_until_stopped(narrator))
     except (Unexpected, WorkerFailed, HoldfastError) as failure:
         narrator.fails(str(failure))
-        _leave(1)
+        raise typer.Exit(1) from None
     except _Stopped as stopped:
-        _leave(stopped.code)
+        raise typer.Exit(stopped.code) from None
     tell(summary, narrator)
     if as_json:
         print(summary.model_dump_json(indent=2))
-    _leave(0)
-
-
-def _leave(code: int) -> NoReturn:
-    # A process that used the Temporal client may abort in the interpreter's own shutdown.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(app)
