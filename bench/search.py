@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.report import Ratio, Section, Table, percentile
 from bench.stack import BenchStack, bench_stack
-from holdfast.store.knowledge import load_articles, search
+from holdfast.store.knowledge import load_articles, read_articles, search
 from holdfast.store.pool import open_pool
 
 NAME = "search"
@@ -41,7 +41,7 @@ async def _load(stack: BenchStack, vocabulary: list[str], chunks: int) -> None:
         _write(folder / f"a{number}.md", chance, vocabulary)
     async with stack.database.acquire() as connection, connection.transaction():
         await connection.execute("set local statement_timeout = 0")
-        await load_articles(connection, _TENANT, folder)
+        await load_articles(connection, _TENANT, _TENANT, read_articles(folder))
 
 
 def _write(path: Path, chance: random.Random, vocabulary: list[str]) -> None:

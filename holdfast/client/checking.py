@@ -7,10 +7,9 @@ from pydantic import ValidationError
 
 from holdfast.domain.errors import InvalidRequest
 from holdfast.domain.failures import in_words
-from holdfast.domain.ids import is_id
+from holdfast.domain.ids import is_id, no_id
 from holdfast.domain.model import storable
 
-_SHOWN = 100
 _LARGEST = 2**31 - 1
 
 
@@ -30,11 +29,7 @@ def checking() -> Iterator[None]:
 def require_id(text: object, what: str) -> None:
     """Check that `text` may be the id of a `what`; raises `InvalidRequest`."""
     if not isinstance(text, str) or not is_id(text):
-        shown = repr(text) if len(repr(text)) <= _SHOWN else f"{repr(text)[:_SHOWN]}…"
-        raise InvalidRequest(
-            f"{shown} cannot be the id of a {what}: 1 to 64 letters, digits, dots, underscores or "
-            "hyphens, the first a letter or digit"
-        )
+        raise InvalidRequest(no_id(text, what))
 
 
 def require_text(text: str, what: str) -> None:

@@ -39,7 +39,7 @@ from holdfast.domain.events import Event
 from holdfast.domain.limits import Limits
 from holdfast.runtime.connection import connect_temporal, require_database_url, resolve
 from holdfast.runtime.settings import Settings, read_settings
-from holdfast.store import conversations, transcript
+from holdfast.store import conversations
 from holdfast.store.admissions import Admitted
 from holdfast.store.audit import append_audit
 from holdfast.store.conversations import ConversationRecord
@@ -218,30 +218,33 @@ class HoldfastClient:
             )
         return view
 
-    async def messages(self, conversation: str, *, after: int = 0) -> list[MessageRecord]:
-        """The messages numbered above `after`, oldest first; none where nothing is recorded.
+    async def messages(
+        self, conversation: str, *, after: int = 0, customer: str | None = None
+    ) -> list[MessageRecord]:
+        """The messages numbered above `after`, oldest first; none where nothing is recorded. Name the
+        `customer` where it is one who is to see them.
 
         Raises:
-            InvalidRequest: no conversation can have this id, or no message this number.
+            InvalidRequest, WrongCustomer.
         """
-        require_id(conversation, "conversation")
-        require_number(after, "after")
-        async with self._records.connection() as connection:
-            return await transcript.read_messages(
-                connection, self.tenant, conversation, after=after
-            )
+        return await self._records.messages(conversation, after=after, customer=customer)
 
     def events(
-        self, conversation: str, *, after: int = 0, follow: bool = False
+        self,
+        conversation: str,
+        *,
+        after: int = 0,
+        follow: bool = False,
+        customer: str | None = None,
     ) -> AsyncIterator[Event]:
         """The events numbered above `after`, in order; with `follow`, also those to come, which
         arrive within 0.2 seconds. A reader that starts again after the last number that it has
-        dealt with misses none.
+        dealt with misses none. Name the `customer` where it is one who is to see them.
 
         Raises:
-            ConversationNotFound.
+            ConversationNotFound, WrongCustomer.
         """
-        return self._records.events(conversation, after=after, follow=follow)
+        return self._records.events(conversation, after=after, follow=follow, customer=customer)
 
     async def list_conversations(
         self,

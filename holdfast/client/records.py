@@ -3,14 +3,20 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 from pydantic import JsonValue
 
 from holdfast.client.checking import require_id, require_number
 from holdfast.client.views import ConversationView, History
-from holdfast.domain.errors import ConfigurationError, InvalidRequest, Unavailable
+from holdfast.domain.errors import (
+    ConfigurationError,
+    ConversationNotFound,
+    InvalidRequest,
+    Unavailable,
+    WrongCustomer,
+)
 from holdfast.domain.events import Event
 from holdfast.store.actions import read_actions
 from holdfast.store.approvals import ApprovalFilter, list_approvals
@@ -64,16 +70,22 @@ class Records:
                 "--migrate` (or `make migrate`)"
             ) from error
 
-    async def conversation(self, conversation: str) -> ConversationRecord:
+    async def conversation(
+        self, conversation: str, customer: str | None = None
+    ) -> ConversationRecord:
         """The conversation's row.
 
         Raises:
             ConversationNotFound: there is none.
             InvalidRequest: there can be none of this id.
+            WrongCustomer: it belongs to another than `customer`.
         """
         require_id(conversation, "conversation")
         async with self.connection() as connection:
-            return await read_conversation(connection, self.tenant, conversation)
+            found = await read_conversation(connection, self.tenant, conversation)
+        if customer is not None and found.customer != customer:
+            raise WrongCustomer(f"conversation {conversation!r} belongs to another customer")
+        return found
 
     async def note(
         self, kind: str, *, conversation: str, subject: str, data: dict[str, JsonValue]
@@ -88,6 +100,18 @@ class Records:
                 subject=subject,
                 data=data,
             )
+
+    async def messages(
+        self, conversation: str, *, after: int, customer: str | None
+    ) -> list[MessageRecord]:
+        """The messages numbered above `after`; raises as `conversation` does, but for one that isn't there."""
+        require_id(conversation, "conversation")
+        require_number(after, "after")
+        if customer is not None:
+            with suppress(ConversationNotFound):
+                await self.conversation(conversation, customer)
+        async with self.connection() as connection:
+            return await read_messages(connection, self.tenant, conversation, after=after)
 
     async def message(self, conversation: str, seq: int) -> MessageRecord:
         """A message that is known to be there."""
@@ -125,7 +149,12 @@ class Records:
         )
 
     async def events(
-        self, conversation: str, *, after: int = 0, follow: bool = False
+        self,
+        conversation: str,
+        *,
+        after: int = 0,
+        follow: bool = False,
+        customer: str | None = None,
     ) -> AsyncIterator[Event]:
         """The conversation's events numbered above `after`; with `follow`, also those to come.
 
@@ -133,9 +162,10 @@ class Records:
             ConversationNotFound: there is no such conversation.
             InvalidRequest: no conversation can have this id, or no event this number.
             Unavailable: Postgres is away, where following for longer than a minute.
+            WrongCustomer: it belongs to another than `customer`.
         """
         require_number(after, "after")
-        await self.conversation(conversation)
+        await self.conversation(conversation, customer)
         answered = time.monotonic()
         while True:
             try:

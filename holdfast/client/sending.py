@@ -105,7 +105,9 @@ class Sending:
         return handle
 
     def _update_id(self) -> str:
-        id_ = f"{self._message.message_id}:{text_digest(self._message.text)}"
+        # Temporal answers a repeated id by itself, so the customer is part of it.
+        said = text_digest(f"{self._message.customer}\0{self._message.text}")
+        id_ = f"{self._message.message_id}:{said}"
         return f"{id_}:{self._sent_on}" if self._sent_on else id_
 
 

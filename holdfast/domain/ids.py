@@ -14,11 +14,21 @@ Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 """A tenant, conversation, message, reviewer or agent id: 1 to 64 characters."""
 
 _ID = re.compile(ID_PATTERN)
+_SHOWN = 100
 
 
 def is_id(text: str) -> bool:
     """Whether `text` may be used as an id."""
     return _ID.fullmatch(text) is not None
+
+
+def no_id(value: object, what: str) -> str:
+    """Says that `value` cannot be the id of a `what`, and what can."""
+    shown = repr(value) if len(repr(value)) <= _SHOWN else f"{repr(value)[:_SHOWN]}…"
+    return (
+        f"{shown} cannot be the id of a {what}: 1 to 64 letters, digits, dots, underscores or "
+        "hyphens, the first a letter or digit"
+    )
 
 
 def workflow_id(tenant: str, conversation: str) -> str:

@@ -50,7 +50,10 @@ def deployment_config(
 
 
 def _sources(module: str) -> Iterator[tuple[str, Path]]:
-    found = importlib.util.find_spec(module)
+    try:
+        found = importlib.util.find_spec(module)
+    except Exception:  # it imports the module's parents, and these may raise anything
+        found = None
     folders = list(found.submodule_search_locations or ()) if found else []
     if folders:
         for folder in map(Path, folders):

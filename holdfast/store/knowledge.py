@@ -1,9 +1,8 @@
 """Help-centre articles of a tenant: loading them from Markdown, and finding passages in them."""
 
-import asyncio
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,8 @@ from holdfast.store.pool import Connection
 _HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*\s*$", re.MULTILINE)
 _LONGEST_CHUNK = 1_500
 """Characters; a longer section is split between its paragraphs, a longer paragraph between words."""
+_NOBODY = ""
+"""The package of documents that were loaded before it was known to whom they belong."""
 
 
 SOUGHT_WORDS = 20
@@ -85,23 +86,69 @@ class _Chunk:
     body: str
 
 
-async def load_articles(connection: Connection, tenant: str, folder: Path) -> int:
-    """Make the tenant's documents equal the Markdown files under `folder`; how many changed.
-
-    A document's id is its file's path in the folder without the suffix, its title the first
-    heading. Files that are as they were cost nothing; documents whose file is gone are removed.
+def read_articles(folder: Path) -> dict[str, str]:
+    """The texts of the Markdown files under `folder`, by the id of the document that each becomes: its
+    path in the folder without the suffix.
 
     Raises:
-        ConfigurationError: a file has no title or no text.
+        ConfigurationError: the folder is missing or has no article, or one cannot be read or stored, or
+            has no heading or no text.
     """
-    texts = await asyncio.to_thread(_read, folder)
+    if not folder.is_dir():
+        raise ConfigurationError(f"the folder of articles {folder} does not exist")
+    texts = {
+        path.relative_to(folder).with_suffix("").as_posix(): _text(path)
+        for path in sorted(folder.rglob("*.md"))
+    }
+    if not texts:
+        raise ConfigurationError(f"the folder of articles {folder} has no Markdown files (*.md)")
+    return texts
+
+
+def _text(path: Path) -> str:
+    try:
+        str(path).encode()
+        text = path.read_text(encoding="utf-8")
+        if "\0" in text:
+            raise ValueError("it has a NUL character")
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"the article {str(path)!r} cannot be read: {error}") from error
+    title, chunks = _split(text)
+    if not title or not chunks:
+        raise ConfigurationError(f"the article {str(path)!r} needs a heading and text below it")
+    return text
+
+
+async def load_articles(
+    connection: Connection, tenant: str, package: str, texts: Mapping[str, str]
+) -> int:
+    """Make the tenant's documents of a package equal `texts`, by id; how many changed.
+
+    What is as it was costs nothing. Documents of other packages stay; those of no package, which an
+    earlier version has loaded, become the package's own where their ids are.
+
+    Raises:
+        ConfigurationError: a document of another package has the same id; nothing is changed then.
+    """
     digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
     async with connection.transaction():
         rows = await connection.fetch(
-            "select id, digest from holdfast.knowledge_documents where tenant = $1 for update",
+            """
+            select id, digest, package from holdfast.knowledge_documents
+             where tenant = $1 and (package = $2 or id = any($3)) for update
+            """,
             tenant,
+            package,
+            list(texts),
         )
-        known = {row["id"]: row["digest"] for row in rows}
+        for row in rows:
+            if row["package"] not in (package, _NOBODY):
+                raise ConfigurationError(
+                    f"package {package!r} has an article {row['id']!r}, and so has package "
+                    f"{row['package']!r} in tenant {tenant!r}: rename one, or remove the documents of "
+                    "the other package"
+                )
+        known = {row["id"]: row["digest"] for row in rows if row["package"] == package}
         gone = [name for name in known if name not in texts]
         changed = [name for name in texts if known.get(name) != digests[name]]
         await connection.execute(
@@ -110,35 +157,26 @@ async def load_articles(connection: Connection, tenant: str, folder: Path) -> in
             [*gone, *changed],
         )
         for name in changed:
-            await _insert(connection, tenant, name, texts[name], digests[name])
-        if gone or changed:
-            await _count_words(connection, tenant)
+            await _insert(connection, tenant, package, name, texts[name], digests[name])
+        await _count_words(connection, tenant)
     return len(gone) + len(changed)
 
 
-def _read(folder: Path) -> dict[str, str]:
-    return {
-        path.relative_to(folder).with_suffix("").as_posix(): path.read_text(encoding="utf-8")
-        for path in sorted(folder.rglob("*.md"))
-    }
-
-
 async def _insert(
-    connection: Connection, tenant: str, document: str, text: str, digest: str
+    connection: Connection, tenant: str, package: str, document: str, text: str, digest: str
 ) -> None:
     title, chunks = _split(text)
-    if not title or not chunks:
-        raise ConfigurationError(f"article {document!r} needs a heading and text below it")
     await connection.execute(
         """
-        insert into holdfast.knowledge_documents (tenant, id, title, body, digest)
-        values ($1, $2, $3, $4, $5)
+        insert into holdfast.knowledge_documents (tenant, id, title, body, digest, package)
+        values ($1, $2, $3, $4, $5, $6)
         """,
         tenant,
         document,
         title,
         text,
         digest,
+        package,
     )
     await connection.executemany(
         """

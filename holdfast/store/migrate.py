@@ -1,5 +1,6 @@
 """Migrations: the core's own and those of brought packages, each in its schema, through Alembic."""
 
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,12 +9,14 @@ import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from holdfast.domain.errors import ConfigurationError, Unavailable
+from holdfast.domain.failures import in_words
 from holdfast.store.address import read_address
 from holdfast.store.pool import TRANSIENT_ERRORS, Connection, connecting
 
@@ -30,10 +33,13 @@ async def migrate(url: str, packages: Mapping[str, Path] | None = None) -> None:
     """Bring the core's schema and those of `packages` (schema to folder of revisions) up to date.
 
     Raises:
-        ConfigurationError: the URL cannot be used, or is not the owner's of the tables.
+        ConfigurationError: the URL cannot be used, or is not the owner's of the tables, or there are
+            revisions that cannot be used; nothing is changed then.
         Unavailable: Postgres cannot be reached.
     """
     options = read_address(url).connect_options(statement_timeout="0")
+    for schema, versions in _locations(packages).items():
+        _newest(schema, versions)
 
     async def connect() -> Connection:
         with connecting():
@@ -89,11 +95,11 @@ async def require_migrated(
     """Check that every schema is at its newest revision.
 
     Raises:
-        ConfigurationError: one is behind (or ahead: a newer version has migrated it), or this role may
-            not look at it.
+        ConfigurationError: one has revisions that cannot be used, or is behind (or ahead: a newer version
+            has migrated it), or this role may not look at it.
     """
     for schema, versions in _locations(packages).items():
-        wanted = ScriptDirectory.from_config(_config(schema, versions)).get_current_head()
+        wanted = _newest(schema, versions)
         try:
             known = await connection.fetchval(
                 "select to_regclass($1)", f'"{schema}".schema_version'
@@ -117,6 +123,35 @@ def _locations(packages: Mapping[str, Path] | None) -> dict[str, Path]:
     return {CORE_SCHEMA: _FOLDER / "versions", **(packages or {})}
 
 
+def _newest(schema: str, versions: Path) -> str:
+    """The revision that a folder leads to.
+
+    Raises:
+        ConfigurationError: the folder is missing, has no revision, or several that nothing follows, or one
+            that cannot be read.
+    """
+    problem = f"the migrations of the schema {schema!r} in {versions} cannot be used: "
+    if not Path(versions).is_dir():
+        raise ConfigurationError(f"{problem}there is no such folder")
+    try:
+        heads = ScriptDirectory.from_config(_config(schema, versions)).get_heads()
+    except Exception as error:  # revisions are code, and may raise anything
+        raise ConfigurationError(f"{problem}{_told(error, versions)}") from error
+    if len(heads) != 1:
+        found = f"nothing follows {', '.join(heads)}" if heads else "it has no revision"
+        raise ConfigurationError(f"{problem}{found}; one revision has to be the last")
+    return heads[0]
+
+
+def _told(error: Exception, versions: Path) -> str:
+    """What went wrong, and in which line of which revision."""
+    if isinstance(error, CommandError | SyntaxError):
+        return f"{type(error).__name__}: {error}"
+    places = traceback.extract_tb(error.__traceback__)
+    told = [f"{one.filename}:{one.lineno}" for one in places if str(versions) in one.filename]
+    return ", at ".join([in_words(error), *told])
+
+
 def _config(schema: str, versions: Path) -> Config:
     config = Config()
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
@@ -129,4 +164,9 @@ def _config(schema: str, versions: Path) -> Config:
 def _upgrade(connection: SqlConnection, schema: str, versions: Path) -> None:
     config = _config(schema, versions)
     config.attributes[CONNECTION] = connection
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise ConfigurationError(
+            f"cannot migrate the schema {schema!r} to this version: {error}"
+        ) from error

@@ -1,11 +1,14 @@
 """Everything that brought packages add up to: agents by name, actions by name, policies by tenant."""
 
+import importlib
+import traceback
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
 from holdfast.domain.errors import ConfigurationError
+from holdfast.domain.failures import in_words
 from holdfast.domain.fleet import Served, ServedAction, ServedAgent
 from holdfast.domain.ids import is_id
 from holdfast.domain.policy import Policy
@@ -132,7 +135,7 @@ def load_packages(names: Iterable[str]) -> list[Package]:
     Without any name, every installed entry point of the group `holdfast.packages`.
 
     Raises:
-        ConfigurationError: one cannot be found, is not a `Package`, or is there twice.
+        ConfigurationError: one cannot be found or imported, is not a `Package`, or is there twice.
     """
     packages = [_load_package(place) for place in _places(names)]
     _require_unique("package", [package.name for package in packages])
@@ -153,15 +156,37 @@ def _load_package(name: str) -> Package:
     module, _, attribute = name.partition(":")
     try:
         found = getattr(import_module(module), attribute or "package")
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise ConfigurationError(
-            f"cannot load the package {name!r} ({error}); name it as module:attribute, in a module "
-            "that can be imported, or install a distribution with that entry point in the group "
-            f"{ENTRY_POINTS!r}"
-        ) from error
+    except (Exception, SystemExit) as error:  # a module of theirs may raise anything
+        if where := _where(error):
+            problem = f"cannot load the package {name!r}: {_in_words(error)}, at {where}"
+        else:
+            problem = (
+                f"cannot load the package {name!r} ({error}); name it as module:attribute, in a module "
+                "that can be imported, or install a distribution with that entry point in the group "
+                f"{ENTRY_POINTS!r}"
+            )
+        raise ConfigurationError(problem) from error
     if not isinstance(found, Package):
         raise ConfigurationError(f"{name!r} is a {type(found).__name__}, not a holdfast.Package")
     return found
+
+
+def _in_words(error: BaseException) -> str:
+    """What errors of these kinds say are names of code; what others say may be a value."""
+    if isinstance(error, ImportError | AttributeError | NameError | SyntaxError):
+        return f"{type(error).__name__}: {error}"
+    return in_words(error)
+
+
+def _where(error: BaseException) -> str:
+    """The lines of brought code that led to an error, the innermost last; "" where none has run."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    places = [(one.filename, one.lineno) for one in traceback.extract_tb(error.__traceback__)]
+    ours = (__file__, importlib.__file__)
+    return " → ".join(
+        f"{file}:{line}" for file, line in places if file not in ours and file[0] != "<"
+    )
 
 
 def _require_unique(kind: str, names: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from holdfast.client import HoldfastClient
-from holdfast.domain.errors import ConversationNotFound, HoldfastError
+from holdfast.domain.errors import ConversationNotFound, HoldfastError, WrongCustomer
 from holdfast.domain.events import (
     ApprovalDecided,
     ApprovalRequested,
@@ -50,11 +50,15 @@ class Chat:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Follow the conversation from its present end on, for as long as the context lasts."""
+        """Follow the conversation from its present end on, for as long as the context lasts.
+
+        Raises:
+            WrongCustomer: it is another customer's.
+        """
         with suppress(ConversationNotFound):
-            async for event in self._client.events(self._conversation):
+            async for event in self._client.events(self._conversation, customer=self._customer):
                 self._event = event.seq
-            for message in await self._client.messages(self._conversation):
+            for message in await self._client.messages(self._conversation, customer=self._customer):
                 self._message = message.seq
             self._exists.set()
         following = asyncio.create_task(self._follow())
@@ -65,12 +69,20 @@ class Chat:
             await asyncio.gather(following, return_exceptions=True)
 
     async def say(self, text: str) -> None:
-        """Send a line; returns when its answer has been shown, or why there is none."""
+        """Send a line; returns when its answer has been shown, or why there is none.
+
+        Raises:
+            WrongCustomer: the conversation has become another customer's since the chat was opened.
+        """
         try:
             await self._client.send(self._conversation, text, customer=self._customer, timeout=None)
             self._exists.set()
-            async for event in self._client.events(self._conversation, after=self._event):
+            async for event in self._client.events(
+                self._conversation, after=self._event, customer=self._customer
+            ):
                 await self._take(event)
+        except WrongCustomer:
+            raise
         except HoldfastError as error:
             self._notice(f"{error.code}: {error}")
 
@@ -78,7 +90,7 @@ class Chat:
         await self._exists.wait()
         try:
             async for event in self._client.events(
-                self._conversation, after=self._event, follow=True
+                self._conversation, after=self._event, follow=True, customer=self._customer
             ):
                 await self._take(event)
         except HoldfastError as error:
@@ -90,7 +102,9 @@ class Chat:
                 return
             self._event = event.seq
             if event.type == "message_sent":
-                for message in await self._client.messages(self._conversation, after=self._message):
+                for message in await self._client.messages(
+                    self._conversation, after=self._message, customer=self._customer
+                ):
                     self._message = message.seq
                     if message.role in _SHOWN_ROLES:
                         self._show(message)
@@ -112,11 +126,14 @@ async def chat_on_terminal(chat: Chat) -> None:
     from prompt_toolkit.patch_stdout import patch_stdout
 
     session: PromptSession[str] = PromptSession("> ")
-    async with chat.open(), asyncio.TaskGroup() as saying:
-        with patch_stdout(raw=True), suppress(EOFError):
-            while True:
-                if text := (await session.prompt_async()).strip():
-                    saying.create_task(chat.say(text))
+    try:
+        async with chat.open(), asyncio.TaskGroup() as saying:
+            with patch_stdout(raw=True), suppress(EOFError):
+                while True:
+                    if text := (await session.prompt_async()).strip():
+                        saying.create_task(chat.say(text))
+    except* WrongCustomer as group:
+        raise group.exceptions[0] from None
 
 
 def _in_words(event: Event) -> str | None:

@@ -3,10 +3,12 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from holdfast.domain.errors import ConfigurationError
+from holdfast.domain.ids import is_id, no_id
 from holdfast.runtime.connection import require_database_url, require_migration_url
 from holdfast.runtime.settings import Settings
 from holdfast.store.address import read_address
-from holdfast.store.knowledge import load_articles
+from holdfast.store.knowledge import load_articles, read_articles
 from holdfast.store.migrate import CORE_SCHEMA, migrate, owners_rights
 from holdfast.store.pool import Connection, open_pool
 from holdfast.store.roles import grant_product_role
@@ -14,7 +16,13 @@ from holdfast.subgraphs.package import Package, schemas
 
 
 async def prepare(settings: Settings, packages: Sequence[Package], tenant: str | None) -> None:
-    """Migrate the database; with a tenant, load its articles and demonstration data as well."""
+    """Migrate the database; with a tenant, load its articles and demonstration data as well.
+
+    Raises:
+        ConfigurationError: there can be no such tenant, or migrations, articles or roles are not in order.
+        Unavailable: Postgres cannot be reached.
+    """
+    articles = {} if tenant is None else _articles(packages, tenant)
     url = require_migration_url(settings)
     await migrate(url, schemas(packages))
     await _set_up_role(settings, url, packages)
@@ -22,13 +30,24 @@ async def prepare(settings: Settings, packages: Sequence[Package], tenant: str |
         return
     with owners_rights(f"load the tenant {tenant}"):
         async with _owned(url) as connection:
+            async with connection.transaction():
+                for package, texts in articles.items():
+                    await load_articles(connection, tenant, package, texts)
             await _seed(connection, packages, tenant)
+
+
+def _articles(packages: Sequence[Package], tenant: str) -> dict[str, dict[str, str]]:
+    """The texts of each package, read before anything is changed; none where it brings none."""
+    if not is_id(tenant):
+        raise ConfigurationError(no_id(tenant, "tenant"))
+    return {
+        package.name: read_articles(package.articles) if package.articles is not None else {}
+        for package in packages
+    }
 
 
 async def _seed(connection: Connection, packages: Sequence[Package], tenant: str) -> None:
     for package in packages:
-        if package.articles is not None:
-            await load_articles(connection, tenant, package.articles)
         if package.seed is not None:
             await package.seed(connection, tenant)
 

@@ -7,6 +7,8 @@ import pty
 from typing import Any
 from urllib.parse import urlsplit
 
+from holdfast.domain.errors import WrongCustomer
+from holdfast.terminal.chat import Chat
 from holdfast.domain.review import Accept, Reviewer
 from tests.cli.command import Command, starter
 from tests.cli.relay import Relay
@@ -263,6 +265,21 @@ async def test_a_chat_by_lines_shows_each_answer_and_only_new_ones(platform: Pla
     )  # fmt: skip
     assert ended.code == 0
     assert [one["text"] for one in ended.lines] == ["one!", "two!"]
+
+
+async def test_a_chat_in_another_customer_s_conversation_is_refused(platform: Platform) -> None:
+    chat = Chat(platform.client, "c1", "somebody-else", show=print, notice=print)
+    async with chat.open():
+        await platform.send("c1", "mine")
+        with pytest.raises(WrongCustomer):
+            await chat.say("theirs")
+
+    ended = await starter(
+        platform.environment, "chat", "c1", "--customer", "somebody-else", "--tenant", platform.tenant,
+        stdin="theirs\n",
+    )  # fmt: skip
+    assert ended.code == 3
+    assert ended.error["error"] == "WrongCustomer"
 
 
 async def test_a_chat_shows_a_follow_up_by_itself(platform: Platform) -> None:

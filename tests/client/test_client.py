@@ -208,6 +208,17 @@ async def test_a_fork_goes_on_for_its_customer_only_and_leaves_the_original_alon
     assert len(await platform.client.messages("c1")) == 4
 
 
+async def test_what_is_read_for_another_customer_is_refused(platform: Platform) -> None:
+    await platform.send("c1", "one")
+    assert await platform.client.messages("c1", customer=platform.customer)
+    assert await platform.client.messages("c2", customer="somebody-else") == []
+    with pytest.raises(WrongCustomer):
+        await platform.client.messages("c1", customer="somebody-else")
+    with pytest.raises(WrongCustomer):
+        async for _ in platform.client.events("c1", customer="somebody-else"):
+            pass
+
+
 async def test_a_follower_that_starts_again_misses_no_event(platform: Platform) -> None:
     await platform.send("c1", "one")
     seen: list[int] = []

@@ -12,7 +12,7 @@ from holdfast.llm.client import ModelClient
 from holdfast.llm.model import standalone_model
 from holdfast.llm.offline import OfflineTransport
 from holdfast.llm.providers import Chain
-from holdfast.store.knowledge import load_articles
+from holdfast.store.knowledge import load_articles, read_articles
 from holdfast.store.pool import Pool, open_pool
 from holdfast.subgraphs.contract import TranscriptMessage
 from holdfast.subgraphs.knowledge import knowledge
@@ -25,7 +25,12 @@ from tests.shop.orders.conftest import PoolReads
 async def help_centre(shop_url: str) -> AsyncIterator[Pool]:
     async with await open_pool(shop_url, max_size=2) as pool:
         async with pool.acquire() as connection:
-            await load_articles(connection, DEMO, Path(holdfast_shop.__file__).parent / "articles")
+            await load_articles(
+                connection,
+                DEMO,
+                "shop",
+                read_articles(Path(holdfast_shop.__file__).parent / "articles"),
+            )
         yield pool
 
 

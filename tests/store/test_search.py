@@ -15,6 +15,7 @@ from holdfast.store.knowledge import (
     SOUGHT_WORDS,
     SearchGaveUp,
     load_articles,
+    read_articles,
     search,
 )
 from holdfast.store.pool import Connection, open_pool
@@ -40,7 +41,7 @@ async def large(connection: Connection, tenant: str, tmp_path: Path) -> str:
     for number in range(CHUNKS // 100):
         sections = "".join(f"{section} serial{number}n{one}" for one in range(100))
         (tmp_path / f"a{number}.md").write_text(f"# Article {number}{sections}\n")
-    await load_articles(connection, tenant, tmp_path)
+    await load_articles(connection, tenant, "help", read_articles(tmp_path))
     return tenant
 
 
@@ -96,7 +97,7 @@ async def test_a_word_counts_once_however_often_it_is_said(
 ) -> None:
     (tmp_path / "returns.md").write_text("# Returns\n\nReturn it within 30 days.\n")
     (tmp_path / "shipping.md").write_text("# Shipping\n\nWe ship to Canada.\n")
-    await load_articles(connection, tenant, tmp_path)
+    await load_articles(connection, tenant, "help", read_articles(tmp_path))
 
     once = await search(connection, tenant, "return to Canada")
     often = await search(connection, tenant, "return return return return to Canada")
@@ -115,13 +116,12 @@ async def test_words_are_counted_again_when_articles_change(
 
     article = tmp_path / "a.md"
     article.write_text("# Parcels\n\nParcels fly.\n")
-    await load_articles(connection, tenant, tmp_path)
+    await load_articles(connection, tenant, "help", read_articles(tmp_path))
     assert await counted() == {"parcel": 1, "fli": 1}
     article.write_text("# Parcels\n\nParcels swim.\n\n## More\n\nDaily.\n")
-    await load_articles(connection, tenant, tmp_path)
+    await load_articles(connection, tenant, "help", read_articles(tmp_path))
     assert await counted() == {"parcel": 2, "swim": 1, "daili": 1}
-    article.unlink()
-    await load_articles(connection, tenant, tmp_path)
+    await load_articles(connection, tenant, "help", {})
     assert await counted() == {}
 
 
@@ -129,7 +129,7 @@ async def test_a_paragraph_of_any_length_becomes_passages_of_some_length(
     connection: Connection, tenant: str, tmp_path: Path
 ) -> None:
     (tmp_path / "long.md").write_text(f"# Long\n\n{'many words ' * 20_000}{'x' * 4_000}\n")
-    await load_articles(connection, tenant, tmp_path)
+    await load_articles(connection, tenant, "help", read_articles(tmp_path))
 
     longest = "select max(length(body)) from holdfast.knowledge_chunks where tenant = $1"
     assert await connection.fetchval(longest, tenant) <= 1_500
@@ -140,7 +140,7 @@ async def test_what_queries_are_written_with_is_only_text(
     connection: Connection, tenant: str, tmp_path: Path, query: str
 ) -> None:
     (tmp_path / "odd.md").write_text(f"# Odd\n\nAn {query} article, quoted.\n")
-    await load_articles(connection, tenant, tmp_path)
+    await load_articles(connection, tenant, "help", read_articles(tmp_path))
 
     assert [one.document for one in await search(connection, tenant, query)] == ["odd"]
 

@@ -211,7 +211,9 @@ WRITES: dict[str, Asked] = {
         c, tenant=tenant, conversation=t.conversation, activity="a", attempt=1, lacking="x"
     ),
     "fleet.taken_up": lambda t, c, tenant: _taken_up(t, c, tenant),
-    "knowledge.load_articles": lambda t, c, tenant: _emptied(t, c, tenant),
+    "knowledge.load_articles": lambda t, c, tenant: knowledge.load_articles(
+        c, tenant, "counter", {}
+    ),
     "llm_calls.save_call": lambda t, c, tenant: llm_calls.save_call(
         c,
         t.scope(tenant),
@@ -359,12 +361,6 @@ async def _delivery(twins: Twins, connection: Connection, tenant: str) -> None:
         patience=_DAYS,
     )
     await deliveries.insert_deliveries(connection, tenant, [new])
-
-
-async def _emptied(twins: Twins, connection: Connection, tenant: str) -> object:
-    empty = twins.article.parent / "empty"
-    empty.mkdir()
-    return await knowledge.load_articles(connection, tenant, empty)
 
 
 async def _policy_kept(twins: Twins, connection: Connection, tenant: str) -> None:

@@ -19,7 +19,7 @@ from holdfast.runtime.settings import Settings
 from holdfast.store.approvals import record_refused
 from holdfast.store.audit import append_sighting
 from holdfast.store.deliveries import NewDelivery, insert_deliveries, record_failed
-from holdfast.store.knowledge import load_articles
+from holdfast.store.knowledge import load_articles, read_articles
 from holdfast.store.llm_calls import CallScope, ModelResponse, RecordedCall, save_call
 from holdfast.store.steps import NewMessage, StepKey, begin_step, save_snapshot
 from holdfast.store.transcript import append_message
@@ -163,7 +163,7 @@ async def _note(twins: Twins, connection: Connection) -> None:
     await insert_deliveries(connection, tenant, deliveries)
     await record_failed(connection, tenant, DEAD, status=500, error="theirs", final=True)
     await save_call(connection, twins.scope(tenant), recorded_call("theirs"), b"theirs")
-    await load_articles(connection, tenant, twins.article)
+    await load_articles(connection, tenant, "counter", read_articles(twins.article))
     said = decision(twins, WAITING)
     await record_refused(
         connection, tenant, said, refusal="of theirs", by="desk", at=datetime.now(UTC)

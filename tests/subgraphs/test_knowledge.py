@@ -7,7 +7,7 @@ from pytest_asyncio import fixture as async_fixture
 
 from holdfast.domain.errors import ConfigurationError
 from holdfast.domain.outcomes import Reply
-from holdfast.store.knowledge import load_articles, search
+from holdfast.store.knowledge import load_articles, read_articles, search
 from holdfast.store.pool import Pool, open_pool
 from holdfast.subgraphs.knowledge import knowledge
 from tests.subgraphs.asking import Asker
@@ -44,7 +44,7 @@ def articles(tmp_path: Path) -> Path:
 @async_fixture
 async def loaded(pool: Pool, tenant: str, articles: Path) -> str:
     async with pool.acquire() as connection:
-        assert await load_articles(connection, tenant, articles) == 2
+        assert await load_articles(connection, tenant, "help", read_articles(articles)) == 2
     return tenant
 
 
@@ -57,9 +57,9 @@ async def test_loading_again_changes_only_what_changed(
     pool: Pool, loaded: str, articles: Path
 ) -> None:
     async with pool.acquire() as connection:
-        assert await load_articles(connection, loaded, articles) == 0
+        assert await load_articles(connection, loaded, "help", read_articles(articles)) == 0
         (articles / "returns.md").write_text(RETURNS.replace("30 days", "60 days"))
-        assert await load_articles(connection, loaded, articles) == 1
+        assert await load_articles(connection, loaded, "help", read_articles(articles)) == 1
         passages = await search(connection, loaded, "How long can I return?")
 
     assert "60 days" in passages[0].body
@@ -70,19 +70,77 @@ async def test_a_document_whose_file_is_gone_is_removed(
 ) -> None:
     (articles / "delivery" / "shipping.md").unlink()
     async with pool.acquire() as connection:
-        await load_articles(connection, loaded, articles)
+        await load_articles(connection, loaded, "help", read_articles(articles))
 
     assert await found(pool, loaded, "shipping to Canada") == []
 
 
-async def test_an_article_without_text_is_refused_by_name(
-    pool: Pool, tenant: str, tmp_path: Path
+async def test_each_package_has_articles_of_its_own(
+    pool: Pool, loaded: str, articles: Path
 ) -> None:
-    (tmp_path / "empty.md").write_text("# Only a title\n")
-
+    (articles / "returns.md").unlink()
     async with pool.acquire() as connection:
-        with pytest.raises(ConfigurationError, match="empty"):
-            await load_articles(connection, tenant, tmp_path)
+        await load_articles(connection, loaded, "bakery", {"bread": "# Bread\n\nBaked at four.\n"})
+        assert await load_articles(connection, loaded, "help", read_articles(articles)) == 1
+        assert await load_articles(connection, loaded, "ferry", {}) == 0
+
+    assert await found(pool, loaded, "bread") == ["bread"]
+    assert await found(pool, loaded, "shipping") == ["delivery/shipping"] * 2
+    assert await found(pool, loaded, "returns") == []
+
+
+async def test_an_id_that_another_package_has_is_refused_and_nothing_is_changed(
+    pool: Pool, loaded: str
+) -> None:
+    theirs = {"bread": "# Bread\n\nBaked at four.\n", "returns": "# Returns\n\nNever bread.\n"}
+    async with pool.acquire() as connection:
+        with pytest.raises(
+            ConfigurationError, match=r"'bakery' .* 'returns', and so has .* 'help'"
+        ):
+            await load_articles(connection, loaded, "bakery", theirs)
+
+    assert await found(pool, loaded, "bread") == []
+    assert await found(pool, loaded, "How long can I return?") == ["returns"] * 2
+
+
+async def test_documents_of_no_package_become_those_of_the_first_with_their_ids(
+    pool: Pool, loaded: str, articles: Path
+) -> None:
+    owners = "select id, package from holdfast.knowledge_documents where tenant = $1"
+    async with pool.acquire() as connection:
+        await connection.execute(
+            "update holdfast.knowledge_documents set package = '' where tenant = $1", loaded
+        )
+        await load_articles(connection, loaded, "bakery", {"bread": "# Bread\n\nBaked at four.\n"})
+        assert await load_articles(connection, loaded, "help", read_articles(articles)) == 2
+        owned = {row["id"]: row["package"] for row in await connection.fetch(owners, loaded)}
+
+    assert owned == {"bread": "bakery", "returns": "help", "delivery/shipping": "help"}
+
+
+@pytest.mark.parametrize(
+    ("content", "refused"),
+    [
+        (b"# Only a title\n", "article.md' needs a heading and text"),
+        (b"Only a text\n", "article.md' needs a heading and text"),
+        (b"# Title\n\nNo text: \xff\n", "article.md' cannot be read"),
+        (b"# Title\n\nNo character: \0\n", "article.md' cannot be read"),
+    ],
+)
+def test_an_article_that_is_none_is_refused_by_name(
+    tmp_path: Path, content: bytes, refused: str
+) -> None:
+    (tmp_path / "article.md").write_bytes(content)
+    with pytest.raises(ConfigurationError, match=refused):
+        read_articles(tmp_path)
+
+
+def test_a_folder_of_articles_is_there_and_has_some(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="nowhere does not exist"):
+        read_articles(tmp_path / "nowhere")
+    (tmp_path / "article.txt").write_text("# Title\n\nText.\n")
+    with pytest.raises(ConfigurationError, match="has no Markdown files"):
+        read_articles(tmp_path)
 
 
 async def test_a_tenant_finds_only_its_own_articles(pool: Pool, loaded: str) -> None:

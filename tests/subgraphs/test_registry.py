@@ -132,6 +132,30 @@ def test_a_package_that_is_not_there_is_an_error_that_says_how_to_name_one(name:
         load_packages([name])
 
 
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("\ndef x(:\n", r"SyntaxError: .*{module}\.py:2$"),
+        ("\npackage = {}['sk-secret']\n", r"KeyError, at .*{module}\.py:2$"),
+        ("\nimport nowhere_to_be_found\n", r"'nowhere_to_be_found', at .*{module}\.py:2$"),
+        ("\nraise SystemExit(0)\n", r"SystemExit, at .*{module}\.py:2$"),
+        (
+            "from holdfast import Package\npackage = Package(name='a b')\n",
+            r"'a b' cannot be the name of a package, at .*{module}\.py:2 → ",
+        ),
+    ],
+)
+def test_a_package_that_cannot_be_imported_is_refused_with_the_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, problem: str
+) -> None:
+    module = f"broken_{abs(hash(source))}"
+    (tmp_path / f"{module}.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigurationError, match=problem.replace("{module}", module)) as refused:
+        load_packages([module])
+    assert "sk-secret" not in str(refused.value)
+
+
 def test_what_is_no_package_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"is a tuple, not a holdfast\.Package"):
         load_packages(["tests.counter:ACTIONS"])

@@ -117,6 +117,34 @@ async def test_migrating_and_seeding_again_changes_nothing(
     assert await contents(empty_database) == seeded
 
 
+async def test_a_seed_that_lacks_articles_or_a_tenant_changes_nothing(
+    remote: Platform, empty_database: str, tmp_path: Path
+) -> None:
+    (tmp_path / "bakery.py").write_text(
+        "from pathlib import Path\nfrom holdfast import Package\n"
+        "package = Package(name='bakery', articles=Path(__file__).parent / 'faq')\n"
+    )
+    environment = {
+        **remote.environment,
+        "HOLDFAST_DATABASE_URL": empty_database,
+        "HOLDFAST_PACKAGES": '["shop", "bakery"]',
+        "PYTHONPATH": str(tmp_path),
+    }
+    for tenant in ("demo", "Demo Tenant!", "a/b", ""):
+        ended = await worker(environment, "--seed", tenant)
+        assert ended.code == 2, ended.log
+        assert ("faq does not exist" if tenant == "demo" else f"{tenant!r} cannot be") in ended.log
+        assert await contents(empty_database) == {}
+
+    (tmp_path / "faq").mkdir()
+    (tmp_path / "faq" / "bread.md").write_text("# Bread\n\nBaked at four.\n")
+    assert (await worker(environment, "--seed", "demo")).code == 0
+    connection = await asyncpg.connect(empty_database)
+    rows = await connection.fetch("select id, package from holdfast.knowledge_documents")
+    await connection.close()
+    assert {("bread", "bakery"), ("returns", "shop")} <= {tuple(row) for row in rows}
+
+
 async def test_a_role_that_is_none_is_a_usage_error() -> None:
     ended = await worker({}, "--role", "everything")
     assert ended.code == 2

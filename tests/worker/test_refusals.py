@@ -4,6 +4,7 @@ import json
 import socket
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from holdfast.runtime.connection import require_migration_url
@@ -98,6 +99,46 @@ async def test_a_database_that_was_not_migrated_is_refused_with_the_command_that
     ended = await worker({**remote.environment, "HOLDFAST_DATABASE_URL": empty_database})
     assert_refused(ended, naming="schema 'holdfast' is at revision none")
     assert "holdfast worker --migrate" in ended.log
+
+
+_REVISION = "revision = {!r}\ndown_revision = None\ndef upgrade(): pass\n"
+
+
+@pytest.mark.parametrize(
+    ("revisions", "named"),
+    [
+        (None, "there is no such folder"),
+        ({}, "it has no revision"),
+        ({"1": _REVISION.format("1"), "2": _REVISION.format("2")}, "nothing follows"),
+        ({"1": "def x(:"}, "SyntaxError: "),
+        ({"1": "{}['sk-secret']"}, "KeyError, at "),
+    ],
+)
+async def test_migrations_that_cannot_be_used_are_refused_before_anything_is_changed(
+    remote: Platform,
+    empty_database: str,
+    tmp_path: Path,
+    revisions: dict[str, str] | None,
+    named: str,
+) -> None:
+    if revisions is not None:
+        (tmp_path / "revisions").mkdir()
+        for name, text in revisions.items():
+            (tmp_path / "revisions" / f"{name}.py").write_text(text)
+    (tmp_path / "ferry.py").write_text(
+        "from pathlib import Path\nfrom holdfast import Package\n"
+        "package = Package(name='ferry', migrations=Path(__file__).parent / 'revisions')\n"
+    )
+    ferry = {"HOLDFAST_PACKAGES": '["ferry"]', "PYTHONPATH": str(tmp_path)}
+    started = await worker({**remote.environment, **ferry})
+    assert_refused(started, naming=named)
+    empty = {"HOLDFAST_DATABASE_URL": empty_database}
+    migrated = await worker({**remote.environment, **ferry, **empty}, "--migrate")
+    assert_refused(migrated, naming=named)
+    connection = await asyncpg.connect(empty_database)
+    made = "select count(*) from pg_namespace where nspname in ('holdfast', 'ferry')"
+    assert await connection.fetchval(made) == 0
+    await connection.close()
 
 
 @pytest.mark.parametrize(

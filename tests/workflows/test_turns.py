@@ -69,6 +69,14 @@ async def test_a_repeated_message_gets_the_first_answer_and_other_text_is_refuse
     assert platform.model.most_repeated == 1
 
 
+async def test_another_customer_does_not_get_the_answer_with_the_message_s_id(
+    platform: Platform,
+) -> None:
+    await platform.send("c1", "hello", message_id="m1")
+    with pytest.raises(WrongCustomer):
+        await platform.send("c1", "hello", message_id="m1", customer="somebody-else")
+
+
 async def test_a_message_that_may_not_be_sent_leaves_no_trace(platform: Platform) -> None:
     await platform.send("c1", "hello")
     before = (await platform.client.show("c1")).history
