@@ -10,7 +10,7 @@ from temporalio import activity
 
 from holdfast.activities.action_ends import announce, compensated, finish, go_stale, report_of
 from holdfast.activities.attempts import Attempt, beating
-from holdfast.activities.permission import objection
+from holdfast.activities.permission import permission
 from holdfast.activities.services import Services
 from holdfast.activities.serving import look_before_acting
 from holdfast.activities.waiting import patiently
@@ -113,8 +113,9 @@ class ActionActivities:
             if record.approval is not None or record.verdict == "approve":
                 approval = await self._require_approval(connection, request, record)
             subject = await _lock_subject(connection, request, record, action, arguments)
+            facts = None
             if not record.begun:  # what was sent once is sent again, whatever has changed since
-                problem = await objection(
+                permitted = await permission(
                     self._services,
                     connection,
                     request.tenant,
@@ -123,8 +124,9 @@ class ActionActivities:
                     arguments,
                     approval,
                 )
-                if problem is not None:
-                    return await go_stale(connection, request, record, problem)
+                if permitted.objection is not None:
+                    return await go_stale(connection, request, record, permitted.objection)
+                facts = permitted.facts
             await reach("after_permission")
             await begin_execution(
                 connection,
@@ -132,6 +134,7 @@ class ActionActivities:
                 record.id,
                 idempotency_key=record.id,
                 subject=subject if action.remote else None,
+                facts=facts,
             )
             if action.remote:
                 return _Call(record=record, action=action, arguments=arguments)

@@ -7,6 +7,7 @@ nothing that is looked at here changes until the action has run.
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from pydantic import BaseModel, JsonValue
 
@@ -28,7 +29,16 @@ from holdfast.subgraphs.action import ActionRefused, AnyAction
 from holdfast.subgraphs.description import describe
 
 
-async def objection(
+@dataclass(frozen=True, kw_only=True)
+class Permission:
+    """Whether an action may run: the facts that it runs with, and why it may not, in words, where it may
+    not."""
+
+    facts: dict[str, JsonValue] | None = None
+    objection: str | None = None
+
+
+async def permission(
     services: Services,
     connection: Connection,
     tenant: str,
@@ -36,9 +46,9 @@ async def objection(
     action: AnyAction,
     arguments: BaseModel,
     approval: Approval | None,
-) -> str | None:
-    """Why the action may not run now, in words; None where it may. `approval` is the one that it was
-    given, as worked out from its decisions."""
+) -> Permission:
+    """Whether the action may run now. `approval` is the one that it was given, as worked out from its
+    decisions."""
     origin = _origin(tenant, record)
     try:
         if action.remote:
@@ -52,13 +62,14 @@ async def objection(
                     services, connection, origin, record, action, arguments
                 )
     except ActionRefused as refused:
-        return storable(str(refused))
+        return Permission(objection=storable(str(refused)))
     if approval is not None and _saw_these_facts(approval, record):
         changed = _difference(_bound(action, record.facts), _bound(action, facts))
         changed = changed or _other_amount(record.description, description)
         if changed is not None:
-            return changed
-    return await _forbidden(services, connection, origin, record, facts, customer, approval)
+            return Permission(objection=changed)
+    forbidden = await _forbidden(services, connection, origin, record, facts, customer, approval)
+    return Permission(facts=facts, objection=forbidden)
 
 
 async def _look(

@@ -130,14 +130,16 @@ async def begin_execution(
     *,
     idempotency_key: str,
     subject: str | None = None,
+    facts: dict[str, JsonValue] | None = None,
 ) -> None:
     """Make the execution's row, or count another try: its state is `sending` until it has ended. With a
-    `subject`, it is on another system, and holds the subject until then."""
+    `subject`, it is on another system, and holds the subject until then. `facts` are those that the first
+    try was permitted with."""
     await connection.execute(
         """
         insert into holdfast.executions as execution
-            (tenant, action, idempotency_key, state, subject)
-        values ($1, $2, $3, 'sending', $4)
+            (tenant, action, idempotency_key, state, subject, facts)
+        values ($1, $2, $3, 'sending', $4, $5)
         on conflict (tenant, action) do update
            set tries = execution.tries + 1,
                subject = coalesce(execution.subject, excluded.subject)
@@ -146,6 +148,7 @@ async def begin_execution(
         action,
         idempotency_key,
         subject,
+        facts,
     )
 
 

@@ -86,6 +86,13 @@ GUARDS: tuple[Guard, ...] = (
     ),
     # What is executed
     Guard(
+        "windows count what was executed with the facts that it was executed with",
+        "activities/actions.py",
+        "                facts=facts,\n",
+        "",
+        (f"{_WINDOWS}::test_what_is_executed_counts_with_the_facts_that_it_was_executed_with",),
+    ),
+    Guard(
         "every signed statement is verified again when the action runs",
         "activities/actions.py",
         "await self._services.verifier.verify(one.decision, tenant=request.tenant, at=one.at)",
