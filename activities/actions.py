@@ -10,7 +10,7 @@ from temporalio import activity
 
 from holdfast.activities.action_ends import announce, compensated, finish, go_stale, report_of
 from holdfast.activities.attempts import Attempt, beating
-from holdfast.activities.permission import permission
+from holdfast.activities.permission import permission, require_order
 from holdfast.activities.services import Services
 from holdfast.activities.serving import look_before_acting
 from holdfast.activities.waiting import patiently
@@ -85,6 +85,7 @@ class ActionActivities:
                 if record.state != "proposed":
                     return report_of(record)
                 if not record.begun:  # else something may have been done already
+                    await require_order(connection, request, record)
                     await go_stale(connection, request, record, report.stuck)
                     return report
             return await self._execute(request)
@@ -107,6 +108,7 @@ class ActionActivities:
             record = await _locked(connection, request, waits=False)
             if record.state != "proposed":
                 return report_of(record)
+            await require_order(connection, request, record)
             action = self._action(record)
             arguments = action.arguments.model_validate(record.arguments)
             approval = None
@@ -213,6 +215,7 @@ class ActionActivities:
             record = await _locked(connection, request)
             if record.state != "proposed":
                 return report_of(record)
+            await require_order(connection, request, record)
             problem = in_words(error)
             state: ActionState = "failed"
             action = self._services.registry.action(record.name)

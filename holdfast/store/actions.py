@@ -235,12 +235,14 @@ async def set_open_actions(
     error: str,
     reviewer: str | None = None,
 ) -> None:
-    """Give every action of the proposal that has not ended yet the same end."""
+    """Give every action of the proposal that has neither ended nor begun the same end."""
     await connection.execute(
         """
-        update holdfast.actions
+        update holdfast.actions as action
            set state = $5, error = $6, reviewer = $7, updated_at = now()
          where tenant = $1 and conversation = $2 and turn = $3 and step = $4 and state = 'proposed'
+           and not exists (select from holdfast.executions as execution
+                            where execution.tenant = $1 and execution.action = action.id)
         """,
         tenant,
         conversation,
