@@ -17,6 +17,7 @@ from holdfast.activities.proposals import (
 )
 from holdfast.activities.refusals import refused, this_activity
 from holdfast.activities.rehearsal import rehearse
+from holdfast.activities.repeats import denied_repeats
 from holdfast.activities.services import Services
 from holdfast.activities.serving import elsewhere
 from holdfast.activities.waiting import patiently
@@ -287,6 +288,9 @@ class ApprovalActivities:
         edit = None
         if judgement is not None and origin is not None:
             edit = await _edit(connection, request, origin, judgement, at=at)
+            repeats = await denied_repeats(self._services, connection, origin, judgement)
+            if repeats:
+                raise InvalidEdit(" ".join(repeats))
         approval = recorded.decide(decision, now=at, edit=edit)
         taken = TakenDecision(decision=decision, at=at, edit=edit)
         await record_taken(connection, request.tenant, taken, approval)
