@@ -90,7 +90,7 @@ async def compensated(
 async def _end_the_rest(
     connection: Connection, request: ActionRequest, state: ActionState, error: str
 ) -> None:
-    """End every action of the proposal that is still open."""
+    """End every action of the proposal that is still open and was not begun."""
     await set_open_actions(
         connection,
         request.tenant,

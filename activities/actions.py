@@ -11,7 +11,7 @@ from temporalio import activity
 from holdfast.activities.action_ends import announce, compensated, finish, go_stale, report_of
 from holdfast.activities.arguments import recorded_arguments
 from holdfast.activities.attempts import Attempt, beating
-from holdfast.activities.permission import objection
+from holdfast.activities.permission import permission, require_order
 from holdfast.activities.services import Services
 from holdfast.activities.serving import look_before_acting
 from holdfast.activities.waiting import patiently
@@ -87,6 +87,7 @@ class ActionActivities:
                 if record.state != "proposed":
                     return report_of(record)
                 if not record.begun:  # else something may have been done already
+                    await require_order(connection, request, record)
                     await go_stale(connection, request, record, report.stuck)
                     return report
             return await self._execute(request)
@@ -109,14 +110,16 @@ class ActionActivities:
             record = await _locked(connection, request, waits=False)
             if record.state != "proposed":
                 return report_of(record)
+            await require_order(connection, request, record)
             action = self._action(record)
             arguments = recorded_arguments(action, record.arguments)
             approval = None
             if record.approval is not None or record.verdict == "approve":
                 approval = await self._require_approval(connection, request, record)
             subject = await _lock_subject(connection, request, record, action, arguments)
+            facts = None
             if not record.begun:  # what was sent once is sent again, whatever has changed since
-                problem = await objection(
+                permitted = await permission(
                     self._services,
                     connection,
                     request.tenant,
@@ -125,8 +128,9 @@ class ActionActivities:
                     arguments,
                     approval,
                 )
-                if problem is not None:
-                    return await go_stale(connection, request, record, problem)
+                if permitted.objection is not None:
+                    return await go_stale(connection, request, record, permitted.objection)
+                facts = permitted.facts
             await reach("after_permission")
             await begin_execution(
                 connection,
@@ -134,6 +138,7 @@ class ActionActivities:
                 record.id,
                 idempotency_key=record.id,
                 subject=subject if action.remote else None,
+                facts=facts,
             )
             if action.remote:
                 return _Call(record=record, action=action, arguments=arguments)
@@ -212,6 +217,7 @@ class ActionActivities:
             record = await _locked(connection, request)
             if record.state != "proposed":
                 return report_of(record)
+            await require_order(connection, request, record)
             problem = in_words(error)
             state: ActionState = "failed"
             action = self._services.registry.action(record.name)

@@ -8,9 +8,15 @@ from temporalio.exceptions import ApplicationError
 
 from holdfast.activities.attempts import Attempt, attempting, heartbeating, recording
 from holdfast.activities.circumstances import Origin
-from holdfast.activities.proposals import Judgement, judged, recorded_actions
+from holdfast.activities.proposals import (
+    Judgement,
+    judged,
+    recorded_actions,
+    what_an_edit_needs,
+)
 from holdfast.activities.refusals import refused, this_activity
 from holdfast.activities.rehearsal import rehearse
+from holdfast.activities.repeats import denied_repeats
 from holdfast.activities.services import Services
 from holdfast.activities.serving import elsewhere
 from holdfast.activities.waiting import patiently
@@ -55,7 +61,6 @@ from holdfast.store.approvals import (
     lock_approval,
     outcome_of,
     read_approval,
-    read_taken,
     record_refused,
     record_taken,
     refusal_of,
@@ -163,7 +168,8 @@ class ApprovalActivities:
             elif approval.state == "pending":
                 now = await database_now(connection)
                 approval, alarm = _gone_off(approval, request, now=now)
-                if alarm is not None and alarm.kind == "expire" and not able:
+                ends = alarm is not None and alarm.kind == "expire"
+                if ends and (approval.claims or not able):  # a claim has kept others off
                     approval = approval.unheard()
                 await self._record_alarm(connection, request, approval, alarm)
             else:
@@ -182,12 +188,13 @@ class ApprovalActivities:
         have signed a decision."""
         async with self._services.pool.acquire() as connection:
             now = await database_now(connection)
-            asked, _ = await read_taken(connection, request.tenant, request.approval.id)
-            if asked.on_expiry != "allow":
+            record = await read_approval(connection, request.tenant, request.approval.id)
+            approval = record.approval
+            if approval.on_expiry != "allow":
                 return True
-            heard = await was_heard(connection, request.tenant, asked, now=now)
+            heard = await was_heard(connection, request.tenant, approval, now=now)
         roles = frozenset(
-            role for one in asked.advance(now).current_requirements() for role in one.roles
+            role for one in approval.advance(now).current_requirements() for role in one.roles
         )
         return heard and await self._services.verifier.may_anybody(roles, tenant=request.tenant)
 
@@ -288,7 +295,10 @@ class ApprovalActivities:
             raise AlreadyDecided(f"approval {decision.approval} is already {recorded.state}")
         edit = None
         if judgement is not None and origin is not None:
-            edit = await _edit(connection, request, origin, judgement)
+            edit = await _edit(connection, request, origin, judgement, at=at)
+            repeats = await denied_repeats(self._services, connection, origin, judgement)
+            if repeats:
+                raise InvalidEdit(" ".join(repeats))
         approval = recorded.decide(decision, now=at, edit=edit)
         taken = TakenDecision(decision=decision, at=at, edit=edit)
         await record_taken(connection, request.tenant, taken, approval)
@@ -435,7 +445,12 @@ async def _origin(connection: Connection, request: DecisionRequest) -> Origin:
 
 
 async def _edit(
-    connection: Connection, request: DecisionRequest, origin: Origin, judgement: Judgement
+    connection: Connection,
+    request: DecisionRequest,
+    origin: Origin,
+    judgement: Judgement,
+    *,
+    at: datetime,
 ) -> EditTerms:
     """Put edited arguments in the place of what was proposed; what policy says they need.
 
@@ -448,7 +463,7 @@ async def _edit(
     approval = request.decision.approval
     for edited in recorded_actions(origin, judgement, approval=approval):
         await replace_action(connection, request.tenant, approval, edited)
-    return EditTerms(digest=judgement.digest, requirements=judgement.requirements, covers="shown")
+    return what_an_edit_needs(judgement, now=at)
 
 
 def _audit_kind(approval: Approval, alarm: Alarm | None) -> str:

@@ -7,20 +7,23 @@ nothing that is looked at here changes until the action has run.
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from pydantic import BaseModel, JsonValue
 
 from holdfast.activities.circumstances import Origin, circumstances, customer_of, locked_windows
 from holdfast.activities.judging import verdict_of
+from holdfast.activities.refusals import refused
 from holdfast.activities.rehearsal import facts_of
 from holdfast.activities.services import Services
 from holdfast.domain.approval import Approval
 from holdfast.domain.description import ActionDescription
-from holdfast.domain.errors import PolicyError
+from holdfast.domain.errors import NotAllowed, PolicyError
 from holdfast.domain.ids import canonical_json
 from holdfast.domain.model import storable
-from holdfast.domain.policy import Circumstances, Policy, Verdict
-from holdfast.store.actions import ActionRecord
+from holdfast.domain.policy import ApprovalRule, Circumstances, Policy, Verdict
+from holdfast.domain.steps import ActionRequest
+from holdfast.store.actions import ActionRecord, proposal_of
 from holdfast.store.pool import Connection
 from holdfast.store.subjects import reading
 from holdfast.store.windows import Place
@@ -28,7 +31,16 @@ from holdfast.subgraphs.action import ActionRefused, AnyAction
 from holdfast.subgraphs.description import describe
 
 
-async def objection(
+@dataclass(frozen=True, kw_only=True)
+class Permission:
+    """Whether an action may run: the facts that it runs with, and why it may not, in words, where it may
+    not."""
+
+    facts: dict[str, JsonValue] | None = None
+    objection: str | None = None
+
+
+async def permission(
     services: Services,
     connection: Connection,
     tenant: str,
@@ -36,9 +48,9 @@ async def objection(
     action: AnyAction,
     arguments: BaseModel,
     approval: Approval | None,
-) -> str | None:
-    """Why the action may not run now, in words; None where it may. `approval` is the one that it was
-    given, as worked out from its decisions."""
+) -> Permission:
+    """Whether the action may run now. `approval` is the one that it was given, as worked out from its
+    decisions."""
     origin = _origin(tenant, record)
     try:
         if action.remote:
@@ -51,14 +63,35 @@ async def objection(
                 facts, customer, description = await _look(
                     services, connection, origin, record, action, arguments
                 )
-    except ActionRefused as refused:
-        return storable(str(refused))
+    except ActionRefused as error:
+        return Permission(objection=storable(str(error)))
     if approval is not None and _saw_these_facts(approval, record):
         changed = _difference(_bound(action, record.facts), _bound(action, facts))
         changed = changed or _other_amount(record.description, description)
         if changed is not None:
-            return changed
-    return await _forbidden(services, connection, origin, record, facts, customer, approval)
+            return Permission(objection=changed)
+    forbidden = await _forbidden(services, connection, origin, record, facts, customer, approval)
+    return Permission(facts=facts, objection=forbidden)
+
+
+async def require_order(
+    connection: Connection, request: ActionRequest, record: ActionRecord
+) -> None:
+    """An action begins, or ends without that, only after those before it in its proposal.
+
+    Raises:
+        ApplicationError: `NotAllowed`, for good: one of those is not executed. Nothing is recorded.
+    """
+    if record.begun or not record.index:
+        return
+    proposal = await proposal_of(
+        connection, request.tenant, record.conversation, record.turn, record.step
+    )
+    for one in proposal[: record.index]:
+        if one.state != "executed":
+            raise refused(
+                NotAllowed(f"action {record.id} comes after action {one.id}, which is {one.state}")
+            )
 
 
 async def _look(
@@ -123,7 +156,7 @@ async def _forbidden(
         now = await verdict(asked)
         if now.kind == "deny":
             return f"This is not allowed any more: {now.reason or 'policy denies it.'}"
-        if now.approve is not None and not _is_given(now, approval):
+        if now.approve is not None and not _is_given(asked, now.approve, approval):
             return f"This needs an approval now: {now.reason or 'policy asks for one.'}"
     if asked is not current:
         now = await verdict(current)
@@ -132,10 +165,18 @@ async def _forbidden(
     return None
 
 
-def _is_given(verdict: Verdict, approval: Approval | None) -> bool:
-    """Whether what the verdict needs was part of what was approved."""
-    assert verdict.approve is not None
-    return approval is not None and verdict.approve.requirement() in approval.requirements
+def _is_given(policy: Policy, rule: ApprovalRule, approval: Approval | None) -> bool:
+    """Whether what the rule needs was part of what was approved. Under another rule than those that it was
+    asked for under, only people who accepted it count, or a silence that the rule takes for consent, too."""
+    if approval is None:
+        return False
+    if rule.digest in approval.rules:
+        return True
+    if not approval.ended_by_silence:
+        return approval.was_met(rule.requirement())
+    _, until = policy.schedule(rule, asked_at=approval.requested_at, requirement=0)
+    allows = rule.on_expiry == "allow" and until <= approval.expires_at
+    return allows and rule.requirement() in approval.requirements
 
 
 def _saw_these_facts(approval: Approval, record: ActionRecord) -> bool:

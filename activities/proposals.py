@@ -15,11 +15,14 @@ from holdfast.activities.services import Services
 from holdfast.domain.approval import (
     Alarm,
     Approval,
-    OnExpiry,
+    EditTerms,
     Person,
     Requirement,
     ShownAction,
+    Terms,
+    in_order,
     shown_digest,
+    strictest,
 )
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.ids import derived_id
@@ -30,7 +33,6 @@ from holdfast.store.pool import Connection
 from holdfast.store.steps import NewAction, NewApproval
 
 _STANDS_BEHIND = "Another action of the same proposal may not run, so this one was not attempted."
-_STRICTEST: tuple[OnExpiry, ...] = ("deny", "person", "allow")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,16 +207,8 @@ def ask_for_approval(
     evidence: tuple[str, ...],
     now: datetime,
 ) -> NewApproval:
-    """The approval that a proposal needs: all requirements of its actions, the earliest of their
-    deadlines, the strictest of their ends."""
-    rules = judgement.rules
-    alarms: set[Alarm] = set()
-    expiries: list[datetime] = []
-    for index, (rule, policy) in enumerate(rules):
-        scheduled, expires_at = policy.schedule(rule, asked_at=now, requirement=index)
-        alarms |= set(scheduled)
-        expiries.append(expires_at)
-    ends = {rule.on_expiry for rule, _ in rules}
+    """The approval that a proposal needs: all requirements of its actions, on the terms of their rules."""
+    terms = _terms(judgement, now=now)
     approval = Approval(
         id=derived_id("ap", origin.tenant, origin.conversation, origin.turn, origin.step),
         turn=origin.turn,
@@ -222,20 +216,16 @@ def ask_for_approval(
         args_digest=judgement.digest,
         covers="shown",
         requirements=judgement.requirements,
+        rules=terms.rules,
         requesters=(Person(id=origin.customer, kind="customer"),),
         requested_at=now,
-        expires_at=min(expiries),
-        schedule=tuple(
-            sorted(
-                (alarm for alarm in alarms if alarm.at < min(expiries)),
-                key=lambda alarm: (alarm.at, alarm.kind, alarm.requirement),
-            )
-        ),
-        on_expiry=next(end for end in _STRICTEST if end in ends),
-        claim_seconds=int(min(rule.claim_for for rule, _ in rules) / timedelta(seconds=1)),
+        expires_at=terms.expires_at,
+        schedule=terms.schedule,
+        on_expiry=terms.on_expiry,
+        claim_seconds=terms.claim_seconds,
     )
     reasons = [action.verdict.reason for action in judgement.asking if action.verdict.reason]
-    policy = rules[0][1]
+    policy = judgement.rules[0][1]
     return NewApproval(
         approval=approval,
         agent=origin.agent,
@@ -246,6 +236,33 @@ def ask_for_approval(
         policy_digest=policy.digest,
         policy_reason=" ".join(dict.fromkeys(reasons)) or None,
         amount=_amount(judgement),
+    )
+
+
+def what_an_edit_needs(judgement: Judgement, *, now: datetime) -> EditTerms:
+    """What policy says about arguments that a reviewer has edited now."""
+    return EditTerms(
+        digest=judgement.digest,
+        requirements=judgement.requirements,
+        covers="shown",
+        terms=_terms(judgement, now=now) if judgement.rules else None,
+    )
+
+
+def _terms(judgement: Judgement, *, now: datetime) -> Terms:
+    alarms: set[Alarm] = set()
+    expiries: list[datetime] = []
+    for index, (rule, policy) in enumerate(judgement.rules):
+        scheduled, expires_at = policy.schedule(rule, asked_at=now, requirement=index)
+        alarms |= set(scheduled)
+        expiries.append(expires_at)
+    rules = [rule for rule, _ in judgement.rules]
+    return Terms(
+        rules=tuple(rule.digest for rule in rules),
+        expires_at=min(expiries),
+        schedule=in_order(alarms, until=min(expiries)),
+        on_expiry=strictest(rule.on_expiry for rule in rules),
+        claim_seconds=int(min(rule.claim_for for rule in rules) / timedelta(seconds=1)),
     )
 
 

@@ -87,6 +87,36 @@ async def without_repeats(
     return Judgement(actions=tuple(answered))
 
 
+async def denied_repeats(
+    services: Services, connection: Connection, origin: Origin, judgement: Judgement
+) -> list[str]:
+    """Why arguments that a reviewer has edited may not stand, where policy lets nobody repeat what they
+    repeat."""
+    remote = services.registry.remote_actions()
+    reasons: list[str] = []
+    for one in judgement.actions:
+        name = one.proposed.name
+        rule = services.registry.policy(origin.tenant, name).repeat(name)
+        if rule.say != "deny":
+            continue
+        await lock_repeats(connection, origin.tenant, origin.customer)
+        equal = await find_equal(
+            connection,
+            tenant=origin.tenant,
+            customer=origin.customer,
+            conversation=origin.conversation,
+            turn=origin.turn,
+            name=name,
+            arguments=one.proposed.arguments,
+            within=rule.within,
+            remote=name in remote,
+            besides=origin.approval,
+        )
+        if equal is not None:
+            reasons.append(str(_repeated(one, equal, rule, origin).error))
+    return reasons
+
+
 def _repeated(
     one: JudgedAction, equal: EqualAction, rule: RepeatRule, origin: Origin
 ) -> JudgedAction:

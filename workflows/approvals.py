@@ -140,6 +140,9 @@ class ApprovalDesk:
             if outcome.approval is None:
                 return outcome
             self._adopt(parked, outcome.approval)
+            if outcome.approval.due_at < parked.approval.due_at:  # an edit may shorten it
+                self._stop_watching(outcome.approval.id)
+                self.watch()
             await self._calls.notify(outcome.deliveries)
             return _status(outcome.approval)
 

@@ -41,6 +41,8 @@ DecisionKind = Literal[
 OnExpiry = Literal["deny", "allow", "person"]
 AlarmKind = Literal["remind", "escalate", "expire"]
 
+_STRICTEST: tuple[OnExpiry, ...] = ("deny", "person", "allow")
+
 MOST_COMMENTS = 100
 """Comments on one approval."""
 
@@ -57,6 +59,11 @@ _SPEAKS_FOR: frozenset[DecisionKind] = frozenset({"accept", "edit", "delegate", 
 """Decisions that only somebody may take whose acceptance would count."""
 
 _NEEDS_TEXT: frozenset[DecisionKind] = frozenset({"reject", "respond", "comment"})
+
+
+def strictest(ends: Iterable[OnExpiry]) -> OnExpiry:
+    """Of the ends that silence may have, the one that lets least happen."""
+    return min(ends, key=_STRICTEST.index)
 
 
 class Decision(Strict):
@@ -151,12 +158,26 @@ Covered = Literal["arguments", "shown"]
 names and arguments alone."""
 
 
+class Terms(Frozen):
+    """What policy's rules say about an approval that is asked for now, besides who is needed: the earliest
+    of their deadlines, the strictest of their ends. `rules` are their digests, in the order of the
+    requirements; `Alarm.requirement` counts in that order, too."""
+
+    rules: tuple[str, ...]
+    expires_at: datetime
+    schedule: tuple[Alarm, ...]
+    on_expiry: OnExpiry
+    claim_seconds: int
+
+
 class EditTerms(Frozen):
-    """What policy says about edited arguments: the digest of what they now show, and what they need."""
+    """What policy says about edited arguments: the digest of what they now show, and what they need.
+    `terms` are None where they need nothing, and in edits that earlier versions have taken."""
 
     digest: str
     requirements: tuple[Requirement, ...] = ()
     covers: Covered = "arguments"
+    terms: Terms | None = None
 
 
 class Approval(Frozen):
@@ -172,6 +193,8 @@ class Approval(Frozen):
     covers: Covered = "arguments"
     requirements: tuple[Requirement, ...]
     """All of them have to be met. `Alarm.requirement` counts in their order."""
+    rules: tuple[str, ...] = ()
+    """Digests of the rules that it was asked for under; none where an earlier version has asked."""
     requesters: tuple[Person, ...] = ()
     requested_at: datetime
     expires_at: datetime
@@ -311,11 +334,18 @@ class Approval(Frozen):
         return silent or self.state == "expired"
 
     def unheard(self) -> "Approval":
-        """The approval that expired without anybody who could have decided: a person takes over, whatever
-        policy says that silence means."""
+        """The approval that expired without anybody who could have decided, or had decided: a person takes
+        over, whatever policy says that silence means."""
         if not self.ended_by_silence or self.on_expiry != "allow":
             return self
         return self.model_copy(update={"state": "expired", "on_expiry": "person"})
+
+    def was_met(self, requirement: Requirement) -> bool:
+        """Whether people have accepted who meet a requirement of it, without those whom only an escalation
+        has let count. Earlier versions did not say whom that was."""
+        if requirement not in self.requirements:
+            return False
+        return not self.rules or self._given(requirement) >= requirement.quorum
 
     def go_stale(self) -> "Approval":
         """The approval after its facts turned out to have changed; unchanged unless accepted."""
@@ -464,18 +494,61 @@ class Approval(Frozen):
         if edit.digest == self.args_digest:
             raise InvalidEdit("the edit changes nothing; accept it instead")
         editor = Person(id=decision.reviewer, team=decision.team)
-        more = (one for one in edit.requirements if one not in self.requirements)
-        edited = self.model_copy(
+        edited = self._with_needs(edit).model_copy(
             update={
                 "args_digest": edit.digest,
                 "covers": edit.covers,
                 "superseded": (*self.superseded, self.args_digest),
-                "requirements": (*self.requirements, *more),
                 "requesters": tuple(dict.fromkeys((*self.requesters, editor))),
                 "voices": (),
             }
         )
         return edited._accept(decision)
+
+    def _with_needs(self, edit: EditTerms) -> "Approval":
+        """The approval with what edited arguments need besides. Nothing is taken away, the earlier deadline
+        counts, and the stricter end; silence until then is no consent where policy gives longer to object."""
+        terms = edit.terms
+        if terms is None:
+            more = (one for one in edit.requirements if one not in self.requirements)
+            return self.model_copy(update={"requirements": (*self.requirements, *more)})
+        requirements, places = self._joined(edit.requirements, terms)
+        expires_at = min(self.expires_at, terms.expires_at)
+        gone, coming = self.schedule[: self.alarms], set(self.schedule[self.alarms :])
+        for alarm in terms.schedule:
+            if alarm.kind == "escalate" and alarm.requirement in places:
+                place = places[alarm.requirement]
+                coming.add(alarm.model_copy(update={"requirement": place}))
+            elif alarm.kind == "remind" and places:
+                coming.add(alarm)
+        ends = (self.on_expiry, terms.on_expiry)
+        too_soon = terms.expires_at > self.expires_at
+        return self.model_copy(
+            update={
+                "requirements": requirements,
+                "rules": tuple(dict.fromkeys((*self.rules, *terms.rules))),
+                "expires_at": expires_at,
+                "schedule": (*gone, *in_order(coming, until=expires_at)),
+                "on_expiry": strictest((*ends, "person") if too_soon else ends),
+                "claim_seconds": min(self.claim_seconds, terms.claim_seconds),
+            }
+        )
+
+    def _joined(
+        self, further: tuple[Requirement, ...], terms: Terms
+    ) -> tuple[tuple[Requirement, ...], dict[int, int]]:
+        """The requirements with those of further rules, and the places of these. One that is there already
+        is not added, unless an escalation lets others count for either of the two."""
+        requirements, places = list(self.requirements), dict[int, int]()
+        widened = {alarm.requirement for alarm in self.schedule if alarm.kind == "escalate"}
+        widening = {alarm.requirement for alarm in terms.schedule if alarm.kind == "escalate"}
+        plain = [one for index, one in enumerate(requirements) if index not in widened]
+        for index, (rule, one) in enumerate(zip(terms.rules, further, strict=True)):
+            if rule in self.rules or (one in plain and index not in widening):
+                continue
+            places[index] = len(requirements)
+            requirements.append(one)
+        return tuple(requirements), places
 
     def _delegate(self, decision: Decision) -> "Approval":
         assert decision.to is not None
@@ -496,6 +569,16 @@ class Approval(Frozen):
             state: ApprovalState = "accepted" if self.on_expiry == "allow" else "expired"
             return self.model_copy(update={"state": state, "claim": None})
         return self.model_copy(update={"alarms": self.alarms + 1})
+
+
+def in_order(alarms: Iterable[Alarm], *, until: datetime) -> tuple[Alarm, ...]:
+    """These alarms as a schedule that ends then."""
+    return tuple(
+        sorted(
+            (alarm for alarm in alarms if alarm.at < until),
+            key=lambda alarm: (alarm.at, alarm.kind, alarm.requirement, alarm.roles),
+        )
+    )
 
 
 class TakenDecision(Frozen):

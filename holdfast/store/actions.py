@@ -131,14 +131,16 @@ async def begin_execution(
     *,
     idempotency_key: str,
     subject: str | None = None,
+    facts: dict[str, JsonValue] | None = None,
 ) -> None:
     """Make the execution's row, or count another try: its state is `sending` until it has ended. With a
-    `subject`, it is on another system, and holds the subject until then."""
+    `subject`, it is on another system, and holds the subject until then. `facts` are those that the first
+    try was permitted with."""
     await connection.execute(
         """
         insert into holdfast.executions as execution
-            (tenant, action, idempotency_key, state, subject)
-        values ($1, $2, $3, 'sending', $4)
+            (tenant, action, idempotency_key, state, subject, facts)
+        values ($1, $2, $3, 'sending', $4, $5)
         on conflict (tenant, action) do update
            set tries = execution.tries + 1,
                subject = coalesce(execution.subject, excluded.subject)
@@ -147,6 +149,7 @@ async def begin_execution(
         action,
         idempotency_key,
         subject,
+        facts,
     )
 
 
@@ -233,12 +236,14 @@ async def set_open_actions(
     error: str,
     reviewer: str | None = None,
 ) -> None:
-    """Give every action of the proposal that has not ended yet the same end."""
+    """Give every action of the proposal that has neither ended nor begun the same end."""
     await connection.execute(
         """
-        update holdfast.actions
+        update holdfast.actions as action
            set state = $5, error = $6, reviewer = $7, updated_at = now()
          where tenant = $1 and conversation = $2 and turn = $3 and step = $4 and state = 'proposed'
+           and not exists (select from holdfast.executions as execution
+                            where execution.tenant = $1 and execution.action = action.id)
         """,
         tenant,
         conversation,

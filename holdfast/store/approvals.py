@@ -194,7 +194,7 @@ async def save_approval(connection: Connection, tenant: str, approval: Approval)
         """
         update holdfast.approvals
            set state = $3, approval = $4, roles = $5, args_digest = $6, due_at = $7,
-               claimed_by = $8, claimed_until = $9,
+               claimed_by = $8, claimed_until = $9, expires_at = $10,
                decided_at = case when $3 <> 'pending' then now() end
          where tenant = $1 and id = $2 and state = 'pending' returning true
         """,
@@ -207,6 +207,7 @@ async def save_approval(connection: Connection, tenant: str, approval: Approval)
         approval.due_at,
         approval.claim and approval.claim.reviewer,
         approval.claim and approval.claim.until,
+        approval.expires_at,
     )
     return bool(saved)
 
@@ -308,15 +309,17 @@ _LATE = timedelta(minutes=1)
 _LATE_SHARE = 0.1
 
 
-async def was_heard(connection: Connection, tenant: str, asked: Approval, *, now: datetime) -> bool:
+async def was_heard(
+    connection: Connection, tenant: str, approval: Approval, *, now: datetime
+) -> bool:
     """Whether silence about an approval may be taken for consent at `now`.
 
     Where channels are told of it, one of them has to have taken it, or somebody has to have looked at
     it or said something. And its end has to be noticed about when it comes: a platform that was down
     meanwhile (by more than a minute and a tenth of the time) has shown it to nobody.
     """
-    late = max(_LATE, (asked.expires_at - asked.requested_at) * _LATE_SHARE)
-    if now - asked.expires_at > late:
+    late = max(_LATE, (approval.expires_at - approval.requested_at) * _LATE_SHARE)
+    if now - approval.expires_at > late:
         return False
     heard = await connection.fetchval(
         """
@@ -333,7 +336,7 @@ async def was_heard(connection: Connection, tenant: str, asked: Approval, *, now
           from holdfast.approvals as approval where tenant = $1 and id = $2
         """,
         tenant,
-        asked.id,
+        approval.id,
     )
     return bool(heard)
 

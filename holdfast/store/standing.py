@@ -110,11 +110,13 @@ async def find_equal(
     arguments: dict[str, JsonValue],
     within: timedelta,
     remote: bool,
+    besides: str | None = None,
 ) -> EqualAction | None:
     """The latest action of a customer, in whichever conversation, with this name and these arguments, as
     they were proposed or as a reviewer has edited them, that waits or is under way, or was executed
     `within` this time. A `remote` one that has failed may have been executed; one that was executed is
-    under way until its whole proposal is, since it may yet be undone."""
+    under way until its whole proposal is, since it may yet be undone. Actions of the approval `besides` are left
+    out."""
     row = await connection.fetchrow(
         """
         select action.*, action.state = 'executed' and exists (
@@ -133,6 +135,7 @@ async def find_equal(
                  where tenant = $1 and customer = $2 and state in ('executed', 'failed')
                    and updated_at > now() - $7::interval and (state = 'executed' or $8)) as action
          where action.name = $5 and $6 in (action.arguments, action.proposed)
+           and ($9::text is null or action.approval is distinct from $9)
          order by action.created_at desc, action.id desc limit 1
         """,
         tenant,
@@ -143,6 +146,7 @@ async def find_equal(
         arguments,
         within,
         remote,
+        besides,
     )
     if row is None:
         return None

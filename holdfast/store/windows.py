@@ -41,16 +41,21 @@ async def sum_of_window(
     without_approval: str | None = None,
     before: Place | None = None,
 ) -> Decimal:
-    """The sum of the number at the path `amount` (from `facts` or `args`) over the actions of these
-    names, of one customer or of all: those executed `within` this time, or that failed on another system,
-    which may have executed them, and those that still may be executed, however old they are.
-    `without_approval` leaves out the actions of that approval, `before` those that were proposed at that
-    place or later and are not under way. What is not a number counts nothing."""
+    """The sum of the number at the path `amount` (from `args`, or from `facts`: those of the execution, once
+    it was begun) over the actions of these names, of one customer or of all: those executed `within` this
+    time, or that failed on another system, which may have executed them, and those that still may be
+    executed, however old they are. `without_approval` leaves out the actions of that approval, `before` those
+    that were proposed at that place or later and are not under way. What is not a number counts nothing."""
     total = await connection.fetchval(
         """
         select coalesce(sum(case when jsonb_typeof(value) = 'number' then value::numeric end), 0)
           from (
-            select jsonb_build_object('facts', facts, 'args', arguments) #> $2 as value
+            select jsonb_build_object(
+                       'args', arguments,
+                       'facts', coalesce((select execution.facts from holdfast.executions as execution
+                                           where execution.tenant = $1
+                                             and execution.action = action.id), facts)
+                   ) #> $2 as value
               from (
                 select * from holdfast.actions as done
                  where tenant = $1 and name = any($3) and state in ('executed', 'failed')

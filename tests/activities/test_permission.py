@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.exceptions import ApplicationError
 
-from holdfast.domain.errors import NotApproved
+from holdfast.domain.errors import NotAllowed, NotApproved
 from holdfast.domain.ids import json_digest
+from holdfast.store.actions import set_open_actions
 from holdfast.store.faults import pausing
+from tests.activities.bank import BANKS
 from tests.activities.desk import Asked, Desk, Opening
 
 SUM = """
@@ -323,3 +326,119 @@ async def test_a_forged_acceptance_is_not_executed(opening: Opening) -> None:
     with pytest.raises(Exception, match="statement"):
         await desk.execute(asked, attempts=3)
     assert await effects(desk) == []
+
+
+FREELY = "name: freely\nversion: 1\nactions: {pay_from: allow}\n"
+
+
+def pay_from(account: str, amount: float) -> tuple[str, dict[str, Any]]:
+    return "pay_from", {"account": account, "amount": amount}
+
+
+async def test_an_action_does_not_begin_before_those_in_front_of_it_are_executed(
+    opening: Opening, tenant: str
+) -> None:
+    desk = await opening()
+    asked = await desk.propose("c1", add(150), add(160))
+    assert await desk.accept(asked, reviewer="ann", roles=["counters"]) == "accepted"
+    with pytest.raises(ApplicationError, match="which is proposed") as told:
+        await desk.execute_one(asked, 1)
+    assert (told.value.type, told.value.non_retryable) == (NotAllowed.code, True)
+    with pytest.raises(ApplicationError, match="comes after"):
+        await desk.give_up(asked, RuntimeError(), 1)
+    assert await effects(desk) == []
+    assert await desk.execute(asked) == ["executed", "executed"]
+
+
+async def test_what_is_under_way_is_ended_by_nothing_that_comes_after_it(
+    opening: Opening, tenant: str
+) -> None:
+    desk = await opening(policy=FREELY)
+    asked = await desk.propose("c1", pay_from("a", 5), pay_from("b", 13), pay_from("c", 1))
+    bank = BANKS[tenant]
+
+    async def meanwhile() -> None:
+        bank.does = None
+        for index in (1, 2):
+            with pytest.raises(ApplicationError, match="comes after"):
+                await desk.execute_one(asked, index)
+
+    bank.does = meanwhile
+    assert await desk.execute(asked) == ["executed", "refused"]
+    assert [state for state, _ in await desk.states(asked)] == [
+        "executed",
+        "refused",
+        "not_attempted",
+    ]
+    assert bank.paid == 5
+
+
+async def test_what_was_begun_is_not_ended_as_if_it_had_not_been(
+    opening: Opening, tenant: str
+) -> None:
+    """Whatever has let a later action of the proposal end first."""
+    desk = await opening(policy=FREELY)
+    asked = await desk.propose("c1", pay_from("a", 5), pay_from("b", 13))
+
+    async def meanwhile() -> None:
+        async with desk.services.pool.acquire() as connection:
+            await set_open_actions(
+                connection, tenant, "c1", 1, 1, state="not_attempted", error="Too late."
+            )
+
+    BANKS[tenant].does = meanwhile
+    assert (await desk.execute_one(asked)).state == "executed"
+    assert [state for state, _ in await desk.states(asked)] == ["executed", "not_attempted"]
+
+
+async def kept_silent_about(desk: Desk) -> None:
+    """Let the time of what waits be over, ten seconds after it was asked for."""
+    await desk.services.pool.execute(
+        """
+        update holdfast.approvals
+           set state = 'accepted',
+               asked = asked || jsonb_build_object('requested_at', now() - interval '10 s',
+                                                   'expires_at', now())
+         where tenant = $1 and state = 'pending'
+        """,
+        desk.tenant,
+    )
+
+
+@pytest.mark.parametrize(
+    ("over", "state"),
+    [
+        ("on_expiry: deny", "stale"),
+        ("on_expiry: person", "stale"),
+        ("expire_after: 72h, on_expiry: allow", "stale"),
+        ("expire_after: 9s, on_expiry: allow", "executed"),
+    ],
+)
+async def test_silence_counts_only_for_rules_that_take_as_much_of_it_for_consent(
+    opening: Opening, over: str, state: str
+) -> None:
+    rules = (
+        "name: sums\nversion: 1\nrepeats: {{add: allow}}\n"
+        "windows: {{added: {{amount: args.amount, actions: [add], within: 30d}}}}\n"
+        "actions:\n  add:\n"
+        "    - {{when: windows.added + double(args.amount) > 100.0,"
+        " approve: {{roles: [boss], {}}}}}\n"
+        "    - {{approve: {{roles: [boss], expire_after: 10s, on_expiry: allow}}}}\n"
+    )
+    desk = await opening("c1", "c2", policy=rules.format(over))
+    first, second = [await desk.propose(name, add(60)) for name in ("c1", "c2")]
+    assert await desk.accept(second, reviewer="ann", roles=["boss"]) == "accepted"
+    assert await desk.execute(second) == ["executed"]
+    await kept_silent_about(desk)
+    assert await desk.execute(first) == [state]
+    assert ("needs an approval now" in str(await desk.states(first))) == (state == "stale")
+
+
+async def test_silence_counts_for_the_rule_that_it_was_asked_for_under(opening: Opening) -> None:
+    desk = await opening(
+        policy="name: one\nversion: 1\nactions:\n"
+        "  add: {approve: {roles: [boss], expire_after: 72h, on_expiry: allow}}\n"
+    )
+    asked = await desk.propose("c1", add(1))
+    await kept_silent_about(desk)
+    assert await desk.execute(asked) == ["executed"]

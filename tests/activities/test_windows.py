@@ -134,6 +134,70 @@ async def test_what_is_under_way_counts_for_those_that_were_proposed_before_it(
     assert ended == ["stale"]
 
 
+FACTS = """
+name: facts
+version: 1
+windows:
+  seen: {amount: facts.total, actions: [add], within: 24h}
+  known: {amount: facts.paid, actions: [pay_from], within: 24h}
+actions:
+  add: [{when: windows.seen + double(facts.total) > 100.0, deny: true}, allow]
+  pay_from: [{when: windows.known + double(facts.paid) > 100.0, deny: true}, allow]
+repeats: {add: allow, pay_from: allow}
+"""
+WATCHED = ("add", {"counter": "watched", "amount": 1})
+
+
+async def put(desk: Desk, amount: int) -> None:
+    """Let the watched counter stand that much higher."""
+    await desk.services.pool.execute(
+        "insert into counter.effects (tenant, counter, amount) values ($1, 'watched', $2)",
+        desk.tenant,
+        amount,
+    )
+
+
+async def test_what_is_executed_counts_with_the_facts_that_it_was_executed_with(
+    opening: Opening,
+) -> None:
+    desk = await opening("c1", "c2", policy=FACTS)
+    first, second = [await desk.propose(name, WATCHED) for name in ("c1", "c2")]
+    await put(desk, 60)
+    assert await desk.execute(first) == ["executed"]
+    assert await desk.execute(second) == ["stale"]
+    assert await denied(desk, WATCHED)
+
+
+async def test_new_facts_leave_what_was_shown_of_an_approved_action_as_it_was(
+    opening: Opening,
+) -> None:
+    """The digest of what waits covers the facts of what has run before it, too."""
+    desk = await opening()
+    asked = await desk.propose(
+        "c1", ("open_ticket", {"counter": "n"}), ("open_ticket", {"counter": "m"})
+    )
+    assert await desk.accept(asked, reviewer="ann", roles=["counters"]) == "accepted"
+    assert await desk.execute(asked) == ["executed", "executed"]
+
+
+async def test_what_is_under_way_counts_with_the_facts_that_it_was_sent_with(
+    opening: Opening, tenant: str
+) -> None:
+    desk = await opening("c1", "c2", policy=FACTS)
+    early = await desk.propose("c1", ("pay_from", {"amount": 1, "account": "a"}))
+    late = await desk.propose("c2", ("pay_from", {"amount": 1, "account": "b"}))
+    bank, ended = BANKS[tenant], list[str]()
+    bank.paid = 60
+
+    async def meanwhile() -> None:
+        bank.does = None
+        ended.extend(await desk.execute(early))
+
+    bank.does = meanwhile
+    assert await desk.execute(late) == ["executed"]
+    assert ended == ["stale"]
+
+
 @pytest.mark.parametrize(
     ("answer", "state", "result"),
     [

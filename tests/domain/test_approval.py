@@ -1,6 +1,6 @@
 """The approval state machine: no order of decisions, clock moves and crashes breaks its rules."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,7 @@ from holdfast.domain.approval import (
     Requirement,
     ShownAction,
     TakenDecision,
+    Terms,
     replay,
     shown_digest,
 )
@@ -103,8 +104,30 @@ def said(kind: DecisionKind, reviewer: str = "ann", **fields: Any) -> Decision:
     )
 
 
-def edit_to(amount: int, *requirements: Requirement) -> EditTerms:
-    return EditTerms(digest=digest_of(amount), requirements=requirements)
+def edit_to(amount: int, *requirements: Requirement, terms: Terms | None = None) -> EditTerms:
+    return EditTerms(digest=digest_of(amount), requirements=requirements, terms=terms)
+
+
+def terms(
+    rule: str = "another rule",
+    *,
+    at: datetime = ASKED,
+    within: timedelta = 20 * HOUR,
+    on_expiry: OnExpiry = "allow",
+    escalate: timedelta | None = None,
+    to: str = "audit",
+) -> Terms:
+    """What one rule says about an edit that is taken `at` this time."""
+    schedule = [Alarm(at=at + within / 2, kind="remind")]
+    if escalate is not None and escalate < within:
+        schedule.append(Alarm(at=at + escalate, kind="escalate", roles=(to,)))
+    return Terms(
+        rules=(rule,),
+        expires_at=at + within,
+        schedule=tuple(sorted(schedule, key=lambda one: one.at)),
+        on_expiry=on_expiry,
+        claim_seconds=600,
+    )
 
 
 def after(approval: Approval, *decisions: Decision, at: datetime = ASKED) -> Approval:
@@ -116,12 +139,17 @@ def after(approval: Approval, *decisions: Decision, at: datetime = ASKED) -> App
 
 @dataclass
 class Witness:
-    """Somebody who writes down who spoke for the arguments as they stand, without the machine."""
+    """Somebody who writes down who spoke for the arguments as they stand, who has to, until when, and
+    whether silence would do, without the machine."""
 
     digest: str
-    editors: set[str]
-    speakers: dict[str, set[str]]
-    lent: dict[str, tuple[str, set[str]]]
+    needs: list[tuple[Requirement, list[Alarm]]]
+    until: datetime
+    silence_allows: bool
+    editors: set[str] = field(default_factory=set)
+    speakers: dict[str, set[str]] = field(default_factory=dict)
+    lent: dict[str, tuple[str, set[str]]] = field(default_factory=dict)
+    rules: set[str] = field(default_factory=set)
 
     def roles(self, made: Decision) -> set[str]:
         lent = [roles for to, roles in self.lent.values() if to == made.reviewer]
@@ -144,6 +172,29 @@ class Witness:
                 self.speakers.pop(made.reviewer, None)
                 self.lent.pop(made.to, None)
                 self.lent[made.reviewer] = (made.to, roles)
+
+    def reads(self, edit: EditTerms) -> None:
+        """What policy says about edited arguments: it may want more, sooner, and never less."""
+        said = edit.terms
+        for one in edit.requirements:
+            if said is None:
+                if one not in [need for need, _ in self.needs]:
+                    self.needs.append((one, []))
+            elif said.rules[0] not in self.rules:
+                self.needs.append((one, [a for a in said.schedule if a.kind == "escalate"]))
+        if said is not None:
+            self.rules.add(said.rules[0])
+            long_enough = said.expires_at <= self.until
+            self.silence_allows &= said.on_expiry == "allow" and long_enough
+            self.until = min(self.until, said.expires_at)
+
+    def agrees(self, now: datetime) -> bool:
+        """Whether everybody has spoken who has to by then."""
+        return all(
+            self.suffice(one.model_copy(update={"roles": (*one.roles, *further)}))
+            for one, alarms in self.needs
+            for further in [[role for a in alarms if a.at <= now for role in a.roles]]
+        )
 
     def suffice(self, requirement: Requirement) -> bool:
         """Whether the speakers meet a requirement, counted the cautious way."""
@@ -190,8 +241,13 @@ class Deciding(RuleBasedStateMachine):
         self.approval = self.asked
         self.now = ASKED
         self.taken: list[TakenDecision] = []
-        self.needed = needed
-        self.witness = Witness(digest_of(0), set(), {}, {})
+        escalations = [one for one in schedule if one.kind == "escalate"]
+        self.witness = Witness(
+            digest_of(0),
+            [(one, [] if index else escalations) for index, one in enumerate(needed)],
+            ASKED + 10 * HOUR,
+            on_expiry == "allow",
+        )
         self.settled: Approval | None = None
         self.cancelled = False
 
@@ -246,6 +302,10 @@ class Deciding(RuleBasedStateMachine):
         id=st.integers(0, 40),
         to=st.sampled_from(sorted(PEOPLE)),
         more=requirements,
+        within=st.integers(1, 12),
+        end=st.sampled_from(["deny", "allow", "allow", "person"]),
+        escalate=st.none() | st.integers(1, 6),
+        earlier_version=st.booleans(),
     )
     def decide(
         self,
@@ -256,6 +316,10 @@ class Deciding(RuleBasedStateMachine):
         id: int,
         to: str,
         more: Requirement,
+        within: int,
+        end: OnExpiry,
+        escalate: int | None,
+        earlier_version: bool,
     ) -> None:
         digest = self.approval.args_digest if right else digest_of(amount)
         made = said(
@@ -266,8 +330,15 @@ class Deciding(RuleBasedStateMachine):
             to=to if kind == "delegate" else None,
             actions=actions_of(amount) if kind == "edit" else (),
         )
-        edit = edit_to(amount, more) if kind == "edit" else None
-        self.say(made, edit)
+        said_by_policy = terms(
+            f"{more} {within} {end} {escalate}",
+            at=self.now,
+            within=within * HOUR,
+            on_expiry=end,
+            escalate=escalate * HOUR if escalate else None,
+        )
+        edit = edit_to(amount, more, terms=None if earlier_version else said_by_policy)
+        self.say(made, edit if kind == "edit" else None)
 
     def say(self, made: Decision, edit: EditTerms | None = None) -> None:
         before = self.approval
@@ -279,27 +350,18 @@ class Deciding(RuleBasedStateMachine):
             assert self.approval is before
             return
         assert before.state == "pending"
-        assert self.now < before.expires_at
+        assert self.now < self.witness.until
         self.taken.append(TakenDecision(decision=made, at=self.now, edit=edit))
         self.witness.hears(made, edit.digest if edit else None)
-        for more in edit.requirements if edit is not None else ():
-            if more not in self.needed:
-                self.needed.append(more)
+        if edit is not None:
+            self.witness.reads(edit)
         if self.approval.state == "accepted":
             self.was_rightly_accepted(made)
 
     def was_rightly_accepted(self, made: Decision) -> None:
         assert made.kind in ("accept", "edit")
         assert self.approval.args_digest == self.witness.digest
-        for index, one in enumerate(self.needed):
-            further = {
-                role
-                for alarm in self.asked.schedule
-                if alarm.kind == "escalate" and alarm.requirement == index and alarm.at <= self.now
-                for role in alarm.roles
-            }
-            widened = one.model_copy(update={"roles": (*one.roles, *further)})
-            assert self.witness.suffice(widened), (one, self.witness)
+        assert self.witness.agrees(self.now), self.witness
 
     @rule()
     def the_facts_have_changed(self) -> None:
@@ -315,6 +377,17 @@ class Deciding(RuleBasedStateMachine):
         if self.settled is None and approval.state != "pending":
             self.settled = approval
         assert self.settled in (None, approval)
+
+    @invariant()
+    def silence_ends_it_as_policy_says(self) -> None:
+        approval = getattr(self, "approval", None)
+        if approval is None or self.cancelled:
+            return
+        assert approval.expires_at == self.witness.until
+        by_now = approval.advance(self.now)
+        if by_now.ended_by_silence:
+            assert self.now >= self.witness.until
+            assert (by_now.state == "accepted") == self.witness.silence_allows
 
     @invariant()
     def is_what_its_decisions_make_it(self) -> None:
@@ -447,6 +520,76 @@ def test_an_edit_starts_the_count_again_and_adds_what_its_arguments_need() -> No
         asked().decide(said("edit"), now=ASKED, edit=edit_to(0))
     with pytest.raises(InvalidEdit):
         asked().decide(said("edit"), now=ASKED)
+
+
+LARGE = Requirement(roles=("boss",))
+
+
+def test_an_edit_takes_the_stricter_end_and_the_earlier_deadline_of_its_rules() -> None:
+    two = Requirement(roles=("support",), quorum=2)
+    cases: list[tuple[OnExpiry, int, str, int]] = [
+        ("deny", 20, "deny", 10),
+        ("person", 20, "person", 10),
+        ("allow", 4, "allow", 4),
+        ("deny", 4, "deny", 4),
+        ("allow", 20, "person", 10),  # nobody had those 20 hours to object
+    ]
+    for on_expiry, within, end, hours in cases:
+        policy = terms(on_expiry=on_expiry, within=within * HOUR)
+        edited = asked(two, on_expiry="allow").decide(
+            said("edit"), now=ASKED, edit=edit_to(1, two, terms=policy)
+        )
+        assert (edited.on_expiry, edited.expires_at) == (end, ASKED + hours * HOUR)
+        assert (edited.requirements, edited.claim_seconds) == ((two,), 600)
+        silent = edited.advance(edited.expires_at)
+        assert silent.state == ("accepted" if end == "allow" else "expired")
+    for on_expiry in ("deny", "person"):
+        laxer = edit_to(1, terms=terms(on_expiry="allow", within=HOUR))
+        laxer = laxer.model_copy(update={"requirements": (LARGE,)})
+        kept = asked(two, on_expiry=on_expiry).decide(said("edit"), now=ASKED, edit=laxer)
+        assert kept.on_expiry == on_expiry
+
+
+def test_an_edit_takes_the_escalations_of_its_rule_and_not_those_of_another() -> None:
+    ladder = (Alarm(at=ASKED + HOUR, kind="escalate", roles=("support",)),)
+    approval = asked(LARGE, schedule=ladder, rules=("small",))
+    later = ASKED + 2 * HOUR  # support counts for the small one by now
+    edited = approval.decide(
+        said("edit"), now=later, edit=edit_to(1, LARGE, terms=terms("large", at=later))
+    )
+    assert [one.roles for one in edited.open_requirements()] == [("boss",)]
+    assert after(edited, said("accept", "bob", digest=digest_of(1)), at=later).state == "accepted"
+
+    policy = terms("large", at=later, escalate=HOUR)
+    edited = approval.decide(said("edit"), now=later, edit=edit_to(1, LARGE, terms=policy))
+    dora = said("accept", "dora", digest=digest_of(1))
+    with pytest.raises(NotAllowed):
+        after(edited, dora, at=later)
+    assert after(edited, dora, at=later + HOUR).state == "accepted"
+
+    same = terms("small", at=later, escalate=HOUR)
+    again = approval.decide(said("edit"), now=later, edit=edit_to(1, LARGE, terms=same))
+    assert (again.state, again.requirements, again.schedule) == ("accepted", (LARGE,), ladder)
+
+
+def test_an_edit_of_an_earlier_version_changes_no_deadline_and_no_end() -> None:
+    approval = asked(on_expiry="allow")
+    recorded = EditTerms.model_validate({"digest": digest_of(1), "requirements": [LARGE.model_dump()]})
+    edited = approval.decide(said("edit"), now=ASKED, edit=recorded)
+    assert (edited.on_expiry, edited.expires_at) == ("allow", approval.expires_at)
+    assert edited.open_requirements() == (LARGE,)
+
+
+def test_people_have_met_what_was_asked_of_them_without_those_an_escalation_let_count() -> None:
+    ladder = (Alarm(at=ASKED + HOUR, kind="escalate", roles=("support",)),)
+    approval = asked(LARGE, schedule=ladder, rules=("small",))
+    later = ASKED + 2 * HOUR
+    assert after(approval, said("accept", "bob"), at=later).was_met(LARGE)
+    by_ann = after(approval, said("accept", "ann"), at=later)
+    assert (by_ann.state, by_ann.was_met(LARGE)) == ("accepted", False)
+    assert by_ann.model_copy(update={"rules": ()}).was_met(LARGE)
+    assert not by_ann.was_met(Requirement(roles=("support",)))
+    assert not approval.advance(ASKED + 10 * HOUR).was_met(LARGE)
 
 
 def test_under_four_eyes_nobody_approves_what_they_asked_for() -> None:

@@ -37,6 +37,7 @@ _STEPS = "tests/store/test_steps.py"
 _STATEMENTS = "tests/authority/test_statements.py"
 _LEDGER = "tests/llm/test_step_ledger.py"
 _LIMITS = "tests/domain/policy/test_limits.py"
+_SILENCE = "tests/workflows/test_silence.py"
 _WORKFLOWS = "tests/workflows/test_deciding.py"
 _TOOL_AGENT = "tests/subgraphs/test_tool_agent.py"
 
@@ -86,6 +87,67 @@ GUARDS: tuple[Guard, ...] = (
         waits=True,
     ),
     # What is executed
+    Guard(
+        "silence counts for no other rule that doesn't take it for consent",
+        "activities/permission.py",
+        'allows = rule.on_expiry == "allow" and until <= approval.expires_at',
+        "allows = True",
+        (f"{_PERMISSION}::test_silence_counts_only_for_rules_that_take_as_much_of_it_for_consent",),
+    ),
+    Guard(
+        "an approval that was asked for under another rule has to be met by people",
+        "activities/permission.py",
+        "if not approval.ended_by_silence:",
+        "if True:",
+        (f"{_PERMISSION}::test_silence_counts_only_for_rules_that_take_as_much_of_it_for_consent",),
+    ),
+    Guard(
+        "silence about an edit means what the stricter rule says",
+        "holdfast/domain/approval.py",
+        '"on_expiry": strictest((*ends, "person") if too_soon else ends),',
+        "",
+        (
+            f"{_APPROVAL}::test_an_edit_takes_the_stricter_end_and_the_earlier_deadline_of_its_rules",
+        ),
+    ),
+    Guard(
+        "an edit may bring an earlier deadline, and its timer",
+        "workflows/approvals.py",
+        "if outcome.approval.due_at < parked.approval.due_at:  # an edit may shorten it",
+        "if False:",
+        (f"{_SILENCE}::test_an_edit_into_a_rule_with_an_earlier_deadline_ends_by_then",),
+        waits=True,
+    ),
+    Guard(
+        "what was claimed is not allowed by silence",
+        "activities/approvals.py",
+        "if ends and (approval.claims or not able):  # a claim has kept others off",
+        "if ends and not able:",
+        (f"{_SILENCE}::test_silence_behind_a_claim_hands_over",),
+        waits=True,
+    ),
+    Guard(
+        "an action begins only when those before it are executed",
+        "activities/permission.py",
+        'if one.state != "executed":',
+        "if False:",
+        (f"{_PERMISSION}::test_an_action_does_not_begin_before_those_in_front_of_it_are_executed",),
+    ),
+    Guard(
+        "what was begun is not ended with the rest of its proposal",
+        "holdfast/store/actions.py",
+        "           and not exists (select from holdfast.executions as execution\n"
+        "                            where execution.tenant = $1 and execution.action = action.id)\n",
+        "",
+        (f"{_PERMISSION}::test_what_was_begun_is_not_ended_as_if_it_had_not_been",),
+    ),
+    Guard(
+        "windows count what was executed with the facts that it was executed with",
+        "activities/actions.py",
+        "                facts=facts,\n",
+        "",
+        (f"{_WINDOWS}::test_what_is_executed_counts_with_the_facts_that_it_was_executed_with",),
+    ),
     Guard(
         "every signed statement is verified again when the action runs",
         "activities/actions.py",
@@ -144,7 +206,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard(
         "facts and policy are asked again when the action runs",
         "activities/actions.py",
-        "if problem is not None:",
+        "if permitted.objection is not None:",
         "if False:",
         ("tests/shop/test_permission.py::test_both_judged_before_either_runs_the_second_is_stale",),
     ),
@@ -167,7 +229,7 @@ GUARDS: tuple[Guard, ...] = (
         "an action that has ended is not executed again",
         "activities/actions.py",
         'if record.state != "proposed":\n                return report_of(record)\n'
-        "            action =",
+        "            await require_order(connection, request, record)\n            action =",
         "action =",
         (
             "tests/recovery/test_kills.py::test_a_worker_killed_at_a_commit_boundary_costs_nothing_twice",
@@ -177,7 +239,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard(
         "facts that were shown and have changed make it stale",
         "activities/permission.py",
-        "        if changed is not None:\n            return changed\n",
+        "        if changed is not None:\n            return Permission(objection=changed)\n",
         "",
         ("tests/shop/test_permission.py::test_what_a_reviewer_saw_is_paid_or_nothing",),
     ),
@@ -194,7 +256,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard(
         "an approval that is needed now and was not given makes it stale",
         "activities/permission.py",
-        "if now.approve is not None and not _is_given(now, approval):",
+        "if now.approve is not None and not _is_given(asked, now.approve, approval):",
         "if False:",
         (f"{_PERMISSION}::test_a_window_is_counted_again_when_the_action_runs",),
     ),

@@ -10,6 +10,7 @@ import pytest
 from pydantic import JsonValue
 
 from holdfast.client.views import SentMessage
+from holdfast.domain.errors import InvalidEdit
 from holdfast.domain.review import Accept, Edit, Reviewer
 from holdfast.runtime.settings import Settings
 from holdfast.store.faults import pausing
@@ -25,7 +26,7 @@ actions:
   add:
     - {when: args.amount >= 100, approve: {roles: [counters], expire_after: 48h}}
     - allow
-  add_for_good: allow
+  add_for_good: [{when: args.amount >= 100, approve: {roles: [counters]}}, allow]
   send: allow
 repeats:
   add_for_good: {say: deny, within: 2h}
@@ -234,3 +235,22 @@ async def test_a_call_that_nobody_knows_the_end_of_is_not_made_again(platform: P
         await ask(platform, ("send", {"url": system.url}), conversation="another")
         assert len(system.keys) == made
         assert "nobody knows yet whether it was done" in told(platform)
+
+
+async def test_an_edit_may_not_make_what_policy_lets_nobody_repeat(platform: Platform) -> None:
+    await ask(platform, add(5, name="add_for_good"))
+    waiting = await ask(platform, add(150, name="add_for_good"), conversation="c2")
+
+    async def edit(amount: int) -> str:
+        status = await platform.client.decide(
+            waiting.approvals[0],
+            "edit",
+            reviewer="ann",
+            roles=["counters"],
+            arguments=[{"counter": "c", "amount": amount}],
+        )
+        return status.state
+
+    with pytest.raises(InvalidEdit, match="Policy does not let it be done again within 2 hours"):
+        await edit(5)
+    assert await edit(6) == "accepted"

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +10,25 @@ import pytest
 
 from holdfast.authority.jwk import KeyBounds
 from holdfast.domain.approval import ApprovalState
+from holdfast.domain.approval import ApprovalStatus
 from holdfast.domain.notifications import DeliveryState
 from holdfast.runtime.settings import Settings
 from tests.platform import Platform, counting, eventually, open_platform, routed_to
 
 Opening = Callable[..., Awaitable[Platform]]
 
+_ALLOWS = "{approve: {roles: [boss], expire_after: 2s, on_expiry: allow}}"
+
 
 @pytest.fixture
 async def waiting(stack_settings: Settings, tenant: str, tmp_path: Path) -> AsyncIterator[Opening]:
-    """Opens a platform where silence allows, and has an approval wait there for two seconds."""
+    """Opens a platform where silence allows, or other rules hold, and has an approval wait there, for two
+    seconds."""
     async with AsyncExitStack() as stack:
 
-        async def open_(**options: Any) -> Platform:
+        async def open_(rules: str = _ALLOWS, **options: Any) -> Platform:
             (tmp_path / f"{tenant}.yaml").write_text(
-                "name: test\nversion: 1\nactions:\n"
-                "  add: {approve: {roles: [boss], expire_after: 2s, on_expiry: allow}}\n"
+                f"name: test\nversion: 1\nactions:\n  add: {rules}\n"
             )
             opening = open_platform(stack_settings, tenant, policy_dir=tmp_path, **options)
             platform = await stack.enter_async_context(opening)
@@ -89,3 +93,59 @@ async def test_silence_of_somebody_who_has_looked_allows(waiting: Opening) -> No
 async def test_silence_hands_over_where_no_key_gives_a_role_that_counts(waiting: Opening) -> None:
     platform = await waiting(reviewer_key_bounds={"*": KeyBounds(roles=("support",))})
     await ends_as(platform, "expired")
+
+
+async def test_silence_behind_a_claim_hands_over(waiting: Opening) -> None:
+    platform = await waiting(
+        "{approve: {roles: [boss, support], quorum: 2, expire_after: 3s, on_expiry: allow}}"
+    )
+    (approval,) = await platform.client.approvals()
+    for kind in ("claim", "release"):
+        await platform.client.decide(approval.id, kind, reviewer="sue", roles=["support"])
+    await ends_as(platform, "expired")
+
+
+async def edited(platform: Platform) -> ApprovalStatus:
+    """Have somebody of support make more of what waits."""
+    (approval,) = await platform.client.approvals()
+    return await platform.client.decide(
+        approval.id,
+        "edit",
+        reviewer="sue",
+        roles=["support"],
+        arguments=[{"counter": "c", "amount": 900}],
+    )
+
+
+async def test_silence_about_an_edit_means_what_the_stricter_rule_says(waiting: Opening) -> None:
+    platform = await waiting(
+        "[{when: args.amount > 100, approve: {roles: [boss], expire_after: 1h, on_expiry: deny}},"
+        " {approve: {roles: [support], expire_after: 4s, on_expiry: allow}}]"
+    )
+    status = await edited(platform)
+    assert (status.state, [one.roles for one in status.waits_for]) == ("pending", [("boss",)])
+
+    async def ended() -> bool:
+        (approval,) = await platform.client.approvals(state=None)
+        return approval.state == "expired" and approval.approval.on_expiry == "deny"
+
+    await eventually(ended, what="the denial", within=15)
+    assert await platform.effects() == []
+    await platform.replay("c1")
+
+
+async def test_an_edit_into_a_rule_with_an_earlier_deadline_ends_by_then(waiting: Opening) -> None:
+    platform = await waiting(
+        "[{when: args.amount > 100, approve: {roles: [boss], expire_after: 1s}},"
+        " {approve: {roles: [support], remind_after: 1h, expire_after: 2h}}]"
+    )
+    assert (await edited(platform)).state == "pending"
+
+    async def ended() -> bool:
+        (approval,) = await platform.client.approvals(state=None)
+        due = approval.expires_at - approval.requested_at
+        return approval.state == "expired" and due < timedelta(minutes=5)
+
+    await eventually(ended, what="the earlier deadline", within=15)
+    assert await platform.effects() == []
+    await platform.replay("c1")

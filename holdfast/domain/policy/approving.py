@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from holdfast.domain.approval import OnExpiry, Requirement
+from holdfast.domain.ids import json_digest
 from holdfast.domain.model import Strict
 from holdfast.domain.policy.durations import Duration
 
@@ -60,6 +61,11 @@ class ApprovalRule(Strict):
                 f"roles and escalate have more than {MOST_ROLES_IN_ALL} roles together"
             )
         return self
+
+    @property
+    def digest(self) -> str:
+        """Tells the rule from others."""
+        return json_digest(self.model_dump(mode="json", exclude_defaults=True))
 
     def requirement(self) -> Requirement:
         """What an approval under this rule needs."""
