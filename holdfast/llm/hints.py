@@ -88,7 +88,9 @@ class ToolHint(Strict):
     `forms`; several matches make several calls. `values` map {expression: value}, for enumerations
     in the customer's words. `lookups` are tried in order, then `defaults`; `questions` ask the
     customer for what is missing. `doing` names the action for explanations, with arguments in
-    braces ("cancel the order {order_id}"). Once the call has succeeded, `then` names calls that
+    braces ("cancel the order {order_id}"), and `doing_in` says the same in other languages, by their
+    two-letter codes. `beside` are expressions for what customers say of their reasons, which changes
+    nothing about the request ("it does not fit"). Once the call has succeeded, `then` names calls that
     belong to it, and `say` words what it returned.
     """
 
@@ -102,6 +104,8 @@ class ToolHint(Strict):
     defaults: dict[str, str] = Field(default_factory=dict)
     questions: dict[str, str] = Field(default_factory=dict)
     doing: str | None = None
+    doing_in: dict[str, str] = Field(default_factory=dict)
+    beside: tuple[str, ...] = ()
     then: Callable[[AnsweredCall, Known], Sequence[ToolUse]] | None = None
     say: Callable[[AnsweredCall, Known], str] | None = None
 

@@ -14,7 +14,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[\"“(]?[A-Z0-9])|\n\s*\n|\n(?=\s*
 
 _MARKERS = {
     "en": "the and is my to of you what where i for please have it want not order do how",
-    "de": "der die das und ist ich nicht mein meine bitte wo wie habe eine zu mit für bestellung möchte",
+    "de": "der die das und ist ich nicht mein meine bitte wo wie habe eine zu mit für bestellung möchte sie wir",
     "fr": "le la les et est je ne pas mon ma où bonjour une pour avec commande voudrais vous des",
     "es": "el la los y es mi no por favor dónde está una para con pedido quiero hola de qué",
     "it": "la che è mio mia dove non per favore una con ordine vorrei ciao di sono",

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pydantic import JsonValue
 
 from holdfast.domain.outcomes import OUTCOME_UNKNOWN
-from holdfast.llm.hints import AnsweredCall, Hints, Known, ToolHint
+from holdfast.llm.hints import AnsweredCall, Hints, Known, ToolHint, ToolUse
 from holdfast.llm.offline.builtin import ABILITIES, FAREWELL, GREETING, IDENTITY, THANKS
 from holdfast.llm.offline.request import ChatRequest
-from holdfast.llm.words import language_of
+from holdfast.llm.offline.whole import records_of
 
 IDENTITY_TEXT = (
     "I am Holdfast's offline model: a small set of rules that stands in for a language model, so "
@@ -39,6 +39,15 @@ _LEFT_ALONE = {
     "sentence, and I will see to it.",
     "de": "Ich habe nichts geändert. Wenn etwas getan werden soll, bitten Sie mich darum bitte in einem "
     "einfachen Satz.",
+}
+_SHALL_I = {
+    "en": "Shall I {doing}, and nothing else? Please answer yes or no.",
+    "de": "Soll ich {doing}, und sonst nichts? Bitte antworten Sie mit ja oder nein.",
+}
+_WHICH = {
+    "en": "Which one do you mean: {values}? If you mean several, please ask for each in a message of its own.",
+    "de": "Was davon meinen Sie: {values}? Wenn Sie mehreres meinen, bitten Sie mich bitte um jedes in einer "
+    "eigenen Nachricht.",
 }
 _FOR_MODELS = " Nothing was done now."
 """What follows in the account of a repeated action tells a model what to do."""
@@ -137,7 +146,48 @@ def courtesy(request: ChatRequest, hints: Hints) -> str:
 
 def left_alone(request: ChatRequest) -> str:
     """The answer to a message that speaks of a change without asking for it."""
-    return _LEFT_ALONE.get(language_of(request.asked), _LEFT_ALONE["en"])
+    return _LEFT_ALONE.get(request.language, _LEFT_ALONE["en"])
+
+
+def confirmation(request: ChatRequest, uses: Sequence[ToolUse], hints: Hints) -> str:
+    """The question whether to do what was not asked for in a plain sentence, or which of several things."""
+    if len(uses) > 1:
+        differing = [
+            _by_name(value, request)
+            for use in uses
+            for name, value in use.arguments.items()
+            if any(other.arguments.get(name) != value for other in uses)
+        ]
+        form = _WHICH.get(request.language, _WHICH["en"])
+        return form.format(values=" / ".join(dict.fromkeys(differing)))
+    known = hints.tools.get(uses[0].name, ToolHint()).doing_in
+    language = request.language if request.language in {*known} & {*_SHALL_I} else "en"
+    return _SHALL_I[language].format(doing=_named(uses[0], request, hints, language))
+
+
+def asks_to_confirm(text: str) -> bool:
+    """Whether the text is such a question."""
+    return any(text.endswith(form.partition("?")[2]) for form in _SHALL_I.values())
+
+
+def _named(use: ToolUse, request: ChatRequest, hints: Hints, language: str) -> str:
+    """What a call would do, with the arguments that its name leaves out."""
+    hint = hints.tools.get(use.name, ToolHint())
+    doing = hint.doing_in.get(language) or hint.doing or use.name.replace("_", " ")
+    told = [
+        f"{name.removesuffix('_ids').removesuffix('_id').replace('_', ' ')}: {_by_name(value, request)}"
+        for name, value in use.arguments.items()
+        if value not in ("", None) and f"{{{name}}}" not in doing and name not in request.facts
+    ]
+    return doing.format_map(_Spoken(use.arguments)) + (f" ({', '.join(told)})" if told else "")
+
+
+def _by_name(value: JsonValue, request: ChatRequest) -> str:
+    """A value, or the name of what has it for an id."""
+    if isinstance(value, list):
+        return " + ".join(_by_name(one, request) for one in value)
+    records = (record for call in request.calls for record in records_of(call.result, value))
+    return next((str(r["name"]) for r in records if isinstance(r.get("name"), str)), str(value))
 
 
 def _is_change(tool: str, hints: Hints) -> bool:

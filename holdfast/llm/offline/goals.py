@@ -3,8 +3,9 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from holdfast.llm.hints import Hints, ToolHint
+from holdfast.llm.hints import AnsweredCall, Hints, ToolHint, ToolUse
 from holdfast.llm.offline.plain import Plain, Span, is_plain_answer, plainly, sentences_of, straight
 from holdfast.llm.offline.ranking import (
     HINT_WEIGHT,
@@ -16,6 +17,7 @@ from holdfast.llm.offline.ranking import (
 )
 from holdfast.llm.offline.request import ChatRequest, Function, Message
 from holdfast.llm.offline.schema import enum_of
+from holdfast.llm.offline.whole import accounts_for
 from holdfast.llm.words import stems
 
 HAND_OVER = "hand_over_to"
@@ -35,6 +37,8 @@ class Goal:
     function: Function
     words: str
     request: ChatRequest
+    said: tuple[str, ...]
+    """The customer's messages about it, as they were written."""
 
 
 def goal_of(request: ChatRequest, hints: Hints) -> Goal | None:
@@ -49,19 +53,21 @@ def goal_of(request: ChatRequest, hints: Hints) -> Goal | None:
     clear = not latest.reserved and is_plain_answer(request.asked)
     if forced := _forced(request):
         may = clear or not is_change(forced, hints) or asking.best(request.asked, latest)
-        return Goal(forced, request.asked, request) if may else None
+        return Goal(forced, request.asked, request, (request.asked,)) if may else None
     plain_request = request.in_other_words(lambda text: asking.plainly(text).text)
     bare: Goal | None = None
     words = plain_words = ""
+    said: tuple[str, ...] = ()
     answered = True
     for text, question in _exchanges(request):
         plain = asking.plainly(text)
+        said = (*said, text)
         words, plain_words = f"{words}\n{text}".lstrip(), f"{plain_words}\n{plain.text}".lstrip()
         function = asking.best(text, plain)
         if function is not None and (answered or not is_change(function, hints)):
-            goal = Goal(function, words, request)
+            goal = Goal(function, words, request, said)
             if is_change(function, hints):
-                goal = Goal(function, plain_words, plain_request)
+                goal = Goal(function, plain_words, plain_request, said)
             if not _only_answers(text, question, hints):
                 return goal
             bare = bare or goal
@@ -70,7 +76,7 @@ def goal_of(request: ChatRequest, hints: Hints) -> Goal | None:
             break
     if bare is None and request.tool_choice == "required":
         able = [f for f in functions if clear or not is_change(f, hints)]
-        return Goal(able[0], request.asked, request) if able else None
+        return Goal(able[0], request.asked, request, (request.asked,)) if able else None
     return bare
 
 
@@ -81,6 +87,22 @@ def leaves_open(request: ChatRequest, hints: Hints) -> bool:
     asked_before = any(asking.plainly(text).asked for text, _ in exchanges[1:2])
     latest = asking.plainly(request.asked)
     return latest.reserved or (asked_before and not is_plain_answer(request.asked))
+
+
+def may_be_called(
+    goal: Goal, uses: Sequence[ToolUse], hints: Hints, calls: Sequence[AnsweredCall]
+) -> bool:
+    """Whether the calls are no change, or the customer's messages say nothing but what they change."""
+    if not is_change(goal.function, hints):
+        return True
+    asking = _Asking([goal.function], hints)
+    hint = hints.tools.get(goal.function.name, ToolHint())
+    return accounts_for(goal.said, uses, hint, partial(asking.spans, goal.function), calls)
+
+
+def may_change(request: ChatRequest, hints: Hints) -> bool:
+    """Whether any tool is offered that may change something."""
+    return any(is_change(f, hints) for f in request.functions if f.name != HAND_OVER)
 
 
 def is_change(function: Function, hints: Hints) -> bool:
@@ -119,7 +141,7 @@ class _Asking:
     def _points(self, function: Function, text: str, plain: Plain) -> float:
         changes = is_change(function, self._hints)
         words = plain.text if changes else text
-        if changes and not self._spans(function, straight(text)) & plain.asked:
+        if changes and not self.spans(function, straight(text)) & plain.asked:
             return 0.0
         hint = self._hints.tools.get(function.name)
         if hint is not None:
@@ -130,9 +152,9 @@ class _Asking:
         )
 
     def _spoken(self, text: str) -> set[Span]:
-        return {span for function in self._changes for span in self._spans(function, text)}
+        return {span for function in self._changes for span in self.spans(function, text)}
 
-    def _spans(self, function: Function, text: str) -> set[Span]:
+    def spans(self, function: Function, text: str) -> set[Span]:
         """Where the words are that speak for a tool."""
         hint = self._hints.tools.get(function.name)
         if hint is not None:

@@ -82,32 +82,16 @@ _DOUBT = _any(
     r"\b(?:vielleicht|eventuell|evtl|möglicherweise|womöglich|unsicher|sicher|überleg\w*|soll(?:te)? (?:ich|wir)|"
     r"später|morgen|erst|theoretisch|überhaupt|wohl|notfall|stelle)\b",
 )
-_OPEN = _any(_DOUBT.pattern, r"(?-i:\bor\b)|\b(?:noch|oder|zu)\b")
-"""What leaves a request open where it stands in its own words."""
-_EXCEPT = _any(
-    r"\b(?:except|excluding|apart from|other than|(?:all|everything|both|anything) but|außer|ausgenommen|bis auf)\b",
-    r"\b(?:everything|all|both|whole|entire|alles?|beides?|ganze)\b.*\b(?:not|nicht)\b",
-)
 _QUOTED = _any(
     r"\b(?:said|says?|saying|told|tells?|wrote|writes?|written|reads?|asked|asks|suggest\w*|claims?|shows?|"
     r"typed|sag\w*|schr(?:ie|ei)b\w*|steht|meint\w*|lautet)\b"
 )
 """Somebody else's words are near."""
-_OBJECT_ENDS = _any(
-    r"(?:#\w+|\b[a-z]+-?\d[\w-]*)\s+(?!(?:to|for|from|in|into|with|at|on|instead|please|pls|now|today|and|as|"
-    r"immediately|right|if|(?:that|which) i (?:ordered|bought)|bitte|sofort|an|nach|von|auf|für|und)\b)\w"
-)
-"""Where something else goes on after what is named: "cancel W1 was a mistake"."""
 _LEADS_NOT = _any(
     r"(?:\b(?:not|never|nicht|nie|circumstances|no case|fall)|n't|\bdont)(?: (?:want|wish|like|need|think))?\W*$",
     r"\bto \w+\W*$",
 )
 """What follows belongs to a negation or to another verb: "do not, please, cancel"."""
-_LEADS = _any(
-    r"\b(?:i|i'm|we|it|they|this|that|he|she|nobody|ich|wir|sie|es|er|das|die)\b|^\W*(?:do not|don't|dont)\b",
-    r"\d|\bgo ahead\b",
-)
-"""What may stand before a bare "cancel …" in its sentence."""
 _TAKEN_BACK = _any(
     r"\W*(?:(?:but|and|or|oh|wait|hm+|no|please|pls|actually|rather|better|on second thoughts?|sorry|aber|"
     r"und|oder|nein|ach|bitte|lieber|besser|moment|entschuldigung)\W+)*"
@@ -275,18 +259,7 @@ def _asks(clause: _Clause, span: Span) -> bool:
         return False
     if any(word[:4].lower() == noun[0][:4].lower() for noun in _NOUN.finditer(rest)):
         return False  # "cancel the cancellation"
-    whole = " ".join((clause.text, *clause.after))
-    if re.search('["“”„«»]', before) or _OBJECT_ENDS.search(rest) or _QUOTED.search(whole):
-        return False
-    if any(re.match(r"(?:but|aber)\b", part, re.IGNORECASE) for part in clause.after):
-        return False
-    if any(e.search(rest) for e in (_NEGATION, _OPEN)) or _DEPENDS.search(
-        whole.replace(before, "", 1)
-    ):
-        return False
-    if _EXCEPT.search(" ".join((*clause.before, whole))):
-        return False
-    return _may_follow(clause, bare=re.fullmatch(_OPENING, before, re.IGNORECASE) is not None)
+    return not _NEGATION.search(rest) and not any(_LEADS_NOT.search(part) for part in clause.before)
 
 
 def _in_form(before: str, word: str, rest: str) -> bool:
@@ -299,35 +272,11 @@ def _in_form(before: str, word: str, rest: str) -> bool:
         return False
     last = _DONE_NEXT if done else _GERMAN_LAST if _INFINITIVE.match(word) else None
     found = last.fullmatch(before) if last else None
-    return found is not None and not any(
-        e.search(found["thing"]) for e in (_NEGATION, _OPEN, _DEPENDS, _NO_THING)
-    )
+    return found is not None and not any(e.search(found["thing"]) for e in (_NEGATION, _NO_THING))
 
 
 _NO_THING = _any(r"\b(?:to|that|who|you|was|were|is|been|are|for|mich|mir|wer|wie|behalten)\b")
 """Words that no thing has in its name."""
-
-
-def _may_follow(clause: _Clause, *, bare: bool) -> bool:
-    """Whether a request may stand after what comes before it in its sentence."""
-    lead = " ".join(clause.before)
-    if any(e.search(lead) for e in (_DEPENDS, _QUOTED)):
-        return False
-    if any(_LEADS_NOT.search(part) for part in clause.before):
-        return False
-    if not clause.before:
-        return True
-    nearest = clause.before[-1]
-    if nearest.rstrip().endswith(":") and len(nearest.split()) > 4:
-        return False
-    polite = re.match(r"\W*(?:\w+\W+)?(?:please|pls|plz|bitte)\b", clause.text, re.IGNORECASE)
-    if not bare or polite:
-        return True
-    if re.match(r"(?:and|or|und|oder)\b", clause.text, re.IGNORECASE) and _NEGATION.search(lead):
-        return False
-    return (
-        _LEADS.search(lead) is not None or re.fullmatch(_OPENING, lead, re.IGNORECASE) is not None
-    )
 
 
 def _shape(number: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from holdfast.llm.hints import AnsweredCall
+from holdfast.llm.words import language_of
 
 _OPTION = re.compile(r"^\s*[-*]\s+`?([\w.-]+)`?:\s+(\S.*)$", re.MULTILINE)
 SOURCE = re.compile(r"^\[(\d+)\] (.+)$", re.MULTILINE)
@@ -110,6 +111,21 @@ class ChatRequest(_Part):
         ]
         return self._with(messages=messages)
 
+    def without_latest_exchange(self) -> "ChatRequest":
+        """The same request before the assistant's latest question and the customer's answer to it."""
+        user = self._latest_user
+        question = next(at for at in range(user - 1, -1, -1) if self.messages[at] in self.before)
+        return self._with(messages=[*self.messages[:question], *self.messages[user + 1 :]])
+
+    def latest_alone(self) -> "ChatRequest":
+        """The same request as if the conversation began with the customer's latest message."""
+        staff = [m for m in self.messages[: self._latest_user] if m.role in ("system", "developer")]
+        return self._with(messages=[*staff, *self.messages[self._latest_user :]])
+
+    @property
+    def _latest_user(self) -> int:
+        return max(at for at, message in enumerate(self.messages) if message.role == "user")
+
     def _with(self, **changes: Any) -> "ChatRequest":
         # Not `model_copy`, which would carry along what has been worked out from the old values.
         fields = {name: getattr(self, name) for name in type(self).model_fields}
@@ -134,6 +150,17 @@ class ChatRequest(_Part):
     def asked(self) -> str:
         """The customer's latest message, or "" where there is none."""
         return next((m.text for m in reversed(self.messages) if m.role == "user"), "")
+
+    @property
+    def answers_to(self) -> str:
+        """What the assistant said just before the customer's latest message."""
+        latest = self.before[-1] if self.before else None
+        return latest.text if latest is not None and latest.role == "assistant" else ""
+
+    @cached_property
+    def language(self) -> str:
+        """The language that the customer writes, in all of their messages."""
+        return language_of(" ".join(m.text for m in self.spoken if m.role == "user"))
 
     @cached_property
     def before(self) -> tuple[Message, ...]:

@@ -13,16 +13,31 @@ import httpx2
 from pydantic import JsonValue, ValidationError
 
 from holdfast.llm.hints import Hints, Say, ToolUse
-from holdfast.llm.offline.answer import courtesy, from_calls, left_alone
+from holdfast.llm.offline.answer import (
+    asks_to_confirm,
+    confirmation,
+    courtesy,
+    from_calls,
+    left_alone,
+)
 from holdfast.llm.offline.builtin import merged
-from holdfast.llm.offline.goals import HAND_OVER, goal_of, handover_of, leaves_open
+from holdfast.llm.offline.goals import (
+    HAND_OVER,
+    goal_of,
+    handover_of,
+    is_change,
+    leaves_open,
+    may_be_called,
+    may_change,
+)
 from holdfast.llm.offline.planning import Done, steps_for
 from holdfast.llm.offline.request import ChatRequest
 from holdfast.llm.offline.sources import from_sources
 from holdfast.llm.offline.structured import fill
+from holdfast.llm.offline.whole import is_yes
 
 MODEL = "holdfast-offline"
-FINGERPRINT = "fp_holdfast_offline_3"
+FINGERPRINT = "fp_holdfast_offline_4"
 """Announces that rules answered; the number grows when they answer differently."""
 
 _CREATED = 1_750_000_000
@@ -136,20 +151,33 @@ def _answer(asked: ChatRequest, hints: Hints) -> tuple[str | None, list[ToolUse]
 
 
 def _use_tools(asked: ChatRequest, hints: Hints) -> tuple[str | None, list[ToolUse]] | None:
+    question = asked.answers_to if asks_to_confirm(asked.answers_to) else ""
+    if question:
+        # Only a plain yes goes on with what was asked about; anything else begins anew.
+        agreed = is_yes(asked.asked)
+        asked = asked.without_latest_exchange() if agreed else asked.latest_alone()
     goal = goal_of(asked, hints)
     if goal is None:
         agent = handover_of(asked, hints)
         if agent is None:
-            return (left_alone(asked), []) if leaves_open(asked, hints) else None
+            open_still = question or leaves_open(asked, hints)
+            return (left_alone(asked), []) if open_still and may_change(asked, hints) else None
         note = asked.asked.strip()[:200]
         return None, [ToolUse(HAND_OVER, {"agent": agent, "note": f"The customer wrote: {note}"})]
     steps = steps_for(goal, hints)
     calls = [step for step in steps if isinstance(step, ToolUse)]
+    changes = [call for call in calls if call.name == goal.function.name]
+    if changes and not may_be_called(goal, changes, hints, asked.calls):
+        asks = confirmation(asked, changes, hints)
+        if asks != question:
+            return asks, []
     if calls:
         return None, calls
     said = [step.text for step in steps if isinstance(step, Say)]
     done = [(step.call, step.known) for step in steps if isinstance(step, Done)]
     told = [from_calls(done, hints)] if done else []
+    if leaves_open(asked, hints) and not is_change(goal.function, hints):
+        said.append(left_alone(asked))
     return "\n\n".join([*told, *dict.fromkeys(said)]), []
 
 

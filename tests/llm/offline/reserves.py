@@ -180,14 +180,17 @@ ASKED = (
     "I need you to {verb} {object}",
     "Can you {verb} {object}?",
     "Could you please {verb} {object}",
-    "Would you {verb} {object} for me?",
     "Can I please {verb} {object}",
     "I was wondering if you could {verb} {object}",
     "I want {object} {verbed}",
     "I have decided to {verb} {object}",
-    "I changed my mind: {verb} {object}",
     "Yes, {verb} {object}",
     "{Verb} {object} if possible",
+    "I am trying to {verb} {object}",
+)
+ASKED_AMONG_OTHER_WORDS = (
+    "Would you {verb} {object} for me?",
+    "I changed my mind: {verb} {object}",
     "I don't need it any more, please {verb} {object}",
     "I don't need it any more, {verb} {object}",
     "I no longer need it. {Verb} {object}",
@@ -202,17 +205,23 @@ ASKED = (
     "Nobody answers the phone. {Verb} {object}!",
     "Don't keep me waiting. Please {verb} {object}.",
     "I was not at home; {verb} {object} please",
-    "I am trying to {verb} {object}",
 )
+"""Requests with words around them that may change what is meant."""
+
 GERMAN_ASKED = (
     "Bitte stornieren Sie {object}",
     "Ich möchte {object} stornieren",
-    "Ich will {object} stornieren, weil sie nicht passt",
     "Stornieren Sie bitte {object}.",
     "Storniere {object}",
     "Können Sie {object} bitte stornieren?",
     "Könnten Sie {object} stornieren?",
+    "Guten Morgen, bitte {object} stornieren",
+)
+GERMAN_ASKED_AMONG_OTHER_WORDS = (
+    "Ich will {object} stornieren, weil sie nicht passt",
     "Ich brauche sie nicht mehr, bitte stornieren Sie {object}",
     "Bitte {object} stornieren, ich habe sie nicht bestellt",
-    "Guten Morgen, bitte {object} stornieren",
+    "Würden Sie {object} stornieren?",
+    "Bitte stornieren Sie {object} am Freitag",
+    "Können Sie {object} auch ohne meine Zustimmung stornieren?",
 )

@@ -1,9 +1,11 @@
 """The offline model acts on plain requests, and on nothing that speaks of an action otherwise."""
 
 import json
+import re
 from typing import Any
 
 import pytest
+from openai.types.chat import ChatCompletionMessage
 
 from holdfast.llm.hints import Hints, ToolHint
 from holdfast.llm.offline import MODEL
@@ -11,7 +13,9 @@ from tests.llm.offline.conftest import Connect
 from tests.llm.offline.indirect import GERMAN_INDIRECT, INDIRECT
 from tests.llm.offline.reserves import (
     ASKED,
+    ASKED_AMONG_OTHER_WORDS,
     GERMAN_ASKED,
+    GERMAN_ASKED_AMONG_OTHER_WORDS,
     GERMAN_RESERVED,
     RESERVED,
     Wording,
@@ -34,7 +38,10 @@ REDIRECTING = Wording("redirect", "redirected", "redirecting", "parcel PX-1001")
 PHRASES = Hints(
     tools={
         "cancel_booking": ToolHint(
-            phrases=(r"\bcancel", r"\bstornier"), patterns={"booking_id": r"\b(B-\d+)"}
+            phrases=(r"\bcancel", r"\bstornier"),
+            patterns={"booking_id": r"\b(B-\d+)"},
+            doing="cancel booking {booking_id}",
+            doing_in={"de": "Buchung {booking_id} stornieren"},
         ),
         "find_booking": ToolHint(phrases=(r"\bwhere\b",)),
         "redirect_parcel": ToolHint(
@@ -89,6 +96,112 @@ async def test_a_plain_request_calls_the_action(
         said = wording.of(form)
         message = await say(connect, [user(said)], CANCEL, REDIRECT, FIND, hints=hints)
         assert called(message) == [expected], said
+
+
+SHALL_I = re.compile(
+    r"Shall I .+, and nothing else\? Please answer yes or no\."
+    r"|Soll ich .+, und sonst nichts\? Bitte antworten Sie mit ja oder nein\."
+)
+
+
+async def answered(
+    connect: Connect, said: str, *tools: Any, answer: str = "yes", hints: Hints | None = PHRASES
+) -> ChatCompletionMessage:
+    """What is said after the answer to its question whether to do what `said` speaks of."""
+    question = (await say(connect, [user(said)], *tools, hints=hints)).content or ""
+    assert SHALL_I.fullmatch(question), (said, question)
+    messages = [user(said), {"role": "assistant", "content": question}, user(answer)]
+    return await say(connect, messages, *tools, hints=hints)
+
+
+@pytest.mark.parametrize("hints", [None, PHRASES], ids=["generic", "hinted"])
+@pytest.mark.parametrize("form", ASKED_AMONG_OTHER_WORDS)
+async def test_a_request_among_other_words_needs_a_yes(
+    connect: Connect, form: str, hints: Hints | None
+) -> None:
+    for wording, expected in (
+        (CANCELLING, ("cancel_booking", {"booking_id": "B-7"})),
+        (REDIRECTING, ("redirect_parcel", {"number": "PX-1001"})),
+    ):
+        said = wording.of(form)
+        message = await answered(connect, said, CANCEL, REDIRECT, FIND, hints=hints)
+        assert called(message) == [expected], said
+
+
+@pytest.mark.parametrize("form", GERMAN_ASKED_AMONG_OTHER_WORDS)
+async def test_a_german_request_among_other_words_needs_a_yes(connect: Connect, form: str) -> None:
+    said = form.format(object="Buchung B-7")
+    message = await answered(connect, said, CANCEL, FIND, answer="Ja, bitte.")
+    assert called(message) == [("cancel_booking", {"booking_id": "B-7"})], said
+
+
+@pytest.mark.parametrize(
+    ("said", "question"),
+    [
+        (
+            "Please cancel the breakfast of booking B-7",
+            "Shall I cancel booking B-7, and nothing else? Please answer yes or no.",
+        ),
+        (
+            "Bitte stornieren Sie das Frühstück von Buchung B-7",
+            "Soll ich Buchung B-7 stornieren, und sonst nichts? Bitte antworten Sie mit ja oder nein.",
+        ),
+    ],
+)
+async def test_the_question_names_what_would_be_done(
+    connect: Connect, said: str, question: str
+) -> None:
+    assert (await say(connect, [user(said)], CANCEL, hints=PHRASES)).content == question
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["no", "yes?", "yes, but on Friday", "yes or no, I don't know", "why?", "well", "nein", "B-7"],
+)
+async def test_whatever_is_no_plain_yes_leaves_it_alone_and_says_so(
+    connect: Connect, answer: str
+) -> None:
+    said = "Please cancel booking B-7 on Friday"
+    message = await answered(connect, said, CANCEL, answer=answer)
+    assert called(message) == []
+    assert (message.content or "").startswith("I have not changed anything.")
+
+
+async def test_a_plain_request_instead_of_a_yes_is_a_request_of_its_own(connect: Connect) -> None:
+    said = "Please cancel booking B-7 on Friday"
+    message = await answered(connect, said, CANCEL, answer="Please cancel booking B-8")
+    assert called(message) == [("cancel_booking", {"booking_id": "B-8"})]
+
+
+async def test_a_yes_to_another_question_than_the_one_asked_asks_anew(connect: Connect) -> None:
+    stale = "Shall I cancel booking B-9, and nothing else? Please answer yes or no."
+    said = [
+        user("Please cancel booking B-7 on Friday"),
+        {"role": "assistant", "content": stale},
+        user("yes"),
+    ]
+    message = await say(connect, said, CANCEL, hints=PHRASES)
+    assert called(message) == []
+    assert "cancel booking B-7" in (message.content or "")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "I no longer need B-1. Please cancel it. B-2 is fine.",
+        "I love B-2. Please cancel the other one, B-1",
+        "Please cancel it. I mean B-1, and certainly not B-2",
+    ],
+)
+async def test_which_of_several_is_meant_is_asked(connect: Connect, said: str) -> None:
+    message = await say(connect, [user(said)], CANCEL, hints=PHRASES)
+    assert called(message) == []
+    assert "B-1" in (message.content or "")
+
+    messages = [user(said), {"role": "assistant", "content": message.content}, user("B-1")]
+    assert "cancel booking B-1, and" in (
+        (await say(connect, messages, CANCEL, hints=PHRASES)).content or ""
+    )
 
 
 @pytest.mark.parametrize("form", GERMAN_RESERVED)
@@ -162,7 +275,10 @@ async def test_a_request_with_a_reserve_is_not_gone_on_with_either(connect: Conn
 async def test_what_is_left_out_of_a_request_is_no_argument_of_it(
     connect: Connect, said: str, meant: list[str]
 ) -> None:
-    message = await say(connect, [user(said)], CANCEL, hints=PHRASES)
+    if not meant:
+        assert called(await say(connect, [user(said)], CANCEL, hints=PHRASES)) == []
+        return
+    message = await answered(connect, said, CANCEL)
     assert [arguments["booking_id"] for _, arguments in called(message)] == meant
 
 

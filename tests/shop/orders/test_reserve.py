@@ -4,7 +4,14 @@ import pytest
 
 from holdfast_shop.demo_data import ORDER_TO_CANCEL, ORDER_TO_READDRESS, ORDER_TO_RETURN
 from tests.llm.offline.indirect import GERMAN_INDIRECT, GIVES_THE_REASON, INDIRECT, TAKES_BACK
-from tests.llm.offline.reserves import ASKED, GERMAN_ASKED, GERMAN_RESERVED, RESERVED, Wording
+from tests.llm.offline.reserves import (
+    ASKED,
+    ASKED_AMONG_OTHER_WORDS,
+    GERMAN_ASKED,
+    GERMAN_RESERVED,
+    RESERVED,
+    Wording,
+)
 from tests.shop.orders.conftest import OrdersAgent
 
 WORDINGS = {
@@ -41,9 +48,72 @@ async def test_a_plain_request_is_proposed(agent: OrdersAgent, form: str) -> Non
     for action, wording in WORDINGS.items():
         if "{verbed}" in form and wording.verb == "send":
             continue  # nobody says so
-        said = f"{wording.of(form)}\n{REASON}"
+        said = wording.of(form)
+        if action == "cancel_pending_order":
+            said = f"{said}\n{REASON}"
         turn = await agent.ask(said)
         assert [one.name for one in turn.proposal.actions] == [action], said
+
+
+@pytest.mark.parametrize("form", ASKED_AMONG_OTHER_WORDS)
+async def test_a_request_among_other_words_is_proposed_once_it_is_confirmed(
+    agent: OrdersAgent, form: str
+) -> None:
+    for action, wording in WORDINGS.items():
+        said = f"{wording.of(form)}\n{REASON} Or so."
+        question = (await agent.ask(said)).text
+        assert question.startswith("Shall I "), said
+        turn = await agent.ask(said, question, "Yes, please.")
+        assert [one.name for one in turn.proposal.actions] == [action], said
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"Please cancel the gift wrapping of order {ORDER_TO_CANCEL}, I no longer need it.",
+        f"Please cancel only the alarm clock of order {ORDER_TO_CANCEL}, I no longer need it.",
+        f"Bitte stornieren Sie nur den Wecker aus {ORDER_TO_CANCEL}, ich brauche sie nicht mehr.",
+        f"Please cancel {ORDER_TO_CANCEL} in two weeks, I no longer need it",
+        f"Will you cancel {ORDER_TO_CANCEL}? I no longer need it, but I am just asking",
+        f"Würden Sie {ORDER_TO_CANCEL} stornieren? Ich brauche sie nicht mehr.",
+        f"Please cancel {ORDER_TO_CANCEL}, haha, no longer needed, joke",
+        f"Please send a copy of the invoice for {ORDER_TO_READDRESS} to 5 Oak Street, Portland, OR 97201",
+        f"Please return my call about the mug in {ORDER_TO_RETURN}",
+        f"I want to use my credit card for my next purchase. What is in {ORDER_TO_READDRESS}?",
+        "I moved in with a friend for a week: 5 Oak Street, Portland, OR 97201. Please keep my address "
+        "as it is.",
+    ],
+)
+async def test_what_is_not_wholly_understood_is_asked_about(agent: OrdersAgent, said: str) -> None:
+    question = (await agent.ask(said)).text
+    assert question.startswith(("Shall I ", "Soll ich ")), question
+
+    turn = await agent.ask(said, question, "no")
+    assert turn.text.startswith(("I have not changed anything.", "Ich habe nichts geändert."))
+
+
+async def test_of_two_requests_in_one_message_neither_is_dropped_without_a_word(
+    agent: OrdersAgent,
+) -> None:
+    turn = await agent.ask(
+        f"Please cancel {ORDER_TO_CANCEL}, I no longer need it, and send {ORDER_TO_READDRESS} to 5 Oak "
+        "Street, Portland, OR 97201"
+    )
+    assert "please ask for each in a message of its own" in turn.text
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "I ordered it by mistake, but I have grown fond of it",
+        "hm, let me ask my wife if it was ordered by mistake",
+        "I have to check whether it is no longer needed",
+        "It might be no longer needed.",
+    ],
+)
+async def test_a_doubtful_reason_proposes_nothing(agent: OrdersAgent, answer: str) -> None:
+    turn = await agent.ask(f"Please cancel order {ORDER_TO_CANCEL}", WHY, answer)
+    assert "__interrupt__" not in turn.state
 
 
 @pytest.mark.parametrize("form", GERMAN_RESERVED)
@@ -77,10 +147,11 @@ async def test_what_a_customer_fears_is_answered_by_how_things_are(
 
 
 async def test_of_two_orders_only_the_one_that_is_meant_is_cancelled(agent: OrdersAgent) -> None:
-    turn = await agent.ask(
+    said = (
         f"Don't cancel order {ORDER_TO_READDRESS}. Please cancel order {ORDER_TO_CANCEL}, I ordered "
         "it by mistake."
     )
+    turn = await agent.ask(said, (await agent.ask(said)).text, "yes")
     [action] = turn.proposal.actions
     assert action.arguments["order_id"] == ORDER_TO_CANCEL
 

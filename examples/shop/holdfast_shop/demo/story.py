@@ -238,7 +238,7 @@ class Story:
         )
         talk = self._talk(BIG_REFUND)
         await talk.ask(
-            f"Please cancel order {data.LARGE_ORDER}, we no longer need it: the trip is off.",
+            f"Please cancel order {data.LARGE_ORDER}, we no longer need it.",
             gets="awaiting_approval",
         )
         approval = await talk.waiting_approval()

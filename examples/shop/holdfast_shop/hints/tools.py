@@ -13,7 +13,7 @@ from holdfast_shop.hints.finding import (
     own_order,
     product,
 )
-from holdfast_shop.orders.wording import DOING
+from holdfast_shop.orders.wording import DOING, GERMAN
 
 _ASKS_A_RULE = r"^\W*(how (long|do|can|does|much)|what (is|are) your|do you|is it possible)\b"
 _ADDRESS_QUESTION = "To which address? Please write it in full: street and number, city, two-letter state, zip code."
@@ -33,6 +33,8 @@ _BY_MISTAKE = (
     r"|(?:^|[,.;:]|\b(?:weil|denn))\s*(?:(?:es|das) war )?(?:ein versehen|aus versehen|versehentlich)\s*(?:$|[.,;!])"
 )
 """What is said of the order, rather than of having asked: "I asked that by mistake" is no reason."""
+_NO_FIT = r"\b(?:it|this|that|they) (?:does not|doesn['’]?t|do not|don['’]?t) fit\b"
+_MOVED = r"\b(?:I|we)(?: have|['’]ve)? moved\b"
 _WRITES = (
     r"\bcancel|\bstornier|\bzurück(geben|send|schick)|\breturn|\bexchang|\bswap|\breplace|\bchange\b|\bmodify|\bswitch\b|\brefund|\baddress\b"
     r"|\bpay\b|\bpayment\b|\b(send|ship|deliver)\b[^?]*\b(to|back|instead)\b"
@@ -85,6 +87,7 @@ TOOLS: dict[str, ToolHint] = {
             "by mistake?"
         },
         doing=DOING["cancel_pending_order"],
+        doing_in={"de": GERMAN["cancel_pending_order"]},
     ),
     "return_delivered_order_items": _on_an_order(
         phrases=(
@@ -99,6 +102,8 @@ TOOLS: dict[str, ToolHint] = {
             "payment_method_id": named_method(otherwise_original=True),
         },
         doing=DOING["return_delivered_order_items"],
+        doing_in={"de": GERMAN["return_delivered_order_items"]},
+        beside=(_NO_FIT, _NOT_NEEDED, _BY_MISTAKE),
     ),
     "exchange_delivered_order_items": _on_an_order(
         phrases=(r"\bexchang|\bswap", rf"\b(replace|change|switch)\b[^.?!]*\bfor\b.*{_DELIVERED}"),
@@ -109,12 +114,14 @@ TOOLS: dict[str, ToolHint] = {
             "payment_method_id": named_method(otherwise_original=True),
         },
         doing=DOING["exchange_delivered_order_items"],
+        doing_in={"de": GERMAN["exchange_delivered_order_items"]},
+        beside=(_NO_FIT, _NOT_NEEDED, _BY_MISTAKE),
     ),
     "modify_user_address": ToolHint(
         phrases=(
             r"\b(profile|account|default)\b[^.?!]*\baddress\b",
             r"\bmy ([\w-]+ )?address\b",
-            r"\b(I|we)('ve| have)? moved\b",
+            _MOVED,
             r"\baddress\b[^.?!]*\b(profile|account)\b",
         ),
         unless=(ORDER_ID, r"\border\b|\bparcel\b|\bshipping address\b|\bwhat('s| is)\b"),
@@ -122,6 +129,7 @@ TOOLS: dict[str, ToolHint] = {
         defaults={"address2": ""},
         questions=_ADDRESS_QUESTIONS,
         doing=DOING["modify_user_address"],
+        doing_in={"de": GERMAN["modify_user_address"]},
     ),
     "modify_pending_order_address": _on_an_order(
         phrases=(
@@ -135,6 +143,8 @@ TOOLS: dict[str, ToolHint] = {
         defaults={"address2": ""},
         questions=_ADDRESS_QUESTIONS,
         doing=DOING["modify_pending_order_address"],
+        doing_in={"de": GERMAN["modify_pending_order_address"]},
+        beside=(_MOVED,),
     ),
     "modify_pending_order_payment": _on_an_order(
         phrases=(
@@ -144,6 +154,7 @@ TOOLS: dict[str, ToolHint] = {
         unless=(_ASKS_A_RULE, r"\breturn|\bexchang|\brefund"),
         lookups={"payment_method_id": named_method(otherwise_original=False)},
         doing=DOING["modify_pending_order_payment"],
+        doing_in={"de": GERMAN["modify_pending_order_payment"]},
     ),
     "modify_pending_order_items": _on_an_order(
         phrases=(
@@ -157,6 +168,7 @@ TOOLS: dict[str, ToolHint] = {
             "payment_method_id": named_method(otherwise_original=True),
         },
         doing=DOING["modify_pending_order_items"],
+        doing_in={"de": GERMAN["modify_pending_order_items"]},
     ),
     "get_user_details": ToolHint(
         phrases=(

@@ -20,7 +20,7 @@ _DOING = {
 }
 _ITEMS = "the items"
 
-_GERMAN = {
+GERMAN = {
     "cancel_pending_order": "Bestellung {order_id} stornieren",
     "modify_pending_order_address": "die Lieferadresse von Bestellung {order_id} ändern",
     "modify_pending_order_items": "die Artikel in Bestellung {order_id} ändern",
@@ -29,6 +29,7 @@ _GERMAN = {
     "return_delivered_order_items": "die Rückgabe aus Bestellung {order_id} veranlassen",
     "exchange_delivered_order_items": "den Umtausch aus Bestellung {order_id} veranlassen",
 }
+"""What each action does, in German."""
 
 DOING = {name: doing.replace("{items}", _ITEMS) for name, doing in _DOING.items()}
 """What each action does, as an infinitive with arguments in braces."""
@@ -47,7 +48,7 @@ def explain(exchange: Exchange, actions: Sequence[ProposedAction]) -> Rationale:
 def holding_message(actions: Sequence[ProposedAction], calls: Calls, language: str = "en") -> str:
     """What the customer is told while a colleague decides: in German, else in English."""
     if language == "de":
-        doing = [_GERMAN[one.name].format_map({"order_id": "", **one.arguments}) for one in actions]
+        doing = [GERMAN[one.name].format_map({"order_id": "", **one.arguments}) for one in actions]
         return (
             f"Bevor ich {listed(list(dict.fromkeys(doing)), 'und')} kann, muss jemand aus unserem Team "
             "zustimmen. Ich habe darum gebeten und sage Ihnen hier Bescheid, sobald entschieden ist. Bis "
