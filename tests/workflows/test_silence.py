@@ -12,6 +12,7 @@ from holdfast.authority.jwk import KeyBounds
 from holdfast.domain.approval import ApprovalState
 from holdfast.domain.approval import ApprovalStatus
 from holdfast.domain.notifications import DeliveryState
+from holdfast.domain.review import Edit, Reviewer
 from holdfast.runtime.settings import Settings
 from tests.platform import Platform, counting, eventually, open_platform, routed_to
 
@@ -99,22 +100,17 @@ async def test_silence_behind_a_claim_hands_over(waiting: Opening) -> None:
     platform = await waiting(
         "{approve: {roles: [boss, support], quorum: 2, expire_after: 3s, on_expiry: allow}}"
     )
-    (approval,) = await platform.client.approvals()
+    (approval,) = await platform.client.approvals.list()
     for kind in ("claim", "release"):
-        await platform.client.decide(approval.id, kind, reviewer="sue", roles=["support"])
+        await platform.client.approvals.decide(approval.id, kind, reviewer="sue", roles=["support"])
     await ends_as(platform, "expired")
 
 
 async def edited(platform: Platform) -> ApprovalStatus:
     """Have somebody of support make more of what waits."""
-    (approval,) = await platform.client.approvals()
-    return await platform.client.decide(
-        approval.id,
-        "edit",
-        reviewer="sue",
-        roles=["support"],
-        arguments=[{"counter": "c", "amount": 900}],
-    )
+    (approval,) = await platform.client.approvals.list()
+    return await platform.client.approvals.decide(
+        approval.id, Edit([{"counter": "c", "amount": 900}]), by=Reviewer("sue", roles=["support"]))
 
 
 async def test_silence_about_an_edit_means_what_the_stricter_rule_says(waiting: Opening) -> None:
@@ -126,7 +122,7 @@ async def test_silence_about_an_edit_means_what_the_stricter_rule_says(waiting: 
     assert (status.state, [one.roles for one in status.waits_for]) == ("pending", [("boss",)])
 
     async def ended() -> bool:
-        (approval,) = await platform.client.approvals(state=None)
+        (approval,) = await platform.client.approvals.list(state=None)
         return approval.state == "expired" and approval.approval.on_expiry == "deny"
 
     await eventually(ended, what="the denial", within=15)
@@ -142,7 +138,7 @@ async def test_an_edit_into_a_rule_with_an_earlier_deadline_ends_by_then(waiting
     assert (await edited(platform)).state == "pending"
 
     async def ended() -> bool:
-        (approval,) = await platform.client.approvals(state=None)
+        (approval,) = await platform.client.approvals.list(state=None)
         due = approval.expires_at - approval.requested_at
         return approval.state == "expired" and due < timedelta(minutes=5)
 
