@@ -150,7 +150,8 @@ async def _rehearse(
     except ActionRefused as refused:
         return _blocked(one.proposed, "refused", str(refused))
     except Exception as error:
-        if is_passing(error) or not is_last:
+        another_try_helps = not isinstance(error, BrokenContract)
+        if is_passing(error) or (another_try_helps and not is_last):
             raise
         return _blocked(one.proposed, "failed", in_words(error))
 

@@ -75,15 +75,21 @@ class Desk:
         )
         await self._run(ConversationActivities(self.services).open_conversation, opening)
 
-    async def propose(self, conversation: str, *actions: tuple[str, dict[str, Any]]) -> Asked:
-        """Judge a proposal and commit it with a step, as `run_subgraph` does."""
+    async def propose(
+        self, conversation: str, *actions: tuple[str, dict[str, Any]], is_last: bool = True
+    ) -> Asked:
+        """Judge a proposal and commit it with a step, as an attempt of `run_subgraph` does."""
         self._turns[conversation] += 1
         turn = self._turns[conversation]
-        await self._run(self._commit, conversation, turn, actions)
+        await self._run(self._commit, conversation, turn, actions, is_last)
         return Asked(conversation, turn, await self._outcome(conversation, turn))
 
     async def _commit(
-        self, conversation: str, turn: int, actions: Sequence[tuple[str, dict[str, Any]]]
+        self,
+        conversation: str,
+        turn: int,
+        actions: Sequence[tuple[str, dict[str, Any]]],
+        is_last: bool,
     ) -> None:
         message = CustomerMessage(message_id=f"m-{turn}", customer=self._customer, text="please")
         request = StepRequest(
@@ -114,7 +120,7 @@ class Desk:
         )
         end = StepEnd(outcome=proposal)
         await self._subgraphs._commit(
-            request, key, begun, end, None, (), degraded=False, is_last=True
+            request, key, begun, end, None, (), degraded=False, is_last=is_last
         )
 
     async def _outcome(self, conversation: str, turn: int) -> Proposed:

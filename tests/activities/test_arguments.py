@@ -27,7 +27,7 @@ async def rows(desk: Desk) -> list[dict[str, Any]]:
 
 async def proposed(opening: Opening, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     desk = await opening(policy=POLICY, packages=("tests.activities.odd:package",))
-    asked = await desk.propose("c1", (name, arguments))
+    asked = await desk.propose("c1", (name, arguments), is_last=False)
     if not asked.proposed.blocked:
         await desk.execute(asked)
     (row,) = await rows(desk)

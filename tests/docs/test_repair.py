@@ -43,8 +43,17 @@ async def reset(platform: Platform, tmp_path: Path) -> Reset:
             words[at : at + 2] = ["--event-id", str(event)]
             command = shlex.join(words)
         await run(command, ROOT, environment)
+        await eventually(lambda: has_gone_on(platform), what="the first task after the reset")
 
     return run_reset
+
+
+async def has_gone_on(platform: Platform) -> bool:
+    """Whether the reset run knows again what it knew: what comes before that finds it as it was earlier."""
+    history = await platform.handle("c1").fetch_history()
+    kinds = [event.event_type for event in history.events]
+    reset_at = len(kinds) - kinds[::-1].index(EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+    return EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED in kinds[reset_at:]
 
 
 async def park(platform: Platform) -> str:
