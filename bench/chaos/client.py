@@ -8,14 +8,16 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import AsyncExitStack, suppress
 
 from bench.chaos.load import Player
 from bench.chaos.observations import Assigned, Broken, Observation
 from holdfast.client import HoldfastClient
+from holdfast.domain.errors import Unavailable
 from holdfast.domain.limits import Limits
 from holdfast.domain.model import Frozen
 from holdfast.runtime.process import leave
-from holdfast.runtime.settings import read_settings
+from holdfast.runtime.settings import Settings, read_settings
 
 
 class Session(Frozen):
@@ -24,6 +26,8 @@ class Session(Frozen):
     tenant: str
     limits: Limits
 
+
+_PAUSE_SECONDS = 0.2
 
 _OUT = os.dup(sys.stdout.fileno())
 """Where observations go. The SDK logs to the standard output, which is made the standard error."""
@@ -55,12 +59,21 @@ def _say_what_is_waited_for() -> None:
         print(*places, sep=" > ", file=sys.stderr, flush=True)
 
 
+async def _connect(exits: AsyncExitStack, settings: Settings, tenant: str) -> HoldfastClient:
+    """Connect as soon as it goes: the process may have been started while a server is away."""
+    while True:
+        with suppress(Unavailable):
+            return await exits.enter_async_context(HoldfastClient.connect(settings, tenant=tenant))
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
 async def _serve() -> None:
     session = Session.model_validate_json(await asyncio.to_thread(sys.stdin.readline))
     settings = read_settings(limits=session.limits)
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _say_what_is_waited_for)
     playing: set[asyncio.Task[None]] = set()
-    async with HoldfastClient.connect(settings, tenant=session.tenant) as client:
+    async with AsyncExitStack() as exits:
+        client = await _connect(exits, settings, session.tenant)
         while line := await asyncio.to_thread(sys.stdin.readline):
             task = asyncio.create_task(_play(client, Assigned.model_validate_json(line)))
             playing.add(task)

@@ -46,6 +46,8 @@ class Seen:
         default_factory=lambda: defaultdict(list)
     )
     broken: list[Broken] = field(default_factory=list)
+    ended_by_themselves: list[int] = field(default_factory=list)
+    """Exit codes of client processes that nobody killed."""
 
 
 @dataclass
@@ -75,6 +77,7 @@ class ClientProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
         self._last_orders = False
+        self._is_killed = False
 
     @property
     def pid(self) -> int:
@@ -99,6 +102,7 @@ class ClientProcess:
             stdout=asyncio.subprocess.PIPE,
             limit=2**22,
         )
+        self._is_killed = False
         self._reading = asyncio.create_task(self._read(self._process))
         self._say(self._session.model_dump_json())
         for slot in self._slots:
@@ -115,6 +119,7 @@ class ClientProcess:
 
     async def kill(self) -> None:
         """SIGKILL; returns when everything that it said was read."""
+        self._is_killed = True
         self.signal(signal.SIGKILL)
         await self.ended()
 
@@ -141,6 +146,8 @@ class ClientProcess:
         async for line in process.stdout:
             if line.endswith(b"\n"):
                 self._take(line)
+        if not self._is_killed:
+            self._seen.ended_by_themselves.append(await process.wait())
 
     def _take(self, line: bytes) -> None:
         seen, observed = self._seen, OBSERVATION.validate_json(line)

@@ -29,11 +29,11 @@ class Posted:
 
 @dataclass(frozen=True)
 class Answered:
-    """What goes back. `delay` is in seconds; None is for ever."""
+    """What goes back. `delay` is in seconds, or until an event is set; None is for ever."""
 
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
-    delay: float | None = 0.0
+    delay: float | asyncio.Event | None = 0.0
 
 
 @dataclass
@@ -61,7 +61,10 @@ class Endpoint:
             if answer.delay is None:
                 await reader.read()
                 return
-            await asyncio.sleep(answer.delay)
+            if isinstance(answer.delay, asyncio.Event):
+                await answer.delay.wait()
+            else:
+                await asyncio.sleep(answer.delay)
             lines = [f"HTTP/1.1 {answer.status} Answered", "content-length: 0", "connection: close"]
             lines += [f"{name}: {value}" for name, value in answer.headers]
             writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())

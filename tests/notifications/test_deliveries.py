@@ -15,7 +15,7 @@ from holdfast.notifications.batches import send_batch, sweep
 from holdfast.store.deliveries import Batch
 from tests.notifications.notices import SECRET, email, notice, notifications, webhook
 from tests.notifications.office import Office
-from tests.notifications.receiving import Answered, endpoint, mailbox
+from tests.notifications.receiving import Answered, Endpoint, endpoint, mailbox
 from tests.platform import eventually
 
 _TENANT = SearchAttributeKey.for_keyword("HoldfastTenant")
@@ -126,15 +126,21 @@ async def test_a_receiver_that_is_gone_is_not_asked_again(office: Office) -> Non
     assert (record.state, record.attempts, record.last_status) == ("dead", 1, 410)
 
 
+async def _posted_twice(receiver: Endpoint) -> bool:
+    return len(receiver.posted) == 2
+
+
 async def test_what_nobody_takes_in_time_is_dead_until_it_is_redriven(office: Office) -> None:
     async with endpoint() as receiver:
-        receiver.script = lambda _: Answered(503)
-        told = notifications(
-            office.tenant, webhook(receiver.url), patience=timedelta(milliseconds=500)
-        )
+        is_too_late = asyncio.Event()
+        receiver.script = lambda number: Answered(503, delay=is_too_late if number else 0.0)
+        told = notifications(office.tenant, webhook(receiver.url), patience=timedelta(days=1))
         (delivery,) = await office.enqueue(told, notice(office.tenant))
-        async with office.working(told):
+        async with office.working(told, timeout=30.0):
             handle = await office.start((delivery,))
+            await eventually(lambda: _posted_twice(receiver))
+            await office.age(delivery)
+            is_too_late.set()
             await handle.result()
             dead = await office.delivery(delivery)
             assert (dead.state, dead.attempts, dead.last_error) == ("dead", 2, "HTTP 503")

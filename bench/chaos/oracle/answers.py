@@ -50,6 +50,8 @@ async def judge_answers(stack: ChaosStack, seen: Seen, verdict: Verdict) -> None
     reasons = {(row["tenant"], row["message_id"]): row["error"] for row in rows}
     for broken in seen.broken:
         verdict.diverged(f"client of {broken.tenant}/{broken.conversation}: {broken.problem}")
+    for code in seen.ended_by_themselves:
+        verdict.diverged(f"a client ended by itself, with exit code {code}")
     for key in seen.finished:
         plan = seen.plans[key]
         for message, planned in plan.firsts():
