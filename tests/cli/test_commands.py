@@ -7,9 +7,11 @@ import pty
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
+
 from holdfast.domain.errors import WrongCustomer
-from holdfast.terminal.chat import Chat
 from holdfast.domain.review import Accept, Reviewer
+from holdfast.terminal.chat import Chat
 from tests.cli.command import Command, starter
 from tests.cli.relay import Relay
 from tests.platform import Platform, eventually, routed_to

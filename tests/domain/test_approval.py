@@ -574,7 +574,9 @@ def test_an_edit_takes_the_escalations_of_its_rule_and_not_those_of_another() ->
 
 def test_an_edit_of_an_earlier_version_changes_no_deadline_and_no_end() -> None:
     approval = asked(on_expiry="allow")
-    recorded = EditTerms.model_validate({"digest": digest_of(1), "requirements": [LARGE.model_dump()]})
+    recorded = EditTerms.model_validate(
+        {"digest": digest_of(1), "requirements": [LARGE.model_dump()]}
+    )
     edited = approval.decide(said("edit"), now=ASKED, edit=recorded)
     assert (edited.on_expiry, edited.expires_at) == ("allow", approval.expires_at)
     assert edited.open_requirements() == (LARGE,)

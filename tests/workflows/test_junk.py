@@ -24,7 +24,6 @@ from holdfast.domain.events import ConversationClosed
 from holdfast.domain.limits import Limits
 from holdfast.domain.notifications import NotificationStart
 from holdfast.domain.review import Accept, Reviewer
-from holdfast.domain.review import Accept, Reviewer
 from tests.platform import Platform, counting, eventually, routed_to
 from tests.scripted_model import text
 
@@ -285,7 +284,9 @@ async def test_a_conversation_that_began_with_limits_beyond_the_bounds_goes_on(
     )
     await goes_on(platform, "c1", "hello")
     approval = await park(platform, "c1")
-    await platform.client.approvals.decide(approval, Accept(), by=Reviewer("rita", roles=["counters"]))
+    await platform.client.approvals.decide(
+        approval, Accept(), by=Reviewer("rita", roles=["counters"])
+    )
 
     async def executed() -> bool:
         return await platform.effects() == [150]

@@ -12,7 +12,6 @@ from pydantic import JsonValue
 from holdfast.client.views import SentMessage
 from holdfast.domain.errors import InvalidEdit
 from holdfast.domain.review import Accept, Edit, Reviewer
-from holdfast.domain.review import Edit, Reviewer
 from holdfast.runtime.settings import Settings
 from holdfast.store.faults import pausing
 from tests.activities.test_permission import noting
@@ -244,7 +243,10 @@ async def test_an_edit_may_not_make_what_policy_lets_nobody_repeat(platform: Pla
 
     async def edit(amount: int) -> str:
         status = await platform.client.approvals.decide(
-            waiting.approvals[0], Edit([{"counter": "c", "amount": amount}]), by=Reviewer("ann", roles=["counters"]))
+            waiting.approvals[0],
+            Edit([{"counter": "c", "amount": amount}]),
+            by=Reviewer("ann", roles=["counters"]),
+        )
         return status.state
 
     with pytest.raises(InvalidEdit, match="Policy does not let it be done again within 2 hours"):

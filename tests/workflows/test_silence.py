@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from holdfast.authority.jwk import KeyBounds
-from holdfast.domain.approval import ApprovalState
-from holdfast.domain.approval import ApprovalStatus
+from holdfast.domain.approval import ApprovalState, ApprovalStatus
 from holdfast.domain.notifications import DeliveryState
-from holdfast.domain.review import Edit, Reviewer
+from holdfast.domain.review import Claim, Edit, Release, Reviewer
 from holdfast.runtime.settings import Settings
 from tests.platform import Platform, counting, eventually, open_platform, routed_to
 
@@ -101,8 +100,9 @@ async def test_silence_behind_a_claim_hands_over(waiting: Opening) -> None:
         "{approve: {roles: [boss, support], quorum: 2, expire_after: 3s, on_expiry: allow}}"
     )
     (approval,) = await platform.client.approvals.list()
-    for kind in ("claim", "release"):
-        await platform.client.approvals.decide(approval.id, kind, reviewer="sue", roles=["support"])
+    sue = Reviewer("sue", roles=["support"])
+    for review in (Claim(), Release()):
+        await platform.client.approvals.decide(approval.id, review, by=sue)
     await ends_as(platform, "expired")
 
 
@@ -110,7 +110,8 @@ async def edited(platform: Platform) -> ApprovalStatus:
     """Have somebody of support make more of what waits."""
     (approval,) = await platform.client.approvals.list()
     return await platform.client.approvals.decide(
-        approval.id, Edit([{"counter": "c", "amount": 900}]), by=Reviewer("sue", roles=["support"]))
+        approval.id, Edit([{"counter": "c", "amount": 900}]), by=Reviewer("sue", roles=["support"])
+    )
 
 
 async def test_silence_about_an_edit_means_what_the_stricter_rule_says(waiting: Opening) -> None:
