@@ -33,7 +33,6 @@ class ConversationActivities:
 
     def __init__(self, services: Services) -> None:
         self._pool = services.pool
-        self._remote = services.registry.remote_actions()
         self._fleet = services.fleet
 
     def _recording(self, request: _Request) -> AbstractAsyncContextManager[Connection]:
@@ -51,7 +50,6 @@ class ConversationActivities:
                 customer=request.customer,
                 message_id=request.message_id,
                 scope=self._fleet.scope,
-                remote=self._remote,
             )
 
     @activity.defn(name=wire.RECALL_TURN)
@@ -79,7 +77,6 @@ class ConversationActivities:
                 language_of=language_of,
                 held=request.held,
                 to_person=request.to_person,
-                remote=self._remote,
             )
 
     @activity.defn(name=wire.ANNOUNCE_DELAY)

@@ -1,6 +1,5 @@
 """Conversations: opened, forked, and what they wait for."""
 
-from collections.abc import Collection
 from datetime import datetime
 
 from holdfast.domain.errors import ConversationExists, ConversationNotFound, TurnNotFound
@@ -41,13 +40,11 @@ async def open_conversation(
     customer: str,
     message_id: str | None,
     scope: str | None = None,
-    remote: Collection[str] = (),
 ) -> Opened:
     """Create the conversation, or find it; `scope` is the deployment whose workers have it from now on.
 
     A closed one is reopened, unless the message that asks for it is known or somebody else's. Turns
-    that an earlier run has left parked are ended: nobody goes on with them. `remote` are the actions
-    that call other systems.
+    that an earlier run has left parked are ended: nobody goes on with them.
     """
     async with connection.transaction():
         row = await connection.fetchrow(
@@ -79,9 +76,7 @@ async def open_conversation(
             await withdraw_orphans(connection, tenant, conversation, reason=reason)
             await end_open_actions(connection, tenant, conversation, turn=None, reason=reason)
         if not row["created"]:
-            await end_parked_turns(
-                connection, tenant, conversation, reason="its run is over", remote=remote
-            )
+            await end_parked_turns(connection, tenant, conversation, reason="its run is over")
         if row["created"] or reopened:
             kind = "conversation_reopened" if reopened else "conversation_opened"
             await append_events(

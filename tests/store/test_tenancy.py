@@ -123,7 +123,7 @@ READS: dict[str, Asked] = {
     ),
     "policies.read_policy_text": lambda t, c, tenant: _policy_texts(c, tenant),
     "standing.account_of": lambda t, c, tenant: standing.account_of(
-        c, tenant, t.conversation, DONE, remote=()
+        c, tenant, t.conversation, DONE
     ),
     "standing.find_equal": lambda t, c, tenant: _equal(t, c, tenant, amount=3),
     "transcript.find_message": lambda t, c, tenant: transcript.find_message(
@@ -274,7 +274,6 @@ async def _equal(twins: Twins, connection: Connection, tenant: str, *, amount: i
         name="add",
         arguments={"counter": "theirs" if tenant == twins.theirs else "ours", "amount": amount},
         within=_DAYS,
-        remote=False,
     )
 
 
