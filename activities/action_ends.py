@@ -6,13 +6,20 @@ from holdfast.domain.events import (
     ActionCompensated,
     ActionExecuted,
     ActionNotExecuted,
+    ActionNotUndone,
     ApprovalStale,
     NewEvent,
 )
 from holdfast.domain.model import storable, storable_value
-from holdfast.domain.outcomes import ActionState
+from holdfast.domain.outcomes import OUTCOME_UNKNOWN, ActionState
 from holdfast.domain.steps import ActionReport, ActionRequest
-from holdfast.store.actions import ActionRecord, end_execution, mark_compensated, set_open_actions
+from holdfast.store.actions import (
+    ActionRecord,
+    end_execution,
+    mark_compensated,
+    mark_not_undone,
+    set_open_actions,
+)
 from holdfast.store.approvals import mark_stale
 from holdfast.store.audit import append_audit
 from holdfast.store.events import append_events
@@ -87,6 +94,25 @@ async def compensated(
     return ActionReport(state="compensated")
 
 
+async def not_undone(
+    connection: Connection, request: ActionRequest, record: ActionRecord, problem: str
+) -> ActionReport:
+    """Record that the action's effect stands, although it was to be undone."""
+    error = storable(f"It should have been undone, and could not be: {problem}")
+    await mark_not_undone(connection, request.tenant, record.id, error=error)
+    stands = ActionNotUndone(action=record.id, name=record.name, error=error)
+    await announce(connection, request, record, stands)
+    return report_of(record)
+
+
+async def undone_perhaps(
+    connection: Connection, request: ActionRequest, record: ActionRecord, problem: str
+) -> ActionReport:
+    """Record that nobody knows whether the action's effect stands: another system was asked to undo it."""
+    error = f"It should have been undone, and may have been: {problem}; {OUTCOME_UNKNOWN}"
+    return await finish(connection, request, record, record.result, error, state="failed")
+
+
 async def _end_the_rest(
     connection: Connection, request: ActionRequest, state: ActionState, error: str
 ) -> None:
@@ -106,7 +132,7 @@ async def announce(
     connection: Connection,
     request: ActionRequest,
     record: ActionRecord,
-    ended: ActionExecuted | ActionNotExecuted | ActionCompensated,
+    ended: ActionExecuted | ActionNotExecuted | ActionNotUndone | ActionCompensated,
 ) -> None:
     """Write the event and the audit entry of what has become of the action."""
     event = NewEvent(turn=request.turn, data=ended)

@@ -8,7 +8,14 @@ import httpx2
 from pydantic import BaseModel
 from temporalio import activity
 
-from holdfast.activities.action_ends import announce, compensated, finish, go_stale, report_of
+from holdfast.activities.action_ends import (
+    compensated,
+    finish,
+    go_stale,
+    not_undone,
+    report_of,
+    undone_perhaps,
+)
 from holdfast.activities.arguments import recorded_arguments
 from holdfast.activities.attempts import Attempt, beating
 from holdfast.activities.permission import permission, require_order
@@ -18,17 +25,17 @@ from holdfast.activities.waiting import patiently
 from holdfast.domain import wire
 from holdfast.domain.approval import Approval, ShownAction, replay, shown_digest
 from holdfast.domain.errors import LockTaken, NotAllowed, NotApproved
-from holdfast.domain.events import ActionNotExecuted
 from holdfast.domain.failures import in_words
 from holdfast.domain.outcomes import OUTCOME_UNKNOWN, ActionState
 from holdfast.domain.steps import ActionReport, ActionRequest
 from holdfast.store.actions import (
     ActionRecord,
     begin_execution,
+    begin_undoing,
     lock_action,
     proposal_of,
-    set_undoing,
     take_back_execution,
+    take_back_undoing,
 )
 from holdfast.store.approvals import lock_approval, read_taken
 from holdfast.store.clock import database_now
@@ -74,7 +81,7 @@ class ActionActivities:
         """Undo an executed action where it says how; otherwise it stands."""
         try:
             return await _tried(request, self._compensate_where_served, self._let_stand)
-        except NotAllowed as refused:
+        except (NotAllowed, ActionRefused) as refused:
             return await self._let_stand(request, refused)
 
     async def _execute_where_served(self, request: ActionRequest) -> ActionReport:
@@ -164,6 +171,11 @@ class ActionActivities:
             record = await _locked(connection, request)
             if record.state != "proposed":
                 return report_of(record)
+            if (
+                error is not None and record.tries > 1
+            ):  # it may be refused because an earlier try was taken
+                error = f"{error.rstrip('.')}; {OUTCOME_UNKNOWN}"
+                return await finish(connection, request, record, None, error, state="failed")
             return await finish(connection, request, record, result, error)
 
     async def _carry_out(
@@ -188,7 +200,13 @@ class ActionActivities:
             return begun
         record, action = begun.record, begun.action
         assert action.compensate is not None
-        await action.compensate(_context(request, record, None), begun.arguments, record.result)
+        context = _context(request, record, None)
+        try:
+            await action.compensate(context, begun.arguments, record.result)
+        except (ActionRefused, *_NOT_SENT):
+            async with self._services.pool.acquire() as connection:
+                await take_back_undoing(connection, request.tenant, record.id)
+            raise
         async with self._services.pool.acquire() as connection, connection.transaction():
             record = await _locked(connection, request)
             return await compensated(connection, request, record)
@@ -204,7 +222,7 @@ class ActionActivities:
             arguments = recorded_arguments(action, record.arguments)
             await _lock_subject(connection, request, record, action, arguments)
             if action.remote:
-                await set_undoing(connection, request.tenant, record.id, undoing=True)
+                await begin_undoing(connection, request.tenant, record.id)
                 return _Call(record=record, action=action, arguments=arguments)
             context = _context(request, record, connection)
             await action.compensate(context, arguments, record.result)
@@ -232,17 +250,17 @@ class ActionActivities:
             return await finish(connection, request, record, None, problem, state=state)
 
     async def _let_stand(self, request: ActionRequest, error: Exception) -> ActionReport:
+        """Record that what was to be undone could not be. What was asked of another system may have been
+        done there after all."""
         async with self._services.pool.acquire() as connection, connection.transaction():
             record = await _locked(connection, request)
-            await set_undoing(connection, request.tenant, record.id, undoing=False)
-            stands = ActionNotExecuted(
-                action=record.id,
-                name=record.name,
-                state="failed",
-                problem=f"could not be undone: {in_words(error)}",
-            )
-            await announce(connection, request, record, stands)
-        return ActionReport(state="executed")
+            if record.state != "executed" or not await is_to_be_undone(
+                connection, request.tenant, record.id
+            ):
+                return report_of(record)
+            if record.undo_tries:
+                return await undone_perhaps(connection, request, record, in_words(error))
+            return await not_undone(connection, request, record, in_words(error))
 
     async def _require_approval(
         self, connection: Connection, request: ActionRequest, record: ActionRecord

@@ -32,7 +32,6 @@ class ConversationActivities:
 
     def __init__(self, services: Services) -> None:
         self._pool = services.pool
-        self._remote = services.registry.remote_actions()
         self._fleet = services.fleet
 
     def _recording(self, request: _Request) -> AbstractAsyncContextManager[Connection]:
@@ -50,7 +49,6 @@ class ConversationActivities:
                 customer=request.customer,
                 message_id=request.message_id,
                 scope=self._fleet.scope,
-                remote=self._remote,
             )
 
     @activity.defn(name=wire.RECALL_TURN)
@@ -78,7 +76,6 @@ class ConversationActivities:
                 language_of=language_of,
                 held=request.held,
                 to_person=request.to_person,
-                remote=self._remote,
             )
 
     @activity.defn(name=wire.ANNOUNCE_DELAY)

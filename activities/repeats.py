@@ -20,6 +20,7 @@ from holdfast.store.standing import EqualAction, find_equal, lock_repeats
 
 _WHAT: dict[PastState, str] = {
     "executed": "The same was done before",
+    "not_undone": "The same was done before, and could not be taken back as it should have been",
     "unclear": "The same was tried before, and nobody knows yet whether it was done",
     "waiting": "The same was proposed before, and waits for a person's approval",
     "under_way": "The same was proposed before, and is being done",
@@ -50,7 +51,6 @@ async def without_repeats(
     if all(rule.say == "allow" for rule in rules.values()):
         return judgement
     await lock_repeats(connection, origin.tenant, origin.customer)
-    remote = services.registry.remote_actions()
     proposed: dict[str, int] = {}
     answered: list[JudgedAction] = []
     for index, one in enumerate(judgement.actions):
@@ -67,7 +67,6 @@ async def without_repeats(
             name=one.proposed.name,
             arguments=one.proposed.arguments,
             within=rule.within,
-            remote=one.proposed.name in remote,
         )
         first = proposed.setdefault(_key(one), index)
         if equal is not None and not (rule.say == "ask" and proposal.again and equal.told):
@@ -92,7 +91,6 @@ async def denied_repeats(
 ) -> list[str]:
     """Why arguments that a reviewer has edited may not stand, where policy lets nobody repeat what they
     repeat."""
-    remote = services.registry.remote_actions()
     reasons: list[str] = []
     for one in judgement.actions:
         name = one.proposed.name
@@ -109,7 +107,6 @@ async def denied_repeats(
             name=name,
             arguments=one.proposed.arguments,
             within=rule.within,
-            remote=name in remote,
             besides=origin.approval,
         )
         if equal is not None:
@@ -140,6 +137,7 @@ def _repeated(
         blocked_as="repeated",
         repeats=equal.id,
         result=equal.result,
+        description=one.description or equal.description,  # facts may refuse what is done already
         error=f"{_WHAT[equal.seen]}, {where}, at {equal.at:%Y-%m-%d %H:%M} UTC.{changed} Nothing was "
         f"done now. {then}",
     )

@@ -53,6 +53,7 @@ from holdfast.domain.events import (
 )
 from holdfast.domain.fleet import missing
 from holdfast.domain.outcomes import Citation, Escalation, Handoff, Proposal, Reply, Route
+from holdfast.domain.past import PastState
 from holdfast.domain.steps import (
     Ended,
     HandedOff,
@@ -99,6 +100,11 @@ _FIRST_OF_AN_AGENT = 2
 
 _TRIAGE_OUTCOMES = (Route, Reply, Escalation)
 _AGENT_OUTCOMES = (Reply, Handoff, Escalation, Proposal)
+
+_WHY_A_PERSON: dict[PastState, str] = {
+    "unclear": "nobody knows the outcome of",
+    "not_undone": "could not undo",
+}
 
 _RESULT: TypeAdapter[Routed | HandedOff | Ended | Proposed | Repeated] = TypeAdapter(StepResult)
 
@@ -244,8 +250,7 @@ class SubgraphActivities:
     ) -> StepEnd:
         registry = self._services.registry
         agents = self._services.fleet.agents()
-        remote = registry.remote_actions()
-        past = [seen for one in begun.standing if (seen := one.seen(remote)) is not None]
+        past = [seen for one in begun.standing if (seen := one.seen()) is not None]
         context = TurnContext(
             tenant=request.tenant,
             conversation=request.conversation,
@@ -258,7 +263,7 @@ class SubgraphActivities:
             note=request.note,
             language=begun.language,
             asked_back=request.asked_back,
-            executed=tuple(one for one in past if one.state in ("executed", "unclear")),
+            executed=tuple(one for one in past if one.state not in ("waiting", "under_way")),
             waiting=tuple(one for one in past if one.state in ("waiting", "under_way")),
         )
         resumes = request.step != request.thread
@@ -436,13 +441,7 @@ class SubgraphActivities:
     async def _account(self, request: StepRequest) -> Account:
         """What was done in the turn that a person goes on with, and what was not."""
         async with self._services.pool.acquire() as connection:
-            return await account_of(
-                connection,
-                request.tenant,
-                request.conversation,
-                request.turn,
-                remote=self._services.registry.remote_actions(),
-            )
+            return await account_of(connection, request.tenant, request.conversation, request.turn)
 
     async def _ask(
         self,
@@ -636,8 +635,15 @@ def _telling(escalation: Escalation, account: Account, language: str) -> Escalat
 def _calling(reply: Reply, account: Account, language: str) -> Escalation:
     """The reply as one with which a person is called, with what was done and what was not."""
     parts = (reply.text, account.lines(language), customer_text("person_goes_on", language))
-    unclear = ", ".join(one.name for one in account.actions if one.unclear)
-    reason = f"nobody knows the outcome of {unclear}" if unclear else "a part of it has failed"
+    found: dict[PastState | None, list[str]] = {}
+    for one in account.actions:
+        found.setdefault(one.came_to, []).append(one.name)
+    reasons = [
+        f"{said} {', '.join(names)}"
+        for came_to, said in _WHY_A_PERSON.items()
+        if (names := found.get(came_to))
+    ]
+    reason = "; ".join(reasons) or "a part of it has failed"
     return Escalation(reason=reason, text="\n\n".join(parts))
 
 

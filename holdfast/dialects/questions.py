@@ -145,6 +145,8 @@ def _in_words(asked: ProposedAction, result: ActionResult) -> str:
                 words.append(f"A reviewer had changed it to {canonical_json(result.arguments)}.")
             if result.result is not None:
                 words.append(f"Result: {canonical_json(result.result)}")
+            if result.error is not None:
+                words.append(result.error)
             return " ".join(words)
         case "compensated":
             return f"{name} was executed, and then undone: {why}"

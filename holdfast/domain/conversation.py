@@ -10,6 +10,7 @@ from holdfast.domain.ids import Id
 from holdfast.domain.limits import Limits, brought_down
 from holdfast.domain.model import Frozen, Strict
 from holdfast.domain.outcomes import ActionState, Citation, PriorityName
+from holdfast.domain.past import PastState
 
 INLINE_REPLY_CHARACTERS = 1_500
 """A longer reply stays in Postgres, so that a turn's history stays small."""
@@ -40,11 +41,13 @@ class CustomerMessage(Strict):
 
 
 class ActionEnd(Frozen):
-    """What became of an action of a turn."""
+    """What became of an action of a turn. `came_to` says more than the state: a `failed` one may be
+    `unclear`, an `executed` one `not_undone`, and a `repeated` one has what the earlier one has come to."""
 
     id: str
     name: str
     state: ActionState
+    came_to: PastState | None = None
 
 
 class TurnResult(Frozen):

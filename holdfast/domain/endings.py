@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from holdfast.domain.conversation import ActionEnd, TurnStatus
 from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import ActionState
+from holdfast.domain.past import PastState
 from holdfast.domain.texts import Phrase, customer_text
 
 _MOST_LINES = 8
@@ -19,14 +20,22 @@ _MOST_NAMED = 20
 
 class EndedAction(Frozen):
     """An action of a turn that has ended. `title` is how the customer reads it; `arguments` tells apart what
-    has one title; `unclear` says that a remote system was asked and nobody knows what it did."""
+    has one title; `came_to` is what it has come to, or the one that it `repeats` has, and None where nothing
+    was done."""
 
     id: str
     name: str
     title: str
     arguments: dict[str, JsonValue]
     state: ActionState
-    unclear: bool = False
+    came_to: PastState | None = None
+    repeats: str | None = None
+
+    @property
+    def may_stand(self) -> bool:
+        """Whether it has an effect of its own that stands, or may."""
+        own = self.repeats is None
+        return own and self.came_to in ("executed", "not_undone", "unclear")
 
     def wanted_the_same(self, other: "EndedAction") -> bool:
         """Whether it would have done what the other one does."""
@@ -44,17 +53,22 @@ class Account:
     @property
     def needs_a_person(self) -> bool:
         """Whether something was done, or may have been, that the rest of the turn belongs to."""
-        return any(one.state == "executed" or one.unclear for one in self.actions)
+        return any(one.may_stand for one in self.actions)
 
     @property
     def half_done(self) -> bool:
-        """Whether something was done, or may have been, and something failed: also an agent that has said
-        what it knows leaves that to a person."""
-        return self.needs_a_person and any(one.state == "failed" for one in self.actions)
+        """Whether something was done, or may have been, and something failed or stands that should have been
+        undone: also an agent that has said what it knows leaves that to a person."""
+        return self.needs_a_person and any(
+            one.state == "failed" or one.came_to == "not_undone" for one in self.actions
+        )
 
     def for_callers(self) -> tuple[ActionEnd, ...]:
         """What became of the actions, in order, 20 at most."""
-        ends = (ActionEnd(id=one.id, name=one.name, state=one.state) for one in self.actions)
+        ends = (
+            ActionEnd(id=one.id, name=one.name, state=one.state, came_to=one.came_to)
+            for one in self.actions
+        )
         return tuple(ends)[:_MOST_NAMED]
 
     def lines(self, language: str, *, waiting: bool = False) -> str:
@@ -63,18 +77,23 @@ class Account:
         told: dict[Phrase, list[EndedAction]] = {
             "done": [],
             "done_before": [],
+            "not_undone": [],
             "unclear": [],
             "not_done": [],
+            "waiting": [],
         }
+        here = {one.id for one in self.actions}
         for one in self.actions:
-            told[_phrase(one)].append(one)
-        achieved = [one for phrase in ("done", "done_before", "unclear") for one in told[phrase]]
+            if one.repeats not in here:
+                told[_phrase(one)].append(one)
+        achieved = [one for phrase, some in told.items() if phrase != "not_done" for one in some]
         told["not_done"] = [
             one for one in told["not_done"] if not any(map(one.wanted_the_same, achieved))
         ]
         lists = [(phrase, _titles(actions)) for phrase, actions in told.items()]
         if waiting:
-            lists.append(("waiting", list(self.waiting)))
+            _, titles = lists[-1]
+            lists[-1] = ("waiting", list(dict.fromkeys([*titles, *self.waiting])))
         return "\n\n".join(_list(phrase, titles, language) for phrase, titles in lists if titles)
 
 
@@ -117,14 +136,14 @@ def ending(
 
 
 def _phrase(action: EndedAction) -> Phrase:
-    if action.unclear:
-        return "unclear"
-    match action.state:
+    match action.came_to:
         case "executed":
-            return "done"
-        case "repeated":
-            return "done_before"
-        case _:
+            return "done" if action.repeats is None else "done_before"
+        case "unclear" | "under_way":
+            return "unclear"
+        case "waiting" | "not_undone":
+            return action.came_to
+        case None:
             return "not_done"
 
 

@@ -128,7 +128,8 @@ class ActionResult(Frozen):
     result: JsonValue = None
     """What the action returned, where it was executed; where it is `repeated`, what the earlier one did."""
     error: str | None = None
-    """Why it was not executed, in words: the refusal, the policy's or the reviewer's reason."""
+    """Why it was not executed, in words: the refusal, the policy's or the reviewer's reason. Of an executed
+    one, why it stands although it should have been undone."""
     reviewer: str | None = None
 
     @property

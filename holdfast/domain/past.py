@@ -13,6 +13,7 @@ _ARGUMENT_CHARACTERS = 300
 
 PastState = Literal[
     "executed",  # the effect happened
+    "not_undone",  # it happened, and stands where it should have been undone
     "unclear",  # another system was asked, and nobody knows what it did
     "waiting",  # it waits for an approval
     "under_way",  # it is being executed
@@ -42,6 +43,11 @@ def in_words(
             "Already done for this customer. Do not do any of it again, unless the customer knows that "
             "it was done and says that they want it once more:",
             (one for one in executed if one.state == "executed"),
+        ),
+        (
+            "Done, and not taken back although it should have been; a colleague looks into it. Neither do "
+            "it again nor try to undo it:",
+            (one for one in executed if one.state == "not_undone"),
         ),
         (
             "Tried, and nobody knows whether it was done; a colleague looks into it. Do not try it again:",

@@ -36,20 +36,27 @@ class ActionRecord(Frozen):
     result: JsonValue
     error: str | None
     executions: int
-    begun: bool
-    """Whether an execution was begun, as that of a remote action is before it is sent."""
+    tries: int
+    """How often its execution was begun; of a remote action before it is sent."""
+    undo_tries: int
+    """How often taking it back was begun on another system."""
     created_at: datetime
+
+    @property
+    def begun(self) -> bool:
+        """Whether an execution was begun."""
+        return self.tries > 0
 
 
 _SELECT = """
 select action.*, conversation.customer, conversation.priority, conversation.language,
        conversation.created_at as opened_at,
-       exists (select from holdfast.executions as execution
-                where execution.tenant = action.tenant and execution.action = action.id) as begun,
-       (select count(*) from holdfast.executions as execution
-         where execution.tenant = action.tenant and execution.action = action.id
-           and execution.state in ('executed', 'undoing', 'compensated')) as executions
+       coalesce(execution.tries, 0) as tries, coalesce(execution.undo_tries, 0) as undo_tries,
+       (coalesce(execution.state, '') in ('executed', 'undoing', 'not_undone', 'compensated'))::int
+         as executions
   from holdfast.actions as action
+  left join holdfast.executions as execution
+    on execution.tenant = action.tenant and execution.action = action.id
   join holdfast.conversations as conversation
     on conversation.tenant = action.tenant and conversation.id = action.conversation
 """
@@ -163,16 +170,43 @@ async def take_back_execution(connection: Connection, tenant: str, action: str) 
     )
 
 
-async def set_undoing(connection: Connection, tenant: str, action: str, *, undoing: bool) -> None:
-    """Record that an executed action is being undone on another system, or that it stands after all."""
+async def begin_undoing(connection: Connection, tenant: str, action: str) -> None:
+    """Record that an executed action is being undone on another system, or count another try."""
     await connection.execute(
         """
-        update holdfast.executions set state = case when $3 then 'undoing' else 'executed' end
+        update holdfast.executions set state = 'undoing', undo_tries = undo_tries + 1
          where tenant = $1 and action = $2 and state in ('executed', 'undoing')
         """,
         tenant,
         action,
-        undoing,
+    )
+
+
+async def take_back_undoing(connection: Connection, tenant: str, action: str) -> None:
+    """Forget the only try so far to undo it: nothing came of it. Where there were others, one may have
+    succeeded."""
+    await connection.execute(
+        """
+        update holdfast.executions set state = 'executed', undo_tries = 0
+         where tenant = $1 and action = $2 and state = 'undoing' and undo_tries = 1
+        """,
+        tenant,
+        action,
+    )
+
+
+async def mark_not_undone(connection: Connection, tenant: str, action: str, *, error: str) -> None:
+    """Record that the action's effect stands, although it was to be undone, and why."""
+    await connection.execute(
+        """
+        with execution as (
+            update holdfast.executions set state = 'not_undone' where tenant = $1 and action = $2
+        )
+        update holdfast.actions set error = $3, updated_at = now() where tenant = $1 and id = $2
+        """,
+        tenant,
+        action,
+        error,
     )
 
 

@@ -1,6 +1,5 @@
 """Conversations: opened, forked, and what they wait for."""
 
-from collections.abc import Collection
 from datetime import datetime
 
 from holdfast.domain.conversation import ConversationPhase
@@ -48,13 +47,11 @@ async def open_conversation(
     customer: str,
     message_id: str | None,
     scope: str | None = None,
-    remote: Collection[str] = (),
 ) -> Opened:
     """Create the conversation, or find it; `scope` is the deployment whose workers have it from now on.
 
     A closed one is reopened, unless the message that asks for it is known or somebody else's. Turns
-    that an earlier run has left parked are ended: nobody goes on with them. `remote` are the actions
-    that call other systems.
+    that an earlier run has left parked are ended: nobody goes on with them.
     """
     async with connection.transaction():
         row = await connection.fetchrow(
@@ -86,9 +83,7 @@ async def open_conversation(
             await withdraw_orphans(connection, tenant, conversation, reason=reason)
             await end_open_actions(connection, tenant, conversation, turn=None, reason=reason)
         if not row["created"]:
-            await end_parked_turns(
-                connection, tenant, conversation, reason="its run is over", remote=remote
-            )
+            await end_parked_turns(connection, tenant, conversation, reason="its run is over")
         if row["created"] or reopened:
             begun = ConversationReopened() if reopened else ConversationOpened()
             await append_events(connection, tenant, conversation, [NewEvent(data=begun)])

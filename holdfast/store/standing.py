@@ -1,19 +1,19 @@
 """Actions after they were proposed: what became of those of a turn, what stands, what still waits."""
 
-from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import JsonValue
 
+from holdfast.domain.description import ActionDescription
 from holdfast.domain.endings import Account, EndedAction
 from holdfast.domain.model import Frozen
-from holdfast.domain.outcomes import RecordedActionState
+from holdfast.domain.outcomes import OUTCOME_UNKNOWN, RecordedActionState
 from holdfast.domain.past import PastAction, PastState
 from holdfast.store.locks import take_lock
 from holdfast.store.pool import Connection
 
-_TITLE_WORDS = "replace(initcap(left(name, 1)) || substr(name, 2), '_', ' ')"
+_TITLE_WORDS = "replace(initcap(left(action.name, 1)) || substr(action.name, 2), '_', ' ')"
 """A name as people read it, where nothing describes the action."""
 
 _TITLE = f"coalesce(action.description ->> 'title', {_TITLE_WORDS})"
@@ -27,8 +27,11 @@ coalesce(action.description -> 'customer_title' ->>
 
 _ONE_STANDING = f"""
 select action.id, action.conversation, action.turn, action.name, {_TITLE} as title,
-       action.arguments, action.state, action.approval, action.updated_at as at
+       action.arguments, action.state, action.approval, action.updated_at as at,
+       execution.state as execution, execution.subject is not null as remote
   from holdfast.actions as action
+  left join holdfast.executions as execution
+    on execution.tenant = action.tenant and execution.action = action.id
 """
 
 _OF_CUSTOMER = """
@@ -46,15 +49,16 @@ STANDING = f"""
       order by action.turn desc, action.step desc, action.index desc limit 10)
     union all
     ({_ONE_STANDING} {_OF_CUSTOMER} and action.conversation <> $2
-       and action.state in ('executed', 'failed') and action.created_at > now() - interval '1 day'
-      order by action.created_at desc limit 10)) as one)
+       and action.state in ('executed', 'failed') and action.updated_at > now() - interval '1 day'
+      order by action.updated_at desc limit 10)) as one)
 """
 """What an agent of conversation $2 of tenant $1 has to know: what waits for its customer, what was done in
 this conversation, and within a day in others; the newest ten of each, oldest first."""
 
 
 class StandingAction(Frozen):
-    """An action that was done, failed or waits, as a step finds it."""
+    """An action that was done, failed or waits, as a step finds it. `execution` is the state of its
+    execution, where one was begun; `remote` says that this was on another system."""
 
     id: str
     conversation: str
@@ -65,11 +69,14 @@ class StandingAction(Frozen):
     state: RecordedActionState
     approval: str | None
     at: datetime
+    execution: str | None = None
+    remote: bool = False
 
-    def seen(self, remote: Collection[str]) -> PastAction | None:
-        """The action as an agent sees it: `remote` ones that have failed may have been done; others
-        that have failed were not, and are None."""
-        state = past_state(self.state, remote=self.name in remote, approval=self.approval)
+    def seen(self) -> PastAction | None:
+        """The action as an agent sees it; None where nothing was done."""
+        state = past_state(
+            self.state, approval=self.approval, execution=self.execution, remote=self.remote
+        )
         if state is None:
             return None
         return PastAction.model_validate({**self.model_dump(), "state": state})
@@ -87,6 +94,7 @@ class EqualAction(Frozen):
     result: JsonValue
     at: datetime
     told: bool
+    description: ActionDescription | None = None
     changed_to: dict[str, JsonValue] | None = None
 
 
@@ -109,17 +117,16 @@ async def find_equal(
     name: str,
     arguments: dict[str, JsonValue],
     within: timedelta,
-    remote: bool,
     besides: str | None = None,
 ) -> EqualAction | None:
     """The latest action of a customer, in whichever conversation, with this name and these arguments, as
-    they were proposed or as a reviewer has edited them, that waits or is under way, or was executed
-    `within` this time. A `remote` one that has failed may have been executed; one that was executed is
-    under way until its whole proposal is, since it may yet be undone. Actions of the approval `besides` are left
-    out."""
+    they were proposed or as a reviewer has edited them, that waits or is under way, or was executed, or
+    may have been on another system, `within` this time. One that was executed is under way until its
+    whole proposal is, since it may yet be undone. Actions of the approval `besides` are left out."""
     row = await connection.fetchrow(
         """
-        select action.*, action.state = 'executed' and exists (
+        select action.*, execution.state as execution, execution.subject is not null as remote,
+               action.state = 'executed' and exists (
                    select from holdfast.actions as beside
                     where beside.tenant = $1 and beside.conversation = action.conversation
                       and beside.turn = action.turn and beside.step = action.step
@@ -133,9 +140,12 @@ async def find_equal(
                 union all
                 select * from holdfast.actions
                  where tenant = $1 and customer = $2 and state in ('executed', 'failed')
-                   and updated_at > now() - $7::interval and (state = 'executed' or $8)) as action
+                   and updated_at > now() - $7::interval) as action
+          left join holdfast.executions as execution
+            on execution.tenant = $1 and execution.action = action.id
          where action.name = $5 and $6 in (action.arguments, action.proposed)
-           and ($9::text is null or action.approval is distinct from $9)
+           and ($8::text is null or action.approval is distinct from $8)
+           and (action.state <> 'failed' or execution.subject is not null)
          order by action.created_at desc, action.id desc limit 1
         """,
         tenant,
@@ -145,17 +155,16 @@ async def find_equal(
         name,
         arguments,
         within,
-        remote,
         besides,
     )
     if row is None:
         return None
-    seen = past_state(row["state"], remote=remote, approval=row["approval"])
+    seen = "under_way" if row["unfinished"] else _past_state_of(dict(row))
     return EqualAction.model_validate(
         {
             **row,
-            "seen": "under_way" if row["unfinished"] else seen,
-            "result": None if row["unfinished"] else row["result"],
+            "seen": seen,
+            "result": None if seen == "under_way" else row["result"],
             "at": row["updated_at"],
             "changed_to": row["arguments"] if row["proposed"] is not None else None,
         }
@@ -163,12 +172,15 @@ async def find_equal(
 
 
 def past_state(
-    state: RecordedActionState, *, remote: bool, approval: str | None
+    state: RecordedActionState | None, *, approval: str | None, execution: str | None, remote: bool
 ) -> PastState | None:
-    """What an action's state means to those who come later; None where nothing was done."""
+    """What the states of an action and of its execution mean to those who come later; None where nothing
+    was done. What has failed on another system (`remote`) may have been done there."""
     match state:
+        case "executed" if execution == "undoing":
+            return "under_way"
         case "executed":
-            return "executed"
+            return "not_undone" if execution == "not_undone" else "executed"
         case "failed":
             return "unclear" if remote else None
         case "proposed":
@@ -177,17 +189,22 @@ def past_state(
             return None
 
 
-async def account_of(
-    connection: Connection, tenant: str, conversation: str, turn: int, *, remote: Collection[str]
-) -> Account:
-    """What became of the actions of a turn, and what waits in the conversation besides; `remote` are
-    the actions that call other systems: where one has failed, nobody knows what it did."""
+async def account_of(connection: Connection, tenant: str, conversation: str, turn: int) -> Account:
+    """What became of the actions of a turn, and what waits in the conversation besides. What a repeated
+    action has come to is what the one that it repeats has."""
     rows = await connection.fetch(
         f"""
-        select id, name, {_CUSTOMER_TITLE} as title, arguments, state
+        select action.id, action.name, {_CUSTOMER_TITLE} as title, action.arguments, action.state,
+               action.repeats, meant.state as meant, meant.approval, execution.state as execution,
+               execution.subject is not null as remote
           from holdfast.actions as action
-         where tenant = $1 and conversation = $2 and turn = $3 and state <> 'proposed'
-         order by step, index
+          left join holdfast.actions as meant
+            on meant.tenant = $1 and meant.id = coalesce(action.repeats, action.id)
+          left join holdfast.executions as execution
+            on execution.tenant = $1 and execution.action = meant.id
+         where action.tenant = $1 and action.conversation = $2 and action.turn = $3
+           and action.state <> 'proposed'
+         order by action.step, action.index
         """,
         tenant,
         conversation,
@@ -205,7 +222,12 @@ async def account_of(
         turn,
     )
     return Account(
-        actions=tuple(_ended(dict(row), remote) for row in rows),
+        actions=tuple(
+            EndedAction.model_validate(
+                {**row, "came_to": _past_state_of({**row, "state": row["meant"]})}
+            )
+            for row in rows
+        ),
         waiting=tuple(dict.fromkeys(row["title"] for row in waiting)),
     )
 
@@ -213,26 +235,32 @@ async def account_of(
 async def end_open_actions(
     connection: Connection, tenant: str, conversation: str, *, turn: int | None, reason: str
 ) -> None:
-    """End the actions, of one turn or of all, that nobody will execute any more. One that was sent to
-    another system and did not come back has failed."""
+    """End the actions, of one turn or of all, that nobody will execute or undo any more. One that was
+    sent to another system and did not come back has failed."""
     await connection.execute(
         """
+        with open as (
+            select action.id, execution.action is not null as sent
+              from holdfast.actions as action
+              left join holdfast.executions as execution
+                on execution.tenant = $1 and execution.action = action.id
+             where action.tenant = $1 and conversation = $2 and ($3::int is null or turn = $3)
+               and (action.state = 'proposed'
+                    or action.state = 'executed' and execution.state = 'undoing'))
         update holdfast.actions as action
-           set state = case when exists (
-                           select from holdfast.executions as execution
-                            where execution.tenant = $1 and execution.action = action.id)
-                       then 'failed' else 'withdrawn' end,
-               error = $4, updated_at = now()
-         where tenant = $1 and conversation = $2 and ($3::int is null or turn = $3)
-           and state = 'proposed'
+           set state = case when sent then 'failed' else 'withdrawn' end,
+               error = case when sent then $5 else $4 end, updated_at = now()
+          from open where action.tenant = $1 and action.id = open.id
         """,
         tenant,
         conversation,
         turn,
         reason,
+        f"{reason.rstrip('.')}; {OUTCOME_UNKNOWN}",
     )
 
 
-def _ended(row: dict[str, Any], remote: Collection[str]) -> EndedAction:
-    unclear = row["state"] == "failed" and row["name"] in remote
-    return EndedAction.model_validate({**row, "unclear": unclear})
+def _past_state_of(row: dict[str, Any]) -> PastState | None:
+    return past_state(
+        row["state"], approval=row["approval"], execution=row["execution"], remote=row["remote"]
+    )

@@ -1,6 +1,6 @@
 """Turns: found by their message id, and ended where no subgraph ended them."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from holdfast.domain.conversation import CustomerMessage, TurnResult, TurnStatus, inline
 from holdfast.domain.endings import ending
@@ -53,7 +53,6 @@ async def end_turn(
     language_of: Callable[[str], str],
     held: bool = False,
     to_person: bool = True,
-    remote: Collection[str] = (),
 ) -> TurnEnd:
     """End a turn that no subgraph ended; a turn that had ended before keeps its end, and one whose
     message had another turn before is not begun.
@@ -61,8 +60,7 @@ async def end_turn(
     The steps that were still running are closed, so that a late commit of theirs is refused, and so
     are the actions that were not executed. The customer is told what was done and what was not:
     `holdfast.domain.endings.ending` has the rules, and says what `held` and `to_person` mean.
-    `remote` are the actions that call other systems; `language_of` guesses from a message's words, where
-    no model has told the customer's language yet.
+    `language_of` guesses from a message's words, where no model has told the customer's language yet.
     """
     async with connection.transaction():
         if message is not None and await _begin_turn(
@@ -97,7 +95,7 @@ async def end_turn(
         await end_open_actions(
             connection, tenant, conversation, turn=turn, reason="The turn was ended."
         )
-        account = await account_of(connection, tenant, conversation, turn, remote=remote)
+        account = await account_of(connection, tenant, conversation, turn)
         words = await connection.fetchrow(
             """
             select conversation.language, message.text
@@ -187,7 +185,6 @@ async def end_parked_turns(
     conversation: str,
     *,
     reason: str,
-    remote: Collection[str],
 ) -> None:
     """Cancel the turns that no workflow goes on with any more; the customer is told what was done."""
     parked = await connection.fetch(
@@ -207,7 +204,6 @@ async def end_parked_turns(
             message=None,
             language_of=lambda _: "en",  # an agent has proposed, so a model has told the language
             to_person=False,
-            remote=remote,
         )
 
 

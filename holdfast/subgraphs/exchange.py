@@ -42,13 +42,19 @@ def answer_message(call: ToolCall, answer: JsonValue) -> ChatCompletionMessagePa
 
 def action_answer(result: ActionResult) -> JsonValue:
     """What a model is told of an action; a refusal is a result like any other."""
-    if result.ok:
+    if result.ok and result.error is None:
         return {"state": result.state} if result.result is None else result.result
     answer: dict[str, JsonValue] = {
         "error": result.error or f"It was {result.state}.",
         "state": result.state,
     }
-    return {**answer, "earlier_result": result.result} if result.state == "repeated" else answer
+    match result.state:
+        case "repeated":
+            return {**answer, "earlier_result": result.result}
+        case "executed":
+            return {**answer, "result": result.result}
+        case _:
+            return answer
 
 
 def answered_calls(exchange: Sequence[ChatCompletionMessageParam]) -> tuple[AnsweredCall, ...]:

@@ -120,10 +120,6 @@ class Registry:
         """What the package of this action says of a customer."""
         return self._customers.get(action)
 
-    def remote_actions(self) -> frozenset[str]:
-        """The names of the actions that call other systems."""
-        return frozenset(name for name, action in self._actions.items() if action.remote)
-
     def policy(self, tenant: str, action: str) -> Policy:
         """The policy that decides about this action for this tenant."""
         return self.policies.policy(tenant, action)

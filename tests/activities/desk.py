@@ -241,6 +241,16 @@ class Desk:
         )
         return [(row["state"], row["error"]) for row in rows]
 
+    async def executions(self) -> list[str]:
+        """The states of all executions, in the order of their actions."""
+        rows = await self.services.pool.fetch(
+            "select execution.state from holdfast.executions as execution"
+            " join holdfast.actions as action on action.tenant = $1 and action.id = execution.action"
+            " where execution.tenant = $1 order by conversation, turn, index",
+            self.tenant,
+        )
+        return [row["state"] for row in rows]
+
 
 Opening = Callable[..., Awaitable[Desk]]
 """Opens a desk with these conversations."""

@@ -28,9 +28,28 @@ async def _take_back(context: ActionContext, call: Call, result: JsonValue) -> N
     await _call(context, call)
 
 
+class Note(BaseModel):
+    """Nothing."""
+
+
+async def _note(context: ActionContext, note: Note) -> JsonValue:
+    return "noted"
+
+
+async def _forget(context: ActionContext, note: Note, result: JsonValue) -> None:
+    raise RuntimeError("it cannot be forgotten")
+
+
 package = Package(
     name="sending",
     actions=(
+        Action(
+            name="note",
+            description="Note that something goes on.",
+            arguments=Note,
+            execute=_note,
+            compensate=_forget,
+        ),
         Action(
             name="call",
             description="Call a URL.",

@@ -4,15 +4,24 @@ import asyncio
 from typing import Any
 
 import pytest
+from httpx2 import HTTPStatusError
 
 from holdfast.domain.errors import NotApproved
 from holdfast.store.faults import pausing
+from holdfast.store.standing import account_of
 from holdfast.store.subjects import lock_subjects
 from tests.activities.desk import Desk, Opening
-from tests.activities.test_remote_actions import other_system
+from tests.activities.test_remote_actions import OtherSystem, other_system
 from tests.platform import eventually
 
 ASKING = "name: one\nversion: 1\nactions: {add: {approve: {roles: [boss]}}}\n"
+
+
+SENDING = "name: one\nversion: 1\nrepeats: {call: allow}\nactions: {call: allow, note: allow}\n"
+
+
+def call(system: OtherSystem) -> tuple[str, dict[str, Any]]:
+    return "call", {"url": system.url}
 
 
 def add(amount: int, counter: str = "c") -> tuple[str, dict[str, Any]]:
@@ -30,7 +39,7 @@ async def told(desk: Desk) -> list[tuple[str, str | None, str | None]]:
     """The events about actions and approvals, with the state and the reason that they say."""
     rows = await desk.services.pool.fetch(
         "select type, data from holdfast.events where tenant = $1"
-        " and (type like 'action_%executed' or type in ('action_compensated', 'approval_stale'))"
+        " and (type like 'action\\_%' or type = 'approval_stale')"
         " order by seq",
         desk.tenant,
     )
@@ -38,7 +47,7 @@ async def told(desk: Desk) -> list[tuple[str, str | None, str | None]]:
         (
             row["type"],
             row["data"].get("state"),
-            row["data"].get("error") or row["data"].get("problem") or row["data"].get("reason"),
+            row["data"].get("error") or row["data"].get("reason"),
         )
         for row in rows
     ]
@@ -145,8 +154,7 @@ async def test_a_call_of_two_attempts_at_once_is_recorded_once(opening: Opening)
 
 
 async def test_a_call_to_another_system_is_taken_back_where_it_can_be(opening: Opening) -> None:
-    policy = "name: one\nversion: 1\nrepeats: {call: allow}\nactions: {call: allow}\n"
-    desk = await opening(policy=policy, packages=("tests.activities.sending:package",))
+    desk = await opening(policy=SENDING, packages=("tests.activities.sending:package",))
     async with other_system(200) as first, other_system(409) as second:
         asked = await desk.propose(
             "c1", ("call", {"url": first.url}), ("call", {"url": second.url})
@@ -154,6 +162,85 @@ async def test_a_call_to_another_system_is_taken_back_where_it_can_be(opening: O
         assert await desk.execute(asked) == ["executed", "refused"]
         assert (len(first.keys), len(second.keys)) == (2, 1)
     assert [state for state, _ in await desk.states(asked)] == ["compensated", "refused"]
+
+
+async def test_of_what_another_system_was_asked_to_take_back_nobody_knows_whether_it_was(
+    opening: Opening,
+) -> None:
+    desk = await opening(policy=SENDING, packages=("tests.activities.sending:package",))
+    async with other_system(200, 500) as first, other_system(409, 200) as second:
+        asked = await desk.propose("c1", call(first), call(second))
+        assert await desk.execute(asked) == ["executed", "refused"]
+        assert (len(first.keys), len(set(first.keys))) == (2, 1)
+        (state, error), _ = await desk.states(asked)
+        assert state == "failed"
+        assert str(error).startswith("It should have been undone, and may have been: ")
+        assert str(error).endswith("; its outcome is unknown")
+        assert (await told(desk))[-1] == ("action_not_executed", "failed", error)
+        assert [kind for kind, _ in await audited(desk)] == [
+            "action_executed",
+            "action_refused",
+            "action_failed",
+        ]
+        assert (await desk.undo(asked)).state == "failed"
+        assert len(first.keys) == 2
+        await desk.open("c2")
+        later = await desk.propose("c2", call(second))  # its subject is held no longer
+        assert await desk.execute(later) == ["executed"]
+
+
+@pytest.mark.parametrize("answers", [(200, 409), (200,)], ids=["refused", "not reached"])
+async def test_what_another_system_does_not_take_back_stands(
+    opening: Opening, answers: tuple[int, ...]
+) -> None:
+    desk = await opening(policy=SENDING, packages=("tests.activities.sending:package",))
+    async with other_system(409) as second:
+        async with other_system(*answers) as first:
+            asked = await desk.propose("c1", call(first), call(second))
+            assert (await desk.execute_one(asked, 0)).state == "executed"
+            assert (await desk.execute_one(asked, 1)).state == "refused"
+            if answers == (200, 409):
+                assert (await desk.undo(asked)).state == "executed"
+        if answers == (200,):
+            assert (await desk.undo(asked)).state == "executed"
+    (state, error), _ = await desk.states(asked)
+    assert state == "executed"
+    assert str(error).startswith("It should have been undone, and could not be: ")
+    assert "unknown" not in str(error)
+    assert (await told(desk))[-1] == ("action_not_undone", "not_undone", error)
+    assert (await audited(desk))[-1][0] == "action_not_undone"
+    assert await desk.executions() == ["not_undone", "refused"]
+
+
+async def test_what_fails_to_be_undone_in_one_s_own_database_stands(opening: Opening) -> None:
+    desk = await opening(policy=SENDING, packages=("tests.activities.sending:package",))
+    async with other_system(409) as system:
+        asked = await desk.propose("c1", ("note", {}), call(system))
+        assert await desk.execute(asked) == ["executed", "refused"]
+    (state, error), _ = await desk.states(asked)
+    assert (state, error) == (
+        "executed",
+        "It should have been undone, and could not be: RuntimeError",
+    )
+    assert (await told(desk))[-1] == ("action_not_undone", "not_undone", error)
+    async with desk.services.pool.acquire() as connection:
+        account = await account_of(connection, desk.tenant, "c1", asked.turn)
+    assert [one.came_to for one in account.actions] == ["not_undone", None]
+    assert account.half_done
+
+
+async def test_a_refusal_after_a_call_without_an_answer_says_nothing_of_that_call(
+    opening: Opening,
+) -> None:
+    desk = await opening(policy=SENDING, packages=("tests.activities.sending:package",))
+    async with other_system(500, 409) as system:
+        asked = await desk.propose("c1", call(system))
+        with pytest.raises(HTTPStatusError):
+            await desk.execute(asked, attempts=2)
+        assert await desk.execute(asked, attempts=2) == ["failed"]
+    ((_, error),) = await desk.states(asked)
+    assert error == "the other system refused; its outcome is unknown"
+    assert await told(desk) == [("action_not_executed", "failed", error)]
 
 
 async def test_of_what_was_never_sent_it_is_known_that_it_was_not_done(opening: Opening) -> None:
@@ -166,10 +253,7 @@ async def test_of_what_was_never_sent_it_is_known_that_it_was_not_done(opening: 
     assert (await desk.give_up(own, TimeoutError("no answer"))).state == "failed"
     ((_, error),) = await desk.states(own)
     assert "unknown" not in str(error)
-    executions = await desk.services.pool.fetch(
-        "select state from holdfast.executions where tenant = $1", desk.tenant
-    )
-    assert [row["state"] for row in executions] == ["failed"]
+    assert await desk.executions() == ["failed"]
 
 
 async def test_what_has_been_executed_is_not_given_up(opening: Opening) -> None:
@@ -189,10 +273,9 @@ async def test_what_is_executed_stands_while_nothing_of_its_proposal_has_failed(
     assert await desk.execute(asked) == ["executed"]
     assert (await desk.undo(asked)).state == "executed"
     assert await effects(desk) == [5]
-    event, state, problem = (await told(desk))[-1]
-    assert (event, state) == ("action_not_executed", "failed")
-    assert "could not be undone: " in str(problem)
-    assert "has failed" in str(problem)
+    assert await desk.states(asked) == [("executed", None)]
+    assert await told(desk) == [("action_executed", "executed", None)]
+    assert [kind for kind, _ in await audited(desk)] == ["action_executed"]
 
 
 async def test_an_action_without_a_way_back_stands(opening: Opening) -> None:

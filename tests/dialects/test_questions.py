@@ -123,6 +123,10 @@ def test_a_question_that_cannot_be_asked_or_answered_is_refused_before_it_is_pro
             "refund was not executed. A reviewer answers: Ask for a photo.",
         ),
         (
+            ended("executed", order="W1", error="It should have been undone."),
+            'refund was executed. Result: {"paid":5} It should have been undone.',
+        ),
+        (
             ended("compensated", error="notify failed"),
             "refund was executed, and then undone: notify failed",
         ),

@@ -5,21 +5,32 @@ import pytest
 from holdfast.domain.conversation import TurnStatus
 from holdfast.domain.endings import Account, EndedAction, ending
 from holdfast.domain.outcomes import ActionState
+from holdfast.domain.past import PastState
 from holdfast.domain.texts import _TEXTS, customer_text
 
 
 def ended(
-    title: str, state: ActionState, *, unclear: bool = False, amount: int | None = None
+    title: str,
+    state: ActionState,
+    came_to: PastState | None = None,
+    *,
+    amount: int | None = None,
+    repeats: str | None = None,
 ) -> EndedAction:
     """What pays `amount`, or what the title says."""
-    paid = {"paid": title if amount is None else amount}
     return EndedAction(
-        id=f"act_{title}", name="pay", title=title, arguments=paid, state=state, unclear=unclear
+        id=f"act_{title}",
+        name="pay",
+        title=title,
+        arguments={"paid": title if amount is None else amount},
+        state=state,
+        came_to="executed" if state == "executed" and came_to is None else came_to,
+        repeats=repeats,
     )
 
 
 PAID = ended("Pay 5", "executed")
-SENT = ended("Send 5", "failed", unclear=True)
+SENT = ended("Send 5", "failed", "unclear")
 DENIED = ended("Pay 900", "denied")
 
 
@@ -48,12 +59,55 @@ def test_where_an_effect_may_stand_a_person_goes_on(
     assert "a colleague takes it from here" in text
 
 
+@pytest.mark.parametrize(
+    ("came_to", "phrase"),
+    [
+        ("executed", "Done before, and not done again:"),
+        ("not_undone", "Done, and could not be taken back:"),
+        ("unclear", "It is not certain yet whether this was done:"),
+        ("under_way", "It is not certain yet whether this was done:"),
+        ("waiting", "Waiting for a colleague's decision, so you need not ask for it again:"),
+        (None, "Not done:"),
+    ],
+)
+def test_what_repeats_another_is_told_as_what_that_one_came_to(
+    came_to: PastState | None, phrase: str
+) -> None:
+    status, text = end(ended("Pay 5", "repeated", came_to, repeats="act_before"))
+    assert status == "failed"
+    assert text is not None
+    assert f"{phrase}\n- Pay 5" in text
+
+
+def test_what_is_repeated_within_the_turn_is_told_once() -> None:
+    again = ended("Pay", "repeated", "executed", repeats=PAID.id)
+    _, text = end(PAID, again, language="de")
+    assert text is not None
+    assert "Schon vorher" not in text
+    assert "Erledigt:\n- Pay 5" in text
+
+
+def test_what_stands_and_should_have_been_undone_needs_a_person() -> None:
+    stands = ended("Pay 5", "executed", "not_undone")
+    refused = ended("Pay 6", "refused")
+    assert Account(actions=(stands, refused)).half_done
+    assert not Account(actions=(PAID, refused)).half_done
+    status, text = end(stands, refused)
+    assert status == "awaiting_human"
+    assert text is not None
+    assert "Done, and could not be taken back:\n- Pay 5" in text
+    assert [one.came_to for one in Account(actions=(stands, SENT)).for_callers()] == [
+        "not_undone",
+        "unclear",
+    ]
+
+
 def test_please_try_again_is_said_where_nothing_was_done_and_nothing_is_open() -> None:
     assert end() == ("failed", f"{customer_text('not_finished', 'en')} Please try again.")
     for actions, waiting in (
         ((PAID,), ()),
         ((SENT,), ()),
-        ((ended("Pay 5", "repeated"),), ()),
+        ((ended("Pay 5", "repeated", "executed", repeats="act_before"),), ()),
         ((), ("Pay 150",)),
     ):
         _, text = end(*actions, waiting=waiting)

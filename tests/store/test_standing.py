@@ -41,16 +41,19 @@ async def record(
     state: RecordedActionState = "executed",
     approval: str | None = None,
     age: str = "0 s",
+    proposed: str | None = None,
+    sent: str | None = None,
 ) -> str:
-    """An action as a turn leaves it."""
+    """An action as a turn leaves it, `age` ago: what was `proposed` before that, what has the state `sent`
+    of an execution on another system."""
     name = derived_id("act", tenant, conversation, turn)
     await pool.execute(
         f"""
         insert into holdfast.actions
             (tenant, id, conversation, turn, step, index, name, arguments, verdict, state, approval,
-             customer, created_at)
+             customer, created_at, updated_at)
         values ($1, $2, $3, $4, 2, 0, 'send_money', '{{"n": 1}}', 'allow', $5, $6, $7,
-                now() - interval '{age}')
+                now() - interval '{proposed or age}', now() - interval '{age}')
         """,
         tenant,
         name,
@@ -60,6 +63,14 @@ async def record(
         approval,
         customer,
     )
+    if sent is not None:
+        await pool.execute(
+            "insert into holdfast.executions (tenant, action, idempotency_key, state, subject) "
+            "values ($1, $2, $2, $3, 'customer/ann')",
+            tenant,
+            name,
+            sent,
+        )
     return name
 
 
@@ -77,23 +88,30 @@ async def standing(
 async def test_a_step_finds_what_stands_and_waits_for_its_customer(pool: Pool, tenant: str) -> None:
     done = await record(pool, tenant, 1, age="300 d")
     await record(pool, tenant, 2, state="denied")
-    failed = await record(pool, tenant, 3, state="failed")
+    failed = await record(pool, tenant, 3, state="failed", sent="failed")
+    own = await record(pool, tenant, 5, state="failed")
+    kept = await record(pool, tenant, 6, sent="not_undone")
+    undoing = await record(pool, tenant, 7, sent="undoing")
     waiting = await record(pool, tenant, 4, state="proposed", approval="ap")
-    other = await record(pool, tenant, 1, conversation="c2", age="1 h")
+    other = await record(pool, tenant, 1, conversation="c2", age="1 h", proposed="3 d")
     await record(pool, tenant, 2, conversation="c2", age="25 h")
     theirs = await record(
         pool, tenant, 3, conversation="c2", state="proposed", approval="ap", age="9 d"
     )
     await record(pool, tenant, 1, conversation="c3", customer="bob")
     found = await standing(pool, tenant)
-    assert {one.id for one in found} == {done, failed, waiting, other, theirs}
-    seen = [one.seen({"send_money"}) for one in found]
-    assert sorted(one.state for one in seen if one) == [
-        "executed", "executed", "unclear", "waiting", "waiting",
-    ]  # fmt: skip
+    seen = {one.id: (past := one.seen()) and past.state for one in found}
+    assert seen == {
+        done: "executed",
+        failed: "unclear",
+        own: None,
+        kept: "not_undone",
+        undoing: "under_way",
+        waiting: "waiting",
+        other: "executed",
+        theirs: "waiting",
+    }
     assert {one.title for one in found} == {"Send money"}
-    (of_failed,) = [one for one in found if one.id == failed]
-    assert of_failed.seen(set()) is None
 
 
 async def test_a_step_finds_the_same_on_every_try_and_where_it_goes_on(
@@ -138,6 +156,6 @@ async def test_the_account_names_actions_in_the_customers_language(
         "update holdfast.conversations set language = $2 where tenant = $1", tenant, language
     )
     async with pool.acquire() as connection:
-        account = await account_of(connection, tenant, "c1", 1, remote=())
+        account = await account_of(connection, tenant, "c1", 1)
     assert [(one.id, one.title) for one in account.actions] == [(done, read)]
     assert account.waiting == (read,)

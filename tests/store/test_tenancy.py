@@ -123,7 +123,7 @@ READS: dict[str, Asked] = {
     ),
     "policies.read_policy_text": lambda t, c, tenant: _policy_texts(c, tenant),
     "standing.account_of": lambda t, c, tenant: standing.account_of(
-        c, tenant, t.conversation, DONE, remote=()
+        c, tenant, t.conversation, DONE
     ),
     "standing.find_equal": lambda t, c, tenant: _equal(t, c, tenant, amount=3),
     "transcript.find_message": lambda t, c, tenant: transcript.find_message(
@@ -148,8 +148,10 @@ WRITES: dict[str, Asked] = {
         c, tenant, t.action(ACCEPTED), idempotency_key="key"
     ),
     "actions.take_back_execution": lambda t, c, tenant: _taken_back(t, c, tenant),
-    "actions.set_undoing": lambda t, c, tenant: actions.set_undoing(
-        c, tenant, t.action(DONE), undoing=True
+    "actions.begin_undoing": lambda t, c, tenant: actions.begin_undoing(c, tenant, t.action(DONE)),
+    "actions.take_back_undoing": lambda t, c, tenant: _undoing_taken_back(t, c, tenant),
+    "actions.mark_not_undone": lambda t, c, tenant: actions.mark_not_undone(
+        c, tenant, t.action(DONE), error="no"
     ),
     "actions.end_execution": lambda t, c, tenant: _executed(t, c, tenant),
     "actions.mark_compensated": lambda t, c, tenant: actions.mark_compensated(
@@ -239,7 +241,7 @@ WRITES: dict[str, Asked] = {
         c, tenant, t.conversation, RUNNING, NewMessage(role="assistant", text="new")
     ),
     "turns.end_parked_turns": lambda t, c, tenant: turns.end_parked_turns(
-        c, tenant, t.conversation, reason="new", remote=()
+        c, tenant, t.conversation, reason="new"
     ),
     "turns.end_turn": lambda t, c, tenant: turns.end_turn(
         c,
@@ -276,7 +278,6 @@ async def _equal(twins: Twins, connection: Connection, tenant: str, *, amount: i
         name="add",
         arguments={"counter": "theirs" if tenant == twins.theirs else "ours", "amount": amount},
         within=_DAYS,
-        remote=False,
     )
 
 
@@ -336,6 +337,18 @@ async def _taken_back(twins: Twins, connection: Connection, tenant: str) -> None
     await actions.take_back_execution(connection, tenant, twins.action(DONE))
     assert await twins.rows_of(connection, twins.theirs) == before
     await connection.execute(change, twins.theirs, "executed")
+
+
+async def _undoing_taken_back(twins: Twins, connection: Connection, tenant: str) -> None:
+    change = (
+        "update holdfast.executions set state = $2, undo_tries = $3, error = $4 where tenant = $1"
+    )
+    for each in (twins.theirs, twins.ours):
+        await connection.execute(change, each, "undoing", 1, "stays")
+    before = await twins.rows_of(connection, twins.theirs)
+    await actions.take_back_undoing(connection, tenant, twins.action(DONE))
+    assert await twins.rows_of(connection, twins.theirs) == before
+    await connection.execute(change, twins.theirs, "executed", 0, None)
 
 
 async def _saved(twins: Twins, connection: Connection, tenant: str) -> object:

@@ -117,7 +117,7 @@ def _judge_actions(
         if times and row["name"] == "add":
             arguments = row["arguments"]
             executed[row["tenant"], arguments["counter"]].append(arguments["amount"])
-        if (row["execution"] == "executed") != bool(times):
+        if (row["execution"] in ("executed", "not_undone")) != bool(times):
             verdict.diverged(f"{name} is {row['state']}, its execution {row['execution']}")
         for what in ("audited", "told"):
             if row[what] > times:

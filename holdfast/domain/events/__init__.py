@@ -7,7 +7,12 @@
             ...
 """
 
-from holdfast.domain.events.actions import ActionCompensated, ActionExecuted, ActionNotExecuted
+from holdfast.domain.events.actions import (
+    ActionCompensated,
+    ActionExecuted,
+    ActionNotExecuted,
+    ActionNotUndone,
+)
 from holdfast.domain.events.approvals import (
     ApprovalDecided,
     ApprovalEscalated,
@@ -48,6 +53,7 @@ __all__ = [
     "ActionCompensated",
     "ActionExecuted",
     "ActionNotExecuted",
+    "ActionNotUndone",
     "AnswerFault",
     "AnswerUnusable",
     "ApprovalDecided",

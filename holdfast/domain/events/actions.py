@@ -34,9 +34,9 @@ class ActionCompensated(_OfAction):
 
 
 class ActionNotExecuted(_OfAction):
-    """The action was not executed: it was denied, repeated or refused, or has failed. One with a `problem` is the
-    exception: it was executed, and could not be undone. Actions that end with their approval (rejected,
-    expired, withdrawn, stale), and those that follow the one that ended their proposal, have no event."""
+    """The action was not executed: it was denied, repeated or refused, or has failed. Actions that end with
+    their approval (rejected, expired, withdrawn, stale), and those that follow the one that ended their
+    proposal, have no event."""
 
     type = "action_not_executed"
 
@@ -48,6 +48,19 @@ class ActionNotExecuted(_OfAction):
         "Why, as the agent hears it; absent where the proposal was refused before anything ran.",
         example="The order is already delivered.",
     )
-    problem: str | None = optional(
-        "Why the effect of an executed action could not be undone: it stands."
+
+
+class ActionNotUndone(_OfAction):
+    """The action was to be undone, since a later action of the same proposal did not succeed, and could not
+    be: its effect stands. Where another system was asked to undo it and nobody knows what it did, the
+    event is `action_not_executed` with the state `failed`."""
+
+    type = "action_not_undone"
+
+    state: Literal["not_undone"] = Field(
+        default="not_undone", description="How it ended.", examples=["not_undone"]
+    )
+    error: str = Field(
+        description="Why, as the agent hears it.",
+        examples=["It should have been undone, and could not be: TimeoutError"],
     )

@@ -16,7 +16,12 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from holdfast.domain.events.actions import ActionCompensated, ActionExecuted, ActionNotExecuted
+from holdfast.domain.events.actions import (
+    ActionCompensated,
+    ActionExecuted,
+    ActionNotExecuted,
+    ActionNotUndone,
+)
 from holdfast.domain.events.approvals import (
     ApprovalDecided,
     ApprovalEscalated,
@@ -75,6 +80,7 @@ EventPayload = (
     | DecisionRefused
     | ActionExecuted
     | ActionNotExecuted
+    | ActionNotUndone
     | ActionCompensated
 )
 """What an event may say; `match` tells the kinds apart."""

@@ -28,6 +28,7 @@ EventType = Literal[
     "action_executed",
     "action_not_executed",
     "action_compensated",
+    "action_not_undone",
     "answer_unusable",
     "bound_reached",
     "awaiting_human",

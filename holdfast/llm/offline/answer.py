@@ -25,6 +25,7 @@ _FAILURES = {
     "withdrawn": "The request to {doing} was withdrawn, so nothing was changed.",
     "responded": "I did not {doing}. A colleague looked at it and answers: “{why}”",
     "not_attempted": "I did not {doing}. {why}",
+    "executed": "I was able to {doing}, but not to undo it again, as I should have. {why}",
     "compensated": "I had to undo the request to {doing}. {why}",
     "repeated": "I did not {doing} once more. {why} If you want it a second time, ask me for a person, who "
     "has to do that.",

@@ -188,6 +188,18 @@ async def test_of_what_may_have_been_done_nobody_says_that_it_was_not(connect: C
     assert "was not done" not in (message.content or "")
 
 
+async def test_of_what_could_not_be_undone_nobody_says_that_it_was_not_done(
+    connect: Connect,
+) -> None:
+    stands = {"error": "It should have been undone, and could not be: X", "state": "executed"}
+    messages = [
+        user("Cancel booking B-1"),
+        *answered("cancel_booking", {"booking_id": "B-1"}, stands),
+    ]
+    message = await say(connect, messages, CANCEL)
+    assert "I was able to cancel booking, but not to undo it again" in (message.content or "")
+
+
 async def test_an_error_is_told_in_the_words_that_a_package_has_for_it(connect: Connect) -> None:
     hints = Hints(errors={"E17": "That booking was made by somebody else"})
     messages = [
