@@ -88,6 +88,41 @@ GUARDS: tuple[Guard, ...] = (
     ),
     # What is executed
     Guard(
+        "a refusal after an unanswered call says nothing of that call",
+        "activities/actions.py",
+        "if error is not None and record.tries > 1:",
+        "if False:",
+        (
+            "tests/activities/test_actions.py::test_a_refusal_after_a_call_without_an_answer_says_nothing_of_that_call",
+        ),
+    ),
+    Guard(
+        "what another system was asked to take back may have been taken back",
+        "activities/actions.py",
+        "if record.undo_tries:",
+        "if False:",
+        (
+            "tests/activities/test_actions.py::test_of_what_another_system_was_asked_to_take_back_nobody_knows_whether_it_was",
+        ),
+    ),
+    Guard(
+        "what another system refuses to take back, or was never asked to, stands",
+        "holdfast/store/actions.py",
+        "and state = 'undoing' and undo_tries = 1",
+        "and false",
+        ("tests/activities/test_actions.py::test_what_another_system_does_not_take_back_stands",),
+    ),
+    Guard(
+        "what is to stand is not said to have failed to be undone",
+        "activities/actions.py",
+        """if record.state != "executed" or not await is_to_be_undone(""",
+        """if record.state != "executed" or None is await is_to_be_undone(""",
+        (
+            "tests/activities/test_actions.py"
+            "::test_what_is_executed_stands_while_nothing_of_its_proposal_has_failed",
+        ),
+    ),
+    Guard(
         "silence counts for no other rule that doesn't take it for consent",
         "activities/permission.py",
         'allows = rule.on_expiry == "allow" and until <= approval.expires_at',
