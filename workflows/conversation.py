@@ -54,7 +54,8 @@ _RECORDED_FIRST = "a-takeover-is-recorded-first"
 """Who is allowed to hold a conversation is known once it is recorded; it used to be taken for granted."""
 _ALL_TURNS_END = "closing-ends-all-turns"
 """Closing used to end those turns alone that waited for a decision when it began."""
-
+_DECIDED_IS_CANCELLED = "a-turn-decided-meanwhile-is-cancelled"
+"""A turn used to escape that was decided, or held back by a takeover, while it was being cancelled."""
 
 _NOBODY = ConversationStart(tenant="nobody", conversation="none", customer="nobody")
 """In the place of a start that is none, until the workflow has failed."""
@@ -287,8 +288,7 @@ class ConversationWorkflow:
                 raise TurnNotFound(f"no turn is running (waiting for approval: {waiting})")
             return running
         queued = [queued.turn for queued in self._intake.queue]
-        decided = [self._state.parked[one].turn for one in self._state.resuming]
-        if request.turn not in (running, *parked, *decided, *queued):
+        if request.turn not in (running, *parked, *queued) and not self._is_decided(request.turn):
             raise TurnNotFound(f"turn {request.turn} is not queued, running or waiting")
         return request.turn
 
@@ -431,7 +431,17 @@ class ConversationWorkflow:
         self._overview.publish(closed=True)
         await workflow.wait_condition(workflow.all_handlers_finished)
 
+    def _is_decided(self, turn: int) -> bool:
+        """Whether the turn's approval is decided, and the turn has not gone on to its end yet."""
+        return any(self._state.parked[one].turn == turn for one in self._state.resuming)
+
     async def _cancel(self, turn: int, reason: str) -> None:
+        await self._try_to_cancel(turn, reason)
+        while self._is_decided(turn) and workflow.patched(_DECIDED_IS_CANCELLED):
+            await self._try_to_cancel(turn, reason)
+
+    async def _try_to_cancel(self, turn: int, reason: str) -> None:
+        """Cancel a turn, unless it is decided, or held back, while that is going on."""
         if self._turns.running == turn:
             self._turns.stop("cancelled", reason)
             await workflow.wait_condition(lambda: self._turns.running != turn)

@@ -347,7 +347,7 @@ GUARDS: tuple[Guard, ...] = (
         "holdfast/store/windows.py",
         "where tenant = $1 and name = any($3) and state = 'proposed'",
         "where tenant = $1 and name = any($3) and false",
-        (f"{_PERMISSION}::test_twenty_conversations_cannot_pass_one_window",),
+        (f"{_WINDOWS}::test_what_waits_counts_however_long_it_waits",),
     ),
     Guard(
         "what waits counts for a window however long it waits",

@@ -12,6 +12,7 @@ from holdfast.domain.limits import Limits
 from holdfast.domain.review import Accept, Reject, Respond, Review, Reviewer
 from holdfast.domain.texts import customer_text
 from holdfast.runtime.settings import Settings
+from holdfast.store.faults import pausing
 from tests.platform import (
     Platform,
     counting,
@@ -22,6 +23,7 @@ from tests.platform import (
     routed_to,
 )
 from tests.scripted_model import Hold, Reply, failure, text, tool_calls
+from tests.workflows.test_lifecycle import accepted_updates
 
 
 def add(amount: int, *, name: str = "add") -> tuple[str, dict[str, Any]]:
@@ -184,12 +186,18 @@ async def test_a_parked_turn_that_is_cancelled_after_an_effect_calls_a_person(
     await platform.replay("c1")
 
 
-async def decided_while_held(platform: Platform, review: Review) -> str:
-    """A turn whose approval is decided while pat has the conversation, so that it is held back."""
+async def parked_while_held(platform: Platform) -> str:
+    """The approval that a turn waits for while pat has the conversation."""
     platform.script = routed_to("counter", counting([add(150)], then="It is added."))
     parked = await platform.send("c1", "add a lot", message_id="m1")
     await platform.client.people.take_over("c1", reviewer="pat")
     (approval,) = parked.approvals
+    return approval
+
+
+async def decided_while_held(platform: Platform, review: Review) -> str:
+    """A turn whose approval is decided while pat has the conversation, so that it is held back."""
+    approval = await parked_while_held(platform)
     await platform.client.approvals.decide(approval, review, by=Reviewer("rob", roles=["counters"]))
 
     async def done() -> bool:
@@ -230,6 +238,52 @@ async def test_closing_ends_a_decided_turn_that_a_person_s_takeover_held_back(
     platform.script = routed_to("counter", lambda _: text("Hello again."))
     assert (await platform.send("c1", "what happened?")).reply == "Hello again."
     assert await platform.effects() == effects
+    await platform.replay("c1")
+
+
+async def test_a_turn_is_cancelled_that_is_held_back_meanwhile(platform: Platform) -> None:
+    approval = await parked_while_held(platform)
+    cancelling: list[asyncio.Task[int]] = []
+
+    async def cancel() -> None:
+        if not cancelling:
+            cancelling.append(asyncio.create_task(platform.client.cancel_turn("c1", 1)))
+            await eventually(lambda: accepted_updates(platform, "c1", 4), what="the request")
+
+    with pausing("after_action_commit", cancel):
+        await platform.client.approvals.decide(
+            approval, Accept(), by=Reviewer("rob", roles=["counters"])
+        )
+
+        async def asked() -> bool:
+            return bool(cancelling)
+
+        await eventually(asked, what="the request")
+        assert await cancelling[0] == 1
+    assert await turn_ended(platform) == ("cancelled", True)
+    assert "Done:\n- Add to a counter" in await last_word(platform, "c1")
+    await platform.replay("c1")
+
+
+async def test_a_turn_is_cancelled_that_is_decided_meanwhile(platform: Platform) -> None:
+    approval = await parked_while_held(platform)
+    async with platform.database.acquire() as connection, connection.transaction():
+        await connection.execute(
+            "select from holdfast.approvals where tenant = $1 and id = $2 for update",
+            platform.tenant,
+            approval,
+        )
+        deciding = asyncio.create_task(
+            platform.client.approvals.decide(
+                approval, Accept(), by=Reviewer("rob", roles=["counters"])
+            )
+        )
+        await eventually(lambda: accepted_updates(platform, "c1", 3), what="the decision")
+        cancelling = asyncio.create_task(platform.client.cancel_turn("c1", 1))
+        await eventually(lambda: accepted_updates(platform, "c1", 4), what="the request")
+    assert (await deciding).state == "accepted"
+    assert await cancelling == 1
+    assert await turn_ended(platform) == ("cancelled", True)
     await platform.replay("c1")
 
 

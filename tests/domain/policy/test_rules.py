@@ -161,7 +161,9 @@ def test_what_is_no_duration_is_refused(written: str) -> None:
     [
         pytest.param("actions: [", "acme.yaml:1", id="not yaml"),
         pytest.param("name: \x00", "not YAML", id="not even text"),
-        pytest.param("name: a\nversion: 2024-13-45", "month", id="a date that is none"),
+        pytest.param(
+            "name: a\nversion: 2024-13-45", "acme.yaml:2.*timestamp", id="a date that is none"
+        ),
         pytest.param("name: a\nname: b", "acme.yaml:2", id="a key twice"),
         pytest.param(
             HEAD + "actions:\n  pay: allow\n  pay: deny", "'pay' twice", id="an action twice"
