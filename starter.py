@@ -1,6 +1,6 @@
 """`holdfast` from a checkout: `python starter.py --help`."""
 
-from holdfast.terminal.command import main
+from holdfast.edges.terminal.command import main
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,6 @@
 """`holdfast worker` from a checkout: `python worker.py --role all|workflows|subgraphs|actions|notifications`."""
 
-from holdfast.terminal.command import main
+from holdfast.edges.terminal.command import main
 from holdfast.worker.command import app
 
 if __name__ == "__main__":

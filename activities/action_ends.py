@@ -12,9 +12,9 @@ from holdfast.domain.events import (
 )
 from holdfast.domain.model import storable, storable_value
 from holdfast.domain.outcomes import OUTCOME_UNKNOWN, ActionState
+from holdfast.domain.records import ActionRecord
 from holdfast.domain.steps import ActionReport, ActionRequest
 from holdfast.store.actions import (
-    ActionRecord,
     end_execution,
     mark_compensated,
     mark_not_undone,

@@ -22,14 +22,15 @@ from holdfast.activities.permission import permission, require_order
 from holdfast.activities.services import Services
 from holdfast.activities.serving import look_before_acting
 from holdfast.activities.waiting import patiently
+from holdfast.contract.action import ActionContext, ActionRefused, AnyAction
 from holdfast.domain import wire
 from holdfast.domain.approval import Approval, ShownAction, replay, shown_digest
 from holdfast.domain.errors import LockTaken, NotAllowed, NotApproved
 from holdfast.domain.failures import in_words
 from holdfast.domain.outcomes import OUTCOME_UNKNOWN, ActionState
+from holdfast.domain.records import ActionRecord
 from holdfast.domain.steps import ActionReport, ActionRequest
 from holdfast.store.actions import (
-    ActionRecord,
     begin_execution,
     begin_undoing,
     lock_action,
@@ -43,7 +44,6 @@ from holdfast.store.compensation import is_to_be_undone
 from holdfast.store.faults import reach
 from holdfast.store.pool import Connection
 from holdfast.store.subjects import lock_subjects, require_no_call
-from holdfast.subgraphs.action import ActionContext, ActionRefused, AnyAction
 
 _NOT_SENT = (
     ConnectionRefusedError,

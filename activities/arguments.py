@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, JsonValue
 
+from holdfast.contract.action import AnyAction
 from holdfast.domain.errors import BrokenContract
-from holdfast.subgraphs.action import AnyAction
 
 
 def read_arguments(action: AnyAction, given: object) -> tuple[BaseModel, dict[str, JsonValue]]:

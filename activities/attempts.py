@@ -25,9 +25,9 @@ from holdfast.domain.errors import (
     Unavailable,
 )
 from holdfast.domain.failures import in_words
+from holdfast.graphs.runner import Progress
 from holdfast.store.attempts import begin_attempt
 from holdfast.store.pool import Connection, Pool, is_transient
-from holdfast.subgraphs.runner import Progress
 
 Parameters = ParamSpec("Parameters")
 ResultT = TypeVar("ResultT")

@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from holdfast.activities.services import Services
-from holdfast.authority.statements import StatementVerifier
+from holdfast.security.statements import StatementVerifier
 from holdfast.store.changes import note_change
 from holdfast.store.pool import TRANSIENT_ERRORS
 

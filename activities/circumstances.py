@@ -9,12 +9,12 @@ from decimal import Decimal
 from pydantic import JsonValue
 
 from holdfast.activities.services import Services
+from holdfast.contract.action import ActionContext
 from holdfast.domain.ids import derived_id
 from holdfast.domain.outcomes import PriorityName, ProposedAction
 from holdfast.domain.policy import Circumstances, Policy, Window
 from holdfast.store.pool import Connection
 from holdfast.store.windows import Place, lock_windows, sum_of_window
-from holdfast.subgraphs.action import ActionContext
 
 
 @dataclass(frozen=True, kw_only=True)

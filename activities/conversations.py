@@ -19,7 +19,7 @@ from holdfast.domain.steps import (
     TurnEnd,
 )
 from holdfast.domain.texts import customer_text
-from holdfast.llm.words import language_of
+from holdfast.domain.words import language_of
 from holdfast.store import conversations, events, notices, turns
 from holdfast.store.audit import append_audit
 from holdfast.store.pool import Connection

@@ -13,9 +13,12 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from holdfast.contract.subgraph import AgentCard
 from holdfast.domain import wire
 from holdfast.domain.errors import NotServedHere
 from holdfast.domain.fleet import Graphs, GraphShape, Served, ServedAction, ServedAgent, missing
+from holdfast.graphs.snapshots import needs_of
+from holdfast.packages.registry import Registry
 from holdfast.store.fleet import (
     Member,
     Waiting,
@@ -26,9 +29,6 @@ from holdfast.store.fleet import (
     read_waiting,
 )
 from holdfast.store.pool import TRANSIENT_ERRORS, Pool
-from holdfast.subgraphs.contract import AgentCard
-from holdfast.subgraphs.registry import Registry
-from holdfast.subgraphs.snapshots import needs_of
 
 _logger = logging.getLogger("holdfast.worker")
 

@@ -8,17 +8,12 @@ from holdfast.activities.attempts import beating
 from holdfast.domain import wire
 from holdfast.domain.failures import in_words
 from holdfast.domain.notifications import SendReport, SendRequest
+from holdfast.domain.records import DeliveryRecord
 from holdfast.notifications.attempts import AttemptFailed
 from holdfast.notifications.config import Notifications
 from holdfast.notifications.email import send_email
 from holdfast.notifications.webhook import WebhookSender
-from holdfast.store.deliveries import (
-    DeliveryRecord,
-    begin_attempt,
-    record_delivered,
-    record_failed,
-    state_of,
-)
+from holdfast.store.deliveries import begin_attempt, record_delivered, record_failed, state_of
 from holdfast.store.faults import reach
 from holdfast.store.pool import Pool
 

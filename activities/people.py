@@ -17,11 +17,11 @@ from holdfast.domain.errors import (
 from holdfast.domain.events import HandedBack, NewEvent, TakenOver
 from holdfast.domain.ids import text_digest
 from holdfast.domain.people import PersonAct, same_person
+from holdfast.domain.records import ConversationRecord
 from holdfast.domain.steps import HumanTurnRequest, TakeoverRequest
 from holdfast.store import conversations, events, transcript
 from holdfast.store.audit import append_audit
 from holdfast.store.clock import database_now
-from holdfast.store.conversations import ConversationRecord
 from holdfast.store.pool import Connection
 from holdfast.store.statements import spend
 from holdfast.store.steps import NewMessage

@@ -12,23 +12,24 @@ from dataclasses import dataclass
 from pydantic import BaseModel, JsonValue
 
 from holdfast.activities.circumstances import Origin, circumstances, customer_of, locked_windows
+from holdfast.activities.description import describe
 from holdfast.activities.judging import verdict_of
 from holdfast.activities.refusals import refused
 from holdfast.activities.rehearsal import facts_of
 from holdfast.activities.services import Services
+from holdfast.contract.action import ActionRefused, AnyAction
 from holdfast.domain.approval import Approval
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.errors import NotAllowed, PolicyError
 from holdfast.domain.ids import canonical_json
 from holdfast.domain.model import storable
 from holdfast.domain.policy import ApprovalRule, Circumstances, Policy, Verdict
+from holdfast.domain.records import ActionRecord
 from holdfast.domain.steps import ActionRequest
-from holdfast.store.actions import ActionRecord, proposal_of
+from holdfast.store.actions import proposal_of
 from holdfast.store.pool import Connection
 from holdfast.store.subjects import reading
 from holdfast.store.windows import Place
-from holdfast.subgraphs.action import ActionRefused, AnyAction
-from holdfast.subgraphs.description import describe
 
 
 @dataclass(frozen=True, kw_only=True)

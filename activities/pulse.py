@@ -23,7 +23,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
 from holdfast.domain.errors import LoopBlocked
-from holdfast.subgraphs.runner import Progress
+from holdfast.graphs.runner import Progress
 
 _logger = logging.getLogger("holdfast.worker")
 

@@ -14,8 +14,10 @@ from holdfast.activities.arguments import read_arguments
 from holdfast.activities.attempts import is_passing, within
 from holdfast.activities.circumstances import Origin, customer_of
 from holdfast.activities.containment import contained
+from holdfast.activities.description import describe
 from holdfast.activities.services import Services
 from holdfast.activities.waiting import patiently
+from holdfast.contract.action import ActionContext, ActionRefused, AnyAction
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.errors import BrokenContract
 from holdfast.domain.failures import in_words
@@ -23,8 +25,6 @@ from holdfast.domain.model import storable, storable_value
 from holdfast.domain.outcomes import ActionState, ProposedAction
 from holdfast.store.pool import Connection, is_gone
 from holdfast.store.subjects import lock_subjects, reading, require_no_call
-from holdfast.subgraphs.action import ActionContext, ActionRefused, AnyAction
-from holdfast.subgraphs.description import describe
 
 _FACTS: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 

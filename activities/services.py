@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 from holdfast.activities.fleet import Fleet
 from holdfast.activities.policy_texts import PolicyTexts
-from holdfast.authority.statements import Verifier
 from holdfast.llm.client import ModelClient
 from holdfast.notifications.config import Notifications
 from holdfast.notifications.webhook import WebhookSender
+from holdfast.packages.registry import Registry
+from holdfast.security.statements import Verifier
 from holdfast.store.pool import Connection, Pool
-from holdfast.subgraphs.registry import Registry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Services:
 
 
 class PooledReads:
-    """The read-only pool, as a subgraph sees it (`holdfast.subgraphs.contract.Reads`)."""
+    """The read-only pool, as a subgraph sees it (`holdfast.contract.subgraph.Reads`)."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

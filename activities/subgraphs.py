@@ -29,6 +29,7 @@ from holdfast.activities.services import PooledReads, Services
 from holdfast.activities.serving import elsewhere
 from holdfast.activities.summaries import summarize, transcript_with
 from holdfast.activities.waiting import patiently
+from holdfast.contract.subgraph import TranscriptMessage, TurnContext
 from holdfast.domain import wire
 from holdfast.domain.conversation import TurnResult, inline
 from holdfast.domain.endings import Account
@@ -65,9 +66,10 @@ from holdfast.domain.steps import (
     StepResult,
 )
 from holdfast.domain.texts import customer_text
+from holdfast.domain.words import language_of
+from holdfast.graphs.runner import Progress, StepEnd, StepStart
 from holdfast.llm.ledger import StepLedger
 from holdfast.llm.model import LedgeredModel
-from holdfast.llm.words import language_of
 from holdfast.notifications.outbox import enqueue_request
 from holdfast.store.audit import append_audit
 from holdfast.store.clock import database_now
@@ -88,8 +90,6 @@ from holdfast.store.steps import (
     save_snapshot,
 )
 from holdfast.store.turns import spoken
-from holdfast.subgraphs.contract import TranscriptMessage, TurnContext
-from holdfast.subgraphs.runner import Progress, StepEnd, StepStart
 
 _TOO_MANY_WAIT = (
     "This needs a person's approval, and too many requests of this conversation wait for one."

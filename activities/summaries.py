@@ -2,8 +2,8 @@
 
 import logging
 
+from holdfast.contract.chat import ChatModel
 from holdfast.domain.errors import ModelAnswerUnusable, ModelRefused
-from holdfast.llm.chat import ChatModel
 from holdfast.store.steps import TRANSCRIPT_LIMIT, BegunStep, StoredMessage, Summary
 
 _logger = logging.getLogger(__name__)

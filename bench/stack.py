@@ -18,10 +18,10 @@ from temporalio.client import Client
 from holdfast.client import HoldfastClient
 from holdfast.domain.limits import Limits
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
+from holdfast.packages.registry import load_packages
 from holdfast.runtime.connection import connect_temporal, require_migration_url
 from holdfast.runtime.settings import Settings
 from holdfast.store.pool import open_pool
-from holdfast.subgraphs.registry import load_packages
 from holdfast.worker.preparation import prepare
 from holdfast_devstack.stack import LocalStack, delete_local_data, local_stack
 from tests.platform import ROOT, WorkerProcess, environment_of

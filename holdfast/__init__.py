@@ -12,6 +12,39 @@ if TYPE_CHECKING:
     from holdfast.client import HoldfastClient as HoldfastClient
     from holdfast.client.views import ConversationView as ConversationView
     from holdfast.client.views import SentMessage as SentMessage
+    from holdfast.contract.action import Action as Action
+    from holdfast.contract.action import ActionContext as ActionContext
+    from holdfast.contract.action import ActionRefused as ActionRefused
+    from holdfast.contract.chat import ChatModel as ChatModel
+    from holdfast.contract.chat import Tool as Tool
+    from holdfast.contract.chat import ToolCall as ToolCall
+    from holdfast.contract.confirmation import take_again as take_again
+    from holdfast.contract.confirmation import with_again as with_again
+    from holdfast.contract.connection import Connection as Connection
+    from holdfast.contract.dialogue import dialogue as dialogue
+    from holdfast.contract.dialogue import handoff as handoff
+    from holdfast.contract.dialogue import handover_note as handover_note
+    from holdfast.contract.dialogue import handover_tool as handover_tool
+    from holdfast.contract.exchange import Exchange as Exchange
+    from holdfast.contract.hints import AnsweredCall as AnsweredCall
+    from holdfast.contract.hints import Hints as Hints
+    from holdfast.contract.hints import Known as Known
+    from holdfast.contract.hints import Lookup as Lookup
+    from holdfast.contract.hints import Say as Say
+    from holdfast.contract.hints import ToolHint as ToolHint
+    from holdfast.contract.hints import ToolUse as ToolUse
+    from holdfast.contract.package import Package as Package
+    from holdfast.contract.plan import Plan as Plan
+    from holdfast.contract.read import Read as Read
+    from holdfast.contract.read import ReadError as ReadError
+    from holdfast.contract.subgraph import Reads as Reads
+    from holdfast.contract.subgraph import Subgraph as Subgraph
+    from holdfast.contract.subgraph import TranscriptMessage as TranscriptMessage
+    from holdfast.contract.subgraph import TurnContext as TurnContext
+    from holdfast.contract.subgraph import TurnState as TurnState
+    from holdfast.contract.subgraph import propose as propose
+    from holdfast.contract.tool_agent import Rationale as Rationale
+    from holdfast.contract.tool_agent import tool_agent as tool_agent
     from holdfast.domain import events as events
     from holdfast.domain.description import ActionDescription as ActionDescription
     from holdfast.domain.description import Change as Change
@@ -24,6 +57,7 @@ if TYPE_CHECKING:
     from holdfast.domain.outcomes import ProposedAction as ProposedAction
     from holdfast.domain.outcomes import Reply as Reply
     from holdfast.domain.past import PastAction as PastAction
+    from holdfast.domain.records import ApprovalRecord as ApprovalRecord
     from holdfast.domain.review import Accept as Accept
     from holdfast.domain.review import Claim as Claim
     from holdfast.domain.review import Comment as Comment
@@ -33,42 +67,8 @@ if TYPE_CHECKING:
     from holdfast.domain.review import Release as Release
     from holdfast.domain.review import Respond as Respond
     from holdfast.domain.review import Reviewer as Reviewer
-    from holdfast.llm.chat import ChatModel as ChatModel
-    from holdfast.llm.chat import Tool as Tool
-    from holdfast.llm.chat import ToolCall as ToolCall
-    from holdfast.llm.hints import AnsweredCall as AnsweredCall
-    from holdfast.llm.hints import Hints as Hints
-    from holdfast.llm.hints import Known as Known
-    from holdfast.llm.hints import Lookup as Lookup
-    from holdfast.llm.hints import Say as Say
-    from holdfast.llm.hints import ToolHint as ToolHint
-    from holdfast.llm.hints import ToolUse as ToolUse
     from holdfast.runtime.settings import Settings as Settings
     from holdfast.runtime.settings import read_settings as read_settings
-    from holdfast.store.approvals import ApprovalRecord as ApprovalRecord
-    from holdfast.store.pool import Connection as Connection
-    from holdfast.subgraphs.action import Action as Action
-    from holdfast.subgraphs.action import ActionContext as ActionContext
-    from holdfast.subgraphs.action import ActionRefused as ActionRefused
-    from holdfast.subgraphs.contract import Reads as Reads
-    from holdfast.subgraphs.contract import Subgraph as Subgraph
-    from holdfast.subgraphs.contract import TranscriptMessage as TranscriptMessage
-    from holdfast.subgraphs.contract import TurnContext as TurnContext
-    from holdfast.subgraphs.contract import TurnState as TurnState
-    from holdfast.subgraphs.contract import propose as propose
-    from holdfast.subgraphs.dialogue import dialogue as dialogue
-    from holdfast.subgraphs.dialogue import handoff as handoff
-    from holdfast.subgraphs.dialogue import handover_note as handover_note
-    from holdfast.subgraphs.dialogue import handover_tool as handover_tool
-    from holdfast.subgraphs.exchange import Exchange as Exchange
-    from holdfast.subgraphs.package import Package as Package
-    from holdfast.subgraphs.plan import Plan as Plan
-    from holdfast.subgraphs.read import Read as Read
-    from holdfast.subgraphs.read import ReadError as ReadError
-    from holdfast.subgraphs.repeating import take_again as take_again
-    from holdfast.subgraphs.repeating import with_again as with_again
-    from holdfast.subgraphs.tool_agent import Rationale as Rationale
-    from holdfast.subgraphs.tool_agent import tool_agent as tool_agent
 
 _HOMES = {
     "holdfast.client": ("HoldfastClient",),
@@ -94,8 +94,8 @@ _HOMES = {
         "Respond",
         "Reviewer",
     ),
-    "holdfast.llm.chat": ("ChatModel", "Tool", "ToolCall"),
-    "holdfast.llm.hints": (
+    "holdfast.contract.chat": ("ChatModel", "Tool", "ToolCall"),
+    "holdfast.contract.hints": (
         "AnsweredCall",
         "Hints",
         "Known",
@@ -106,9 +106,9 @@ _HOMES = {
     ),
     "holdfast.runtime.settings": ("Settings", "read_settings"),
     "holdfast.store.approvals": ("ApprovalRecord",),
-    "holdfast.store.pool": ("Connection",),
-    "holdfast.subgraphs.action": ("Action", "ActionContext", "ActionRefused"),
-    "holdfast.subgraphs.contract": (
+    "holdfast.contract.connection": ("Connection",),
+    "holdfast.contract.action": ("Action", "ActionContext", "ActionRefused"),
+    "holdfast.contract.subgraph": (
         "Reads",
         "Subgraph",
         "TranscriptMessage",
@@ -116,18 +116,18 @@ _HOMES = {
         "TurnState",
         "propose",
     ),
-    "holdfast.subgraphs.dialogue": (
+    "holdfast.contract.dialogue": (
         "dialogue",
         "handoff",
         "handover_note",
         "handover_tool",
     ),
-    "holdfast.subgraphs.exchange": ("Exchange",),
-    "holdfast.subgraphs.package": ("Package",),
-    "holdfast.subgraphs.plan": ("Plan",),
-    "holdfast.subgraphs.read": ("Read", "ReadError"),
-    "holdfast.subgraphs.repeating": ("take_again", "with_again"),
-    "holdfast.subgraphs.tool_agent": ("Rationale", "tool_agent"),
+    "holdfast.contract.exchange": ("Exchange",),
+    "holdfast.contract.package": ("Package",),
+    "holdfast.contract.plan": ("Plan",),
+    "holdfast.contract.read": ("Read", "ReadError"),
+    "holdfast.contract.confirmation": ("take_again", "with_again"),
+    "holdfast.contract.tool_agent": ("Rationale", "tool_agent"),
     "holdfast.client.views": ("ConversationView", "SentMessage"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -1,6 +1,6 @@
 """`python -m holdfast`: the command `holdfast`, of the Python that is named."""
 
-from holdfast.terminal.command import main
+from holdfast.edges.terminal.command import main
 
 if __name__ == "__main__":
     main()

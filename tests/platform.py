@@ -15,14 +15,13 @@ import asyncpg
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Replayer
 
-from holdfast.authority.keys import SigningKey
-from holdfast.authority.statements import sign_decision
 from holdfast.client import HoldfastClient
 from holdfast.client.views import SentMessage
 from holdfast.domain.approval import Decision
 from holdfast.domain.ids import workflow_id
 from holdfast.domain.limits import Limits
 from holdfast.domain.outcomes import PriorityName
+from holdfast.packages.registry import load_packages
 from holdfast.runtime.connection import (
     connect_temporal,
     require_database_url,
@@ -30,8 +29,9 @@ from holdfast.runtime.connection import (
 )
 from holdfast.runtime.plugin import PLUGIN
 from holdfast.runtime.settings import Settings
+from holdfast.security.keys import SigningKey
+from holdfast.security.statements import sign_decision
 from holdfast.store.pool import open_pool
-from holdfast.subgraphs.registry import load_packages
 from holdfast.worker.assembly import open_services
 from holdfast.worker.queues import build_workers
 from holdfast.workflows.conversation import ConversationWorkflow

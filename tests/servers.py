@@ -5,11 +5,11 @@ import json
 import sys
 from pathlib import Path
 
-from holdfast.authority.keys import write_development_keys
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
+from holdfast.packages.registry import load_packages
 from holdfast.runtime.process import leave
 from holdfast.runtime.settings import Settings
-from holdfast.subgraphs.registry import load_packages
+from holdfast.security.keys import write_development_keys
 from holdfast.worker.preparation import prepare
 from holdfast_devstack.stack import local_stack
 

@@ -13,14 +13,14 @@ import asyncpg
 from temporalio.client import Client
 
 from bench.chaos.model import Model
-from holdfast.authority.keys import write_development_keys
 from holdfast.client import HoldfastClient
 from holdfast.domain.limits import Limits
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
+from holdfast.packages.registry import load_packages
 from holdfast.runtime.connection import connect_temporal, require_migration_url
 from holdfast.runtime.settings import Settings, read_settings
+from holdfast.security.keys import write_development_keys
 from holdfast.store.pool import open_pool
-from holdfast.subgraphs.registry import load_packages
 from holdfast.worker.preparation import prepare
 from holdfast_devstack.postgres.server import PostgresServer
 from holdfast_devstack.temporal.server import TemporalServer

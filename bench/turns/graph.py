@@ -16,13 +16,13 @@ from openai.types.chat import ChatCompletionMessageParam
 
 from bench.package import TOOLS
 from bench.package import package as bench_package
+from holdfast.contract.subgraph import AgentCard
+from holdfast.graphs.general import general
+from holdfast.graphs.knowledge import knowledge
+from holdfast.graphs.triage.assessment import Assessment, assessment_among, prompt
+from holdfast.graphs.triage.graph import WINDOW
 from holdfast.llm.request import ModelRequest
 from holdfast.store.pool import Pool
-from holdfast.subgraphs.contract import AgentCard
-from holdfast.subgraphs.general import general
-from holdfast.subgraphs.knowledge import knowledge
-from holdfast.subgraphs.triage.assessment import Assessment, assessment_among, prompt
-from holdfast.subgraphs.triage.graph import WINDOW
 
 _TENANT = "bench"
 _CUSTOMER = "customer"

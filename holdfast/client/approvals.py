@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from decimal import Decimal
 from functools import partial
 
-from holdfast.authority.keys import SigningKey
-from holdfast.authority.statements import sign_decision
 from holdfast.client.checking import checking, require_id
 from holdfast.client.decision import decided_before, decision_on, known_soon
 from holdfast.client.records import Records
@@ -13,9 +11,11 @@ from holdfast.client.requests import REQUEST_SECONDS, Requests
 from holdfast.domain import wire
 from holdfast.domain.approval import ApprovalState, ApprovalStatus
 from holdfast.domain.ids import text_digest
+from holdfast.domain.records import ApprovalFilter, ApprovalRecord
 from holdfast.domain.review import Review, Reviewer
+from holdfast.security.keys import SigningKey
+from holdfast.security.statements import sign_decision
 from holdfast.store import approvals
-from holdfast.store.approvals import ApprovalFilter, ApprovalRecord
 from holdfast.store.audit import append_sighting
 
 
@@ -107,7 +107,7 @@ class Approvals:
 
         `seen` is the `args_digest` of the approval that the reviewer saw, without which the review is
         about what waits now. The same `decision_id` decides once. `statement` is what the reviewer's
-        identity service has signed (see `holdfast.authority.statements`); without one, this client
+        identity service has signed (see `holdfast.security.statements`); without one, this client
         signs with its own key, where its settings name one.
 
         Raises:

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 from holdfast.client.checking import require_id, require_number
 from holdfast.client.records import Records
-from holdfast.store.audit import AuditEntry, AuditReport, read_audit, verify_audit
+from holdfast.domain.audit import AuditEntry, AuditReport
+from holdfast.store.audit import read_audit, verify_audit
 
 
 class AuditLog:

@@ -9,7 +9,6 @@ from uuid import uuid4
 from temporalio.client import Client
 from temporalio.service import RetryConfig
 
-from holdfast.authority.keys import SigningKey
 from holdfast.client.admission import Admission
 from holdfast.client.approvals import Approvals
 from holdfast.client.audit import AuditLog
@@ -37,14 +36,14 @@ from holdfast.domain.errors import (
 )
 from holdfast.domain.events import Event
 from holdfast.domain.limits import Limits
+from holdfast.domain.records import ConversationRecord, MessageRecord
 from holdfast.runtime.connection import connect_temporal, require_database_url, resolve
 from holdfast.runtime.settings import Settings, read_settings
+from holdfast.security.keys import SigningKey
 from holdfast.store import conversations
 from holdfast.store.admissions import Admitted
 from holdfast.store.audit import append_audit
-from holdfast.store.conversations import ConversationRecord
 from holdfast.store.pool import Pool, open_pool
-from holdfast.store.transcript import MessageRecord
 
 _ANSWER_SECONDS = 300.0
 

@@ -16,6 +16,7 @@ from holdfast.domain.errors import (
     InvalidRequest,
 )
 from holdfast.domain.outcomes import ProposedAction
+from holdfast.domain.records import ApprovalRecord
 from holdfast.domain.review import (
     Accept,
     Claim,
@@ -28,7 +29,6 @@ from holdfast.domain.review import (
     Review,
     Reviewer,
 )
-from holdfast.store.approvals import ApprovalRecord
 
 _LOOKS = 10
 _PAUSE_SECONDS = 0.2

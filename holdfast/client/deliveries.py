@@ -12,10 +12,10 @@ from holdfast.client.records import Records
 from holdfast.client.requests import REQUEST_SECONDS
 from holdfast.domain.errors import InvalidRequest
 from holdfast.domain.notifications import DeliveryState
+from holdfast.domain.records import DeliveryRecord
 from holdfast.notifications.batches import send_batch
 from holdfast.store import deliveries
 from holdfast.store.audit import append_audit
-from holdfast.store.deliveries import DeliveryRecord
 
 
 class Deliveries:

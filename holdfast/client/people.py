@@ -2,8 +2,6 @@
 
 from uuid import uuid4
 
-from holdfast.authority.keys import SigningKey
-from holdfast.authority.statements import sign_act
 from holdfast.client.checking import checking, require_id
 from holdfast.client.records import Records
 from holdfast.client.requests import REQUEST_SECONDS, Requests
@@ -11,15 +9,16 @@ from holdfast.domain import wire
 from holdfast.domain.conversation import HandBack, HumanReply, TakeOver
 from holdfast.domain.ids import text_digest
 from holdfast.domain.people import ActKind, PersonAct
-from holdfast.store.conversations import ConversationRecord
-from holdfast.store.transcript import MessageRecord
+from holdfast.domain.records import ConversationRecord, MessageRecord
+from holdfast.security.keys import SigningKey
+from holdfast.security.statements import sign_act
 
 
 class People:
     """People in the conversations of one tenant: `HoldfastClient.people`.
 
     `statement` is what a person's identity service has signed, under the id of the request (see
-    `holdfast.authority.statements`); without one, this client signs with its own key, where its settings
+    `holdfast.security.statements`); without one, this client signs with its own key, where its settings
     name one.
     """
 

@@ -18,14 +18,15 @@ from holdfast.domain.errors import (
     WrongCustomer,
 )
 from holdfast.domain.events import Event
+from holdfast.domain.records import ApprovalFilter, ConversationRecord, MessageRecord
 from holdfast.store.actions import read_actions
-from holdfast.store.approvals import ApprovalFilter, list_approvals
+from holdfast.store.approvals import list_approvals
 from holdfast.store.audit import append_audit
-from holdfast.store.conversations import ConversationRecord, read_conversation
+from holdfast.store.conversations import read_conversation
 from holdfast.store.events import read_events
 from holdfast.store.llm_calls import count_calls
 from holdfast.store.pool import CONNECT_TIMEOUT_SECONDS, TRANSIENT_ERRORS, Connection, Pool
-from holdfast.store.transcript import MessageRecord, read_message, read_messages
+from holdfast.store.transcript import read_message, read_messages
 
 _POLL_SECONDS = 0.2
 _PATIENCE_SECONDS = 60.0

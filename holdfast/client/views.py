@@ -6,9 +6,7 @@ from typing import Literal
 from holdfast.domain.conversation import ActionEnd, ConversationPhase, TurnStatus
 from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import Citation, PriorityName
-from holdfast.store.actions import ActionRecord
-from holdfast.store.approvals import ApprovalRecord
-from holdfast.store.transcript import MessageRecord
+from holdfast.domain.records import ActionRecord, ApprovalRecord, MessageRecord
 
 
 class SentMessage(Frozen):

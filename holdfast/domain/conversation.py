@@ -107,7 +107,7 @@ class Takeover(Frozen):
 
 
 Statement = Annotated[str, Field(max_length=8_000)]
-"""A signed statement that a person does this (`holdfast.authority.statements`); empty where none is
+"""A signed statement that a person does this (`holdfast.security.statements`); empty where none is
 needed."""
 
 

@@ -9,12 +9,12 @@ from typing import TypeVar
 
 from openai.types.chat import ChatCompletionMessageParam
 
+from holdfast.contract.chat import Completion, StructuredT, Tool, ToolChoice
 from holdfast.domain.errors import ModelAnswerUnusable, ModelRefused, TurnBudgetExceeded
 from holdfast.domain.events import AnswerUnusable, BoundReached
 from holdfast.domain.limits import AnswerBound
 from holdfast.domain.model import Frozen
 from holdfast.llm.answer import Unusable, completion_of, corrected, fitting
-from holdfast.llm.chat import Completion, StructuredT, Tool, ToolChoice
 from holdfast.llm.client import ModelClient
 from holdfast.llm.ledger import CallLedger, MemoryLedger
 from holdfast.llm.node import running_node

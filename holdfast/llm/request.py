@@ -10,8 +10,8 @@ from typing import Any
 from openai.types.chat import ChatCompletionMessageParam
 from pydantic import BaseModel
 
+from holdfast.contract.chat import Tool, ToolChoice
 from holdfast.domain.ids import canonical_json, json_digest
-from holdfast.llm.chat import Tool, ToolChoice
 from holdfast.llm.schema import response_format
 
 

@@ -28,7 +28,7 @@ from pydantic import AfterValidator, Field, HttpUrl, SecretStr, StringConstraint
 from holdfast.domain.ids import Id
 from holdfast.domain.model import Strict
 from holdfast.domain.notifications import NoticeType
-from holdfast.store.tenant_files import EVERY_OTHER_TENANT, TenantFiles
+from holdfast.runtime.tenant_files import EVERY_OTHER_TENANT, TenantFiles
 
 _ADDRESS = r"^[^\s\p{Cc}@<>()\[\],;:\\\"]+@[^\s\p{Cc}@<>()\[\],;:\\\"]+$"
 _SECRET_PREFIX = "whsec_"

@@ -16,7 +16,7 @@ from holdfast.notifications.config import (
     SmtpServer,
     TenantChannels,
 )
-from holdfast.store.tenant_files import TenantFiles
+from holdfast.runtime.tenant_files import TenantFiles
 
 _PORTS = {"smtp": 587, "smtps": 465}
 _SECRET: TypeAdapter[SecretStr] = TypeAdapter(Secret)

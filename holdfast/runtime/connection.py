@@ -10,13 +10,13 @@ from temporalio.converter import DataConverter
 from temporalio.envconfig import ClientConfigProfile, ClientConnectConfig
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
-from holdfast.authority.keys import DevelopmentKeys
 from holdfast.domain.errors import ConfigurationError, Unavailable
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
 from holdfast.runtime.failures import WordedFailures
 from holdfast.runtime.payloads import Payloads
 from holdfast.runtime.settings import Settings
 from holdfast.runtime.stack import find_running_stack
+from holdfast.security.keys import DevelopmentKeys
 
 DATA_CONVERTER = dataclasses.replace(
     DataConverter.default,

@@ -1,52 +1,13 @@
 """Actions: what was proposed, and the record of each execution."""
 
-from datetime import datetime
-
 import asyncpg
 from pydantic import JsonValue
 
 from holdfast.domain.errors import LockTaken
-from holdfast.domain.model import Frozen
-from holdfast.domain.outcomes import ActionState, PriorityName, RecordedActionState, VerdictKind
+from holdfast.domain.outcomes import ActionState
+from holdfast.domain.records import ActionRecord
 from holdfast.store.pool import Connection
 from holdfast.store.steps import NewAction
-
-
-class ActionRecord(Frozen):
-    """A proposed action, with the approval it needs and how often it was executed (0 or 1)."""
-
-    id: str
-    conversation: str
-    customer: str
-    priority: PriorityName
-    language: str
-    opened_at: datetime
-    turn: int
-    step: int
-    index: int
-    name: str
-    arguments: dict[str, JsonValue]
-    facts: dict[str, JsonValue]
-    description: JsonValue
-    state: RecordedActionState
-    verdict: VerdictKind
-    policy_digest: str | None
-    """The policy that it was proposed, or edited, under; None where none had to be asked."""
-    approval: str | None
-    result: JsonValue
-    error: str | None
-    executions: int
-    tries: int
-    """How often its execution was begun; of a remote action before it is sent."""
-    undo_tries: int
-    """How often taking it back was begun on another system."""
-    created_at: datetime
-
-    @property
-    def begun(self) -> bool:
-        """Whether an execution was begun."""
-        return self.tries > 0
-
 
 _SELECT = """
 select action.*, conversation.customer, conversation.priority, conversation.language,

@@ -1,102 +1,22 @@
 """Approvals and the decisions on them."""
 
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
-
-from pydantic import JsonValue
 
 from holdfast.domain.approval import (
     Approval,
-    ApprovalState,
     Decision,
-    DecisionKind,
     EditTerms,
     TakenDecision,
 )
-from holdfast.domain.description import ActionDescription
 from holdfast.domain.errors import ApprovalNotFound
 from holdfast.domain.events import ApprovalDecided, NewEvent
-from holdfast.domain.model import Frozen
-from holdfast.domain.outcomes import RecordedActionState
+from holdfast.domain.records import ApprovalFilter, ApprovalRecord
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
 
 MOST_REFUSALS = 50
 """Refused decisions that are recorded of an approval, and again as many that a reviewer has signed."""
-
-
-class AskedAction(Frozen):
-    """An action of an approval: what it is, and as a person reads it."""
-
-    id: str
-    name: str
-    arguments: dict[str, JsonValue]
-    facts: dict[str, JsonValue]
-    state: RecordedActionState
-    description: ActionDescription | None = None
-
-
-class DecisionRecord(Frozen):
-    """What a reviewer said, and why it was refused where it was."""
-
-    id: str
-    kind: DecisionKind
-    reviewer: str
-    team: str | None
-    roles: tuple[str, ...]
-    digest: str
-    text: str
-    delegate: str | None
-    refusal: str | None
-    at: datetime
-
-
-class ApprovalRecord(Frozen):
-    """An approval as a reviewer sees it. `roles` are those that count now; `question` is what the
-    customer wrote; `amount` is the money at stake."""
-
-    id: str
-    conversation: str
-    customer: str
-    turn: int
-    step: int
-    state: ApprovalState
-    roles: tuple[str, ...]
-    agent: str
-    requester: str
-    question: str
-    reason: str
-    evidence: tuple[str, ...]
-    args_digest: str
-    amount: Decimal | None
-    policy_name: str
-    policy_version: int
-    policy_reason: str | None
-    requested_at: datetime
-    due_at: datetime
-    expires_at: datetime
-    decided_at: datetime | None
-    stale_reason: str | None
-    claimed_by: str | None
-    claimed_until: datetime | None
-    approval: Approval
-    """Its state machine: requirements, voices, schedule."""
-    actions: tuple[AskedAction, ...]
-    decisions: tuple[DecisionRecord, ...]
-
-
-class ApprovalFilter(Frozen):
-    """Which approvals are wanted; what is not set does not count. `roles`: that wait for one of them;
-    `reviewer`: that this person has claimed or was given; `overdue`: past a reminder or escalation."""
-
-    state: ApprovalState | None = "pending"
-    conversation: str | None = None
-    roles: tuple[str, ...] = ()
-    reviewer: str | None = None
-    agent: str | None = None
-    at_least: Decimal | None = None
-    overdue: bool = False
 
 
 _SELECT = """

@@ -11,9 +11,8 @@ from datetime import UTC, datetime
 import asyncpg
 from pydantic import JsonValue
 
+from holdfast.domain.audit import AuditEntry, AuditProblem, AuditReport, audit_hash
 from holdfast.domain.errors import AuditBroken, InvalidRequest
-from holdfast.domain.ids import json_digest
-from holdfast.domain.model import Frozen
 from holdfast.store.pool import Connection
 
 PAGE = 500
@@ -109,70 +108,6 @@ async def append_sighting(
         )
 
 
-def audit_hash(
-    tenant: str,
-    seq: int,
-    at: datetime,
-    kind: str,
-    conversation: str,
-    subject: str,
-    data: JsonValue,
-    previous: str,
-) -> str:
-    """The hash of an entry, 64 hex digits."""
-    stamp = at.astimezone(UTC).isoformat(timespec="microseconds")
-    return json_digest([tenant, seq, stamp, kind, conversation, subject, data, previous])
-
-
-class AuditEntry(Frozen):
-    """An entry of the audit log. Its hash can be worked out from the rest."""
-
-    tenant: str
-    seq: int
-    at: datetime
-    kind: str
-    conversation: str
-    subject: str
-    data: JsonValue
-    previous_hash: str
-    hash: str
-
-    def works_out(self) -> bool:
-        """Whether the hash is that of the entry."""
-        return self.hash == audit_hash(
-            self.tenant,
-            self.seq,
-            self.at,
-            self.kind,
-            self.conversation,
-            self.subject,
-            self.data,
-            self.previous_hash,
-        )
-
-
-class AuditProblem(Frozen):
-    """Where a chain is broken, and how."""
-
-    seq: int
-    problem: str
-
-
-class AuditReport(Frozen):
-    """What was found in a tenant's chain.
-
-    `head` is `{seq}:{hash}` of its last entry, to be kept elsewhere: whoever can replace the whole
-    chain can make one that is right in itself. `problems` are in the order of the chain, the first
-    100 of them; `problem_count` counts all.
-    """
-
-    tenant: str
-    entries: int
-    head: str
-    problem_count: int = 0
-    problems: tuple[AuditProblem, ...] = ()
-
-
 async def read_audit(
     connection: Connection, tenant: str, *, after: int = 0, limit: int = PAGE
 ) -> list[AuditEntry]:
@@ -243,7 +178,7 @@ class _Chain:
         elif row["previous_hash"] != self._hash:
             self._note(seq, "does not continue the entry before: one of the two was replaced")
         try:
-            if not _entry(row).works_out():
+            if not _entry(row).is_intact():
                 self._note(seq, "was changed: its hash is another one")
         except AuditBroken:
             self._note(seq, "was changed: it cannot be read any more")

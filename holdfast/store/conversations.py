@@ -1,7 +1,5 @@
 """Conversations: opened, forked, and what they wait for."""
 
-from datetime import datetime
-
 from holdfast.domain.conversation import ConversationPhase
 from holdfast.domain.errors import ConversationExists, ConversationNotFound, TurnNotFound
 from holdfast.domain.events import (
@@ -10,33 +8,13 @@ from holdfast.domain.events import (
     ConversationReopened,
     NewEvent,
 )
-from holdfast.domain.model import Frozen
-from holdfast.domain.outcomes import PriorityName
+from holdfast.domain.records import ConversationRecord
 from holdfast.domain.steps import Opened
 from holdfast.store.approvals import withdraw_orphans
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
 from holdfast.store.standing import end_open_actions
 from holdfast.store.turns import end_parked_turns, find_turn
-
-
-class ConversationRecord(Frozen):
-    """A conversation's row."""
-
-    tenant: str
-    id: str
-    customer: str
-    status: ConversationPhase
-    agent: str | None
-    priority: PriorityName
-    language: str
-    held_by: str | None
-    turns: int
-    last_event: int
-    forked_from: str | None
-    created_at: datetime
-    updated_at: datetime
-    closed_at: datetime | None
 
 
 async def open_conversation(

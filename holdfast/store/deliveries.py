@@ -1,7 +1,7 @@
 """Deliveries of notifications: one row for each notice and receiver, with what came of its attempts."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from asyncpg import Record
 
@@ -13,6 +13,7 @@ from holdfast.domain.notifications import (
     DeliveryState,
     Payload,
 )
+from holdfast.domain.records import DeliveryRecord
 from holdfast.store.pool import Connection
 
 _COLUMNS = """
@@ -32,31 +33,6 @@ class NewDelivery(Frozen):
     recipient: str | None
     payload: Payload
     patience: timedelta
-
-
-class DeliveryRecord(Frozen):
-    """A delivery as operators see it.
-
-    `last_status` is the last HTTP status or SMTP reply code, where there was one; `last_error` is
-    why the last attempt failed. `driven_at` is when it was written down, or redriven.
-    """
-
-    id: str
-    batch: str
-    conversation: str
-    approval: str
-    kind: ChannelKind
-    channel: str
-    recipient: str | None
-    payload: Payload
-    state: DeliveryState
-    attempts: int
-    last_status: int | None
-    last_error: str | None
-    created_at: datetime
-    driven_at: datetime
-    attempted_at: datetime | None
-    settled_at: datetime | None
 
 
 class Batch(Frozen):

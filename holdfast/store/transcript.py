@@ -1,26 +1,9 @@
 """The messages of a conversation, outside of those that a subgraph's step commits."""
 
-from datetime import datetime
-from typing import Any
-
-from holdfast.domain.conversation import MessageRole
 from holdfast.domain.events import NewMessageReceived, NewMessageSent
-from holdfast.domain.model import Frozen
+from holdfast.domain.records import MessageRecord
 from holdfast.store.pool import Connection
 from holdfast.store.steps import NewMessage
-
-
-class MessageRecord(Frozen):
-    """A message as people read it."""
-
-    seq: int
-    turn: int
-    role: MessageRole
-    author: str | None
-    text: str
-    citations: tuple[dict[str, Any], ...]
-    degraded: bool
-    at: datetime
 
 
 async def append_message(

@@ -12,24 +12,24 @@ from temporalio.common import WorkerDeploymentVersion
 
 from holdfast.activities.fleet import Fleet
 from holdfast.activities.services import Services
-from holdfast.authority.keys import VerificationKeys
-from holdfast.authority.statements import StatementVerifier, TrustingVerifier, Verifier
+from holdfast.contract.package import Package, schemas
 from holdfast.domain.errors import ConfigurationError
+from holdfast.graphs.general import general
+from holdfast.graphs.knowledge import knowledge
+from holdfast.graphs.triage import triage
 from holdfast.llm.client import ModelClient
 from holdfast.llm.offline.transport import OfflineTransport
 from holdfast.llm.providers import Chain, default_chain
 from holdfast.notifications.loading import load_notifications
 from holdfast.notifications.webhook import WebhookSender
+from holdfast.packages.registry import Registry
 from holdfast.runtime.connection import require_database_url
 from holdfast.runtime.settings import Settings, variable
+from holdfast.security.keys import VerificationKeys
+from holdfast.security.statements import StatementVerifier, TrustingVerifier, Verifier
 from holdfast.store.migrate import require_migrated
 from holdfast.store.pool import open_pool
 from holdfast.store.roles import require_append_only_audit
-from holdfast.subgraphs.general import general
-from holdfast.subgraphs.knowledge import knowledge
-from holdfast.subgraphs.package import Package, schemas
-from holdfast.subgraphs.registry import Registry
-from holdfast.subgraphs.triage import triage
 from holdfast.worker.roles import Role
 
 _logger = logging.getLogger("holdfast.worker")

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from holdfast.contract.package import Package, schemas
 from holdfast.domain.errors import ConfigurationError
 from holdfast.domain.ids import is_id, no_id
 from holdfast.runtime.connection import require_database_url, require_migration_url
@@ -12,7 +13,6 @@ from holdfast.store.knowledge import load_articles, read_articles
 from holdfast.store.migrate import CORE_SCHEMA, migrate, owners_rights
 from holdfast.store.pool import Connection, open_pool
 from holdfast.store.roles import grant_product_role
-from holdfast.subgraphs.package import Package, schemas
 
 
 async def prepare(settings: Settings, packages: Sequence[Package], tenant: str | None) -> None:

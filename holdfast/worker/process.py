@@ -11,6 +11,7 @@ from temporalio.common import WorkerDeploymentVersion
 
 from holdfast.activities.presence import Presence
 from holdfast.activities.pulse import PULSE
+from holdfast.packages.registry import load_packages, package_modules
 from holdfast.runtime.connection import (
     connect_temporal,
     require_database_url,
@@ -20,7 +21,6 @@ from holdfast.runtime.connection import (
 from holdfast.runtime.process import leave
 from holdfast.runtime.settings import Settings, read_settings
 from holdfast.runtime.versioning import build_id
-from holdfast.subgraphs.registry import load_packages, package_modules
 from holdfast.worker.assembly import open_services
 from holdfast.worker.health import serve_health
 from holdfast.worker.preparation import prepare

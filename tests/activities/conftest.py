@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from holdfast.activities.services import Services
+from holdfast.packages.registry import load_packages
 from holdfast.runtime.settings import Settings
-from holdfast.subgraphs.registry import load_packages
 from holdfast.worker.assembly import open_services
 from tests.activities.desk import Desk, Opening
 

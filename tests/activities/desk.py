@@ -14,8 +14,6 @@ from holdfast.activities.approvals import ApprovalActivities
 from holdfast.activities.conversations import ConversationActivities
 from holdfast.activities.services import Services
 from holdfast.activities.subgraphs import SubgraphActivities
-from holdfast.authority.keys import SigningKey
-from holdfast.authority.statements import sign_decision
 from holdfast.domain import wire
 from holdfast.domain.approval import Decision, DecisionKind
 from holdfast.domain.conversation import CustomerMessage
@@ -28,9 +26,11 @@ from holdfast.domain.steps import (
     Proposed,
     StepRequest,
 )
+from holdfast.graphs.runner import StepEnd
 from holdfast.runtime.settings import Settings
+from holdfast.security.keys import SigningKey
+from holdfast.security.statements import sign_decision
 from holdfast.store.steps import StepKey, begin_step
-from holdfast.subgraphs.runner import StepEnd
 
 _numbers = count(1)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.packages.registry import load_packages
 from holdfast.runtime.settings import Settings
 from holdfast.store.faults import FaultPoint, holding
-from holdfast.subgraphs.registry import load_packages
 from holdfast.worker.assembly import open_services
 from tests.activities.desk import Desk
 from tests.platform import eventually

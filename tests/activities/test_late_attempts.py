@@ -9,14 +9,14 @@ from temporalio.testing import ActivityEnvironment
 from holdfast.activities.conversations import ConversationActivities
 from holdfast.activities.people import PeopleActivities
 from holdfast.activities.services import Services
-from holdfast.authority.keys import SigningKey
-from holdfast.authority.statements import sign_act
 from holdfast.domain.errors import StaleAttempt
 from holdfast.domain.people import ActKind, PersonAct
 from holdfast.domain.steps import CloseRequest, OpenRequest, TakeoverRequest
+from holdfast.packages.registry import load_packages
 from holdfast.runtime.settings import Settings
+from holdfast.security.keys import SigningKey
+from holdfast.security.statements import sign_act
 from holdfast.store.conversations import read_conversation
-from holdfast.subgraphs.registry import load_packages
 from holdfast.worker.assembly import open_services
 
 

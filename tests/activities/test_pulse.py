@@ -18,8 +18,8 @@ from holdfast.domain.errors import (
     TookTooLong,
     Unavailable,
 )
+from holdfast.graphs.runner import Progress
 from holdfast.runtime.settings import read_settings
-from holdfast.subgraphs.runner import Progress
 
 
 class Counting(MetricMeter):

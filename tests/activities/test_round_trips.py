@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
+from holdfast.packages.registry import load_packages
 from holdfast.runtime.settings import Settings
-from holdfast.subgraphs.registry import load_packages
 from holdfast.worker.preparation import prepare
 from holdfast_devstack.temporary import temporary_postgres
 from tests.platform import PACKAGES, Platform, eventually, open_platform, routed_to

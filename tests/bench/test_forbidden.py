@@ -8,8 +8,8 @@ from bench.chaos import shopping
 from bench.chaos.oracle.shops import judge_tenants
 from bench.chaos.oracle.verdict import Verdict
 from holdfast.activities.services import Services
+from holdfast.packages.registry import load_packages
 from holdfast.runtime.settings import Settings
-from holdfast.subgraphs.registry import load_packages
 from holdfast.worker.assembly import open_services
 from tests.activities.desk import Desk
 from tests.platform import is_triage

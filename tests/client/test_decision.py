@@ -20,7 +20,7 @@ from holdfast.domain.review import (
     Review,
     Reviewer,
 )
-from tests.dialects.test_dialects import asked
+from tests.edges.dialects.test_dialects import asked
 
 MORE: dict[str, JsonValue] = {"order": "W2", "amount": 5}
 

@@ -17,10 +17,10 @@ import pytest
 from sqlalchemy.engine import make_url
 from temporalio.client import Client
 
-from holdfast.authority.keys import SigningKey, VerificationKeys
 from holdfast.domain.errors import Unavailable
 from holdfast.runtime.settings import read_settings
 from holdfast.runtime.stack import find_running_stack
+from holdfast.security.keys import SigningKey, VerificationKeys
 from holdfast_devstack.errors import DataInUse, DataUnusable, LocalStackError
 from holdfast_devstack.stack import delete_local_data, local_stack
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from typer.main import get_command
 
-from holdfast.terminal.command import app
+from holdfast.edges.terminal.command import app
 from tests.docs.blocks import PAGES, blocks
 
 _INLINE = re.compile(r"`([^`\n]+)`")

@@ -7,8 +7,8 @@ from zipfile import ZipFile
 import pytest
 
 from holdfast.domain.policy import Circumstances, load_policy
+from holdfast.packages.registry import ENTRY_POINTS
 from holdfast.runtime.settings import Settings
-from holdfast.subgraphs.registry import ENTRY_POINTS
 from tests.docs.blocks import ROOT, blocks, write_files
 from tests.docs.shell import assert_lines, environment_of, run
 from tests.packaging.building import built
@@ -108,7 +108,7 @@ async def test_an_installed_package_is_found_by_its_entry_point(
     lines = "".join(f"{name} = {value}\n" for name, value in points.items())
     (installed / "entry_points.txt").write_text(f"[{ENTRY_POINTS}]\n{lines}")
     (folder / "found.py").write_text(
-        "from holdfast.subgraphs.registry import load_packages\n"
+        "from holdfast.packages.registry import load_packages\n"
         "print(*sorted(package.name for package in load_packages([])))\n"
     )
     printed = await run("python found.py\n", folder, environment_of(stack_settings, tenant))

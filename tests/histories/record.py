@@ -17,10 +17,10 @@ from typing import Any
 from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
 
 from holdfast.domain.errors import HoldfastError
+from holdfast.packages.registry import load_packages
 from holdfast.runtime.connection import resolve
 from holdfast.runtime.process import leave
 from holdfast.runtime.settings import Settings, read_settings
-from holdfast.subgraphs.registry import load_packages
 from holdfast.worker.preparation import prepare
 from tests.histories.normalising import normalised
 from tests.histories.notifying import receivers

@@ -9,9 +9,9 @@ from email.utils import format_datetime
 import pytest
 from pydantic import SecretStr
 
+from holdfast.contract.chat import Tool
 from holdfast.domain.errors import ModelRefused, ModelUnavailable
 from holdfast.llm.breaker import BreakerSettings
-from holdfast.llm.chat import Tool
 from holdfast.llm.prices import Price
 from holdfast.llm.providers import Provider
 from holdfast.llm.request import ModelRequest

@@ -7,10 +7,10 @@ import pytest
 from openai.types.chat import ChatCompletionMessageParam
 from pydantic import BaseModel
 
+from holdfast.contract.chat import Tool
 from holdfast.domain.errors import ModelAnswerUnusable, ModelUnavailable, TurnBudgetExceeded
 from holdfast.domain.events import BoundReached
 from holdfast.domain.limits import AnswerBounds
-from holdfast.llm.chat import Tool
 from holdfast.llm.ledger import MemoryLedger
 from holdfast.llm.model import LedgeredModel, ModelUsage, standalone_model
 from holdfast.llm.prices import Price

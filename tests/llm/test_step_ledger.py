@@ -10,7 +10,7 @@ import pytest
 from openai.types.chat import ChatCompletionMessageParam
 from pytest_asyncio import fixture as async_fixture
 
-from holdfast.llm.chat import Tool
+from holdfast.contract.chat import Tool
 from holdfast.llm.ledger import StepLedger
 from holdfast.llm.model import LedgeredModel
 from holdfast.llm.prices import Price

@@ -34,12 +34,12 @@ _WINDOWS = "tests/activities/test_windows.py"
 _REPEATS = "tests/workflows/test_repeats.py"
 _APPROVAL = "tests/domain/test_approval.py"
 _STEPS = "tests/store/test_steps.py"
-_STATEMENTS = "tests/authority/test_statements.py"
+_STATEMENTS = "tests/security/test_statements.py"
 _LEDGER = "tests/llm/test_step_ledger.py"
 _LIMITS = "tests/domain/policy/test_limits.py"
 _SILENCE = "tests/workflows/test_silence.py"
 _WORKFLOWS = "tests/workflows/test_deciding.py"
-_TOOL_AGENT = "tests/subgraphs/test_tool_agent.py"
+_TOOL_AGENT = "tests/graphs/test_tool_agent.py"
 
 GUARDS: tuple[Guard, ...] = (
     # What a tenant's policy may cost the others
@@ -199,7 +199,7 @@ GUARDS: tuple[Guard, ...] = (
     ),
     Guard(
         "a statement that is not written as a JWS has to be is refused",
-        "holdfast/authority/tokens.py",
+        "holdfast/security/tokens.py",
         "    _check_written(statement)\n",
         "",
         (f"{_STATEMENTS}::test_a_statement_whose_last_letter_has_other_spare_bits_is_refused",),
@@ -423,21 +423,21 @@ GUARDS: tuple[Guard, ...] = (
     ),
     Guard(
         "a statement says exactly the decision it comes with",
-        "holdfast/authority/statements.py",
+        "holdfast/security/statements.py",
         'check_equal(claims, _said(decision, tenant), what="decision")',
         "pass",
         (f"{_STATEMENTS}::test_a_statement_for_another_tenant_is_refused",),
     ),
     Guard(
         "a statement counts while it is good only",
-        "holdfast/authority/statements.py",
+        "holdfast/security/statements.py",
         "claims = claims_of(_Claims, decision.statement, key)\n        check_times(claims, at)\n",
         "claims = claims_of(_Claims, decision.statement, key)\n",
         (f"{_STATEMENTS}::test_a_statement_for_more_than_a_day_is_refused",),
     ),
     Guard(
         "a decision without a statement is refused",
-        "holdfast/authority/statements.py",
+        "holdfast/security/statements.py",
         "if not decision.statement:",
         "if False:",
         (f"{_STATEMENTS}::test_a_decision_without_a_statement_is_refused",),
@@ -579,23 +579,23 @@ GUARDS: tuple[Guard, ...] = (
     # What an agent with tools may do
     Guard(
         "an agent with tools asks its model so often in a turn at most",
-        "holdfast/subgraphs/tool_agent.py",
+        "holdfast/contract/tool_agent.py",
         ">= MODEL_CALLS:",
         ">= 1_000_000:",
         (f"{_TOOL_AGENT}::test_a_model_that_never_stops_calling_goes_to_a_person",),
     ),
     Guard(
         "what a model is told of a tool's answer is bounded",
-        "holdfast/subgraphs/exchange.py",
+        "holdfast/contract/exchange.py",
         "if len(text) > ANSWER_CHARACTERS:",
         "if False:",
         (f"{_TOOL_AGENT}::test_a_long_answer_is_cut_and_says_so",),
     ),
     Guard(
         "an action acts on what it finds when it runs, not on what was shown",
-        "holdfast/subgraphs/plan.py",
+        "holdfast/contract/plan.py",
         "return await execute(context, arguments, await self._make(context, arguments))",
         "return await execute(context, arguments, await self._seen(context, arguments))",
-        ("tests/subgraphs/test_plan.py::test_one_look_makes_one_plan_and_execution_its_own",),
+        ("tests/contract/test_plan.py::test_one_look_makes_one_plan_and_execution_its_own",),
     ),
 )

@@ -18,7 +18,7 @@ class Room:
 
 _APPROVAL = "tests/domain/test_approval.py"
 _POLICY = ("tests/domain/policy",)
-_SIGNED, _KEYS = "tests/authority/test_statements.py", "tests/authority/test_keys.py"
+_SIGNED, _KEYS = "tests/security/test_statements.py", "tests/security/test_keys.py"
 _PERMISSION = ("tests/activities/test_permission.py", "tests/shop/test_permission.py")
 _TURNS = ("tests/activities/test_taking_turns.py",)
 _WINDOWS = ("tests/activities/test_windows.py",)
@@ -45,11 +45,11 @@ ROOMS: tuple[Room, ...] = (
         for name in ("cases", "checking")
     ),
     *(
-        Room(f"holdfast/authority/{name}.py", (_SIGNED,), alone="tests/authority")
+        Room(f"holdfast/security/{name}.py", (_SIGNED,), alone="tests/security")
         for name in ("statements", "tokens")
     ),
     *(
-        Room(f"holdfast/authority/{name}.py", (_KEYS,), later=(_SIGNED,), alone="tests/authority")
+        Room(f"holdfast/security/{name}.py", (_KEYS,), later=(_SIGNED,), alone="tests/security")
         for name in ("keys", "jwk")
     ),
     Room(

@@ -17,12 +17,12 @@ from holdfast.activities.notifications import NotificationActivities
 from holdfast.client import HoldfastClient
 from holdfast.domain import wire
 from holdfast.domain.notifications import DeliveryState, Notice, NotificationStart
+from holdfast.domain.records import DeliveryRecord
 from holdfast.notifications.config import Notifications
 from holdfast.notifications.outbox import enqueue
 from holdfast.notifications.webhook import WebhookSender
 from holdfast.runtime.plugin import PLUGIN
 from holdfast.runtime.settings import Settings
-from holdfast.store.deliveries import DeliveryRecord
 from holdfast.store.pool import Pool
 from holdfast.workflows.notifications import NotificationWorkflow
 from tests.notifications.parent import Parent

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tests.cli.command import Ended, starter
+from tests.edges.terminal.command import Ended, starter
 from tests.notifications.notices import email, notice, notifications, webhook
 from tests.notifications.office import Office
 from tests.notifications.receiving import Answered, endpoint

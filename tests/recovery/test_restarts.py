@@ -8,8 +8,8 @@ import pytest
 
 from holdfast.domain.limits import Limits
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
+from holdfast.packages.registry import load_packages
 from holdfast.runtime.settings import Settings
-from holdfast.subgraphs.registry import load_packages
 from holdfast.worker.preparation import prepare
 from holdfast_devstack.stack import LocalStack, local_stack
 from tests.platform import PACKAGES, Platform, counting, eventually, open_platform, routed_to

@@ -22,9 +22,9 @@ from pydantic import SecretStr
 
 from holdfast.client import HoldfastClient
 from holdfast.domain.review import Accept, Reviewer
+from holdfast.packages.registry import load_packages
 from holdfast.runtime.connection import require_database_url, require_migration_url
 from holdfast.runtime.settings import Settings
-from holdfast.subgraphs.registry import load_packages
 from holdfast.worker.preparation import prepare
 from holdfast_shop.dataset import dump_dataset, load_dataset
 from tests import tau2

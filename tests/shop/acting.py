@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 import holdfast_shop
 from holdfast import Action, ActionContext, Connection, Read, TurnContext
-from holdfast.subgraphs.contract import TurnOutcome
+from holdfast.contract.subgraph import TurnOutcome
 from holdfast_shop.actions import ACTIONS
 from holdfast_shop.demo_data import CUSTOMER
 from holdfast_shop.generate import generate

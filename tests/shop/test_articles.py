@@ -8,14 +8,14 @@ from pytest_asyncio import fixture as async_fixture
 
 import holdfast_shop
 from holdfast import Reply, TurnContext
+from holdfast.contract.subgraph import TranscriptMessage
+from holdfast.graphs.knowledge import knowledge
 from holdfast.llm.client import ModelClient
 from holdfast.llm.model import standalone_model
 from holdfast.llm.offline import OfflineTransport
 from holdfast.llm.providers import Chain
 from holdfast.store.knowledge import load_articles, read_articles
 from holdfast.store.pool import Pool, open_pool
-from holdfast.subgraphs.contract import TranscriptMessage
-from holdfast.subgraphs.knowledge import knowledge
 from holdfast_shop.hints import hints
 from tests.shop.acting import DEMO
 from tests.shop.orders.conftest import PoolReads

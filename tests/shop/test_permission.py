@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from holdfast.activities.services import Services
+from holdfast.packages.registry import load_packages
 from holdfast.runtime.settings import Settings
-from holdfast.subgraphs.registry import load_packages
 from holdfast.worker.assembly import open_services
 from tests.activities.desk import Asked, Desk
 from tests.shop.ledger import (

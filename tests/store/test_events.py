@@ -6,7 +6,7 @@ import pytest
 
 from holdfast.domain.conversation import CustomerMessage
 from holdfast.domain.events import MessageReceived, MessageSent, NewEvent, TurnEnded
-from holdfast.llm.words import language_of
+from holdfast.domain.words import language_of
 from holdfast.runtime.settings import Settings
 from holdfast.store.conversations import open_conversation
 from holdfast.store.events import append_events, read_events

@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 )
 from jwt.utils import base64url_decode, base64url_encode, der_to_raw_signature, raw_to_der_signature
 
-from holdfast.authority.keys import SigningKey
-from holdfast.authority.statements import sign_decision
 from holdfast.runtime.settings import Settings
+from holdfast.security.keys import SigningKey
+from holdfast.security.statements import sign_decision
 from holdfast.store.pool import Pool, open_pool
 from holdfast.store.statements import spend
-from tests.authority.examples import decision, elliptic, signing
+from tests.security.examples import decision, elliptic, signing
 
 _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """Of the group of P-256."""

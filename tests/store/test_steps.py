@@ -8,7 +8,7 @@ from holdfast.domain.conversation import CustomerMessage, TurnResult
 from holdfast.domain.errors import StaleAttempt
 from holdfast.domain.events import NewEvent, NewMessageSent
 from holdfast.domain.steps import Ended, TurnEnd
-from holdfast.llm.words import language_of
+from holdfast.domain.words import language_of
 from holdfast.runtime.settings import Settings
 from holdfast.store.conversations import open_conversation
 from holdfast.store.events import read_events

@@ -18,7 +18,7 @@ from holdfast.domain.conversation import TurnResult
 from holdfast.domain.errors import LockTaken
 from holdfast.domain.events import NewEvent, NewMessageSent, TurnEnded
 from holdfast.domain.steps import Ended
-from holdfast.llm.words import language_of
+from holdfast.domain.words import language_of
 from holdfast.runtime.connection import require_migration_url
 from holdfast.runtime.settings import Settings
 from holdfast.store import (

@@ -14,7 +14,8 @@ from holdfast.activities.services import Services
 from holdfast.domain.approval import Decision
 from holdfast.domain.conversation import CustomerMessage
 from holdfast.domain.ids import derived_id
-from holdfast.llm.words import language_of
+from holdfast.domain.words import language_of
+from holdfast.packages.registry import load_packages
 from holdfast.runtime.settings import Settings
 from holdfast.store.approvals import record_refused
 from holdfast.store.audit import append_sighting
@@ -24,7 +25,6 @@ from holdfast.store.llm_calls import CallScope, ModelResponse, RecordedCall, sav
 from holdfast.store.steps import NewMessage, StepKey, begin_step, save_snapshot
 from holdfast.store.transcript import append_message
 from holdfast.store.turns import end_turn
-from holdfast.subgraphs.registry import load_packages
 from holdfast.worker.assembly import open_services
 from tests.activities.desk import Desk
 from tests.notifications.notices import payload

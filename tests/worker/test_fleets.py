@@ -32,7 +32,7 @@ from tests.scripted_model import Reply, text, tool_calls
 COUNTER, SHOP = '["tests.counter:package"]', '["holdfast_shop:package"]'
 
 _CODE = ("holdfast", "workflows", "activities", "worker.py", "tests")
-_CHANGED = ("tests/counter/__init__.py", "holdfast/subgraphs/tool_agent.py")
+_CHANGED = ("tests/counter/__init__.py", "holdfast/contract/tool_agent.py")
 """The agent's actions, and its nodes and channels."""
 
 Change = Callable[[dict[str, str]], Path]

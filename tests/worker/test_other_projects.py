@@ -73,8 +73,8 @@ def test_nothing_of_holdfast_is_imported_under_another_name() -> None:
             sys.executable,
             "-c",
             "import json, sys\n"
-            "from holdfast.subgraphs.registry import load_packages\n"
-            "from holdfast.terminal import command\n"
+            "from holdfast.packages.registry import load_packages\n"
+            "from holdfast.edges.terminal import command\n"
             "from holdfast.worker import process\n"
             "load_packages(['shop'])\n"
             "print(json.dumps({name: getattr(module, '__file__', None) for name, module in"

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.activities.changes import keep_noting_changes
-from holdfast.authority.keys import SigningKey
+from holdfast.domain.audit import AuditEntry
+from holdfast.packages.registry import load_packages
 from holdfast.runtime.settings import Settings
-from holdfast.store.audit import AuditEntry
+from holdfast.security.keys import SigningKey
 from holdfast.store.changes import PLATFORM
-from holdfast.subgraphs.registry import load_packages
 from holdfast.worker.assembly import open_services
-from tests.authority.examples import jwks
 from tests.platform import Platform, counting, eventually, routed_to
+from tests.security.examples import jwks
 
 
 async def entries(platform: Platform, *kinds: str) -> list[AuditEntry]:

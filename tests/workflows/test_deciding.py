@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from holdfast.authority.keys import SigningKey
-from holdfast.authority.statements import sign_decision
 from holdfast.client.views import SentMessage
 from holdfast.domain import wire
 from holdfast.domain.approval import Decision
@@ -25,9 +23,11 @@ from holdfast.domain.errors import (
 )
 from holdfast.domain.ids import workflow_id
 from holdfast.domain.limits import Limits
+from holdfast.domain.records import ApprovalRecord
 from holdfast.domain.review import Accept, Claim, Comment, Delegate, Edit, Reject, Release, Reviewer
 from holdfast.runtime.settings import Settings
-from holdfast.store.approvals import ApprovalRecord
+from holdfast.security.keys import SigningKey
+from holdfast.security.statements import sign_decision
 from tests.platform import Platform, counting, eventually, open_platform, routed_to
 from tests.scripted_model import text
 

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from holdfast.authority.keys import SigningKey
-from holdfast.authority.statements import sign_act, sign_decision
 from holdfast.domain import wire
 from holdfast.domain.approval import Alarm, Approval, Decision, Requirement
 from holdfast.domain.people import PersonAct
+from holdfast.domain.records import ApprovalRecord
 from holdfast.domain.review import Accept, Claim, Release, Reviewer
 from holdfast.domain.steps import (
     ActionRequest,
@@ -22,7 +21,8 @@ from holdfast.domain.steps import (
     TakeoverRequest,
 )
 from holdfast.runtime.settings import Settings
-from holdfast.store.approvals import ApprovalRecord
+from holdfast.security.keys import SigningKey
+from holdfast.security.statements import sign_act, sign_decision
 from tests.platform import Platform, counting, eventually, open_platform, routed_to
 from tests.workflows.forging import Forging, forging
 

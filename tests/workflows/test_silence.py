@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from holdfast.authority.jwk import KeyBounds
 from holdfast.domain.approval import ApprovalState, ApprovalStatus
 from holdfast.domain.notifications import DeliveryState
 from holdfast.domain.review import Claim, Edit, Release, Reviewer
 from holdfast.runtime.settings import Settings
+from holdfast.security.jwk import KeyBounds
 from tests.platform import Platform, counting, eventually, open_platform, routed_to
 
 Opening = Callable[..., Awaitable[Platform]]

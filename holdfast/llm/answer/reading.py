@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import JsonValue, ValidationError
 
+from holdfast.contract.chat import Completion, StructuredT, Tool, ToolCall
 from holdfast.domain.events import AnswerFault
 from holdfast.domain.limits import AnswerBound, AnswerBounds
 from holdfast.llm.answer.markup import calls_in_words
 from holdfast.llm.answer.values import Unfit, objects_in, recorded_arguments
-from holdfast.llm.chat import Completion, StructuredT, Tool, ToolCall
 from holdfast.store.llm_calls import ModelResponse, RawToolCall, RecordedCall
 
 CUT_MARK = " […]"

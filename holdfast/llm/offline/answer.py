@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 
+from holdfast.contract.hints import AnsweredCall, Hints, Known, ToolHint, ToolUse
 from holdfast.domain.outcomes import OUTCOME_UNKNOWN
-from holdfast.llm.hints import AnsweredCall, Hints, Known, ToolHint, ToolUse
 from holdfast.llm.offline.builtin import ABILITIES, FAREWELL, GREETING, IDENTITY, THANKS
 from holdfast.llm.offline.request import ChatRequest
 from holdfast.llm.offline.whole import records_of

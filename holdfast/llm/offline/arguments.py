@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from holdfast.llm.hints import AnsweredCall
+from holdfast.contract.hints import AnsweredCall
+from holdfast.domain.words import share_said
 from holdfast.llm.offline.schema import enum_of, kind_of
-from holdfast.llm.words import share_said
 
 _FORMATS = {
     "email": r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",

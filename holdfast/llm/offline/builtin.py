@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from holdfast.llm.hints import Hints, ToolHint
+from holdfast.contract.hints import Hints, ToolHint
 
 GREETING = (
     r"^\W*(hi|hello|hey|good (morning|afternoon|evening)|greetings|hola|bonjour"

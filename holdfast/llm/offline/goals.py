@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from holdfast.llm.hints import AnsweredCall, Hints, ToolHint, ToolUse
+from holdfast.contract.hints import AnsweredCall, Hints, ToolHint, ToolUse
+from holdfast.domain.words import stems
 from holdfast.llm.offline.plain import Plain, Span, is_plain_answer, plainly, sentences_of, straight
 from holdfast.llm.offline.ranking import (
     HINT_WEIGHT,
@@ -18,7 +19,6 @@ from holdfast.llm.offline.ranking import (
 from holdfast.llm.offline.request import ChatRequest, Function, Message
 from holdfast.llm.offline.schema import enum_of
 from holdfast.llm.offline.whole import accounts_for
-from holdfast.llm.words import stems
 
 HAND_OVER = "hand_over_to"
 """The tool of the built-in graphs that passes a turn to another agent."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from holdfast.llm.hints import AnsweredCall, Hints, Known, Say, ToolHint, ToolUse
+from holdfast.contract.hints import AnsweredCall, Hints, Known, Say, ToolHint, ToolUse
 from holdfast.llm.offline.arguments import from_results, from_words
 from holdfast.llm.offline.goals import Goal
 from holdfast.llm.offline.request import ChatRequest, Function

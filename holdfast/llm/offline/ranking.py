@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from holdfast.llm.hints import Hints
+from holdfast.contract.hints import Hints
+from holdfast.domain.words import stems
 from holdfast.llm.offline.plain import Span, is_state, without_reserve
 from holdfast.llm.offline.request import ChatRequest
-from holdfast.llm.words import stems
 
 HINT_WEIGHT = 2.0
 """A matching expression of a hint, against 1 for a word shared with the description of an option

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from holdfast.llm.hints import AnsweredCall
-from holdfast.llm.words import language_of
+from holdfast.contract.hints import AnsweredCall
+from holdfast.domain.words import language_of
 
 _OPTION = re.compile(r"^\s*[-*]\s+`?([\w.-]+)`?:\s+(\S.*)$", re.MULTILINE)
 SOURCE = re.compile(r"^\[(\d+)\] (.+)$", re.MULTILINE)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from holdfast.domain.words import sentences, stems
 from holdfast.llm.offline.answer import as_sentence
 from holdfast.llm.offline.request import SOURCE, ChatRequest
-from holdfast.llm.words import sentences, stems
 
 _SENTENCES = 3
 _RELATED = 0.65

@@ -6,12 +6,12 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from holdfast.llm.hints import Hints
+from holdfast.contract.hints import Hints
+from holdfast.domain.words import language_of, share_said, stems, words_of
 from holdfast.llm.offline.arguments import from_words
 from holdfast.llm.offline.ranking import Choice, choose, matches_plainly, plainly_said
 from holdfast.llm.offline.request import ChatRequest
 from holdfast.llm.offline.schema import enum_of, kind_of, resolve
-from holdfast.llm.words import language_of, share_said, stems, words_of
 
 _CERTAINTY = re.compile(r"confidence|certainty|probability|likelihood|score")
 _TOPIC = re.compile(r"intent|topic|subject|title|category|label")

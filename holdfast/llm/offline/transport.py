@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 from pydantic import JsonValue, ValidationError
 
-from holdfast.llm.hints import Hints, Say, ToolUse
+from holdfast.contract.hints import Hints, Say, ToolUse
 from holdfast.llm.offline.answer import (
     asks_to_confirm,
     confirmation,

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from pydantic import JsonValue
 
-from holdfast.llm.hints import AnsweredCall, ToolHint, ToolUse
+from holdfast.contract.hints import AnsweredCall, ToolHint, ToolUse
+from holdfast.domain.words import stems
 from holdfast.llm.offline.plain import Span, sentences_of, straight
-from holdfast.llm.words import stems
 
 _TOKEN = re.compile(r"#?\w+(?:['.&/-]\w+)*")
 _VERB, _PART, _REASON = "V", "A", "R"

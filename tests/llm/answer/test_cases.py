@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
+from holdfast.contract.chat import Completion, Tool
 from holdfast.domain.events import AnswerUnusable, BoundReached
 from holdfast.domain.outcomes import Reply as Answered
 from holdfast.domain.outcomes import Route
-from holdfast.llm.chat import Completion, Tool
+from holdfast.graphs.triage import triage
 from holdfast.llm.client import ModelClient
 from holdfast.llm.model import LedgeredModel, standalone_model
-from holdfast.subgraphs.triage import triage
+from tests.graphs.asking import Asker
+from tests.graphs.conftest import NoReads
 from tests.llm.answer.cases import (
     ASSESSED,
     CASES,
@@ -28,8 +30,6 @@ from tests.llm.answer.cases import (
 )
 from tests.llm.conftest import OpenClient
 from tests.scripted_model import Reply, ScriptedModel, structured, text
-from tests.subgraphs.asking import Asker
-from tests.subgraphs.conftest import NoReads
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
 GOOD = text("corrected")

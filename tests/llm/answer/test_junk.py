@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from holdfast.contract.chat import Tool
 from holdfast.domain.errors import ModelRefused
 from holdfast.domain.limits import AnswerBounds
+from holdfast.graphs.triage.assessment import assessment_among
 from holdfast.llm.answer import NoAnswer, Unusable, completion_of, corrected, fitting, read_body
-from holdfast.llm.chat import Tool
 from holdfast.llm.request import ModelRequest
 from holdfast.store.llm_calls import RecordedCall
-from holdfast.subgraphs.triage.assessment import assessment_among
 from tests.llm.answer.cases import CASES
 
 BOUNDS = AnswerBounds()

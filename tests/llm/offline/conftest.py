@@ -6,7 +6,7 @@ import httpx2
 import openai
 from pytest_asyncio import fixture as async_fixture
 
-from holdfast.llm.hints import Hints
+from holdfast.contract.hints import Hints
 from holdfast.llm.offline import OfflineTransport
 
 Connect = Callable[..., openai.AsyncOpenAI]

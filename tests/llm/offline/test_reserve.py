@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletionMessage
 
-from holdfast.llm.hints import Hints, ToolHint
+from holdfast.contract.hints import Hints, ToolHint
 from holdfast.llm.offline import MODEL
 from tests.llm.offline.conftest import Connect
 from tests.llm.offline.indirect import GERMAN_INDIRECT, INDIRECT

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from openai.types.chat import ChatCompletionMessageParam
 from pydantic import BaseModel, ConfigDict
 
-from holdfast.llm.hints import Hints
+from holdfast.contract.hints import Hints
 from holdfast.llm.offline import MODEL
 from holdfast.llm.schema import response_format
 from tests.llm.offline.conftest import Connect

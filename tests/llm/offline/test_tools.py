@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletionMessage
 
+from holdfast.contract.hints import Hints, ToolHint
 from holdfast.domain.outcomes import OUTCOME_UNKNOWN
-from holdfast.llm.hints import Hints, ToolHint
 from holdfast.llm.offline import MODEL
 from tests.llm.offline.conftest import Connect
 

@@ -10,14 +10,14 @@ from langgraph.types import Command
 from pytest_asyncio import fixture as async_fixture
 
 from holdfast import ActionResult, Connection, Escalation, Handoff, Reply, TurnContext
+from holdfast.contract.chat import ChatModel
+from holdfast.contract.subgraph import AgentCard, TranscriptMessage
 from holdfast.domain.outcomes import ActionState, Proposal
-from holdfast.llm.chat import ChatModel
 from holdfast.llm.client import ModelClient
 from holdfast.llm.model import standalone_model
 from holdfast.llm.offline import OfflineTransport
 from holdfast.llm.providers import Chain
 from holdfast.store.pool import Pool, open_pool
-from holdfast.subgraphs.contract import AgentCard, TranscriptMessage
 from holdfast_shop.demo_data import CUSTOMER
 from holdfast_shop.hints import hints
 from holdfast_shop.orders import orders

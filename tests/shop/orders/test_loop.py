@@ -1,11 +1,11 @@
 """The loop of the orders graph, with a model scripted on the wire."""
 
 from holdfast import Escalation
+from holdfast.contract.tool_agent import MODEL_CALLS
 from holdfast.llm.client import ModelClient
 from holdfast.llm.model import standalone_model
 from holdfast.llm.offline import OfflineTransport
 from holdfast.llm.providers import Chain, Provider
-from holdfast.subgraphs.tool_agent import MODEL_CALLS
 from holdfast_shop.demo_data import ORDER_TO_CANCEL, SMALL_ORDER
 from tests.scripted_model import Reply, ScriptedModel, text, tool_calls
 from tests.shop.orders.conftest import OrdersAgent, Turn

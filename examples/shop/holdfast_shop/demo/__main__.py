@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from holdfast import HoldfastClient, HoldfastError, Settings, read_settings
-from holdfast.terminal.command import main as run
+from holdfast.edges.terminal.command import main as run
 from holdfast_shop import package
 from holdfast_shop.demo.expectations import Unexpected
 from holdfast_shop.demo.narrator import Narrator

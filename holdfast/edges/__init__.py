@@ -1,0 +1,1 @@
+"""Doors that speak another protocol: the terminal, and the dialects of other review tools."""

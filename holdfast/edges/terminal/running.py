@@ -1,0 +1,142 @@
+"""Runs a command's operation with a client, prints its result, and says how the process ends."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from holdfast.domain.errors import ConfigurationError, HoldfastError, Refused, Unavailable
+from holdfast.edges.terminal.lines import json_line
+from holdfast.runtime.process import leave, lost_output
+
+if TYPE_CHECKING:
+    # Imported where they are used: they bring the Temporal SDK, which `--help` can do without.
+    from holdfast.client import HoldfastClient
+    from holdfast.edges.terminal.rendering import Shown
+
+WRONG_USAGE = 2
+REFUSED = 3
+UNREACHABLE = 4
+OUTPUT_LOST = 5
+INTERRUPTED = 130
+_UNEXPECTED = 1
+
+_INTERRUPT_SECONDS = 2.0
+"""How long an interrupted command may take to close its connections."""
+
+
+def call(
+    tenant: str, as_json: bool, operation: Callable[["HoldfastClient"], Awaitable["Shown"]]
+) -> None:
+    """Print what `operation` returns."""
+
+    async def print_result(client: "HoldfastClient") -> None:
+        print_document(await operation(client), as_json)
+
+    with_client(tenant, print_result)
+
+
+def with_client(tenant: str, operation: Callable[["HoldfastClient"], Awaitable[None]]) -> None:
+    """Run `operation` with a client of this environment's settings.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C.
+    """
+    from holdfast.client import HoldfastClient
+
+    async def run() -> None:
+        _interrupt_on_ctrl_c()
+        async with HoldfastClient.connect(tenant=tenant) as client:
+            await operation(client)
+
+    _log_to_stderr()
+    try:
+        asyncio.run(run())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+def _interrupt_on_ctrl_c() -> None:
+    """Cancel the running task on Ctrl-C, and end the process where that does not end the task: a query
+    that is cancelled in the wrong moment keeps its connection for ever."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def interrupt() -> None:
+        task.cancel()
+        loop.call_later(_INTERRUPT_SECONDS, leave, INTERRUPTED)
+
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+
+
+def _log_to_stderr() -> None:
+    """Send all logs to stderr. By default the SDK's core writes its own to stdout, where only the
+    result belongs."""
+    from temporalio.runtime import (
+        LogForwardingConfig,
+        LoggingConfig,
+        Runtime,
+        TelemetryConfig,
+        TelemetryFilter,
+    )
+
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    forwarding = LogForwardingConfig(logger=logging.getLogger("temporalio.core"))
+    warnings = TelemetryFilter(core_level="WARN", other_level="ERROR")
+    Runtime.set_default(
+        Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(warnings, forwarding=forwarding)))
+    )
+
+
+def print_document(shown: "Shown", as_json: bool) -> bool:
+    """Print a result: as one line of JSON, or for people. Returns whether it could be written.
+
+    That it could not is no failure of what was asked for, which is done.
+    """
+    if as_json:
+        from pydantic_core import to_json
+
+        print(json_line(to_json(shown).decode(), sys.stdout))
+    else:
+        from rich.console import Console
+
+        from holdfast.edges.terminal.rendering import render
+
+        render(Console(), shown)
+    return lost_output() is None
+
+
+def code_when_done() -> int:
+    """How a process ends that has done what it was asked for; says on stderr where what it printed was
+    lost. That nobody wanted to read on is no loss."""
+    lost = lost_output()
+    if lost is None or isinstance(lost, BrokenPipeError):
+        return 0
+    message = f"done, but the output could not be written: {lost.strerror}"
+    print(json.dumps({"error": "OutputLost", "message": message}), file=sys.stderr)
+    return OUTPUT_LOST
+
+
+def exit_code(error: Exception) -> int:
+    """How a process ends that ran into `error`; says on stderr, as JSON, what went wrong."""
+    match error:
+        case Refused():
+            code = REFUSED
+        case Unavailable():
+            code = UNREACHABLE
+        case ConfigurationError():
+            code = WRONG_USAGE
+        case _:
+            code = _UNEXPECTED
+    name = error.code if isinstance(error, HoldfastError) else type(error).__name__
+    told = json.dumps({"error": name, "message": str(error)}, ensure_ascii=False)
+    with contextlib.suppress(OSError):  # nobody reads it
+        if not isinstance(error, HoldfastError):
+            traceback.print_exception(error)
+        print(json_line(told, sys.stderr), file=sys.stderr, flush=True)
+    return code

@@ -1,0 +1,1 @@
+"""Runs graphs, keeps their snapshots, and has the built-in ones: triage, knowledge, general."""

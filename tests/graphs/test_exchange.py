@@ -1,0 +1,38 @@
+"""What a model hears of the actions that it has called."""
+
+from typing import Any
+
+import pytest
+from pydantic import JsonValue
+
+from holdfast.contract.exchange import action_answer
+from holdfast.domain.outcomes import ActionResult
+
+PAID: dict[str, Any] = {"id": "act_1", "name": "pay", "arguments": {}, "result": {"paid": 5}}
+
+
+@pytest.mark.parametrize(
+    ("result", "heard"),
+    [
+        (ActionResult(**PAID, state="executed"), {"paid": 5}),
+        (ActionResult(**{**PAID, "result": None}, state="executed"), {"state": "executed"}),
+        (
+            ActionResult(**PAID, state="executed", error="It should have been undone."),
+            {"error": "It should have been undone.", "state": "executed", "result": {"paid": 5}},
+        ),
+        (
+            ActionResult(**PAID, state="repeated", error="The same was done before."),
+            {
+                "error": "The same was done before.",
+                "state": "repeated",
+                "earlier_result": {"paid": 5},
+            },
+        ),
+        (
+            ActionResult(**PAID, state="rejected"),
+            {"error": "It was rejected.", "state": "rejected"},
+        ),
+    ],
+)
+def test_a_model_hears_what_became_of_an_action(result: ActionResult, heard: JsonValue) -> None:
+    assert action_answer(result) == heard
