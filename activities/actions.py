@@ -171,9 +171,8 @@ class ActionActivities:
             record = await _locked(connection, request)
             if record.state != "proposed":
                 return report_of(record)
-            if (
-                error is not None and record.tries > 1
-            ):  # it may be refused because an earlier try was taken
+            # After several tries, it may be refused because an earlier one was taken.
+            if error is not None and record.tries > 1:
                 error = f"{error.rstrip('.')}; {OUTCOME_UNKNOWN}"
                 return await finish(connection, request, record, None, error, state="failed")
             return await finish(connection, request, record, result, error)

@@ -43,7 +43,7 @@ with workflow.unsafe.imports_passed_through():
 ResultT = TypeVar("ResultT")
 
 _RETRY = RetryPolicy(
-    initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=10)
+    initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=3)
 )
 _RECORD_TIMEOUT = timedelta(seconds=30)
 

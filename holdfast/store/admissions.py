@@ -10,9 +10,13 @@ from typing import NamedTuple
 from holdfast.domain.model import Frozen
 from holdfast.store.fleet import LIVE_SECONDS
 from holdfast.store.pool import Connection
+from holdfast.store.sql import statement
 
 _FORGOTTEN = timedelta(minutes=2)
 """A message whose turn is not known to have ended by then counts no more: who sent it may have died."""
+
+
+_READ_LOAD = statement("read_load")
 
 
 class Admitted(NamedTuple):
@@ -34,33 +38,9 @@ class Load(Frozen):
 async def read_load(connection: Connection, scope: str) -> Load:
     """The load at this moment; those whose turn has ended, or waits for people, are taken out."""
     row = await connection.fetchrow(
-        """
-        with ended as (
-            delete from holdfast.admissions as one
-             where scope = $1
-               and (one.admitted_at < now() - $2::interval
-                    or exists (
-                           select from holdfast.turns as turn
-                            where (turn.tenant, turn.conversation, turn.message_id)
-                                = (one.tenant, one.conversation, one.message_id)
-                              and (turn.ended_at is not null or turn.status <> 'running')))
-            returning tenant, conversation, message_id
-        ), left_over as (
-            select tenant, count(*) as messages
-              from holdfast.admissions
-             where scope = $1
-               and (tenant, conversation, message_id) not in (select * from ended)
-             group by tenant
+        *_READ_LOAD(
+            scope=scope, forgotten_after=_FORGOTTEN, alive_for=timedelta(seconds=LIVE_SECONDS)
         )
-        select coalesce((select jsonb_object_agg(tenant, messages) from left_over), '{}')
-                   as by_tenant,
-               (select nullif(sum(capacity), 0) from holdfast.workers
-                 where scope = $1 and left_at is null and seen_at > now() - $3::interval)
-                   as capacity
-        """,
-        scope,
-        _FORGOTTEN,
-        timedelta(seconds=LIVE_SECONDS),
     )
     assert row is not None
     return Load.model_validate(dict(row))

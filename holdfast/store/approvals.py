@@ -14,34 +14,15 @@ from holdfast.domain.events import ApprovalDecided, NewEvent
 from holdfast.domain.records import ApprovalFilter, ApprovalRecord
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
+from holdfast.store.sql import statement
 
 MOST_REFUSALS = 50
 """Refused decisions that are recorded of an approval, and again as many that a reviewer has signed."""
 
 
-_SELECT = """
-select approval.*, conversation.customer,
-       coalesce((select text from holdfast.messages as message
-                  where message.tenant = approval.tenant
-                    and message.conversation = approval.conversation
-                    and message.turn = approval.turn and role = 'customer'
-                  order by seq limit 1), '') as question,
-       (select coalesce(jsonb_agg(jsonb_build_object(
-                   'id', id, 'name', name, 'arguments', arguments, 'facts', facts, 'state', state,
-                   'description', description)
-                   order by index), '[]')
-          from holdfast.actions
-         where tenant = approval.tenant and approval = approval.id) as actions,
-       (select coalesce(jsonb_agg(jsonb_build_object(
-                   'id', id, 'kind', kind, 'reviewer', reviewer, 'team', team, 'roles', roles,
-                   'digest', digest, 'text', text, 'delegate', delegate, 'refusal', refusal,
-                   'at', decided_at) order by decided_at, ordinal), '[]')
-          from holdfast.decisions
-         where tenant = approval.tenant and approval = approval.id) as decisions
-  from holdfast.approvals as approval
-  join holdfast.conversations as conversation
-    on conversation.tenant = approval.tenant and conversation.id = approval.conversation
-"""
+_APPROVALS = statement("approvals")
+_ONE = _APPROVALS + "where approval.tenant = :tenant and approval.id = :id"
+_WANTED = statement("wanted_approvals", approvals=_APPROVALS)
 
 
 async def read_approval(connection: Connection, tenant: str, approval: str) -> ApprovalRecord:
@@ -50,9 +31,7 @@ async def read_approval(connection: Connection, tenant: str, approval: str) -> A
     Raises:
         ApprovalNotFound: there is none of this id.
     """
-    row = await connection.fetchrow(
-        _SELECT + "where approval.tenant = $1 and approval.id = $2", tenant, approval
-    )
+    row = await connection.fetchrow(*_ONE(tenant=tenant, id=approval))
     if row is None:
         raise ApprovalNotFound(f"tenant {tenant!r} has no approval {approval!r}")
     return ApprovalRecord.model_validate(dict(row))
@@ -63,27 +42,16 @@ async def list_approvals(
 ) -> list[ApprovalRecord]:
     """Approvals of a tenant, those whose next deadline is nearest first, a thousand at most."""
     rows = await connection.fetch(
-        _SELECT
-        + """
-        where approval.tenant = $1 and ($2::text is null or approval.state = $2)
-          and ($3::text is null or approval.conversation = $3)
-          and (cardinality($4::text[]) = 0 or approval.roles ?| $4)
-          and ($5::text is null or (claimed_by = $5 and claimed_until > now())
-               or approval.approval -> 'delegations'
-                  @> jsonb_build_array(jsonb_build_object('to', $5::text)))
-          and ($6::text is null or approval.agent = $6)
-          and ($7::numeric is null or approval.amount >= $7)
-          and (not $8 or (approval.approval -> 'alarms')::int > 0)
-        order by approval.due_at, approval.id limit 1000
-        """,
-        tenant,
-        wanted.state,
-        wanted.conversation,
-        list(wanted.roles),
-        wanted.reviewer,
-        wanted.agent,
-        wanted.at_least,
-        wanted.overdue,
+        *_WANTED(
+            tenant=tenant,
+            state=wanted.state,
+            conversation=wanted.conversation,
+            roles=list(wanted.roles),
+            reviewer=wanted.reviewer,
+            agent=wanted.agent,
+            at_least=wanted.at_least,
+            overdue=wanted.overdue,
+        )
     )
     return [ApprovalRecord.model_validate(dict(row)) for row in rows]
 

@@ -11,6 +11,7 @@ import asyncpg
 from holdfast.domain.errors import ConfigurationError
 from holdfast.domain.model import Frozen
 from holdfast.store.pool import Connection
+from holdfast.store.sql import statement
 
 _HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*\s*$", re.MULTILINE)
 _LONGEST_CHUNK = 1_500
@@ -22,48 +23,10 @@ _NOBODY = ""
 SOUGHT_WORDS = 20
 CANDIDATES = 600
 """Passages that are compared; of more that have the same common word, some are not looked at."""
-_RANKED = 40
+RANKED = 40
 """Of these, those in which the distances of the words are worked out, which costs most."""
 
-SEARCH = f"""
-with asked as materialized (
-    select word from unnest(tsvector_to_array(to_tsvector('english', $2))) as word
-), known as materialized (
-    select word, chunks, sum(chunks) over (order by chunks, word) as chunks_so_far
-    from holdfast.knowledge_words
-    where tenant = $1 and word = any ((select array_agg(word) from asked)::text[])
-    order by chunks, word
-    limit {SOUGHT_WORDS}
-), sought as materialized (
-    select array_agg(word) as words,
-        string_agg(array_to_tsvector(array[word])::text, ' | ')::tsquery as query,
-        least((select count(*) from asked), {SOUGHT_WORDS}) as number
-    from known
-), found as materialized (
-    select chunk.document, chunk.ordinal, chunk.heading, chunk.body, chunk.search
-    from holdfast.knowledge_chunks as chunk
-    where holdfast.words_of_chunk(chunk.tenant, chunk.search) && (
-        select array_agg($1 || '/' || word) from known
-        where chunks_so_far <= {CANDIDATES} or chunks_so_far = chunks
-    )
-    limit {CANDIDATES}
-), likely as materialized (
-    select found.*, sought.* from found, sought
-    order by ts_rank(found.search, sought.query, 32 | 1) desc, found.document, found.ordinal
-    limit {_RANKED}
-)
-select likely.document, article.title, likely.heading, likely.body,
-    -- 32 maps the rank to 0..1; 1 keeps long sections from winning by their length.
-    ts_rank_cd(likely.search, likely.query, 32 | 1) * (
-        select count(*) from unnest(tsvector_to_array(likely.search)) as word
-        where word = any (likely.words)
-    ) / likely.number as rank
-from likely
-join holdfast.knowledge_documents as article
-    on article.tenant = $1 and article.id = likely.document
-order by rank desc, likely.document, likely.ordinal
-limit $3
-"""
+SEARCH = statement("search_knowledge")
 
 
 class SearchGaveUp(Exception):
@@ -256,7 +219,16 @@ async def search(
         SearchGaveUp: Postgres has cancelled it, since it took longer than this connection may.
     """
     try:
-        rows = await connection.fetch(SEARCH, tenant, query, limit)
+        rows = await connection.fetch(
+            *SEARCH(
+                tenant=tenant,
+                query=query,
+                most_words=SOUGHT_WORDS,
+                candidates=CANDIDATES,
+                ranked=RANKED,
+                limit=limit,
+            )
+        )
     except asyncpg.QueryCanceledError as error:
         raise SearchGaveUp(f"a search of {len(query)} characters was given up: {error}") from error
     return [Passage.model_validate(dict(row)) for row in rows]

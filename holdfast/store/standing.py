@@ -12,6 +12,7 @@ from holdfast.domain.outcomes import OUTCOME_UNKNOWN, RecordedActionState
 from holdfast.domain.past import PastAction, PastState
 from holdfast.store.locks import take_lock
 from holdfast.store.pool import Connection
+from holdfast.store.sql import statement
 
 _TITLE_WORDS = "replace(initcap(left(action.name, 1)) || substr(action.name, 2), '_', ' ')"
 """A name as people read it, where nothing describes the action."""
@@ -25,35 +26,8 @@ coalesce(action.description -> 'customer_title' ->>
 """
 """What the customer of conversation $2 of tenant $1 reads: in their language, else in English."""
 
-_ONE_STANDING = f"""
-select action.id, action.conversation, action.turn, action.name, {_TITLE} as title,
-       action.arguments, action.state, action.approval, action.updated_at as at,
-       execution.state as execution, execution.subject is not null as remote
-  from holdfast.actions as action
-  left join holdfast.executions as execution
-    on execution.tenant = action.tenant and execution.action = action.id
-"""
-
-_OF_CUSTOMER = """
- where action.tenant = $1
-   and action.customer = (select customer from holdfast.conversations where tenant = $1 and id = $2)
-"""
-
-STANDING = f"""
-(select jsonb_agg(to_jsonb(one) order by one.at, one.id) from (
-    ({_ONE_STANDING} {_OF_CUSTOMER} and action.state = 'proposed'
-      order by action.created_at desc limit 10)
-    union all
-    ({_ONE_STANDING} where action.tenant = $1 and action.conversation = $2
-       and action.state in ('executed', 'failed')
-      order by action.turn desc, action.step desc, action.index desc limit 10)
-    union all
-    ({_ONE_STANDING} {_OF_CUSTOMER} and action.conversation <> $2
-       and action.state in ('executed', 'failed') and action.updated_at > now() - interval '1 day'
-      order by action.updated_at desc limit 10)) as one)
-"""
-"""What an agent of conversation $2 of tenant $1 has to know: what waits for its customer, what was done in
-this conversation, and within a day in others; the newest ten of each, oldest first."""
+STANDING = statement("standing")
+_EQUAL = statement("equal_action")
 
 
 class StandingAction(Frozen):
@@ -124,38 +98,16 @@ async def find_equal(
     may have been on another system, `within` this time. One that was executed is under way until its
     whole proposal is, since it may yet be undone. Actions of the approval `besides` are left out."""
     row = await connection.fetchrow(
-        """
-        select action.*, execution.state as execution, execution.subject is not null as remote,
-               action.state = 'executed' and exists (
-                   select from holdfast.actions as beside
-                    where beside.tenant = $1 and beside.conversation = action.conversation
-                      and beside.turn = action.turn and beside.step = action.step
-                      and beside.state = 'proposed') as unfinished, exists (
-                   select from holdfast.actions as repeated
-                    where repeated.tenant = $1 and repeated.conversation = $3
-                      and repeated.turn < $4 and repeated.state = 'repeated'
-                      and repeated.repeats = action.id) as told
-          from (select * from holdfast.actions
-                 where tenant = $1 and customer = $2 and state = 'proposed'
-                union all
-                select * from holdfast.actions
-                 where tenant = $1 and customer = $2 and state in ('executed', 'failed')
-                   and updated_at > now() - $7::interval) as action
-          left join holdfast.executions as execution
-            on execution.tenant = $1 and execution.action = action.id
-         where action.name = $5 and $6 in (action.arguments, action.proposed)
-           and ($8::text is null or action.approval is distinct from $8)
-           and (action.state <> 'failed' or execution.subject is not null)
-         order by action.created_at desc, action.id desc limit 1
-        """,
-        tenant,
-        customer,
-        conversation,
-        turn,
-        name,
-        arguments,
-        within,
-        besides,
+        *_EQUAL(
+            tenant=tenant,
+            customer=customer,
+            conversation=conversation,
+            turn=turn,
+            name=name,
+            arguments=arguments,
+            within=within,
+            besides=besides,
+        )
     )
     if row is None:
         return None

@@ -27,6 +27,7 @@ from holdfast.domain.outcomes import ActionResult, PriorityName, RecordedActionS
 from holdfast.domain.steps import RecordedTurn
 from holdfast.store.llm_calls import Spent
 from holdfast.store.pool import Connection, Pool
+from holdfast.store.sql import statement
 from holdfast.store.standing import STANDING, StandingAction
 
 TRANSCRIPT_LIMIT = 60
@@ -157,104 +158,8 @@ class StepCommit(Frozen):
     summary: Summary | None = None
 
 
-_BEGIN_TURN = """
-new_turn as (
-    insert into holdfast.turns (tenant, conversation, turn, message_id, message_digest)
-    values ($1, $2, $3, $8, $9)
-    on conflict do nothing
-    returning turn
-), numbers as (
-    update holdfast.conversations
-       set last_message = last_message + 1, last_event = last_event + 1, updated_at = now(),
-           turns = greatest(turns, $3)
-     where tenant = $1 and id = $2 and exists (select from new_turn)
-    returning last_message, last_event
-), received as (
-    insert into holdfast.messages (tenant, conversation, seq, turn, role, author, text)
-    select $1, $2, last_message, $3, 'customer', $11, $10 from numbers
-), announced as (
-    insert into holdfast.events (tenant, conversation, seq, type, turn, data)
-    select $1, $2, last_event, 'message_received', $3,
-           $13::jsonb || jsonb_build_object('message', last_message)
-      from numbers
-),
-"""
-
-_BEGIN = """
-open_turn as (
-    select turn from holdfast.turns
-     where tenant = $1 and conversation = $2 and turn = $3 and ended_at is null
-       for share
-), claimed as (
-    insert into holdfast.steps as step
-        (tenant, conversation, turn, step, thread, run, attempt, subgraph, standing)
-    select $1, $2, $3, $4, $5, $6, $7, {subgraph}, case when $4::int = $5::int then {standing} end
-     where {not_repeated} and ({begun} or exists (select from open_turn))
-    on conflict (tenant, conversation, turn, step) do update
-       set run = excluded.run, attempt = excluded.attempt, started_at = now()
-     where step.outcome is null and (step.run <> excluded.run or step.attempt <= excluded.attempt)
-    returning standing
-)
-select conversation.customer, conversation.language, conversation.summary,
-       conversation.priority, conversation.created_at,
-       exists (select from claimed) as claimed,
-       (select outcome from holdfast.steps
-         where tenant = $1 and conversation = $2 and turn = $3 and step = $4) as outcome,
-       {repeated} as repeated,
-       (select jsonb_agg(line order by (line ->> 'seq')::int) from (
-            select jsonb_build_object('seq', seq, 'turn', turn, 'role', role, 'text', text) as line
-              from holdfast.messages
-             where tenant = $1 and conversation = $2 and seq > conversation.summarized_through
-               and role <> 'notice'
-             order by seq desc limit {limit}) as lines) as transcript,
-       (select jsonb_agg(to_jsonb(call) - 'request') from holdfast.llm_calls as call
-         where tenant = $1 and conversation = $2 and turn = $3 and thread = $5) as calls,
-       (select jsonb_build_object('calls', count(*), 'dollars', coalesce(sum(price), 0))
-          from holdfast.llm_calls
-         where tenant = $1 and conversation = $2 and turn = $3 and thread <> $5) as spent_elsewhere,
-       kept.snapshot, kept.step = $4 as own_snapshot,
-       coalesce((select standing from claimed),
-                (select standing from holdfast.steps
-                  where tenant = $1 and conversation = $2 and turn = $3 and step = $5)) as standing,
-       (select jsonb_agg(jsonb_build_object(
-                'id', id, 'name', name, 'arguments', arguments, 'state', state,
-                'result', result, 'error', error, 'reviewer', reviewer) order by index)
-          from holdfast.actions
-         where tenant = $1 and conversation = $2 and turn = $3 and step = $4 - 1) as results
-  from holdfast.conversations as conversation
-  left join lateral (
-        select snapshot, step from holdfast.graph_checkpoints
-         where tenant = $1 and conversation = $2 and turn = $3 and step between $5 and $4
-         order by step desc limit 1) as kept on true
- where conversation.tenant = $1 and conversation.id = $2
-"""
-
-_FIRST_TURN_OF_MESSAGE = """
-(select jsonb_build_object(
-            'turn', turn, 'digest', message_digest,
-            'result', result || jsonb_build_object('reply_seq', reply_seq))
-   from holdfast.turns
-  where tenant = $1 and conversation = $2 and message_id = $8 and turn <> $3)
-"""
-
-
-def _begin_statement(*, first: bool) -> str:
-    return (
-        "with "
-        + (_BEGIN_TURN if first else "")
-        + _BEGIN.format(
-            subgraph="$12" if first else "$8",
-            begun="exists (select from new_turn)" if first else "false",
-            not_repeated=f"{_FIRST_TURN_OF_MESSAGE} is null" if first else "true",
-            repeated=_FIRST_TURN_OF_MESSAGE if first else "null::jsonb",
-            limit=TRANSCRIPT_LIMIT,
-            standing=STANDING,
-        )
-    )
-
-
-_BEGIN_FIRST_STEP = _begin_statement(first=True)
-_BEGIN_LATER_STEP = _begin_statement(first=False)
+_BEGIN = statement("begin_step", standing=STANDING)
+_COMMIT = statement("commit_step")
 
 
 async def begin_step(
@@ -266,18 +171,25 @@ async def begin_step(
         StaleAttempt: a newer attempt owns the step, or the turn has ended.
         LookupError: the conversation has no records.
     """
-    arguments: list[object] = [
-        key.tenant, key.conversation, key.turn, key.step, key.thread, key.run, key.attempt,
-    ]  # fmt: skip
-    if message is None:
-        row = await pool.fetchrow(_BEGIN_LATER_STEP, *arguments, subgraph)
-    else:
-        digest = text_digest(message.text)
-        received = NewMessageReceived(message_id=message.message_id)
-        row = await pool.fetchrow(
-            _BEGIN_FIRST_STEP, *arguments, message.message_id, digest, message.text,
-            message.customer, subgraph, received.model_dump(mode="json"),
-        )  # fmt: skip
+    received = message and NewMessageReceived(message_id=message.message_id)
+    row = await pool.fetchrow(
+        *_BEGIN(
+            tenant=key.tenant,
+            conversation=key.conversation,
+            turn=key.turn,
+            step=key.step,
+            thread=key.thread,
+            run=key.run,
+            attempt=key.attempt,
+            subgraph=subgraph,
+            message_id=message and message.message_id,
+            message_digest=message and text_digest(message.text),
+            text=message and message.text,
+            author=message and message.customer,
+            received=received and received.model_dump(mode="json"),
+            limit=TRANSCRIPT_LIMIT,
+        )
+    )
     if row is None:
         raise LookupError(f"conversation {key.tenant}/{key.conversation} has no records")
     repeated = row["repeated"] and RecordedTurn.model_validate(row["repeated"])
@@ -309,95 +221,6 @@ async def begin_step(
     )
 
 
-_COMMIT = """
-with fence as (
-    select 1 from holdfast.steps
-     where tenant = $1 and conversation = $2 and turn = $3 and step = $4
-       and run = $5 and attempt = $6 and outcome is null
-       for update
-), numbers as (
-    update holdfast.conversations
-       set last_message = last_message + jsonb_array_length($8),
-           last_event = last_event + jsonb_array_length($9),
-           status = coalesce($10, status), agent = coalesce($11, agent),
-           priority = coalesce($12, priority), language = coalesce($13, language),
-           summary = coalesce($19, summary),
-           summarized_through = coalesce($20, summarized_through),
-           updated_at = now()
-     where tenant = $1 and id = $2 and exists (select from fence)
-    returning last_message, last_message - jsonb_array_length($8) as message_before,
-              last_event - jsonb_array_length($9) as event_before, customer,
-              clock_timestamp() as at
-), committed as (
-    update holdfast.steps
-       set committed_at = now(),
-           outcome = case when $7::jsonb ? 'result' and jsonb_array_length($8) > 0
-                          then jsonb_set($7, '{result,reply_seq}', to_jsonb(numbers.last_message))
-                          else $7 end
-      from numbers
-     where tenant = $1 and conversation = $2 and turn = $3 and step = $4
-    returning outcome
-), said as (
-    insert into holdfast.messages
-        (tenant, conversation, seq, turn, role, author, text, citations, degraded)
-    select $1, $2, message_before + ordinal, $3, line ->> 'role', line ->> 'author',
-           line ->> 'text', line -> 'citations', (line ->> 'degraded')::boolean
-      from numbers, jsonb_array_elements($8) with ordinality as new (line, ordinal)
-), announced as (
-    insert into holdfast.events (tenant, conversation, seq, type, turn, data)
-    select $1, $2, event_before + ordinal, event ->> 'type', (event ->> 'turn')::int,
-           case when event ->> 'type' = 'message_sent'
-                then event -> 'data' || jsonb_build_object('message', last_message)
-                else event -> 'data' end
-      from numbers, jsonb_array_elements($9) with ordinality as new (event, ordinal)
-), turn as (
-    update holdfast.turns
-       set status = coalesce($14, status), agent = coalesce($11, agent),
-           result = coalesce(result, $15),
-           reply_seq = coalesce(reply_seq,
-                case when $15::jsonb is not null and jsonb_array_length($8) > 0
-                     then numbers.last_message end),
-           ended_at = case when $14 in ('answered', 'awaiting_human') then now() end
-      from numbers
-     where tenant = $1 and conversation = $2 and turn = $3
-), proposed as (
-    insert into holdfast.actions
-        (tenant, conversation, turn, step, id, index, name, arguments, facts, verdict, state,
-         policy, policy_version, policy_digest, rule, description, approval, error, created_at,
-         result, repeats, customer)
-    select $1, $2, $3, $4, action ->> 'id', (action ->> 'index')::int, action ->> 'name',
-           action -> 'arguments', action -> 'facts', action ->> 'verdict', action ->> 'state',
-           action ->> 'policy', (action ->> 'policy_version')::int, action ->> 'policy_digest',
-           action ->> 'rule', nullif(action -> 'description', 'null'), action ->> 'approval',
-           action ->> 'error', numbers.at, nullif(action -> 'result', 'null'),
-           action ->> 'repeats', numbers.customer
-      from numbers, jsonb_array_elements($16) as action
-), asked as (
-    insert into holdfast.approvals
-        (tenant, conversation, turn, step, id, asked, approval, roles, agent, requester, reason,
-         evidence, args_digest, policy_name, policy_version, policy_digest, policy_reason, amount,
-         requested_at, due_at, expires_at)
-    select $1, $2, $3, $4, approval ->> 'id', approval, approval, $21, asked ->> 'agent',
-           'agent:' || (asked ->> 'agent'), asked ->> 'reason', asked -> 'evidence',
-           approval ->> 'args_digest', asked ->> 'policy_name', (asked ->> 'policy_version')::int,
-           asked ->> 'policy_digest', asked ->> 'policy_reason', (asked ->> 'amount')::numeric,
-           (approval ->> 'requested_at')::timestamptz, $22, (approval ->> 'expires_at')::timestamptz
-      from numbers, jsonb_array_elements($17) as asked, jsonb_extract_path(asked, 'approval') as approval
-), forgotten as (
-    delete from holdfast.graph_checkpoints
-     where tenant = $1 and conversation = $2 and turn = $3
-       and (step <> $4 or $18::bytea is null) and exists (select from numbers)
-), kept as (
-    insert into holdfast.graph_checkpoints as checkpoint
-        (tenant, conversation, turn, step, snapshot)
-    select $1, $2, $3, $4, $18 from numbers where $18::bytea is not null
-    on conflict (tenant, conversation, turn, step) do update
-       set snapshot = excluded.snapshot, updated_at = now()
-)
-select outcome from committed
-"""
-
-
 async def commit_step(
     writer: Pool | Connection, key: StepKey, commit: StepCommit
 ) -> dict[str, Any]:
@@ -407,29 +230,30 @@ async def commit_step(
         StaleAttempt: this attempt no longer owns the step; nothing was changed.
     """
     outcome = await writer.fetchval(
-        _COMMIT,
-        key.tenant,
-        key.conversation,
-        key.turn,
-        key.step,
-        key.run,
-        key.attempt,
-        commit.outcome,
-        [message.model_dump(mode="json") for message in commit.messages],
-        [event.to_json() for event in commit.events],
-        commit.phase,
-        commit.agent,
-        commit.priority,
-        commit.language,
-        commit.turn_status,
-        commit.turn_result and commit.turn_result.model_dump(mode="json"),
-        [action.model_dump(mode="json") for action in commit.actions],
-        [commit.approval.model_dump(mode="json")] if commit.approval else [],
-        commit.snapshot,
-        commit.summary and commit.summary.text,
-        commit.summary and commit.summary.through,
-        list(commit.approval.approval.roles) if commit.approval else [],
-        commit.approval and commit.approval.approval.due_at,
+        *_COMMIT(
+            tenant=key.tenant,
+            conversation=key.conversation,
+            turn=key.turn,
+            step=key.step,
+            run=key.run,
+            attempt=key.attempt,
+            outcome=commit.outcome,
+            messages=[message.model_dump(mode="json") for message in commit.messages],
+            events=[event.to_json() for event in commit.events],
+            phase=commit.phase,
+            agent=commit.agent,
+            priority=commit.priority,
+            language=commit.language,
+            turn_status=commit.turn_status,
+            turn_result=commit.turn_result and commit.turn_result.model_dump(mode="json"),
+            actions=[action.model_dump(mode="json") for action in commit.actions],
+            approvals=[commit.approval.model_dump(mode="json")] if commit.approval else [],
+            snapshot=commit.snapshot,
+            summary=commit.summary and commit.summary.text,
+            summarized_through=commit.summary and commit.summary.through,
+            roles=list(commit.approval.approval.roles) if commit.approval else [],
+            due_at=commit.approval and commit.approval.approval.due_at,
+        )
     )
     if outcome is None:
         raise StaleAttempt(

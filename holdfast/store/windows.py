@@ -7,6 +7,7 @@ from decimal import Decimal
 from holdfast.domain.model import Frozen
 from holdfast.store.locks import take_lock
 from holdfast.store.pool import Connection
+from holdfast.store.sql import statement
 
 
 async def lock_windows(connection: Connection, tenant: str, names: Sequence[str]) -> None:
@@ -17,6 +18,9 @@ async def lock_windows(connection: Connection, tenant: str, names: Sequence[str]
     """
     for name in sorted(names):
         await take_lock(connection, f"{tenant}/window/{name}")
+
+
+_SUM = statement("sum_of_window")
 
 
 class Place(Frozen):
@@ -47,47 +51,18 @@ async def sum_of_window(
     executed, however old they are. `without_approval` leaves out the actions of that approval, `before` those
     that were proposed at that place or later and are not under way. What is not a number counts nothing."""
     total = await connection.fetchval(
-        """
-        select coalesce(sum(case when jsonb_typeof(value) = 'number' then value::numeric end), 0)
-          from (
-            select jsonb_build_object(
-                       'args', arguments,
-                       'facts', coalesce((select execution.facts from holdfast.executions as execution
-                                           where execution.tenant = $1
-                                             and execution.action = action.id), facts)
-                   ) #> $2 as value
-              from (
-                select * from holdfast.actions as done
-                 where tenant = $1 and name = any($3) and state in ('executed', 'failed')
-                   and updated_at > now() - $4::interval
-                   and (state = 'executed' or exists (
-                           select from holdfast.executions as execution
-                            where execution.tenant = $1 and execution.action = done.id
-                              and execution.subject is not null))
-                union all
-                select * from holdfast.actions as open
-                 where tenant = $1 and name = any($3) and state = 'proposed'
-                   and ($7::timestamptz is null or created_at < $7
-                        or (conversation, turn, step) = ($8, $9, $10) and index < $11
-                        or exists (select from holdfast.executions as execution
-                                    where execution.tenant = $1 and execution.action = open.id))
-              ) as action
-              join holdfast.conversations as conversation
-                on conversation.tenant = action.tenant and conversation.id = action.conversation
-             where ($5::text is null or conversation.customer = $5)
-               and ($6::text is null or action.approval is distinct from $6)
-          ) as amounts
-        """,
-        tenant,
-        list(amount),
-        list(actions),
-        within,
-        customer,
-        without_approval,
-        before and before.created_at,
-        before and before.conversation,
-        before and before.turn,
-        before and before.step,
-        before and before.index,
+        *_SUM(
+            tenant=tenant,
+            path=list(amount),
+            actions=list(actions),
+            within=within,
+            customer=customer,
+            without_approval=without_approval,
+            before=before and before.created_at,
+            conversation=before and before.conversation,
+            turn=before and before.turn,
+            step=before and before.step,
+            index=before and before.index,
+        )
     )
     return Decimal(total)

@@ -344,38 +344,38 @@ GUARDS: tuple[Guard, ...] = (
     ),
     Guard(
         "what waits to be executed counts for a window",
-        "holdfast/store/windows.py",
-        "where tenant = $1 and name = any($3) and state = 'proposed'",
-        "where tenant = $1 and name = any($3) and false",
+        "holdfast/store/sql/sum_of_window.sql",
+        "where tenant = :tenant and name = any(:actions) and state = 'proposed'",
+        "where tenant = :tenant and name = any(:actions) and false",
         (f"{_WINDOWS}::test_what_waits_counts_however_long_it_waits",),
     ),
     Guard(
         "what waits counts for a window however long it waits",
-        "holdfast/store/windows.py",
-        "where tenant = $1 and name = any($3) and state = 'proposed'",
-        "where tenant = $1 and name = any($3) and state = 'proposed'\n"
-        "                   and created_at > now() - $4::interval",
+        "holdfast/store/sql/sum_of_window.sql",
+        "where tenant = :tenant and name = any(:actions) and state = 'proposed'",
+        "where tenant = :tenant and name = any(:actions) and state = 'proposed'\n"
+        "           and created_at > now() - :within::interval",
         (f"{_WINDOWS}::test_what_waits_counts_however_long_it_waits",),
     ),
     Guard(
         "what is executed counts for a window from then on",
-        "holdfast/store/windows.py",
-        "and updated_at > now() - $4::interval",
-        "and created_at > now() - $4::interval",
+        "holdfast/store/sql/sum_of_window.sql",
+        "and updated_at > now() - :within::interval",
+        "and created_at > now() - :within::interval",
         (f"{_WINDOWS}::test_what_is_executed_counts_from_when_it_was",),
     ),
     Guard(
         "what may have been done on another system counts for a window",
-        "holdfast/store/windows.py",
+        "holdfast/store/sql/sum_of_window.sql",
         "and execution.subject is not null",
         "and false",
         (f"{_WINDOWS}::test_a_payment_of_unknown_outcome_counts",),
     ),
     Guard(
         "what a reviewer has edited is still what the customer asked for",
-        "holdfast/store/standing.py",
-        "$6 in (action.arguments, action.proposed)",
-        "$6 = action.arguments",
+        "holdfast/store/sql/equal_action.sql",
+        ":arguments in (action.arguments, action.proposed)",
+        ":arguments = action.arguments",
         (f"{_REPEATS}::test_what_a_reviewer_has_edited_is_what_the_customer_asked_for_as_well",),
     ),
     # Who decides
@@ -480,15 +480,14 @@ GUARDS: tuple[Guard, ...] = (
     # One writer
     Guard(
         "a late attempt commits nothing over its successor",
-        "holdfast/store/steps.py",
-        "and run = $5 and attempt = $6 and outcome is null\n       for update\n), numbers",
-        "and ($5::text is not null and $6::int is not null) and outcome is null\n"
-        "       for update\n), numbers",
+        "holdfast/store/sql/commit_step.sql",
+        "and run = :run and attempt = :attempt and outcome is null",
+        "and :run::text is not null and :attempt::int is not null and outcome is null",
         (f"{_STEPS}::test_a_lower_attempt_cannot_commit_once_a_higher_one_has_begun",),
     ),
     Guard(
         "a lower attempt does not begin a step again",
-        "holdfast/store/steps.py",
+        "holdfast/store/sql/begin_step.sql",
         "(step.run <> excluded.run or step.attempt <= excluded.attempt)",
         "true",
         (f"{_STEPS}::test_a_lower_attempt_cannot_begin_again",),
@@ -503,9 +502,9 @@ GUARDS: tuple[Guard, ...] = (
     ),
     Guard(
         "a turn that has ended begins no step",
-        "holdfast/store/steps.py",
-        "({begun} or exists (select from open_turn))",
-        "({begun} or true)",
+        "holdfast/store/sql/begin_step.sql",
+        "(exists (select from new_turn) or exists (select from open_turn))",
+        "true",
         (f"{_STEPS}::test_a_turn_that_has_ended_begins_no_step",),
     ),
     Guard(
@@ -539,8 +538,8 @@ GUARDS: tuple[Guard, ...] = (
     Guard(
         "an approval is read by its tenant alone",
         "holdfast/store/approvals.py",
-        "where approval.tenant = $1 and approval.id = $2",
-        "where $1::text is not null and approval.id = $2",
+        "where approval.tenant = :tenant and approval.id = :id",
+        "where :tenant::text is not null and approval.id = :id",
         ("tests/store/test_tenancy.py::test_no_read_finds_another_tenants_rows",),
     ),
     Guard(

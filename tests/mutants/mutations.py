@@ -27,7 +27,7 @@ _OTHER = {
 }
 _NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
-_OF_A_TENANT = re.compile(rb"\b(?:[a-z_]+\.)?tenant = (\$\d+|[a-z_]+\.tenant)")
+_OF_A_TENANT = re.compile(rb"\b(?:[a-z_]+\.)?tenant = (\$\d+|:tenant|[a-z_]+\.tenant)")
 _ANY_TENANT = b"(true or "
 _LOCKS = re.compile(rb"\bfor (?:update|share)\b(?: of \w+)?")
 
@@ -47,7 +47,10 @@ class _Change:
 def mutants_of(path: str, *, sql_only: bool = False) -> list[Mutant]:
     """Every mutant of a file, in the order of its text; with `sql_only` those of its SQL."""
     source = (ROOT / path).read_bytes()
-    changes = _Finder(source).changes(sql_only=sql_only)
+    if path.endswith(".sql"):
+        changes = [_Change("statement", *one) for one in _in_sql(source, 0, len(source))]
+    else:
+        changes = _Finder(source).changes(sql_only=sql_only)
     names: Counter[str] = Counter()
     found = []
     for change in changes:
@@ -58,6 +61,14 @@ def mutants_of(path: str, *, sql_only: bool = False) -> list[Mutant]:
             name = f"{name} ({names[name]})"
         found.append(Mutant(path, name, text.decode()))
     return found
+
+
+def _in_sql(source: bytes, start: int, end: int) -> Iterator[tuple[int, int, bytes]]:
+    for found in _OF_A_TENANT.finditer(source, start, end):
+        # The parameter stays: a statement without it would fail, and show nothing.
+        yield found.start(), found.end(), _ANY_TENANT + found[0] + b")"
+    for found in _LOCKS.finditer(source, start, end):
+        yield found.start(), found.end(), b""
 
 
 def _short(text: bytes) -> str:
@@ -139,12 +150,7 @@ class _Finder:
             left = right
 
     def _sql(self, node: ast.Constant) -> Iterator[tuple[int, int, bytes]]:
-        start, end = self._place(node)
-        for found in _OF_A_TENANT.finditer(self._source, start, end):
-            # The parameter stays: a statement without it would fail, and show nothing.
-            yield found.start(), found.end(), _ANY_TENANT + found[0] + b")"
-        for found in _LOCKS.finditer(self._source, start, end):
-            yield found.start(), found.end(), b""
+        yield from _in_sql(self._source, *self._place(node))
 
     def _place(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
         assert node.end_lineno is not None

@@ -79,6 +79,20 @@ ROOMS: tuple[Room, ...] = (
     Room("holdfast/llm/ledger.py", ("tests/llm/test_step_ledger.py",), later=("tests/recovery",)),
     Room("workflows/intake.py", ("tests/workflows/test_intake.py",), alone="tests/workflows"),
     *(
+        Room(f"holdfast/store/sql/{name}.sql", (*_TENANCY, *more), sql_only=True)
+        for name, *more in (
+            ("approvals",),
+            ("begin_step", "tests/store/test_steps.py"),
+            ("commit_step", "tests/store/test_steps.py"),
+            ("equal_action",),
+            ("read_load",),
+            ("search_knowledge",),
+            ("standing",),
+            ("sum_of_window", *_WINDOWS, *_PERMISSION),
+            ("wanted_approvals",),
+        )
+    ),
+    *(
         Room(f"holdfast/store/{name}.py", _TENANCY, sql_only=True)
         for name in (
             "actions",

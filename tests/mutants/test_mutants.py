@@ -56,7 +56,8 @@ def test_no_mutant_survives_that_was_not_accepted(tree: Tree, room: Room) -> Non
 
     survivors = []
     for one in mutants:
-        ast.parse(one.text)  # what cannot be read would not be noticed by a test
+        if room.path.endswith(".py"):
+            ast.parse(one.text)  # what cannot be read would not be noticed by a test
         if survives(one):
             survivors.append(one.name)
             print(f"{room.path} survives {one.name}", flush=True)

@@ -11,6 +11,7 @@ from holdfast.runtime.connection import require_migration_url
 from holdfast.runtime.settings import Settings
 from holdfast.store.knowledge import (
     CANDIDATES,
+    RANKED,
     SEARCH,
     SOUGHT_WORDS,
     SearchGaveUp,
@@ -47,9 +48,15 @@ async def large(connection: Connection, tenant: str, tmp_path: Path) -> str:
 
 async def plan(connection: Connection, tenant: str, query: str) -> dict[str, Any]:
     """The parts of the search's plan, by their names."""
-    explained = await connection.fetchval(
-        f"explain (analyze, format json) {SEARCH}", tenant, query, 4
+    search_text, *values = SEARCH(
+        tenant=tenant,
+        query=query,
+        most_words=SOUGHT_WORDS,
+        candidates=CANDIDATES,
+        ranked=RANKED,
+        limit=4,
     )
+    explained = await connection.fetchval(f"explain (analyze, format json) {search_text}", *values)
     ((whole),) = json.loads(explained) if isinstance(explained, str) else explained
     return {
         node["Subplan Name"]: node for node in nodes(whole["Plan"]) if "Subplan Name" in node

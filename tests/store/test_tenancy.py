@@ -17,6 +17,7 @@ from holdfast.domain.approval import TakenDecision
 from holdfast.domain.conversation import TurnResult
 from holdfast.domain.errors import LockTaken
 from holdfast.domain.events import NewEvent, NewMessageSent, TurnEnded
+from holdfast.domain.records import ApprovalFilter
 from holdfast.domain.steps import Ended
 from holdfast.domain.words import language_of
 from holdfast.runtime.connection import require_migration_url
@@ -80,7 +81,7 @@ READS: dict[str, Asked] = {
         c, tenant, t.approval(ACCEPTED)
     ),
     "approvals.list_approvals": lambda t, c, tenant: approvals.list_approvals(
-        c, tenant, approvals.ApprovalFilter(state=None, conversation=t.conversation)
+        c, tenant, ApprovalFilter(state=None, conversation=t.conversation)
     ),
     "approvals.lock_approval": lambda t, c, tenant: approvals.lock_approval(
         c, tenant, t.approval(ACCEPTED)
