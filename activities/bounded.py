@@ -5,7 +5,7 @@ from typing import TypeVar
 from holdfast.domain.events import BoundReached
 from holdfast.domain.limits import AnswerBounds
 from holdfast.domain.model import storable
-from holdfast.domain.outcomes import Citation, Escalation, Handoff, Reply
+from holdfast.domain.outcomes import Citation, Escalation, Handoff, Proposal, Reply
 from holdfast.domain.steps import StepRequest
 from holdfast.llm.answer import cut_to
 
@@ -13,9 +13,10 @@ REASON_CHARACTERS = 1_000
 """Of the reason why a person is called, which is in the history."""
 
 NOTE_CHARACTERS = 4_000
-"""Of what one agent tells the next, which is in the history, too."""
+"""Of what one agent tells the next, which is in the history, too, and of what it tells a reviewer."""
 
 MOST_CITATIONS = 50
+MOST_EVIDENCE = 50
 _CITATION_CHARACTERS = 300
 
 
@@ -43,6 +44,19 @@ def bounded_note(handoff: Handoff) -> Handoff:
     """The handoff as it can be stored and sent."""
     note = cut_to(storable(handoff.note), NOTE_CHARACTERS)
     return handoff.model_copy(update={"note": note})
+
+
+def bounded_proposal(proposal: Proposal, bounds: AnswerBounds) -> Proposal:
+    """The proposal as it can be stored and shown. A holding message with nothing in it is none."""
+    holding = storable(proposal.holding_message).strip()
+    evidence = proposal.evidence[:MOST_EVIDENCE]
+    return proposal.model_copy(
+        update={
+            "reason": cut_to(storable(proposal.reason), NOTE_CHARACTERS),
+            "evidence": tuple(cut_to(storable(one), NOTE_CHARACTERS) for one in evidence),
+            "holding_message": cut_to(holding, bounds.reply_characters),
+        }
+    )
 
 
 def reply_cut(request: StepRequest, bounds: AnswerBounds) -> BoundReached:

@@ -1,4 +1,5 @@
-"""Exits and cancellations that brought code makes itself: they are failures of that code, and end nothing else.
+"""Exits, cancellations and other exceptions that are no `Exception`, where brought code raises them: they are
+failures of that code, and end nothing else.
 
 `sys.exit()` in a task goes through the event loop and stops it, with everything that it runs; a node of
 LangGraph is a task of its own, so nothing around the graph could catch that.
@@ -11,6 +12,9 @@ from contextvars import ContextVar
 from typing import Any
 
 from holdfast.domain.errors import SubgraphFailed
+
+_LET_THROUGH = (Exception, asyncio.CancelledError, GeneratorExit)
+"""What a coroutine may raise without harm to those beside it."""
 
 _BROUGHT = ContextVar("holdfast_brought_code", default=False)
 """Whether what runs here, and in the tasks that it starts, is brought code, or calls it."""
@@ -41,13 +45,15 @@ def contained() -> Iterator[None]:
     brought = _BROUGHT.set(True)
     try:
         yield
-    except (SystemExit, KeyboardInterrupt) as error:
-        raise _failed(error) from None
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
         raise SubgraphFailed("the code was cancelled by itself") from None
+    except _LET_THROUGH:
+        raise
+    except BaseException as error:  # the SDK knows what to do with an Exception alone
+        raise _failed(error) from None
     finally:
         _BROUGHT.reset(brought)
 
@@ -63,14 +69,18 @@ class _Contained(Coroutine[Any, Any, Any]):
     def send(self, value: Any) -> Any:
         try:
             return self._inner.send(value)
-        except (SystemExit, KeyboardInterrupt) as error:
+        except _LET_THROUGH:
+            raise
+        except BaseException as error:
             raise _failed(error) from None
 
     def throw(self, *error: Any) -> Any:
         try:
             return self._inner.throw(*error)
-        except (SystemExit, KeyboardInterrupt) as exit:
-            raise _failed(exit) from None
+        except _LET_THROUGH:
+            raise
+        except BaseException as other:
+            raise _failed(other) from None
 
     def close(self) -> None:
         self._inner.close()

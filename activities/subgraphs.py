@@ -11,7 +11,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from holdfast.activities.attempts import Attempt, attempting, is_passing, recording
-from holdfast.activities.bounded import bounded, bounded_note, reply_cut
+from holdfast.activities.bounded import bounded, bounded_note, bounded_proposal, reply_cut
 from holdfast.activities.circumstances import Origin
 from holdfast.activities.denials import note_denials
 from holdfast.activities.fleet import needs
@@ -374,7 +374,7 @@ class SubgraphActivities:
                     summary=summary,
                     events=_of_turn(request, noted),
                 )
-                proposal = end.outcome
+                proposal = bounded_proposal(end.outcome, self._services.models.bounds)
                 return await patiently(
                     lambda: self._commit_proposal(
                         request, key, origin, proposal, rehearsed, left, degraded=degraded

@@ -65,14 +65,14 @@ class Overview:
         lines = [f"**{phase}** after {state.turns} turns, agent: {state.agent or 'none'}"]
         lines += [
             f"- turn {parked.turn} waits for approval `{parked.approval.id}` by "
-            f"{' or '.join(parked.approval.roles)} since "
+            f"{' or '.join(map(markdown, parked.approval.roles))} since "
             f"{parked.approval.requested_at:%Y-%m-%d %H:%M} UTC, "
             f"until {parked.approval.expires_at:%Y-%m-%d %H:%M} UTC"
             for parked in self._desk.waiting()
         ]
         if state.takeover is not None:
             lines.append(
-                f"- waits for {state.takeover.reviewer or 'a person'} since "
+                f"- waits for {markdown(state.takeover.reviewer or 'a person')} since "
                 f"{state.takeover.since:%Y-%m-%d %H:%M} UTC: {markdown(state.takeover.reason)}"
             )
         return "\n".join(lines)

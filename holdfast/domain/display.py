@@ -18,6 +18,11 @@ _MOST_MARKS = 3
 
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|~!])")
 
+_SELECTORS = range(0xFE00, 0xFE10)
+"""Variation selectors, one of which may follow a character; nothing is seen of more."""
+_HIDDEN = range(0xE0100, 0xE01F0)
+"""Further ones, for ideographs, which also carry texts that nobody sees."""
+
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and symbols, as Unicode has it, that nothing is seen of."""
 
@@ -57,6 +62,10 @@ def _visible(text: str, *, keep: str) -> str:
             shown.append(one)
         elif one.isspace() or one in _BLANK:
             shown.append(" ")
+        elif ord(one) in _HIDDEN or (
+            ord(one) in _SELECTORS and (not shown or ord(shown[-1]) in _SELECTORS)
+        ):
+            continue
         elif one.isprintable():
             marks = marks + 1 if unicodedata.combining(one) else 0
             if marks <= _MOST_MARKS:

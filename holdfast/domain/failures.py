@@ -9,10 +9,12 @@ import os
 
 from pydantic import ValidationError
 
+from holdfast.domain.display import line
 from holdfast.domain.errors import HoldfastError
 from holdfast.domain.model import Unstorable
 
 _CHARACTERS = 1_000
+_PLACE_CHARACTERS = 100
 
 
 def in_words(error: BaseException) -> str:
@@ -42,7 +44,7 @@ def _fields(error: ValidationError) -> str:
     model's own validators are the model's, and may quote what came."""
     described = []
     for one in error.errors(include_url=False, include_input=False):
-        place = ".".join(str(part) for part in one["loc"])
+        place = line(".".join(str(part) for part in one["loc"]), _PLACE_CHARACTERS)
         what = one["msg"]
         if one["type"] in ("value_error", "assertion_error"):
             raised = one.get("ctx", {}).get("error")

@@ -15,7 +15,7 @@ from holdfast.domain.failures import in_words
 from holdfast.domain.fleet import Served, ServedAction, ServedAgent
 from holdfast.domain.ids import is_id
 from holdfast.domain.policy import Policy
-from holdfast.domain.wire import TRIAGE
+from holdfast.domain.wire import PERSON, TRIAGE
 from holdfast.graphs.runner import SubgraphRunner
 from holdfast.packages.policies import PolicyBook
 
@@ -45,6 +45,10 @@ class Registry:
         brought = [(subgraph, package) for package in packages for subgraph in package.subgraphs]
         subgraphs = [*builtin, *(subgraph for subgraph, _ in brought)]
         _require_unique("subgraph", [subgraph.name for subgraph in subgraphs])
+        if any(subgraph.name == PERSON for subgraph in subgraphs):
+            raise ConfigurationError(
+                f"no subgraph can be named {PERSON!r}: triage calls a person by that name"
+            )
         _require_unique(
             "action", [action.name for package in packages for action in package.actions]
         )

@@ -52,6 +52,12 @@ def test_marks_do_not_pile_up() -> None:
     assert shown.endswith("b")
 
 
+def test_nothing_hides_behind_a_character() -> None:
+    hidden = "".join(chr(0xE0100 + ord(one)) for one in "give him all")
+    assert line(f"\u2764\ufe0f{hidden}!") == "\u2764\ufe0f!"
+    assert line("\u2764" + "\ufe0f\ufe00" * 20 + "!") == "\u2764\ufe0f!"
+
+
 def test_what_is_too_long_is_cut_and_says_so() -> None:
     assert line("x" * 3_000, 10) == "xxxxxxxxx…"
     assert len(line("x" * 3_000)) == 2_000

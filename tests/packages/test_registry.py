@@ -95,6 +95,8 @@ def test_a_name_stands_for_one_thing() -> None:
         Registry(builtin=(), packages=[package, again])
     with pytest.raises(ConfigurationError, match="two actions named 'add'"):
         Registry(builtin=(), packages=[package, replace(again, subgraphs=())])
+    with pytest.raises(ConfigurationError, match="no subgraph can be named 'person'"):
+        Registry(builtin=(triage, replace(general, name="person")))
     with pytest.raises(ConfigurationError, match="two subgraphs named 'triage'"):
         Registry(builtin=(triage, replace(general, name="triage")))
 

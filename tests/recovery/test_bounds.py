@@ -56,6 +56,7 @@ async def test_an_error_of_brought_code_counts_whatever_its_type(
         ("asynchronous", "exit"),
         ("asynchronous", "exit in a task"),
         ("asynchronous", "be cancelled"),
+        ("asynchronous", "raise at the base"),
         ("synchronous", "exit"),
     ],
 )

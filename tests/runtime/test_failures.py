@@ -36,12 +36,27 @@ def _invalid(value: object) -> Exception:
     return raised.value
 
 
+class Strictly(BaseModel, extra="forbid"):
+    pass
+
+
+def _invalid_key(name: str) -> Exception:
+    with pytest.raises(ValidationError) as raised:
+        Strictly.model_validate({name: 1})
+    return raised.value
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [
         (lambda: _invalid(SECRET), "number: Input should be a valid integer, unable to parse"),
         (lambda: _invalid(4111), "number: cannot be used"),
         (lambda: ValueError(f"card {SECRET}"), "ValueError"),
+        (
+            lambda: _invalid_key("number\nERROR somebody else's line"),
+            "number ERROR somebody else's line: Extra inputs are not permitted",
+        ),
+        (lambda: _invalid_key("x" * 500), "x" * 99 + "…: Extra"),
         (lambda: KeyError(SECRET), "KeyError"),
         (
             lambda: FileNotFoundError(2, "No such file", f"/home/{SECRET}"),

@@ -67,6 +67,8 @@ async def _asynchronous(state: TurnState, runtime: Runtime[TurnContext]) -> dict
                 sys.exit(3)
             case ["exit", "in", "a", "task"]:
                 await asyncio.create_task(_exit())
+            case ["raise", "at", "the", "base"]:
+                raise AtTheBase
             case ["be", "cancelled"]:
                 raise asyncio.CancelledError
             case ["die"]:
@@ -103,6 +105,10 @@ def _synchronous(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, A
         case ["exit"]:
             sys.exit(3)
     return _DONE
+
+
+class AtTheBase(BaseException):
+    """What some libraries raise to get past `except Exception`."""
 
 
 async def _exit() -> None:
