@@ -34,8 +34,6 @@ SEND_DELIVERY = "send_delivery"
 
 TRIAGE = "triage"
 """The subgraph that gets each message first."""
-PERSON = "person"
-"""What triage calls in the place of an agent."""
 
 
 def workflows_queue(task_queue: str) -> str:

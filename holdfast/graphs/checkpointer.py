@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -27,12 +28,16 @@ from holdfast.contract import chat, subgraph
 
 Serialized = tuple[str, bytes]
 
-# Snapshots name a type by its module. One that waits may be older than a move of these.
-for _former, _now in (
-    ("holdfast.subgraphs.contract", subgraph),
-    ("holdfast.llm.chat", chat),
-):
-    sys.modules.setdefault(_former, _now)
+
+def _known_as(former: str, module: ModuleType) -> None:
+    """Find a module's types under its former name: snapshots that wait may be older than its move."""
+    alias = ModuleType(former)
+    vars(alias).update((name, it) for name, it in vars(module).items() if name[:2] != "__")
+    sys.modules[former] = alias
+
+
+_known_as("holdfast.subgraphs.contract", subgraph)
+_known_as("holdfast.llm.chat", chat)
 
 # A brought graph's state has types of its own. Snapshots come from our own table, written by the same
 # code, so LangGraph's advice to list each type has nothing to protect here.

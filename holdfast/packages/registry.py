@@ -15,8 +15,9 @@ from holdfast.domain.failures import in_words
 from holdfast.domain.fleet import Served, ServedAction, ServedAgent
 from holdfast.domain.ids import is_id
 from holdfast.domain.policy import Policy
-from holdfast.domain.wire import PERSON, TRIAGE
+from holdfast.domain.wire import TRIAGE
 from holdfast.graphs.runner import SubgraphRunner
+from holdfast.graphs.triage.assessment import PERSON
 from holdfast.packages.policies import PolicyBook
 
 ENTRY_POINTS = "holdfast.packages"

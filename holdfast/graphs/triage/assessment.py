@@ -10,7 +10,9 @@ from holdfast.contract.dialogue import agent_list
 from holdfast.contract.subgraph import AgentCard
 from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import PriorityName
-from holdfast.domain.wire import PERSON
+
+PERSON = "person"
+"""The choice that stands for a person of the staff rather than an agent."""
 
 _PROMPT = """\
 You sort the messages of customers. Say which agent should answer the customer's last message:

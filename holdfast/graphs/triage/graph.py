@@ -15,8 +15,7 @@ from holdfast.contract.subgraph import AgentCard, TurnContext, TurnState
 from holdfast.domain.errors import ModelAnswerUnusable, ModelRefused
 from holdfast.domain.outcomes import Escalation, Reply, Route
 from holdfast.domain.texts import customer_text
-from holdfast.domain.wire import PERSON
-from holdfast.graphs.triage.assessment import Assessment, assessment_among, prompt
+from holdfast.graphs.triage.assessment import PERSON, Assessment, assessment_among, prompt
 
 SURE = 0.7
 """From this confidence on a message is routed; below it the customer is asked."""
