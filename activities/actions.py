@@ -42,7 +42,7 @@ from holdfast.store.approvals import lock_approval, read_taken
 from holdfast.store.clock import database_now
 from holdfast.store.compensation import is_to_be_undone
 from holdfast.store.faults import reach
-from holdfast.store.pool import Connection
+from holdfast.store.pool import Connection, lend
 from holdfast.store.subjects import lock_subjects, require_no_call
 
 _NOT_SENT = (
@@ -354,5 +354,5 @@ def _context(
         turn=request.turn,
         customer=record.customer,
         idempotency_key=record.id,
-        connection=connection,
+        connection=connection and lend(connection),
     )

@@ -13,7 +13,7 @@ from holdfast.contract.action import ActionContext
 from holdfast.domain.ids import derived_id
 from holdfast.domain.outcomes import PriorityName, ProposedAction
 from holdfast.domain.policy import Circumstances, Policy, Window
-from holdfast.store.pool import Connection
+from holdfast.store.pool import Connection, lend
 from holdfast.store.windows import Place, lock_windows, sum_of_window
 
 
@@ -49,7 +49,7 @@ class Origin:
             turn=self.turn,
             customer=self.customer,
             idempotency_key=self.action_id(index),
-            connection=connection,
+            connection=connection and lend(connection),
             read_only=read_only,
         )
 
@@ -60,7 +60,9 @@ async def customer_of(
     """What conditions on an action may know of the customer: the id, and what the action's package says."""
     customer = services.registry.customer(action)
     attributes = (
-        await customer(connection, origin.tenant, origin.customer) if customer is not None else {}
+        await customer(lend(connection), origin.tenant, origin.customer)
+        if customer is not None
+        else {}
     )
     return {**attributes, "id": origin.customer}
 

@@ -131,6 +131,8 @@ class _SelfAware(_PlainConnection):
     last_used = 0.0
     in_transaction = False
     """Whether it was in one after the last statement."""
+    is_lent = False
+    """Whether brought code has it, or has had it since it was reset."""
     execute = _watched(_PlainConnection.execute)
     executemany = _watched(_PlainConnection.executemany)
     fetch = _watched(_PlainConnection.fetch)
@@ -141,6 +143,10 @@ class _SelfAware(_PlainConnection):
     def itself(self) -> "_SelfAware":
         """The connection, where a pool has wrapped it."""
         return self
+
+    def get_reset_query(self) -> str:
+        """What leaves nothing of a session to the next one: temporary tables and a changed user, too."""
+        return f"{super().get_reset_query()};\nset session authorization default; discard temp"
 
 
 class _Acquired(PoolAcquireContext):
@@ -231,7 +237,7 @@ async def open_pool(
             init=_speak_json,
             connect=_connect,
             connection_class=_SelfAware,
-            reset=None if read_only else _no_reset,
+            reset=None if read_only else _reset,
         )
         pool.idle_in_transaction_seconds = idle_in_transaction_seconds
         await pool
@@ -289,11 +295,22 @@ async def _speak_json(connection: Connection) -> None:
     )
 
 
-async def _no_reset(connection: Connection) -> None:
-    """Our own statements leave a session as it was, so giving a connection back costs no round trip.
-    Brought graphs get the read-only pool, whose connections are reset as usual."""
-    if isinstance(connection, _SelfAware) and connection.in_doubt:
+def lend(connection: Connection) -> Connection:
+    """The connection, for brought code: it is reset when it is given back."""
+    if isinstance(own := getattr(connection, "itself", None), _SelfAware):
+        own.is_lent = True
+    return connection
+
+
+async def _reset(connection: Connection) -> None:
+    """Our own statements leave a session as it was, so giving a connection back costs no round trip
+    unless brought code has had it."""
+    assert isinstance(connection, _SelfAware)
+    if connection.in_doubt:
         connection.terminate()
+    elif connection.is_lent:
+        await connection.reset()
+        connection.is_lent = False
 
 
 def _dump(value: Any) -> str:

@@ -36,6 +36,11 @@ async def _note(context: ActionContext, note: Note) -> JsonValue:
     return "noted"
 
 
+async def _unsettle(context: ActionContext, note: Note) -> JsonValue:
+    await context.transaction.execute("set search_path = pg_temp; create temp table notes (id int)")
+    return "unsettled"
+
+
 async def _forget(context: ActionContext, note: Note, result: JsonValue) -> None:
     raise RuntimeError("it cannot be forgotten")
 
@@ -43,6 +48,12 @@ async def _forget(context: ActionContext, note: Note, result: JsonValue) -> None
 package = Package(
     name="sending",
     actions=(
+        Action(
+            name="unsettle",
+            description="Leave one's session changed.",
+            arguments=Note,
+            execute=_unsettle,
+        ),
         Action(
             name="note",
             description="Note that something goes on.",

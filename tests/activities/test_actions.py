@@ -1,6 +1,7 @@
 """How an action ends is in its record, in an event and in the audit, once; and what may not run does not."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from tests.platform import eventually
 ASKING = "name: one\nversion: 1\nactions: {add: {approve: {roles: [boss]}}}\n"
 
 
-SENDING = "name: one\nversion: 1\nrepeats: {call: allow}\nactions: {call: allow, note: allow}\n"
+SENDING = "name: one\nversion: 1\nrepeats: {call: allow}\nactions: {call: allow, note: allow, unsettle: allow}\n"
 
 
 def call(system: OtherSystem) -> tuple[str, dict[str, Any]]:
@@ -227,6 +228,18 @@ async def test_what_fails_to_be_undone_in_one_s_own_database_stands(opening: Ope
         account = await account_of(connection, desk.tenant, "c1", asked.turn)
     assert [one.came_to for one in account.actions] == ["not_undone", None]
     assert account.half_done
+
+
+async def test_an_action_that_changes_its_session_changes_nobody_else_s(opening: Opening) -> None:
+    desk = await opening(policy=SENDING, packages=("tests.activities.sending:package",))
+    asked = await desk.propose("c1", ("unsettle", {}))
+    assert await desk.execute(asked) == ["executed"]
+    pool = desk.services.pool
+    async with AsyncExitStack() as exits:
+        for _ in range(pool.get_size()):
+            connection = await exits.enter_async_context(pool.acquire())
+            assert await connection.fetchval("show search_path") == '"$user", public'
+            assert await connection.fetchval("select to_regclass('pg_temp.notes')") is None
 
 
 async def test_a_refusal_after_a_call_without_an_answer_says_nothing_of_that_call(

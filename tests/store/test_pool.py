@@ -10,9 +10,15 @@ from holdfast.client.records import Records
 from holdfast.domain.errors import Unavailable
 from holdfast.runtime.connection import require_database_url
 from holdfast.runtime.settings import Settings
-from holdfast.store.pool import Pool, TransactionLeftIdle, is_transient, open_pool
+from holdfast.store.pool import Pool, TransactionLeftIdle, is_transient, lend, open_pool
 
 PID = "select pg_backend_pid()"
+SESSION = """
+select current_setting('search_path'), current_setting('statement_timeout'), current_user,
+       (select count(*) from pg_class where relpersistence = 't' and pg_table_is_visible(oid)),
+       (select count(*) from pg_locks where pid = pg_backend_pid() and locktype = 'advisory'),
+       (select count(*) from pg_listening_channels())
+"""
 
 
 @pytest.fixture
@@ -99,3 +105,21 @@ async def test_a_transaction_that_is_left_idle_is_its_callers_fault(
 
     with pytest.raises(TransactionLeftIdle):
         await leave_idle()
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+async def test_what_brought_code_leaves_in_its_session_is_not_handed_on(
+    stack_settings: Settings, read_only: bool
+) -> None:
+    url = require_database_url(stack_settings)
+    kept = "" if read_only else "create temp table kept (id int); listen somebody; "
+    async with await open_pool(url, max_size=1, read_only=read_only) as pool:
+        async with pool.acquire() as connection:
+            session, before = await connection.fetchrow(SESSION), await connection.fetchval(PID)
+            await lend(connection).execute(
+                "set search_path = pg_catalog; set statement_timeout = 1234567; set role none;"
+                f"{kept}select pg_advisory_lock(4711)"
+            )
+            assert await connection.fetchrow(SESSION) != session
+        assert await pool.fetchrow(SESSION) == session
+        assert await pool.fetchval(PID) == before
