@@ -7,6 +7,8 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import langgraph.graph
+
 from holdfast.contract.action import AnyAction
 from holdfast.contract.package import Customer, Package
 from holdfast.contract.subgraph import AgentCard, Subgraph
@@ -16,12 +18,15 @@ from holdfast.domain.fleet import Served, ServedAction, ServedAgent
 from holdfast.domain.ids import is_id
 from holdfast.domain.policy import Policy
 from holdfast.domain.wire import TRIAGE
+from holdfast.graphs import runner
 from holdfast.graphs.runner import SubgraphRunner
 from holdfast.graphs.triage.assessment import PERSON
 from holdfast.packages.policies import PolicyBook
 
 ENTRY_POINTS = "holdfast.packages"
 """The entry point group in which an installed distribution names its package."""
+
+_LANGGRAPH = Path(langgraph.graph.__file__).parents[1]
 
 
 class Registry:
@@ -33,7 +38,8 @@ class Registry:
         policy_dir: the folder of the tenants' own policies; see `holdfast.packages.policies`.
 
     Raises:
-        ConfigurationError: a name is used twice or may not be used, or a policy cannot be used.
+        ConfigurationError: a name is used twice or may not be used, or a graph cannot be built, or a
+            policy cannot be used.
     """
 
     def __init__(
@@ -55,7 +61,7 @@ class Registry:
         )
         self.packages = tuple(packages)
         self._builtin = frozenset(subgraph.name for subgraph in builtin)
-        self._runners = {subgraph.name: SubgraphRunner(subgraph) for subgraph in subgraphs}
+        self._runners = {subgraph.name: _compiled(subgraph) for subgraph in subgraphs}
         self._actions = {action.name: action for package in packages for action in package.actions}
         self._customers = {
             action.name: package.customer for package in packages for action in package.actions
@@ -172,9 +178,24 @@ def _load_package(name: str) -> Package:
     return found
 
 
+def _compiled(subgraph: Subgraph) -> SubgraphRunner:
+    try:
+        return SubgraphRunner(subgraph)
+    except ConfigurationError:
+        raise
+    except (Exception, SystemExit) as error:  # a builder of theirs may raise anything
+        problem = f"the graph of subgraph {subgraph.name!r} cannot be built: {_in_words(error)}"
+        if where := _where(error):
+            problem += f", at {where}"
+        raise ConfigurationError(problem) from error
+
+
 def _in_words(error: BaseException) -> str:
-    """What errors of these kinds say are names of code; what others say may be a value."""
-    if isinstance(error, ImportError | AttributeError | NameError | SyntaxError):
+    """What errors of these kinds say are names of code, and so is what LangGraph finds wrong with a graph;
+    what others say may be a value."""
+    frames = traceback.extract_tb(error.__traceback__)
+    of_langgraph = bool(frames) and Path(frames[-1].filename).is_relative_to(_LANGGRAPH)
+    if of_langgraph or isinstance(error, ImportError | AttributeError | NameError | SyntaxError):
         return f"{type(error).__name__}: {error}"
     return in_words(error)
 
@@ -184,9 +205,11 @@ def _where(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     places = [(one.filename, one.lineno) for one in traceback.extract_tb(error.__traceback__)]
-    ours = (__file__, importlib.__file__)
+    ours = (__file__, importlib.__file__, runner.__file__)
     return " → ".join(
-        f"{file}:{line}" for file, line in places if file not in ours and file[0] != "<"
+        f"{file}:{line}"
+        for file, line in places
+        if file not in ours and file[0] != "<" and not Path(file).is_relative_to(_LANGGRAPH)
     )
 
 

@@ -1,11 +1,16 @@
 """What packages add up to, and whose policy decides: the tenant's, the one for all, the package's."""
 
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from langgraph.graph import START, StateGraph
 
 import holdfast_shop
+from holdfast import TurnContext, TurnState
 from holdfast.contract.package import Package
 from holdfast.domain.errors import ConfigurationError, PolicyError
 from holdfast.domain.policy import Circumstances
@@ -155,6 +160,38 @@ def test_a_package_that_cannot_be_imported_is_refused_with_the_place(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConfigurationError, match=problem.replace("{module}", module)) as refused:
         load_packages([module])
+    assert "sk-secret" not in str(refused.value)
+
+
+def _raising() -> Any:
+    raise KeyError("sk-secret")
+
+
+def _leaving() -> Any:
+    sys.exit(1)
+
+
+def _leading_nowhere() -> Any:
+    graph = StateGraph(TurnState, context_schema=TurnContext)
+    return graph.add_edge(START, "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("builder", "problem"),
+    [
+        (_raising, r"cannot be built: KeyError, at .*test_registry\.py:\d+$"),
+        (_leaving, r"cannot be built: SystemExit, at .*test_registry\.py:\d+$"),
+        (
+            _leading_nowhere,
+            r"cannot be built: ValueError: Found edge ending at unknown node `nowhere`$",
+        ),
+    ],
+)
+def test_a_graph_that_cannot_be_built_is_refused_with_the_place(
+    builder: Callable[[], Any], problem: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"'general' {problem}") as refused:
+        Registry(builtin=(replace(general, graph=builder),))
     assert "sk-secret" not in str(refused.value)
 
 
