@@ -350,7 +350,8 @@ def write_development_keys(data_dir: Path) -> DevelopmentKeys:
     keys = DevelopmentKeys.below(data_dir)
     if keys.exist():
         return keys
-    if keys.public.exists():
+    # The public one is made last, also by another process at this moment.
+    if keys.public.exists() and not keys.signing.exists():
         raise ConfigurationError(
             f"{keys.signing} is gone, and {keys.public} would not fit another key: remove that, too, "
             "and new ones are made"

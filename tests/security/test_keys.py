@@ -473,6 +473,21 @@ async def test_development_keys_fit_when_many_make_them_at_once(tmp_path: Path) 
     assert await _knows(keys, SigningKey.read(made.signing).kid)
 
 
+def test_development_keys_that_another_process_has_just_made_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exist = DevelopmentKeys.exist
+
+    def made_right_after(keys: DevelopmentKeys) -> bool:
+        monkeypatch.setattr(DevelopmentKeys, "exist", exist)
+        write_development_keys(tmp_path)
+        return False
+
+    monkeypatch.setattr(DevelopmentKeys, "exist", made_right_after)
+    made = write_development_keys(tmp_path)
+    assert made.exist()
+
+
 async def test_what_is_left_of_development_keys_is_never_overwritten(tmp_path: Path) -> None:
     made = write_development_keys(tmp_path)
     public, private = made.public.read_bytes(), made.signing.read_bytes()
