@@ -88,6 +88,23 @@ GUARDS: tuple[Guard, ...] = (
     ),
     # What is executed
     Guard(
+        "a turn that is decided or held back while it is being cancelled is cancelled",
+        "workflows/conversation.py",
+        "while self._is_decided(turn) and workflow.patched(_DECIDED_IS_CANCELLED):",
+        "while False:",
+        ("tests/workflows/test_endings.py::test_a_turn_is_cancelled_that_is_decided_meanwhile",),
+    ),
+    Guard(
+        "what brought code changes in its session is put back",
+        "holdfast/store/pool.py",
+        "elif connection.is_lent:",
+        "elif False:",
+        (
+            "tests/activities/test_actions.py"
+            "::test_an_action_that_changes_its_session_changes_nobody_else_s",
+        ),
+    ),
+    Guard(
         "a refusal after an unanswered call says nothing of that call",
         "activities/actions.py",
         "if error is not None and record.tries > 1:",
