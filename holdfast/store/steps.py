@@ -24,7 +24,7 @@ from holdfast.domain.events import NewEvent, NewMessageReceived
 from holdfast.domain.ids import text_digest
 from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import ActionResult, PriorityName, RecordedActionState, VerdictKind
-from holdfast.domain.steps import RecordedTurn
+from holdfast.domain.steps import Ended, HandedOff, Proposed, RecordedTurn, Routed
 from holdfast.store.llm_calls import Spent
 from holdfast.store.pool import Connection, Pool
 from holdfast.store.sql import statement
@@ -143,7 +143,7 @@ class StepCommit(Frozen):
     graph for a later step; without one, the turn's checkpoints are deleted.
     """
 
-    outcome: dict[str, JsonValue]
+    outcome: Routed | HandedOff | Ended | Proposed
     turn_status: TurnStatus | None = None
     turn_result: TurnResult | None = None
     agent: str | None = None
@@ -237,7 +237,7 @@ async def commit_step(
             step=key.step,
             run=key.run,
             attempt=key.attempt,
-            outcome=commit.outcome,
+            outcome=commit.outcome.model_dump(mode="json"),
             messages=[message.model_dump(mode="json") for message in commit.messages],
             events=[event.to_json() for event in commit.events],
             phase=commit.phase,

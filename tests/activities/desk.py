@@ -11,9 +11,9 @@ from temporalio.testing import ActivityEnvironment
 
 from holdfast.activities.actions import ActionActivities
 from holdfast.activities.approvals import ApprovalActivities
+from holdfast.activities.commit import StepCommitter
 from holdfast.activities.conversations import ConversationActivities
 from holdfast.activities.services import Services
-from holdfast.activities.subgraphs import SubgraphActivities
 from holdfast.domain import wire
 from holdfast.domain.approval import Decision, DecisionKind
 from holdfast.domain.conversation import CustomerMessage
@@ -53,7 +53,7 @@ class Desk:
         self._customer = customer
         self._settings = settings
         self._turns: Counter[str] = Counter()
-        self._subgraphs = SubgraphActivities(services)
+        self._committer = StepCommitter(services)
         self._actions = ActionActivities(services)
 
     async def _run(self, work: Any, *arguments: Any) -> Any:
@@ -119,7 +119,7 @@ class Desk:
             reason="The customer wants it.",
         )
         end = StepEnd(outcome=proposal)
-        await self._subgraphs._commit(
+        await self._committer.commit(
             request, key, begun, end, None, (), degraded=False, is_last=is_last
         )
 

@@ -47,7 +47,7 @@ def key(tenant: str, *, attempt: int = 1, run: str = "run-1", turn: int = 1) -> 
 def reply(text: str) -> StepCommit:
     result = TurnResult(turn=1, status="answered", reply=text)
     return StepCommit(
-        outcome=Ended(result=result).model_dump(mode="json"),
+        outcome=Ended(result=result),
         turn_status="answered",
         turn_result=result,
         messages=(NewMessage(role="assistant", text=text),),

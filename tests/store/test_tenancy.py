@@ -392,7 +392,7 @@ def _edited() -> NewAction:
 def _answer() -> StepCommit:
     result = TurnResult(turn=RUNNING, status="answered", reply="new")
     return StepCommit(
-        outcome=Ended(result=result).model_dump(mode="json"),
+        outcome=Ended(result=result),
         turn_status="answered",
         turn_result=result,
         agent="new",
