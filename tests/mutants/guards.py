@@ -352,9 +352,9 @@ GUARDS: tuple[Guard, ...] = (
     Guard(
         "an action on another system has the same key on every try",
         "activities/actions.py",
-        "        idempotency_key=record.id,\n        connection=connection,\n    )",
+        "        idempotency_key=record.id,\n        connection=connection and lend(connection),\n    )",
         '        idempotency_key=f"{record.id}-{activity.info().attempt}",\n'
-        "        connection=connection,\n    )",
+        "        connection=connection and lend(connection),\n    )",
         (
             "tests/activities/test_remote_actions.py::test_a_call_that_fails_is_made_again_with_the_same_key",
         ),
