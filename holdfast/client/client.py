@@ -275,20 +275,17 @@ class HoldfastClient:
         Raises:
             ConversationNotFound, ConversationExists, TurnNotFound, InvalidRequest.
         """
-        require_id(conversation, "conversation")
+        key = self._records.key(conversation)
         require_id(target, "conversation")
         require_number(turn, "turn", least=1)
         if by is not None:
             require_id(by, "person")
         async with self._records.connection() as connection, connection.transaction():
-            forked = await conversations.fork_conversation(
-                connection, tenant=self.tenant, source=conversation, turn=turn, target=target
-            )
+            forked = await conversations.fork_conversation(connection, key.turn_key(turn), target)
             await append_audit(
                 connection,
-                tenant=self.tenant,
+                key,
                 kind="conversation_forked",
-                conversation=conversation,
                 subject=target,
                 data={"turn": turn, "by": by},
             )
