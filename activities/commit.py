@@ -207,8 +207,7 @@ class StepCommitter:
         deliveries = await enqueue_request(
             connection,
             self._services.notifications,
-            tenant=request.tenant,
-            conversation=request.conversation,
+            request.key,
             asked=asked,
             actions=commit.actions,
         )
