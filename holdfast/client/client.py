@@ -171,7 +171,7 @@ class HoldfastClient:
                 f"the message has {len(text)} characters, the limit is "
                 f"{self._limits.message_characters}"
             )
-        admitted = Admitted(self.tenant, conversation, message.message_id)
+        admitted = Admitted(start.key, message.message_id)
         places = self._limits.queued_messages + 1 + (on_busy == "interrupt")
         async with self._admission.admitted(admitted, places=places, waits=wait):
             result = await deliver(
