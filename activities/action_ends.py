@@ -71,12 +71,11 @@ async def go_stale(
         return ActionReport(state="stale")
     stale = ApprovalStale(approval=record.approval, reason=reason)
     event = NewEvent(turn=request.turn, data=stale)
-    await append_events(connection, request.tenant, request.conversation, [event])
+    await append_events(connection, request.key, [event])
     await append_audit(
         connection,
-        tenant=request.tenant,
+        request.key,
         kind="approval_stale",
-        conversation=request.conversation,
         subject=record.approval,
         data=stale.model_dump(mode="json"),
     )
@@ -119,10 +118,7 @@ async def _end_the_rest(
     """End every action of the proposal that is still open and was not begun."""
     await set_open_actions(
         connection,
-        request.tenant,
-        request.conversation,
-        request.turn,
-        request.step,
+        request.key,
         state=state,
         error=error,
     )
@@ -136,12 +132,11 @@ async def announce(
 ) -> None:
     """Write the event and the audit entry of what has become of the action."""
     event = NewEvent(turn=request.turn, data=ended)
-    await append_events(connection, request.tenant, request.conversation, [event])
+    await append_events(connection, request.key, [event])
     await append_audit(
         connection,
-        tenant=request.tenant,
+        request.key,
         kind=f"action_{ended.state}",
-        conversation=request.conversation,
         subject=record.id,
         data={
             "name": record.name,

@@ -129,7 +129,7 @@ class ActionActivities:
                 permitted = await permission(
                     self._services,
                     connection,
-                    request.tenant,
+                    request.key,
                     record,
                     action,
                     arguments,
@@ -279,9 +279,7 @@ class ActionActivities:
             raise NotApproved(
                 f"approval {record.approval} is {approval.state} (recorded: {recorded.state})"
             )
-        proposal = await proposal_of(
-            connection, request.tenant, request.conversation, request.turn, request.step
-        )
+        proposal = await proposal_of(connection, request.key)
         shown = (ShownAction.model_validate(one.model_dump()) for one in proposal)
         if approval.args_digest != shown_digest(shown, approval.covers):
             raise NotApproved(f"approval {record.approval} was given for something else")
@@ -314,15 +312,7 @@ async def _tried(
 async def _locked(
     connection: Connection, request: ActionRequest, *, waits: bool = True
 ) -> ActionRecord:
-    record = await lock_action(
-        connection,
-        request.tenant,
-        request.conversation,
-        request.turn,
-        request.step,
-        request.index,
-        waits=waits,
-    )
+    record = await lock_action(connection, request.key, waits=waits)
     if record is None:
         raise LookupError(
             f"step {request.turn}.{request.step} of {request.conversation} proposed no action "

@@ -46,6 +46,7 @@ from holdfast.domain.events import (
     DecisionRefused,
     NewEvent,
 )
+from holdfast.domain.identity import ConversationKey
 from holdfast.domain.outcomes import ActionState
 from holdfast.domain.steps import (
     AlarmOutcome,
@@ -118,9 +119,7 @@ class ApprovalActivities:
                 genuine = True
                 return await self._take(request, is_last=attempt.is_last)
             except Refused as error:
-                await self._record_refusal(
-                    request.tenant, request.conversation, decision, error, genuine=genuine
-                )
+                await self._record_refusal(request.key, decision, error, genuine=genuine)
                 return DecisionOutcome(code=error.code, refusal=str(error))
 
     @activity.defn(name=wire.RECORD_REFUSAL)
@@ -135,9 +134,7 @@ class ApprovalActivities:
             genuine = True
         except Refused:
             genuine = False
-        await self._record_refusal(
-            request.tenant, request.conversation, request.decision, error, genuine=genuine
-        )
+        await self._record_refusal(request.key, request.decision, error, genuine=genuine)
 
     @activity.defn(name=wire.RECORD_ALARM)
     @heartbeating
@@ -153,9 +150,7 @@ class ApprovalActivities:
     async def _let_go_off(self, request: AlarmRequest) -> AlarmOutcome:
         alarm = request.alarm
         able = await self._could_somebody_decide(request) if alarm is not None else True
-        async with recording(
-            self._services.pool, request.tenant, request.conversation
-        ) as connection:
+        async with recording(self._services.pool, request.key) as connection:
             approval = await lock_approval(
                 connection,
                 request.tenant,
@@ -206,11 +201,10 @@ class ApprovalActivities:
         alarm: Alarm | None,
     ) -> None:
         await save_approval(connection, request.tenant, approval)
-        await _end_actions(connection, request.tenant, request.conversation, approval, None)
+        await _end_actions(connection, request.key, approval, None)
         await _announce(
             connection,
-            request.tenant,
-            request.conversation,
+            request.key,
             approval,
             _of_alarm(approval, alarm),
             audit=_audit_kind(approval, alarm),
@@ -303,11 +297,10 @@ class ApprovalActivities:
         taken = TakenDecision(decision=decision, at=at, edit=edit)
         await record_taken(connection, request.tenant, taken, approval)
         await save_approval(connection, request.tenant, approval)
-        await _end_actions(connection, request.tenant, request.conversation, approval, decision)
+        await _end_actions(connection, request.key, approval, decision)
         await _announce(
             connection,
-            request.tenant,
-            request.conversation,
+            request.key,
             approval,
             _of_decision(approval, decision),
             audit=f"decision_{decision.kind}",
@@ -329,8 +322,7 @@ class ApprovalActivities:
 
     async def _record_refusal(
         self,
-        tenant: str,
-        conversation: str,
+        key: ConversationKey,
         decision: Decision,
         error: HoldfastError,
         *,
@@ -341,15 +333,15 @@ class ApprovalActivities:
         refusal = f"{error.code}: {error}"
         async with self._services.pool.acquire() as connection, connection.transaction():
             if genuine and decision.statement:
-                await spend(connection, tenant, decision.statement, by=this_activity())
+                await spend(connection, key.tenant, decision.statement, by=this_activity())
             if not await is_there_room_for_refusal(
-                connection, tenant, conversation, decision.approval, genuine=genuine
+                connection, key, decision.approval, genuine=genuine
             ):
                 activity.logger.warning("a refused decision is one too many to be recorded")
                 return
             recorded = await record_refused(
                 connection,
-                tenant,
+                key.tenant,
                 decision,
                 refusal=refusal,
                 by=this_activity(),
@@ -364,12 +356,11 @@ class ApprovalActivities:
                 refusal=refusal,
                 genuine=genuine,
             )
-            await append_events(connection, tenant, conversation, [NewEvent(data=payload)])
+            await append_events(connection, key, [NewEvent(data=payload)])
             await append_audit(
                 connection,
-                tenant=tenant,
+                key,
                 kind="decision_refused",
-                conversation=conversation,
                 subject=decision.approval,
                 data={
                     **payload.model_dump(mode="json"),
@@ -429,12 +420,10 @@ async def _origin(connection: Connection, request: DecisionRequest) -> Origin:
         raise InvalidEdit(
             f"an edit keeps the actions: {', '.join(names)}; it has {', '.join(edited)}"
         )
-    conversation = await read_conversation(connection, request.tenant, record.conversation)
+    key = ConversationKey(request.tenant, record.conversation)
+    conversation = await read_conversation(connection, key)
     return Origin(
-        tenant=request.tenant,
-        conversation=record.conversation,
-        turn=record.turn,
-        step=record.step,
+        key=key.turn_key(record.turn).step_key(record.step),
         agent=record.agent,
         customer=record.customer,
         priority=conversation.priority,
@@ -499,8 +488,7 @@ def _of_decision(approval: Approval, decision: Decision) -> ApprovalUpdated | Ap
 
 async def _end_actions(
     connection: Connection,
-    tenant: str,
-    conversation: str,
+    key: ConversationKey,
     approval: Approval,
     decision: Decision | None,
 ) -> None:
@@ -510,10 +498,7 @@ async def _end_actions(
         state, error = _ENDS[approval.state]
         await set_open_actions(
             connection,
-            tenant,
-            conversation,
-            approval.turn,
-            approval.step,
+            key.turn_key(approval.turn).step_key(approval.step),
             state=state,
             error=decision.text if decision else error,
             reviewer=decision.reviewer if decision else None,
@@ -522,21 +507,17 @@ async def _end_actions(
 
 async def _announce(
     connection: Connection,
-    tenant: str,
-    conversation: str,
+    key: ConversationKey,
     approval: Approval,
     payload: ApprovalUpdated | ApprovalReminded | ApprovalEscalated | ApprovalDecided,
     *,
     audit: str,
 ) -> None:
-    await append_events(
-        connection, tenant, conversation, [NewEvent(turn=approval.turn, data=payload)]
-    )
+    await append_events(connection, key, [NewEvent(turn=approval.turn, data=payload)])
     await append_audit(
         connection,
-        tenant=tenant,
+        key,
         kind=audit,
-        conversation=conversation,
         subject=approval.id,
         data={**payload.model_dump(mode="json"), "digest": approval.args_digest},
     )

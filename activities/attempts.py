@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError
 
 from holdfast.activities.containment import contained
 from holdfast.activities.pulse import PULSE, Beating, Blockade, Tally
+from holdfast.activities.refusals import this_activity
 from holdfast.domain.errors import (
     AttemptsLost,
     ConfigurationError,
@@ -25,6 +26,7 @@ from holdfast.domain.errors import (
     Unavailable,
 )
 from holdfast.domain.failures import in_words
+from holdfast.domain.identity import ConversationKey
 from holdfast.graphs.runner import Progress
 from holdfast.store.attempts import begin_attempt
 from holdfast.store.pool import Connection, Pool, is_transient
@@ -193,7 +195,7 @@ def heartbeating(
 
 
 @asynccontextmanager
-async def recording(pool: Pool, tenant: str, conversation: str) -> AsyncIterator[Connection]:
+async def recording(pool: Pool, key: ConversationKey) -> AsyncIterator[Connection]:
     """The transaction in which an activity records something.
 
     Raises:
@@ -203,9 +205,8 @@ async def recording(pool: Pool, tenant: str, conversation: str) -> AsyncIterator
     async with pool.acquire() as connection, connection.transaction():
         if not await begin_attempt(
             connection,
-            tenant=tenant,
-            conversation=conversation,
-            activity=f"{info.workflow_run_id}:{info.activity_id}",
+            key,
+            activity=this_activity(),
             attempt=info.attempt,
         ):
             raise StaleAttempt(f"a later attempt than {info.attempt} has recorded this")

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from holdfast.activities.services import Services
 from holdfast.contract.action import ActionContext
-from holdfast.domain.ids import derived_id
+from holdfast.domain.identity import StepKey
 from holdfast.domain.outcomes import PriorityName, ProposedAction
 from holdfast.domain.policy import Circumstances, Policy, Window
 from holdfast.store.pool import Connection, lend
@@ -24,10 +24,7 @@ class Origin:
     `approval` is the one whose arguments a reviewer edits.
     """
 
-    tenant: str
-    conversation: str
-    turn: int
-    step: int
+    key: StepKey
     agent: str
     customer: str
     priority: PriorityName
@@ -35,20 +32,16 @@ class Origin:
     opened_at: datetime
     approval: str | None = None
 
-    def action_id(self, index: int) -> str:
-        """The id of an action of the proposal, which is also its idempotency key."""
-        return derived_id("act", self.tenant, self.conversation, self.turn, self.step, index)
-
     def context(
         self, index: int, connection: Connection | None, *, read_only: bool = False
     ) -> ActionContext:
         """What an action of the proposal gets besides its arguments."""
         return ActionContext(
-            tenant=self.tenant,
-            conversation=self.conversation,
-            turn=self.turn,
+            tenant=self.key.tenant,
+            conversation=self.key.conversation,
+            turn=self.key.turn,
             customer=self.customer,
-            idempotency_key=self.action_id(index),
+            idempotency_key=self.key.action_key(index).action_id,
             connection=connection and lend(connection),
             read_only=read_only,
         )
@@ -60,7 +53,7 @@ async def customer_of(
     """What conditions on an action may know of the customer: the id, and what the action's package says."""
     customer = services.registry.customer(action)
     attributes = (
-        await customer(lend(connection), origin.tenant, origin.customer)
+        await customer(lend(connection), origin.key.tenant, origin.customer)
         if customer is not None
         else {}
     )
@@ -81,14 +74,14 @@ def circumstances(
         facts=facts,
         customer=customer,
         conversation={
-            "id": origin.conversation,
+            "id": origin.key.conversation,
             "priority": origin.priority,
             "language": origin.language,
             "age": datetime.now(UTC) - origin.opened_at,
-            "turns": origin.turn,
+            "turns": origin.key.turn,
         },
         windows=windows,
-        tenant=origin.tenant,
+        tenant=origin.key.tenant,
     )
 
 
@@ -109,7 +102,7 @@ class Windows:
             name: self.added.get(name, Decimal(0))
             + await sum_of_window(
                 self.connection,
-                self.origin.tenant,
+                self.origin.key.tenant,
                 amount=window.amount.split("."),
                 actions=window.actions,
                 within=window.within,
@@ -146,5 +139,5 @@ async def locked_windows(
         for policy, action in policies
         for name, window in policy.windows_of(action).items()
     }
-    await lock_windows(connection, origin.tenant, sorted(keys))
+    await lock_windows(connection, origin.key.tenant, sorted(keys))
     return Windows(connection=connection, origin=origin, before=before)

@@ -31,8 +31,8 @@ from holdfast.store.standing import account_of
 from holdfast.store.steps import (
     BegunStep,
     NewApproval,
+    StepAttempt,
     StepCommit,
-    StepKey,
     Summary,
     commit_step,
 )
@@ -51,7 +51,7 @@ class StepCommitter:
     async def commit(
         self,
         request: StepRequest,
-        key: StepKey,
+        key: StepAttempt,
         begun: BegunStep,
         end: StepEnd,
         summary: Summary | None,
@@ -128,7 +128,7 @@ class StepCommitter:
     async def _commit_proposal(
         self,
         request: StepRequest,
-        key: StepKey,
+        key: StepAttempt,
         origin: Origin,
         proposal: Proposal,
         rehearsed: Sequence[RehearsedAction],
@@ -164,8 +164,7 @@ class StepCommitter:
                 commit = await self._ask(connection, request, commit, commit.approval)
             await note_denials(
                 connection,
-                tenant=request.tenant,
-                conversation=request.conversation,
+                request.key,
                 agent=request.subgraph,
                 actions=commit.actions,
             )
@@ -175,7 +174,7 @@ class StepCommitter:
     async def _account(self, request: StepRequest) -> Account:
         """What was done in the turn that a person goes on with, and what was not."""
         async with self._services.pool.acquire() as connection:
-            return await account_of(connection, request.tenant, request.conversation, request.turn)
+            return await account_of(connection, request.key)
 
     async def _ask(
         self,
@@ -188,9 +187,8 @@ class StepCommitter:
         approval = asked.approval
         await append_audit(
             connection,
-            tenant=request.tenant,
+            request.key,
             kind="approval_requested",
-            conversation=request.conversation,
             subject=approval.id,
             data={
                 "agent": asked.agent,
@@ -209,8 +207,7 @@ class StepCommitter:
         deliveries = await enqueue_request(
             connection,
             self._services.notifications,
-            tenant=request.tenant,
-            conversation=request.conversation,
+            request.key,
             asked=asked,
             actions=commit.actions,
         )
@@ -229,10 +226,7 @@ class StepCommitter:
 
 def _origin(request: StepRequest, begun: BegunStep) -> Origin:
     return Origin(
-        tenant=request.tenant,
-        conversation=request.conversation,
-        turn=request.turn,
-        step=request.step,
+        key=request.key,
         agent=request.subgraph,
         customer=begun.customer,
         priority=begun.priority,

@@ -35,7 +35,7 @@ class ConversationActivities:
         self._fleet = services.fleet
 
     def _recording(self, request: _Request) -> AbstractAsyncContextManager[Connection]:
-        return recording(self._pool, request.tenant, request.conversation)
+        return recording(self._pool, request.key)
 
     @activity.defn(name=wire.OPEN_CONVERSATION)
     @heartbeating
@@ -44,8 +44,7 @@ class ConversationActivities:
         async with self._recording(request) as connection:
             return await conversations.open_conversation(
                 connection,
-                tenant=request.tenant,
-                conversation=request.conversation,
+                request.key,
                 customer=request.customer,
                 message_id=request.message_id,
                 scope=self._fleet.scope,
@@ -56,9 +55,7 @@ class ConversationActivities:
     async def recall_turn(self, request: RecallRequest) -> RecordedTurn | None:
         """Find what a message was answered; None where it is new."""
         async with self._pool.acquire() as connection:
-            return await turns.find_turn(
-                connection, request.tenant, request.conversation, request.message_id
-            )
+            return await turns.find_turn(connection, request.key, request.message_id)
 
     @activity.defn(name=wire.END_TURN)
     @heartbeating
@@ -67,9 +64,7 @@ class ConversationActivities:
         async with self._recording(request) as connection:
             return await turns.end_turn(
                 connection,
-                tenant=request.tenant,
-                conversation=request.conversation,
-                turn=request.turn,
+                request.key,
                 status=request.status,
                 reason=request.reason,
                 message=request.message,
@@ -82,42 +77,31 @@ class ConversationActivities:
     @heartbeating
     async def announce_delay(self, request: DelayRequest) -> None:
         """Tell the customer, once for each turn, that it takes longer."""
-        place = (request.tenant, request.conversation, request.turn)
         async with self._recording(request) as connection:
-            words = await notices.last_words(connection, *place)
+            words = await notices.last_words(connection, request.key)
             if words is None:
                 return
             text = customer_text("takes_longer", turns.spoken(*words, language_of))
-            await notices.announce_delay(connection, *place, text)
+            await notices.announce_delay(connection, request.key, text)
 
     @activity.defn(name=wire.CLOSE_CONVERSATION)
     @heartbeating
     async def close_conversation(self, request: CloseRequest) -> None:
         """Close the records, with a farewell to a customer who has not written for a while."""
         async with self._recording(request) as connection:
-            changed = await conversations.set_phase(
-                connection, request.tenant, request.conversation, "closed"
-            )
+            changed = await conversations.set_phase(connection, request.key, "closed")
             if not changed:
                 return
             farewell = None
             if request.idle:
-                found = await conversations.read_conversation(
-                    connection, request.tenant, request.conversation
-                )
+                found = await conversations.read_conversation(connection, request.key)
                 farewell = customer_text("closed_idle", found.language)
             closed = ConversationClosed(reason=request.reason, farewell=farewell)
-            await events.append_events(
-                connection,
-                request.tenant,
-                request.conversation,
-                [NewEvent(data=closed)],
-            )
+            await events.append_events(connection, request.key, [NewEvent(data=closed)])
             await append_audit(
                 connection,
-                tenant=request.tenant,
+                request.key,
                 kind="conversation_closed",
-                conversation=request.conversation,
                 subject=request.conversation,
                 data={"reason": request.reason},
             )

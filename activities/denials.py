@@ -2,18 +2,14 @@
 
 from collections.abc import Sequence
 
+from holdfast.domain.identity import StepKey
 from holdfast.store.audit import append_audit
 from holdfast.store.pool import Connection
 from holdfast.store.steps import NewAction
 
 
 async def note_denials(
-    connection: Connection,
-    *,
-    tenant: str,
-    conversation: str,
-    agent: str,
-    actions: Sequence[NewAction],
+    connection: Connection, key: StepKey, *, agent: str, actions: Sequence[NewAction]
 ) -> None:
     """Append an entry for a proposal that policy denies, in the transaction that records it; none for one
     that it lets through, or that the actions themselves refuse."""
@@ -22,9 +18,8 @@ async def note_denials(
         return
     await append_audit(
         connection,
-        tenant=tenant,
+        key,
         kind="proposal_denied",
-        conversation=conversation,
         subject=denied[0].id,
         data={
             "agent": agent,

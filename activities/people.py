@@ -45,12 +45,8 @@ class PeopleActivities:
         if act is None or not _is_asked_for(request, act):
             raise refused(InvalidStatement("nobody has asked for this"))
         refusal: Refused | None = await self._objection(request.tenant, act)
-        async with recording(
-            self._services.pool, request.tenant, request.conversation
-        ) as connection:
-            record = await conversations.lock_conversation(
-                connection, request.tenant, request.conversation
-            )
+        async with recording(self._services.pool, request.key) as connection:
+            record = await conversations.lock_conversation(connection, request.key)
             if _is_so(record, request, act):
                 return
             try:
@@ -80,15 +76,9 @@ class PeopleActivities:
             statement=request.statement,
         )
         refusal: Refused | None = await self._objection(request.tenant, act)
-        async with recording(
-            self._services.pool, request.tenant, request.conversation
-        ) as connection:
-            record = await conversations.lock_conversation(
-                connection, request.tenant, request.conversation
-            )
-            known = await transcript.find_message(
-                connection, request.tenant, request.conversation, request.id
-            )
+        async with recording(self._services.pool, request.key) as connection:
+            record = await conversations.lock_conversation(connection, request.key)
+            known = await transcript.find_message(connection, request.key, request.id)
             if known is not None:
                 return known
             try:
@@ -167,15 +157,11 @@ async def _record_takeover(
     connection: Connection, request: TakeoverRequest, act: PersonAct
 ) -> None:
     phase: ConversationPhase = "open" if request.reviewer is None else "awaiting_human"
-    await conversations.set_phase(
-        connection, request.tenant, request.conversation, phase, request.reviewer
-    )
+    await conversations.set_phase(connection, request.key, phase, request.reviewer)
     if request.note:
         await transcript.append_message(
             connection,
-            request.tenant,
-            request.conversation,
-            request.turn,
+            request.key,
             NewMessage(role="note", text=request.note),
         )
     happened = (
@@ -183,14 +169,11 @@ async def _record_takeover(
         if request.reviewer is not None
         else HandedBack(note=request.note or None)
     )
-    await events.append_events(
-        connection, request.tenant, request.conversation, [NewEvent(data=happened)]
-    )
+    await events.append_events(connection, request.key, [NewEvent(data=happened)])
     await append_audit(
         connection,
-        tenant=request.tenant,
+        request.key,
         kind=f"conversation_{happened.type}",
-        conversation=request.conversation,
         subject=request.conversation,
         data={"reviewer": act.reviewer, "note": request.note},
     )
@@ -199,17 +182,14 @@ async def _record_takeover(
 async def _record_reply(connection: Connection, request: HumanTurnRequest) -> int:
     seq = await transcript.append_message(
         connection,
-        request.tenant,
-        request.conversation,
-        request.turn,
+        request.key,
         NewMessage(role="human", author=request.reviewer, text=request.text),
         request_id=request.id,
     )
     await append_audit(
         connection,
-        tenant=request.tenant,
+        request.key,
         kind="human_reply",
-        conversation=request.conversation,
         subject=request.conversation,
         data={
             "reviewer": request.reviewer,

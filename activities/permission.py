@@ -21,6 +21,7 @@ from holdfast.contract.action import ActionRefused, AnyAction
 from holdfast.domain.approval import Approval
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.errors import NotAllowed, PolicyError
+from holdfast.domain.identity import ActionKey
 from holdfast.domain.ids import canonical_json
 from holdfast.domain.model import storable
 from holdfast.domain.policy import ApprovalRule, Circumstances, Policy, Verdict
@@ -44,7 +45,7 @@ class Permission:
 async def permission(
     services: Services,
     connection: Connection,
-    tenant: str,
+    key: ActionKey,
     record: ActionRecord,
     action: AnyAction,
     arguments: BaseModel,
@@ -52,7 +53,7 @@ async def permission(
 ) -> Permission:
     """Whether the action may run now. `approval` is the one that it was given, as worked out from its
     decisions."""
-    origin = _origin(tenant, record)
+    origin = _origin(key, record)
     try:
         if action.remote:
             async with services.reads.acquire() as reads:
@@ -85,9 +86,7 @@ async def require_order(
     """
     if record.begun or not record.index:
         return
-    proposal = await proposal_of(
-        connection, request.tenant, record.conversation, record.turn, record.step
-    )
+    proposal = await proposal_of(connection, request.key)
     for one in proposal[: record.index]:
         if one.state != "executed":
             raise refused(
@@ -124,12 +123,12 @@ async def _forbidden(
 ) -> str | None:
     """What policy has against it: a stricter verdict of the version that it was asked under, or a denial
     of the one in force."""
-    current = services.registry.policy(origin.tenant, record.name)
+    current = services.registry.policy(origin.key.tenant, record.name)
     asked: Policy | None = current
     if record.policy_digest != current.digest and record.policy_digest is not None:
         try:
             asked = await services.policy_texts.find(
-                connection, origin.tenant, record.policy_digest
+                connection, origin.key.tenant, record.policy_digest
             )
         except PolicyError:
             return "The policy that this was asked under can't be read any more."
@@ -185,12 +184,9 @@ def _saw_these_facts(approval: Approval, record: ActionRecord) -> bool:
     return approval.covers == "shown" or record.index == 0
 
 
-def _origin(tenant: str, record: ActionRecord) -> Origin:
+def _origin(key: ActionKey, record: ActionRecord) -> Origin:
     return Origin(
-        tenant=tenant,
-        conversation=record.conversation,
-        turn=record.turn,
-        step=record.step,
+        key=key,
         agent="",
         customer=record.customer,
         priority=record.priority,

@@ -25,7 +25,6 @@ from holdfast.domain.approval import (
     strictest,
 )
 from holdfast.domain.description import ActionDescription
-from holdfast.domain.ids import derived_id
 from holdfast.domain.outcomes import ActionState, ProposedAction
 from holdfast.domain.policy import ApprovalRule, Policy, Verdict
 from holdfast.store.faults import reach
@@ -119,12 +118,12 @@ async def judged(
         LockTaken: others count; try it again (`holdfast.activities.waiting`).
     """
     policies = {
-        one.proposed.name: services.registry.policy(origin.tenant, one.proposed.name)
+        one.proposed.name: services.registry.policy(origin.key.tenant, one.proposed.name)
         for one in rehearsed
         if one.blocked_as is None
     }
     for policy in policies.values():
-        await services.policy_texts.keep(services.pool, origin.tenant, policy)
+        await services.policy_texts.keep(services.pool, origin.key.tenant, policy)
     async with services.pool.acquire() as connection, connection.transaction():
         windows = await locked_windows(
             connection, origin, ((policy, name) for name, policy in policies.items())
@@ -178,7 +177,7 @@ def recorded_actions(
     """The proposal's actions as they are recorded with the step."""
     return tuple(
         NewAction(
-            id=origin.action_id(index),
+            id=origin.key.action_key(index).action_id,
             index=index,
             name=action.proposed.name,
             arguments=action.proposed.arguments,
@@ -210,9 +209,9 @@ def ask_for_approval(
     """The approval that a proposal needs: all requirements of its actions, on the terms of their rules."""
     terms = _terms(judgement, now=now)
     approval = Approval(
-        id=derived_id("ap", origin.tenant, origin.conversation, origin.turn, origin.step),
-        turn=origin.turn,
-        step=origin.step,
+        id=origin.key.approval_id,
+        turn=origin.key.turn,
+        step=origin.key.step,
         args_digest=judgement.digest,
         covers="shown",
         requirements=judgement.requirements,

@@ -96,9 +96,9 @@ async def _on_trial(
         transaction = connection.transaction()
         await transaction.start()
         try:
-            await lock_subjects(connection, origin.tenant, subjects)
+            await lock_subjects(connection, origin.key.tenant, subjects)
             if origin.approval is None:
-                await require_no_call(connection, origin.tenant, subjects)
+                await require_no_call(connection, origin.key.tenant, subjects)
             yield connection
         finally:
             if not is_gone(connection):  # an action that waits for something else has lost it

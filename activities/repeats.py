@@ -42,7 +42,7 @@ async def without_repeats(
     turn of this conversation.
     """
     rules = {
-        one.proposed.name: services.registry.policy(origin.tenant, one.proposed.name).repeat(
+        one.proposed.name: services.registry.policy(origin.key.tenant, one.proposed.name).repeat(
             one.proposed.name
         )
         for one in judgement.actions
@@ -50,7 +50,7 @@ async def without_repeats(
     }
     if all(rule.say == "allow" for rule in rules.values()):
         return judgement
-    await lock_repeats(connection, origin.tenant, origin.customer)
+    await lock_repeats(connection, origin.key.tenant, origin.customer)
     proposed: dict[str, int] = {}
     answered: list[JudgedAction] = []
     for index, one in enumerate(judgement.actions):
@@ -60,10 +60,8 @@ async def without_repeats(
             continue
         equal = await find_equal(
             connection,
-            tenant=origin.tenant,
+            origin.key,
             customer=origin.customer,
-            conversation=origin.conversation,
-            turn=origin.turn,
             name=one.proposed.name,
             arguments=one.proposed.arguments,
             within=rule.within,
@@ -76,7 +74,7 @@ async def without_repeats(
                 replace(
                     one,
                     blocked_as="repeated",
-                    repeats=origin.action_id(first),
+                    repeats=origin.key.action_key(first).action_id,
                     error="The same proposal has this twice. Nothing was done: propose it once.",
                 )
             )
@@ -94,16 +92,14 @@ async def denied_repeats(
     reasons: list[str] = []
     for one in judgement.actions:
         name = one.proposed.name
-        rule = services.registry.policy(origin.tenant, name).repeat(name)
+        rule = services.registry.policy(origin.key.tenant, name).repeat(name)
         if rule.say != "deny":
             continue
-        await lock_repeats(connection, origin.tenant, origin.customer)
+        await lock_repeats(connection, origin.key.tenant, origin.customer)
         equal = await find_equal(
             connection,
-            tenant=origin.tenant,
+            origin.key,
             customer=origin.customer,
-            conversation=origin.conversation,
-            turn=origin.turn,
             name=name,
             arguments=one.proposed.arguments,
             within=rule.within,
@@ -117,11 +113,11 @@ async def denied_repeats(
 def _repeated(
     one: JudgedAction, equal: EqualAction, rule: RepeatRule, origin: Origin
 ) -> JudgedAction:
-    here = equal.conversation == origin.conversation
+    here = equal.conversation == origin.key.conversation
     where = f"in turn {equal.turn}" if here else "in another conversation of this customer"
     if rule.say == "deny":
         then = f"Policy does not let it be done again within {_in_words(rule.within)}."
-    elif here and equal.turn == origin.turn:
+    elif here and equal.turn == origin.key.turn:
         then = "Tell the customer what came of it."
     else:
         then = (

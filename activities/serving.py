@@ -9,9 +9,11 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from holdfast.activities.fleet import needs
+from holdfast.activities.refusals import this_activity
 from holdfast.activities.services import Services
 from holdfast.domain import wire
 from holdfast.domain.errors import NotServedHere
+from holdfast.domain.identity import ConversationRequest
 from holdfast.domain.steps import ActionReport, ActionRequest
 from holdfast.store.fleet import note_handed_back, read_proposed, taken_up
 from holdfast.store.pool import TRANSIENT_ERRORS, Pool
@@ -19,7 +21,6 @@ from holdfast.store.pool import TRANSIENT_ERRORS, Pool
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 5.0
 _GROWTH = 1.5
-_PLACE = {"tenant", "conversation", "turn", "step", "index"}
 
 
 class HandingBack(Interceptor):
@@ -42,8 +43,9 @@ class _HandingBack(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         try:
             result = await super().execute_activity(input)
-            if activity.info().attempt > 1 and hasattr(input.args[0], "conversation"):
-                await self._note_taken_up(input.args[0])
+            request = input.args[0]
+            if activity.info().attempt > 1 and isinstance(request, ConversationRequest):
+                await self._note_taken_up(request)
             return result
         except NotServedHere as lacking:
             pause = await self._note(input.args[0], str(lacking))
@@ -51,31 +53,26 @@ class _HandingBack(ActivityInboundInterceptor):
                 f"this worker lacks the {lacking}", type=lacking.code, next_retry_delay=pause
             ) from lacking
 
-    async def _note_taken_up(self, request: Any) -> None:
+    async def _note_taken_up(self, request: ConversationRequest) -> None:
         with contextlib.suppress(*TRANSIENT_ERRORS):
             async with self._pool.acquire() as connection:
-                await taken_up(connection, **_key(request))
+                await taken_up(connection, request.key, activity=this_activity())
 
-    async def _note(self, request: Any, lacking: str) -> timedelta:
+    async def _note(self, request: ConversationRequest, lacking: str) -> timedelta:
         attempt = activity.info().attempt
         try:
             async with self._pool.acquire() as connection:
                 await note_handed_back(
-                    connection, **_key(request), attempt=attempt, lacking=lacking
+                    connection,
+                    request.key,
+                    activity=this_activity(),
+                    attempt=attempt,
+                    lacking=lacking,
                 )
         except TRANSIENT_ERRORS:
             activity.logger.debug("a hand-back could not be noted")
         grown = _FIRST_PAUSE_SECONDS * _GROWTH ** min(attempt - 1, 20)
         return timedelta(seconds=min(grown, _LONGEST_PAUSE_SECONDS))
-
-
-def _key(request: Any) -> dict[str, str]:
-    info = activity.info()
-    return {
-        "tenant": request.tenant,
-        "conversation": request.conversation,
-        "activity": f"{info.workflow_run_id}:{info.activity_id}",
-    }
 
 
 def elsewhere(package: str, lacking: str, *, shared: str) -> str:
@@ -99,7 +96,7 @@ async def look_before_acting(services: Services, request: ActionRequest) -> Acti
         NotServedHere: nobody has one of the actions, or nobody serves the agent.
     """
     async with services.pool.acquire() as connection:
-        found = await read_proposed(connection, **request.model_dump(include=_PLACE))
+        found = await read_proposed(connection, request.key)
     if found is None:
         return None
     fleet = services.fleet

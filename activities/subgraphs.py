@@ -11,6 +11,7 @@ from holdfast.activities.attempts import Attempt, attempting, is_passing, record
 from holdfast.activities.commit import StepCommitter
 from holdfast.activities.fleet import needs
 from holdfast.activities.pulse import Blockade
+from holdfast.activities.refusals import this_activity
 from holdfast.activities.services import PooledReads, Services
 from holdfast.activities.serving import elsewhere
 from holdfast.activities.step_commits import of_turn
@@ -45,10 +46,10 @@ from holdfast.llm.ledger import StepLedger
 from holdfast.llm.model import LedgeredModel
 from holdfast.store.events import append_events
 from holdfast.store.faults import reach
-from holdfast.store.llm_calls import CallScope, recorded_call
+from holdfast.store.llm_calls import recorded_call
 from holdfast.store.steps import (
     BegunStep,
-    StepKey,
+    StepAttempt,
     Summary,
     begin_step,
     save_snapshot,
@@ -109,7 +110,7 @@ class SubgraphActivities:
         ]
         try:
             async with self._services.pool.acquire() as connection, connection.transaction():
-                await append_events(connection, request.tenant, request.conversation, announced)
+                await append_events(connection, request.key, announced)
         except Exception as error:
             if not is_passing(error):
                 raise
@@ -123,15 +124,14 @@ class SubgraphActivities:
         return elsewhere(services.fleet.place_of_agent(agent), f"agent {agent!r}", shared=shared)
 
     async def _run(self, request: StepRequest, progress: Progress, attempt: Attempt) -> StepResult:
-        info = activity.info()
-        key = StepKey(
+        key = StepAttempt(
             tenant=request.tenant,
             conversation=request.conversation,
             turn=request.turn,
             step=request.step,
             thread=request.thread,
-            run=f"{info.workflow_run_id}:{info.activity_id}",
-            attempt=info.attempt,
+            run=this_activity(),
+            attempt=activity.info().attempt,
         )
         begun = await begin_step(
             self._services.pool, key, subgraph=request.subgraph, message=request.message
@@ -165,11 +165,10 @@ class SubgraphActivities:
             await reach("after_proposal_commit")
         return _recorded(key, outcome)
 
-    def _model(self, request: StepRequest, key: StepKey, begun: BegunStep) -> LedgeredModel:
-        scope = CallScope.model_validate(key.model_dump(exclude={"run", "attempt"}))
+    def _model(self, request: StepRequest, key: StepAttempt, begun: BegunStep) -> LedgeredModel:
         ledger = StepLedger(
             self._services.pool,
-            scope,
+            key,
             [recorded_call(row) for row in begun.calls],
             elsewhere=begun.spent_elsewhere,
             keep_requests=self._services.keep_requests,
@@ -185,16 +184,14 @@ class SubgraphActivities:
             yield
         except Permanent:
             if events := of_turn(request, model.events):
-                async with recording(
-                    self._services.pool, request.tenant, request.conversation
-                ) as connection:
-                    await append_events(connection, request.tenant, request.conversation, events)
+                async with recording(self._services.pool, request.key) as connection:
+                    await append_events(connection, request.key, events)
             raise
 
     async def _run_graph(
         self,
         request: StepRequest,
-        key: StepKey,
+        key: StepAttempt,
         begun: BegunStep,
         summary: Summary | None,
         model: LedgeredModel,
@@ -288,7 +285,7 @@ def _first_step(triage: StepRequest, agent: str) -> StepRequest:
     return triage.model_copy(update={**changes, "asked_back": 0})
 
 
-def _recorded(key: StepKey, outcome: object) -> StepResult:
+def _recorded(key: StepAttempt, outcome: object) -> StepResult:
     if isinstance(outcome, dict) and outcome.get("kind") == "discarded":
         raise StaleAttempt(f"turn {key.turn} of {key.conversation} ended without this step")
     return _RESULT.validate_python(outcome)

@@ -11,7 +11,7 @@ from bench.stack import BenchStack, bench_stack
 from bench.turns.contender import History, history_of
 from bench.turns.tables import bytes_of_schemas
 from holdfast.client import HoldfastClient
-from holdfast.domain.ids import workflow_id
+from holdfast.domain.identity import ConversationKey
 from holdfast.domain.limits import Limits
 from holdfast.store.migrate import CORE_SCHEMA
 
@@ -164,7 +164,7 @@ class _Driver:
 
     async def measure(self, conversation: str, window: Window, measured: Measured) -> None:
         """Send the turns of a window, which is next, and add what they cost."""
-        workflow = workflow_id(_TENANT, conversation)
+        workflow = ConversationKey(_TENANT, conversation).workflow_id
         before = await history_of(self._stack.temporal, workflow)
         while self._turns[conversation] < window.last:
             started = time.monotonic()
@@ -183,7 +183,10 @@ class _Driver:
 
     async def runs(self, conversation: str) -> list[History]:
         """The histories of the conversation's runs, the first one first."""
-        temporal, workflow = self._stack.temporal, workflow_id(_TENANT, conversation)
+        temporal, workflow = (
+            self._stack.temporal,
+            ConversationKey(_TENANT, conversation).workflow_id,
+        )
         runs = [run async for run in temporal.list_workflows(f'WorkflowId = "{workflow}"')]
         described = [
             await temporal.get_workflow_handle(workflow, run_id=run.run_id).describe()

@@ -13,7 +13,7 @@ from bench.model import answer
 from bench.report import Ratio, Section, Table, percentile
 from bench.stack import BenchStack, bench_stack
 from holdfast.client import HoldfastClient
-from holdfast.domain.ids import workflow_id
+from holdfast.domain.identity import ConversationKey
 from tests.platform import WorkerProcess, is_triage
 from tests.scripted_model import Reply, ScriptedModel, last_message, request_digest
 
@@ -184,7 +184,9 @@ async def _kill_amid(
 
 async def _worker_of(stack: BenchStack, client: HoldfastClient, conversation: str) -> int:
     """The process that runs the conversation's graph at this moment."""
-    handle = stack.temporal.get_workflow_handle(workflow_id(client.tenant, conversation))
+    handle = stack.temporal.get_workflow_handle(
+        ConversationKey(client.tenant, conversation).workflow_id
+    )
     (activity,) = (await handle.describe()).raw_description.pending_activities
     return int(activity.last_worker_identity.partition("@")[0])  # the SDK's own: `pid@host`
 

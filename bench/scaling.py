@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from bench.report import Ratio, Section, Table, percentile
 from bench.stack import BenchStack, CpuMeter, bench_stack
 from holdfast.client import HoldfastClient
-from holdfast.domain.ids import workflow_id
+from holdfast.domain.identity import ConversationKey
 
 NAME = "scaling"
 
@@ -195,7 +195,7 @@ async def _writes(stack: BenchStack) -> Writes:
 
 
 async def _history(stack: BenchStack, conversation: str) -> History:
-    handle = stack.temporal.get_workflow_handle(workflow_id(TENANT, conversation))
+    handle = stack.temporal.get_workflow_handle(ConversationKey(TENANT, conversation).workflow_id)
     info = (await handle.describe()).raw_info
     return History(
         transitions=info.state_transition_count,

@@ -18,7 +18,7 @@ from temporalio.worker import Replayer
 from holdfast.client import HoldfastClient
 from holdfast.client.views import SentMessage
 from holdfast.domain.approval import Decision
-from holdfast.domain.ids import workflow_id
+from holdfast.domain.identity import ConversationKey
 from holdfast.domain.limits import Limits
 from holdfast.domain.outcomes import PriorityName
 from holdfast.packages.registry import load_packages
@@ -99,7 +99,9 @@ class Platform:
 
     def handle(self, conversation: str) -> WorkflowHandle[Any, Any]:
         """The conversation's workflow, the latest run."""
-        return self.temporal.get_workflow_handle(workflow_id(self.tenant, conversation))
+        return self.temporal.get_workflow_handle(
+            ConversationKey(self.tenant, conversation).workflow_id
+        )
 
     def signed(self, decision: Decision) -> Decision:
         """The decision with a statement of the key that this installation's client signs with."""
@@ -119,11 +121,14 @@ class Platform:
     async def replay(self, conversation: str) -> None:
         """Replay the history of every run of the conversation."""
         replayer = Replayer(workflows=[ConversationWorkflow], plugins=[PLUGIN])
-        query = f'WorkflowId = "{workflow_id(self.tenant, conversation)}"'
+        query = f'WorkflowId = "{ConversationKey(self.tenant, conversation).workflow_id}"'
         listed: list[tuple[str, str | None]] = [
             (one.id, one.run_id) async for one in self.temporal.list_workflows(query)
         ]
-        latest = (workflow_id(self.tenant, conversation), None)  # visibility lags a little behind
+        latest = (
+            ConversationKey(self.tenant, conversation).workflow_id,
+            None,
+        )  # visibility lags a little behind
         for id_, run in listed or [latest]:
             handle = self.temporal.get_workflow_handle(id_, run_id=run)
             history = await handle.fetch_history()

@@ -111,7 +111,7 @@ async def start_notifications(start: NotificationStart) -> None:
         await workflow.start_child_workflow(
             wire.NOTIFICATION_WORKFLOW,
             start,
-            id=notification_workflow_id(start.tenant, start.conversation, start.deliveries[0]),
+            id=notification_workflow_id(start.key, start.deliveries[0]),
             task_queue=wire.notifications_queue(start.task_queue),
             task_timeout=_WORKFLOW_TASK_TIMEOUT,
             parent_close_policy=ParentClosePolicy.ABANDON,

@@ -13,7 +13,6 @@ from bench.chaos.clients import ClientProcess, ConversationKey
 from bench.chaos.crew import Crew
 from bench.chaos.journal import Harm, HarmKind, Journal, Victim, now
 from bench.chaos.stack import ChaosStack
-from holdfast.domain.ids import workflow_id
 from holdfast_devstack.postgres.server import PostgresServer
 from holdfast_devstack.temporal.server import TemporalServer
 
@@ -163,7 +162,7 @@ async def conversations_of(
     found: list[ConversationKey] = []
 
     async def look(key: ConversationKey) -> None:
-        handle = stack.temporal_client.get_workflow_handle(workflow_id(*key))
+        handle = stack.temporal_client.get_workflow_handle("/".join(key))
         with suppress(RPCError, TimeoutError):
             described = await asyncio.wait_for(handle.describe(), _LOOK_SECONDS)
             activities = described.raw_description.pending_activities

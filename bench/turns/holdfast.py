@@ -9,7 +9,7 @@ from bench.stack import BenchStack
 from bench.turns.contender import History, history_of
 from bench.turns.tables import bytes_of_schemas
 from holdfast.client import HoldfastClient
-from holdfast.domain.ids import workflow_id
+from holdfast.domain.identity import ConversationKey
 from holdfast.store.migrate import CORE_SCHEMA
 from tests.platform import WorkerProcess
 
@@ -44,7 +44,9 @@ class Holdfast:
         return sent.reply
 
     async def history(self, conversation: str) -> History | None:
-        return await history_of(self._stack.temporal, workflow_id(_TENANT, conversation))
+        return await history_of(
+            self._stack.temporal, ConversationKey(_TENANT, conversation).workflow_id
+        )
 
     async def database_bytes(self) -> int | None:
         return await bytes_of_schemas(self._stack.database, CORE_SCHEMA, "bench")

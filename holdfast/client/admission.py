@@ -11,6 +11,7 @@ import asyncpg
 
 from holdfast.domain.admission import TURNS_FOR_EACH_STEP, UNKNOWN_CAPACITY, has_room
 from holdfast.domain.errors import ConversationBusy, Overloaded
+from holdfast.domain.identity import ConversationKey
 from holdfast.store.admissions import Admitted, note_admissions, read_load
 from holdfast.store.pool import TRANSIENT_ERRORS, Pool
 
@@ -37,7 +38,7 @@ class Admission:
     def __init__(self, pool: Pool, scope: str) -> None:
         self._pool = pool
         self._scope = scope
-        self._in_conversation: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        self._in_conversation: defaultdict[ConversationKey, Counter[str]] = defaultdict(Counter)
         self._under_way: Counter[str] = Counter()
         self._capacity = UNKNOWN_CAPACITY * TURNS_FOR_EACH_STEP
         self._looked = float("-inf")
@@ -57,11 +58,11 @@ class Admission:
             ConversationBusy: as many of its messages are on their way.
             Overloaded: the workers have as much as they can do.
         """
-        conversation = self._in_conversation[message.tenant, message.conversation]
+        conversation = self._in_conversation[message.key]
         is_new = message.message_id not in conversation
         if is_new and len(conversation) >= places:
             raise ConversationBusy(
-                f"{len(conversation)} messages to conversation {message.conversation!r} are on their "
+                f"{len(conversation)} messages to conversation {message.key.conversation!r} are on their "
                 "way already; send this one again later"
             )
         conversation[message.message_id] += 1
@@ -81,20 +82,20 @@ class Admission:
             if not conversation[message.message_id]:
                 del conversation[message.message_id]
             if not conversation:
-                self._in_conversation.pop((message.tenant, message.conversation), None)
+                self._in_conversation.pop(message.key, None)
 
     async def _admit(self, message: Admitted) -> None:
         age = time.monotonic() - self._looked
         comfortable = self._under_way.total() < _COMFORTABLE * self._capacity
         if age > (_COMFORTABLE_SECONDS if comfortable else _LOOK_SECONDS):
             await self._look()
-        if not has_room(message.tenant, self._under_way, self._capacity):
+        if not has_room(message.key.tenant, self._under_way, self._capacity):
             raise Overloaded(
                 f"{self._under_way.total()} messages are under way, as many as the workers can answer "
                 "soon; send this one again later",
                 retry_after=round(random.uniform(1.0, 3.0), 2),  # so that not all come at once
             )
-        self._under_way[message.tenant] += 1
+        self._under_way[message.key.tenant] += 1
         self._begun.append(message)
         self._note_soon()
 
@@ -102,7 +103,7 @@ class Admission:
         if message in self._begun:
             self._begun.remove(message)
         self._ended.append(message)
-        self._under_way[message.tenant] = max(0, self._under_way[message.tenant] - 1)
+        self._under_way[message.key.tenant] = max(0, self._under_way[message.key.tenant] - 1)
         self._note_soon()
 
     async def _look(self) -> None:
@@ -128,7 +129,7 @@ class Admission:
         else:
             self._under_way = Counter(load.by_tenant)
             for begun in self._begun:  # while the load was read
-                self._under_way[begun.tenant] += 1
+                self._under_way[begun.key.tenant] += 1
             steps = UNKNOWN_CAPACITY if load.capacity is None else load.capacity
             self._capacity = steps * TURNS_FOR_EACH_STEP
         self._looked = time.monotonic()

@@ -10,6 +10,7 @@ from holdfast.client.records import Records
 from holdfast.client.requests import REQUEST_SECONDS, Requests
 from holdfast.domain import wire
 from holdfast.domain.approval import ApprovalState, ApprovalStatus
+from holdfast.domain.identity import ConversationKey
 from holdfast.domain.ids import text_digest
 from holdfast.domain.records import ApprovalFilter, ApprovalRecord
 from holdfast.domain.review import Review, Reviewer
@@ -83,8 +84,7 @@ class Approvals:
                 record = await approvals.read_approval(connection, tenant, approval)
                 await append_sighting(
                     connection,
-                    tenant=tenant,
-                    conversation=record.conversation,
+                    ConversationKey(tenant, record.conversation),
                     approval=record.id,
                     reviewer=reader,
                     digest=record.args_digest,

@@ -171,7 +171,7 @@ class HoldfastClient:
                 f"the message has {len(text)} characters, the limit is "
                 f"{self._limits.message_characters}"
             )
-        admitted = Admitted(self.tenant, conversation, message.message_id)
+        admitted = Admitted(start.key, message.message_id)
         places = self._limits.queued_messages + 1 + (on_busy == "interrupt")
         async with self._admission.admitted(admitted, places=places, waits=wait):
             result = await deliver(
@@ -275,20 +275,17 @@ class HoldfastClient:
         Raises:
             ConversationNotFound, ConversationExists, TurnNotFound, InvalidRequest.
         """
-        require_id(conversation, "conversation")
+        key = self._records.key(conversation)
         require_id(target, "conversation")
         require_number(turn, "turn", least=1)
         if by is not None:
             require_id(by, "person")
         async with self._records.connection() as connection, connection.transaction():
-            forked = await conversations.fork_conversation(
-                connection, tenant=self.tenant, source=conversation, turn=turn, target=target
-            )
+            forked = await conversations.fork_conversation(connection, key.turn_key(turn), target)
             await append_audit(
                 connection,
-                tenant=self.tenant,
+                key,
                 kind="conversation_forked",
-                conversation=conversation,
                 subject=target,
                 data={"turn": turn, "by": by},
             )

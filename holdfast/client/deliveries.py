@@ -11,6 +11,7 @@ from holdfast.client.delivery import deliver
 from holdfast.client.records import Records
 from holdfast.client.requests import REQUEST_SECONDS
 from holdfast.domain.errors import InvalidRequest
+from holdfast.domain.identity import ConversationKey
 from holdfast.domain.notifications import DeliveryState
 from holdfast.domain.records import DeliveryRecord
 from holdfast.notifications.batches import send_batch
@@ -82,9 +83,8 @@ class Deliveries:
             if revived:
                 await append_audit(
                     connection,
-                    tenant=self._records.tenant,
+                    ConversationKey(self._records.tenant, ""),
                     kind="deliveries_redriven",
-                    conversation="",
                     subject=revived[0],
                     data={"deliveries": [*revived], "by": by},
                 )

@@ -12,7 +12,7 @@ from holdfast.client.views import ListedConversation
 from holdfast.domain import wire
 from holdfast.domain.conversation import ConversationPhase
 from holdfast.domain.errors import InvalidRequest, Unavailable
-from holdfast.domain.ids import split_workflow_id, workflow_id
+from holdfast.domain.identity import ConversationKey
 
 _STATUS = SearchAttributeKey.for_keyword("HoldfastStatus")
 _AGENT = SearchAttributeKey.for_keyword("HoldfastAgent")
@@ -69,7 +69,7 @@ async def _newest(
     newest: dict[str, WorkflowExecution] = {}
     async for run in runs:
         # A query of somebody else's making must not show another tenant's conversations.
-        if not run.id.startswith(workflow_id(tenant, "")):
+        if not run.id.startswith(f"{tenant}/"):
             continue
         known = newest.get(run.id)
         if known is None and len(newest) == limit:
@@ -82,7 +82,7 @@ async def _newest(
 def _line(run: WorkflowExecution) -> ListedConversation:
     attributes = run.typed_search_attributes
     return ListedConversation(
-        conversation=split_workflow_id(run.id)[1],
+        conversation=ConversationKey.of_workflow(run.id).conversation,
         status=attributes.get(_STATUS),
         agent=attributes.get(_AGENT),
         priority=attributes.get(_PRIORITY),

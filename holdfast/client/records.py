@@ -18,6 +18,7 @@ from holdfast.domain.errors import (
     WrongCustomer,
 )
 from holdfast.domain.events import Event
+from holdfast.domain.identity import ConversationKey
 from holdfast.domain.records import ApprovalFilter, ConversationRecord, MessageRecord
 from holdfast.store.actions import read_actions
 from holdfast.store.approvals import list_approvals
@@ -71,6 +72,11 @@ class Records:
                 "--migrate` (or `make migrate`)"
             ) from error
 
+    def key(self, conversation: str) -> ConversationKey:
+        """One of the tenant's conversations, of which nothing is known but that there can be one."""
+        require_id(conversation, "conversation")
+        return ConversationKey(self.tenant, conversation)
+
     async def conversation(
         self, conversation: str, customer: str | None = None
     ) -> ConversationRecord:
@@ -81,9 +87,9 @@ class Records:
             InvalidRequest: there can be none of this id.
             WrongCustomer: it belongs to another than `customer`.
         """
-        require_id(conversation, "conversation")
+        key = self.key(conversation)
         async with self.connection() as connection:
-            found = await read_conversation(connection, self.tenant, conversation)
+            found = await read_conversation(connection, key)
         if customer is not None and found.customer != customer:
             raise WrongCustomer(f"conversation {conversation!r} belongs to another customer")
         return found
@@ -95,9 +101,8 @@ class Records:
         async with self.connection() as connection, connection.transaction():
             await append_audit(
                 connection,
-                tenant=self.tenant,
+                ConversationKey(self.tenant, conversation),
                 kind=kind,
-                conversation=conversation,
                 subject=subject,
                 data=data,
             )
@@ -106,31 +111,30 @@ class Records:
         self, conversation: str, *, after: int, customer: str | None
     ) -> list[MessageRecord]:
         """The messages numbered above `after`; raises as `conversation` does, but for one that isn't there."""
-        require_id(conversation, "conversation")
+        key = self.key(conversation)
         require_number(after, "after")
         if customer is not None:
             with suppress(ConversationNotFound):
                 await self.conversation(conversation, customer)
         async with self.connection() as connection:
-            return await read_messages(connection, self.tenant, conversation, after=after)
+            return await read_messages(connection, key, after=after)
 
     async def message(self, conversation: str, seq: int) -> MessageRecord:
         """A message that is known to be there."""
         async with self.connection() as connection:
-            found = await read_message(connection, self.tenant, conversation, seq)
+            found = await read_message(connection, self.key(conversation), seq)
         if found is None:
             raise LookupError(f"conversation {conversation!r} has no message {seq}")
         return found
 
     async def view(self, conversation: str, history: History | None) -> ConversationView:
         """The whole conversation; raises `ConversationNotFound`."""
-        require_id(conversation, "conversation")
+        key = self.key(conversation)
         async with self.connection() as connection:
-            key = (connection, self.tenant, conversation)
-            record = await read_conversation(*key)
-            messages = await read_messages(*key)
-            actions = await read_actions(*key)
-            model_calls = await count_calls(*key)
+            record = await read_conversation(connection, key)
+            messages = await read_messages(connection, key)
+            actions = await read_actions(connection, key)
+            model_calls = await count_calls(connection, key)
             pending = await list_approvals(
                 connection, self.tenant, ApprovalFilter(conversation=conversation)
             )
@@ -165,15 +169,14 @@ class Records:
             Unavailable: Postgres is away, where following for longer than a minute.
             WrongCustomer: it belongs to another than `customer`.
         """
+        key = self.key(conversation)
         require_number(after, "after")
         await self.conversation(conversation, customer)
         answered = time.monotonic()
         while True:
             try:
                 async with self.connection() as connection:
-                    found = await read_events(
-                        connection, self.tenant, conversation, after=after, limit=_EVENTS_AT_ONCE
-                    )
+                    found = await read_events(connection, key, after=after, limit=_EVENTS_AT_ONCE)
                 answered = time.monotonic()
             except Unavailable:
                 if not follow or time.monotonic() - answered > _PATIENCE_SECONDS:

@@ -8,13 +8,11 @@ from pydantic import BaseModel
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
-from holdfast.client.checking import require_id
 from holdfast.client.delivery import deliver, is_missing
 from holdfast.client.records import Records
 from holdfast.client.views import History
 from holdfast.domain import wire
 from holdfast.domain.errors import ConversationClosed
-from holdfast.domain.ids import workflow_id
 
 AnswerT = TypeVar("AnswerT")
 
@@ -96,9 +94,7 @@ class Requests:
         )
 
     def _handle(self, conversation: str) -> WorkflowHandle[object, object]:
-        require_id(conversation, "conversation")
-        workflow = workflow_id(self._records.tenant, conversation)
-        return self._temporal.get_workflow_handle(workflow)
+        return self._temporal.get_workflow_handle(self._records.key(conversation).workflow_id)
 
     async def _explain_missing(self, conversation: str, times: int) -> None:
         record = await self._records.conversation(conversation)

@@ -27,7 +27,7 @@ from holdfast.client.delivery import failure_of
 from holdfast.domain import wire
 from holdfast.domain.conversation import ConversationStart, CustomerMessage, TurnResult
 from holdfast.domain.errors import ConversationBusy
-from holdfast.domain.ids import text_digest, workflow_id
+from holdfast.domain.ids import text_digest
 
 _TENANT = SearchAttributeKey.for_keyword("HoldfastTenant")
 _STATUS = SearchAttributeKey.for_keyword("HoldfastStatus")
@@ -129,7 +129,7 @@ def _starting(start: ConversationStart) -> WithStartWorkflowOperation[object, No
     return WithStartWorkflowOperation(
         wire.CONVERSATION_WORKFLOW,
         start,
-        id=workflow_id(start.tenant, start.conversation),
+        id=start.key.workflow_id,
         task_queue=wire.workflows_queue(start.task_queue),
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, Field
 
 from holdfast.domain.approval import Approval, ApprovalStatus
+from holdfast.domain.identity import ConversationRequest
 from holdfast.domain.ids import Id
 from holdfast.domain.limits import Limits, brought_down
 from holdfast.domain.model import Frozen, Strict
@@ -167,7 +168,7 @@ class ConversationState(BaseModel):
     """The build id of the worker deployment that the previous run left, to move to the current one."""
 
 
-class ConversationStart(Frozen):
+class ConversationStart(ConversationRequest):
     """The input of a conversation's workflow; `state` is set when a run continues another.
 
     `message_id` is the message that starts the run, where one does.

@@ -31,17 +31,6 @@ def no_id(value: object, what: str) -> str:
     )
 
 
-def workflow_id(tenant: str, conversation: str) -> str:
-    """The Temporal workflow id of a conversation: `{tenant}/{conversation}`."""
-    return f"{tenant}/{conversation}"
-
-
-def split_workflow_id(workflow: str) -> tuple[str, str]:
-    """The tenant and conversation of a workflow id made by `workflow_id`."""
-    tenant, _, conversation = workflow.partition("/")
-    return tenant, conversation
-
-
 def text_digest(text: str) -> str:
     """The first 16 hex digits of the SHA-256 of a message's text."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -7,6 +7,7 @@ from pydantic import JsonValue
 
 from holdfast.domain.approval import ApprovalState
 from holdfast.domain.errors import Refused
+from holdfast.domain.identity import ConversationKey, ConversationRequest
 from holdfast.domain.ids import derived_id
 from holdfast.domain.model import Frozen
 
@@ -92,12 +93,10 @@ class Notice(Frozen):
         return derived_id("dl", *parts, recipient or "")
 
 
-class NotificationStart(Frozen):
+class NotificationStart(ConversationRequest):
     """The input of a workflow that sends deliveries: which ones, and the first part of the names of
     the task queues."""
 
-    tenant: str
-    conversation: str
     task_queue: str
     deliveries: tuple[str, ...] = ()
 
@@ -115,6 +114,6 @@ class SendReport(Frozen):
     state: DeliveryState | None
 
 
-def notification_workflow_id(tenant: str, conversation: str, batch: str) -> str:
+def notification_workflow_id(key: ConversationKey, batch: str) -> str:
     """The id of the workflow that sends a batch: the deliveries of one notice, named by the first."""
-    return f"{tenant}/{conversation}/notifications/{batch}"
+    return f"{key.workflow_id}/notifications/{batch}"

@@ -7,19 +7,18 @@ from pydantic import Field
 
 from holdfast.domain.approval import Alarm, Approval, Decision
 from holdfast.domain.conversation import CustomerMessage, TurnResult, TurnStatus
+from holdfast.domain.identity import ActionKey, ConversationRequest, StepKey, TurnRequest
 from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import ActionState, PriorityName
 from holdfast.domain.people import PersonAct
 
 
-class OpenRequest(Frozen):
+class OpenRequest(ConversationRequest):
     """Create the conversation's records, or find those it had before it was closed.
 
     `message_id` is the message that woke the conversation, where there is one.
     """
 
-    tenant: str
-    conversation: str
     customer: str
     message_id: str | None = None
 
@@ -49,16 +48,13 @@ class Opened(Frozen):
     """Who holds the conversation: a run that was lost does not let go of it."""
 
 
-class StepRequest(Frozen):
+class StepRequest(TurnRequest):
     """Run a subgraph for one step of a turn; after triage, the chosen agent's for the next one as well.
 
     `message` comes with a turn's first step and is recorded by it. `thread` is the first step of
     the graph's run: a step that goes on after a proposal has an earlier one.
     """
 
-    tenant: str
-    conversation: str
-    turn: int
     step: int
     thread: int
     subgraph: str
@@ -73,6 +69,11 @@ class StepRequest(Frozen):
     """False when as many turns wait for approval as may: one more is refused to the agent."""
     waits_for_model: bool = False
     """Whether the workflow waits where no model can be asked, rather than Temporal's retries."""
+
+    @property
+    def key(self) -> StepKey:
+        """The step."""
+        return super().key.step_key(self.step)
 
 
 class Routed(Frozen):
@@ -139,18 +140,20 @@ class StepReport(Frozen):
     elsewhere: str | None = None
 
 
-class ActionRequest(Frozen):
+class ActionRequest(TurnRequest):
     """Execute (or compensate) one action of a step's proposal, counted from 0."""
 
-    tenant: str
-    conversation: str
-    turn: int
     step: int
     index: int
     attempts: int
     lost_attempts: int = 15
     seconds: float = 900.0
     """After this long, failures of Postgres end the attempts as well, once it can record that."""
+
+    @property
+    def key(self) -> ActionKey:
+        """The action."""
+        return super().key.step_key(self.step).action_key(self.index)
 
 
 class ActionReport(Frozen):
@@ -165,12 +168,10 @@ class ActionReport(Frozen):
     stuck: str | None = None
 
 
-class DecisionRequest(Frozen):
+class DecisionRequest(ConversationRequest):
     """Take a decision on an approval. How it is, and what time, the records say: `approval` and `at` are
     what the workflow takes them to be, and count for nothing."""
 
-    tenant: str
-    conversation: str
     approval: Approval
     decision: Decision
     at: datetime
@@ -187,22 +188,18 @@ class DecisionOutcome(Frozen):
     elsewhere: str | None = None
 
 
-class RefusalRequest(Frozen):
+class RefusalRequest(ConversationRequest):
     """Record a decision that was refused: the error's code and its text."""
 
-    tenant: str
-    conversation: str
     decision: Decision
     code: str
     refusal: str
 
 
-class AlarmRequest(Frozen):
+class AlarmRequest(ConversationRequest):
     """Record what an approval's own schedule does to it by now; without an alarm, that its question was
     taken back. `approval` is how the workflow takes it to be then, which counts for nothing."""
 
-    tenant: str
-    conversation: str
     approval: Approval
     alarm: Alarm | None = None
 
@@ -214,15 +211,13 @@ class AlarmOutcome(Frozen):
     deliveries: tuple[str, ...] = ()
 
 
-class RecallRequest(Frozen):
+class RecallRequest(ConversationRequest):
     """Find the turn of a message id."""
 
-    tenant: str
-    conversation: str
     message_id: str
 
 
-class EndTurnRequest(Frozen):
+class EndTurnRequest(TurnRequest):
     """End a turn that no subgraph ended: cancelled, failed, or over a bound.
 
     `message` is recorded first where the turn never started. What the customer is told is worked out
@@ -230,9 +225,6 @@ class EndTurnRequest(Frozen):
     person goes on with it where something was done and the rest was not.
     """
 
-    tenant: str
-    conversation: str
-    turn: int
     status: TurnStatus
     reason: str
     message: CustomerMessage | None = None
@@ -240,12 +232,8 @@ class EndTurnRequest(Frozen):
     to_person: bool = True
 
 
-class DelayRequest(Frozen):
+class DelayRequest(TurnRequest):
     """Tell the customer that a turn takes longer, since no model can be asked."""
-
-    tenant: str
-    conversation: str
-    turn: int
 
 
 class TurnEnd(Frozen):
@@ -255,34 +243,26 @@ class TurnEnd(Frozen):
     repeated: RecordedTurn | None = None
 
 
-class HumanTurnRequest(Frozen):
+class HumanTurnRequest(TurnRequest):
     """Record a person's message to the customer."""
 
-    tenant: str
-    conversation: str
-    turn: int
     reviewer: str
     text: str
     id: str
     statement: str = ""
 
 
-class TakeoverRequest(Frozen):
+class TakeoverRequest(TurnRequest):
     """Record who has the conversation; `reviewer` None hands it back to the agents with `note`. `act` is
     what the person has asked for."""
 
-    tenant: str
-    conversation: str
-    turn: int
     reviewer: str | None
     note: str = ""
     act: PersonAct | None = None
 
 
-class CloseRequest(Frozen):
+class CloseRequest(ConversationRequest):
     """Close the conversation's records; `idle` where nobody wrote for a while, which is then said."""
 
-    tenant: str
-    conversation: str
     reason: str
     idle: bool = False

@@ -33,18 +33,17 @@ async def send_batch(temporal: Client, task_queue: str, batch: Batch) -> None:
 
     Raises what the SDK raises: `RPCError`.
     """
+    key = batch.key
     await temporal.start_workflow(
         wire.NOTIFICATION_WORKFLOW,
-        NotificationStart(
-            tenant=batch.tenant, conversation=batch.conversation, task_queue=task_queue
-        ),
-        id=notification_workflow_id(batch.tenant, batch.conversation, batch.batch),
+        NotificationStart(tenant=key.tenant, conversation=key.conversation, task_queue=task_queue),
+        id=notification_workflow_id(key, batch.batch),
         task_queue=wire.notifications_queue(task_queue),
         start_signal=wire.SEND_ALSO,
         start_signal_args=[list(batch.deliveries)],
-        search_attributes=TypedSearchAttributes([SearchAttributePair(_TENANT, batch.tenant)]),
-        static_summary=f"Notifications of conversation {batch.conversation}",
-        priority=Priority(fairness_key=batch.tenant),
+        search_attributes=TypedSearchAttributes([SearchAttributePair(_TENANT, key.tenant)]),
+        static_summary=f"Notifications of conversation {key.conversation}",
+        priority=Priority(fairness_key=key.tenant),
     )
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from holdfast.domain.approval import Alarm, Approval, Decision
 from holdfast.domain.display import line
+from holdfast.domain.identity import ConversationKey
 from holdfast.domain.notifications import (
     ApprovalData,
     Notice,
@@ -59,9 +60,8 @@ async def enqueue(
 async def enqueue_request(
     connection: Connection,
     notifications: Notifications,
+    key: ConversationKey,
     *,
-    tenant: str,
-    conversation: str,
     asked: NewApproval,
     actions: Sequence[NewAction],
 ) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ async def enqueue_request(
     approval = asked.approval
     data = ApprovalData(
         approval=approval.id,
-        conversation=conversation,
+        conversation=key.conversation,
         turn=approval.turn,
         agent=line(asked.agent),
         reason=line(asked.reason),
@@ -88,7 +88,7 @@ async def enqueue_request(
         expires_at=approval.expires_at,
     )
     payload = Payload(type="approval.requested", timestamp=approval.requested_at, data=data)
-    notice = Notice(tenant=tenant, occurrence="", payload=payload)
+    notice = Notice(tenant=key.tenant, occurrence="", payload=payload)
     return await enqueue(connection, notifications, notice)
 
 

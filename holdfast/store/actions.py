@@ -4,6 +4,7 @@ import asyncpg
 from pydantic import JsonValue
 
 from holdfast.domain.errors import LockTaken
+from holdfast.domain.identity import ActionKey, ConversationKey, StepKey
 from holdfast.domain.outcomes import ActionState
 from holdfast.domain.records import ActionRecord
 from holdfast.store.pool import Connection
@@ -23,9 +24,7 @@ select action.*, conversation.customer, conversation.priority, conversation.lang
 """
 
 
-async def read_actions(
-    connection: Connection, tenant: str, conversation: str
-) -> list[ActionRecord]:
+async def read_actions(connection: Connection, key: ConversationKey) -> list[ActionRecord]:
     """All actions that a conversation's agents proposed, in order."""
     rows = await connection.fetch(
         _SELECT
@@ -33,21 +32,14 @@ async def read_actions(
         where action.tenant = $1 and action.conversation = $2
         order by action.turn, action.step, action.index
         """,
-        tenant,
-        conversation,
+        key.tenant,
+        key.conversation,
     )
     return [ActionRecord.model_validate(dict(row)) for row in rows]
 
 
 async def lock_action(
-    connection: Connection,
-    tenant: str,
-    conversation: str,
-    turn: int,
-    step: int,
-    index: int,
-    *,
-    waits: bool = True,
+    connection: Connection, key: ActionKey, *, waits: bool = True
 ) -> ActionRecord | None:
     """One action of a step's proposal, locked until the transaction ends.
 
@@ -62,20 +54,20 @@ async def lock_action(
               and action.step = $4 and action.index = $5
               for update of action {"" if waits else "nowait"}
             """,
-            tenant,
-            conversation,
-            turn,
-            step,
-            index,
+            key.tenant,
+            key.conversation,
+            key.turn,
+            key.step,
+            key.index,
         )
     except asyncpg.LockNotAvailableError as error:
-        raise LockTaken(f"{tenant}/action/{conversation}/{turn}/{step}/{index}") from error
+        raise LockTaken(
+            f"{key.tenant}/action/{key.conversation}/{key.turn}/{key.step}/{key.index}"
+        ) from error
     return ActionRecord.model_validate(dict(row)) if row else None
 
 
-async def proposal_of(
-    connection: Connection, tenant: str, conversation: str, turn: int, step: int
-) -> list[ActionRecord]:
+async def proposal_of(connection: Connection, key: StepKey) -> list[ActionRecord]:
     """The actions of a step's proposal, in order."""
     rows = await connection.fetch(
         _SELECT
@@ -84,10 +76,10 @@ async def proposal_of(
           and action.step = $4
         order by action.index
         """,
-        tenant,
-        conversation,
-        turn,
-        step,
+        key.tenant,
+        key.conversation,
+        key.turn,
+        key.step,
     )
     return [ActionRecord.model_validate(dict(row)) for row in rows]
 
@@ -222,10 +214,7 @@ async def mark_compensated(connection: Connection, tenant: str, action: str) -> 
 
 async def set_open_actions(
     connection: Connection,
-    tenant: str,
-    conversation: str,
-    turn: int,
-    step: int,
+    key: StepKey,
     *,
     state: ActionState,
     error: str,
@@ -240,10 +229,10 @@ async def set_open_actions(
            and not exists (select from holdfast.executions as execution
                             where execution.tenant = $1 and execution.action = action.id)
         """,
-        tenant,
-        conversation,
-        turn,
-        step,
+        key.tenant,
+        key.conversation,
+        key.turn,
+        key.step,
         state,
         error,
         reviewer,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
+from holdfast.domain.identity import ConversationKey
 from holdfast.domain.model import Frozen
 from holdfast.store.fleet import LIVE_SECONDS
 from holdfast.store.pool import Connection
@@ -22,8 +23,7 @@ _READ_LOAD = statement("read_load")
 class Admitted(NamedTuple):
     """A message that was let in."""
 
-    tenant: str
-    conversation: str
+    key: ConversationKey
     message_id: str
 
 
@@ -71,7 +71,7 @@ async def note_admissions(
 
 def _columns(messages: Sequence[Admitted]) -> tuple[list[str], list[str], list[str]]:
     return (
-        [one.tenant for one in messages],
-        [one.conversation for one in messages],
+        [one.key.tenant for one in messages],
+        [one.key.conversation for one in messages],
         [one.message_id for one in messages],
     )

@@ -11,6 +11,7 @@ from holdfast.domain.approval import (
 )
 from holdfast.domain.errors import ApprovalNotFound
 from holdfast.domain.events import ApprovalDecided, NewEvent
+from holdfast.domain.identity import ConversationKey
 from holdfast.domain.records import ApprovalFilter, ApprovalRecord
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
@@ -156,7 +157,7 @@ async def refusal_of(
 
 
 async def is_there_room_for_refusal(
-    connection: Connection, tenant: str, conversation: str, approval: str, *, genuine: bool
+    connection: Connection, key: ConversationKey, approval: str, *, genuine: bool
 ) -> bool:
     """Whether one more refused decision may be recorded: so many of an approval whose statement was
     genuine, so many of others, and so many of what is no approval of this conversation.
@@ -165,14 +166,14 @@ async def is_there_room_for_refusal(
     """
     there = await connection.fetchval(
         "select true from holdfast.conversations where tenant = $1 and id = $2 for update",
-        tenant,
-        conversation,
+        key.tenant,
+        key.conversation,
     )
     known = await connection.fetchval(
         "select true from holdfast.approvals where tenant = $1 and id = $2 and conversation = $3",
-        tenant,
+        key.tenant,
         approval,
-        conversation,
+        key.conversation,
     )
     recorded = await connection.fetchval(
         """
@@ -184,8 +185,8 @@ async def is_there_room_for_refusal(
                          where tenant = $1 and conversation = $2 and id = event.data ->> 'approval')
                end
         """,
-        tenant,
-        conversation,
+        key.tenant,
+        key.conversation,
         approval,
         bool(known),
         genuine,
@@ -339,8 +340,7 @@ async def read_taken(
 
 async def withdraw_orphans(
     connection: Connection,
-    tenant: str,
-    conversation: str,
+    key: ConversationKey,
     *,
     reason: str,
     turn: int | None = None,
@@ -361,15 +361,14 @@ async def withdraw_orphans(
         )
         select id, turn from withdrawn
         """,
-        tenant,
-        conversation,
+        key.tenant,
+        key.conversation,
         reason,
         turn,
     )
     await append_events(
         connection,
-        tenant,
-        conversation,
+        key,
         [
             NewEvent(
                 turn=orphan["turn"], data=ApprovalDecided(approval=orphan["id"], state="withdrawn")

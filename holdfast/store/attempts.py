@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 
+from holdfast.domain.identity import ConversationKey
 from holdfast.store.pool import Connection
 
 
 async def begin_attempt(
-    connection: Connection, *, tenant: str, conversation: str, activity: str, attempt: int
+    connection: Connection, key: ConversationKey, *, activity: str, attempt: int
 ) -> bool:
     """Note in this transaction that the attempt acts; False when a later one has acted already.
 
@@ -21,8 +22,8 @@ async def begin_attempt(
          where known.attempt <= excluded.attempt
         returning true
         """,
-        tenant,
-        conversation,
+        key.tenant,
+        key.conversation,
         activity,
         attempt,
     )

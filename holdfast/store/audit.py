@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from holdfast.domain.audit import AuditEntry, AuditProblem, AuditReport, audit_hash
 from holdfast.domain.errors import AuditBroken, InvalidRequest
+from holdfast.domain.identity import ConversationKey
 from holdfast.store.pool import Connection
 
 PAGE = 500
@@ -34,10 +35,9 @@ _ENTRIES = """
 
 async def append_audit(
     connection: Connection,
+    key: ConversationKey,
     *,
-    tenant: str,
     kind: str,
-    conversation: str,
     subject: str,
     data: dict[str, JsonValue],
 ) -> None:
@@ -48,12 +48,12 @@ async def append_audit(
         on conflict (tenant) do update set seq = head.seq
         returning seq, hash
         """,
-        tenant,
+        key.tenant,
     )
     assert head is not None
     seq = head["seq"] + 1
     at = datetime.now(UTC)
-    digest = audit_hash(tenant, seq, at, kind, conversation, subject, data, head["hash"])
+    digest = audit_hash(key.tenant, seq, at, kind, key.conversation, subject, data, head["hash"])
     await connection.execute(
         """
         with entry as (
@@ -63,11 +63,11 @@ async def append_audit(
         )
         update holdfast.audit_heads set seq = $2, hash = $9 where tenant = $1
         """,
-        tenant,
+        key.tenant,
         seq,
         at,
         kind,
-        conversation,
+        key.conversation,
         subject,
         data,
         head["hash"],
@@ -77,9 +77,8 @@ async def append_audit(
 
 async def append_sighting(
     connection: Connection,
+    key: ConversationKey,
     *,
-    tenant: str,
-    conversation: str,
     approval: str,
     reviewer: str,
     digest: str,
@@ -92,7 +91,7 @@ async def append_sighting(
              where tenant = $1 and subject = $2 and kind = 'approval_seen'
                and data ->> 'reviewer' = $3 and data ->> 'digest' = $4)
         """,
-        tenant,
+        key.tenant,
         approval,
         reviewer,
         digest,
@@ -100,9 +99,8 @@ async def append_sighting(
     if not seen:
         await append_audit(
             connection,
-            tenant=tenant,
+            key,
             kind="approval_seen",
-            conversation=conversation,
             subject=approval,
             data={"reviewer": reviewer, "digest": digest},
         )

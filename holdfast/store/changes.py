@@ -2,6 +2,7 @@
 
 from pydantic import JsonValue
 
+from holdfast.domain.identity import ConversationKey
 from holdfast.store.audit import append_audit
 from holdfast.store.pool import Connection
 
@@ -41,9 +42,8 @@ async def note_change(
         }
         await append_audit(
             connection,
-            tenant=PLATFORM,
+            ConversationKey(PLATFORM, ""),
             kind=kind,
-            conversation="",
             subject=subject,
             data=changes,
         )

@@ -8,6 +8,7 @@ from holdfast.domain.events import (
     ConversationReopened,
     NewEvent,
 )
+from holdfast.domain.identity import ConversationKey, TurnKey
 from holdfast.domain.records import ConversationRecord
 from holdfast.domain.steps import Opened
 from holdfast.store.approvals import withdraw_orphans
@@ -19,9 +20,8 @@ from holdfast.store.turns import end_parked_turns, find_turn
 
 async def open_conversation(
     connection: Connection,
+    key: ConversationKey,
     *,
-    tenant: str,
-    conversation: str,
     customer: str,
     message_id: str | None,
     scope: str | None = None,
@@ -39,13 +39,13 @@ async def open_conversation(
             on conflict (tenant, id) do update set updated_at = now(), scope = excluded.scope
             returning *, (xmax = 0) as created
             """,
-            tenant,
-            conversation,
+            key.tenant,
+            key.conversation,
             customer,
             scope,
         )
         assert row is not None
-        repeated = message_id and await find_turn(connection, tenant, conversation, message_id)
+        repeated = message_id and await find_turn(connection, key, message_id)
         was_closed = row["closed_at"] is not None
         answered = repeated and repeated.result is not None
         reopened = was_closed and not answered and row["customer"] == customer
@@ -53,18 +53,18 @@ async def open_conversation(
             await connection.execute(
                 "update holdfast.conversations set status = 'open', closed_at = null "
                 "where tenant = $1 and id = $2",
-                tenant,
-                conversation,
+                key.tenant,
+                key.conversation,
             )
         if not row["created"] and not was_closed:
             reason = "The conversation was restarted."
-            await withdraw_orphans(connection, tenant, conversation, reason=reason)
-            await end_open_actions(connection, tenant, conversation, turn=None, reason=reason)
+            await withdraw_orphans(connection, key, reason=reason)
+            await end_open_actions(connection, key, turn=None, reason=reason)
         if not row["created"]:
-            await end_parked_turns(connection, tenant, conversation, reason="its run is over")
+            await end_parked_turns(connection, key, reason="its run is over")
         if row["created"] or reopened:
             begun = ConversationReopened() if reopened else ConversationOpened()
-            await append_events(connection, tenant, conversation, [NewEvent(data=begun)])
+            await append_events(connection, key, [NewEvent(data=begun)])
     return Opened(
         customer=row["customer"],
         turns=row["turns"],
@@ -77,21 +77,20 @@ async def open_conversation(
 
 
 async def lock_conversation(
-    connection: Connection, tenant: str, conversation: str
+    connection: Connection, key: ConversationKey
 ) -> ConversationRecord | None:
     """The conversation's row, locked until the transaction ends; None where there is none."""
     row = await connection.fetchrow(
         "select * from holdfast.conversations where tenant = $1 and id = $2 for update",
-        tenant,
-        conversation,
+        key.tenant,
+        key.conversation,
     )
     return ConversationRecord.model_validate(dict(row)) if row is not None else None
 
 
 async def set_phase(
     connection: Connection,
-    tenant: str,
-    conversation: str,
+    key: ConversationKey,
     phase: ConversationPhase,
     held_by: str | None = None,
 ) -> bool:
@@ -105,17 +104,15 @@ async def set_phase(
            and (status, held_by) is distinct from ($3::text, $4::text)
         returning true
         """,
-        tenant,
-        conversation,
+        key.tenant,
+        key.conversation,
         phase,
         held_by,
     )
     return bool(changed)
 
 
-async def read_conversation(
-    connection: Connection, tenant: str, conversation: str
-) -> ConversationRecord:
+async def read_conversation(connection: Connection, key: ConversationKey) -> ConversationRecord:
     """The conversation's row.
 
     Raises:
@@ -130,45 +127,49 @@ async def read_conversation(
                        then 'awaiting_approval' else status end as status
           from holdfast.conversations where tenant = $1 and id = $2
         """,
-        tenant,
-        conversation,
+        key.tenant,
+        key.conversation,
     )
     if row is None:
-        raise ConversationNotFound(f"tenant {tenant!r} has no conversation {conversation!r}")
+        raise ConversationNotFound(
+            f"tenant {key.tenant!r} has no conversation {key.conversation!r}"
+        )
     return ConversationRecord.model_validate(dict(row))
 
 
 async def fork_conversation(
-    connection: Connection, *, tenant: str, source: str, turn: int, target: str
+    connection: Connection, key: TurnKey, target: str
 ) -> ConversationRecord:
-    """Create `target` with the messages and turns of `source` up to and including `turn`.
+    """Create `target` with the messages and turns of a conversation up to and including this turn.
 
-    Only what was said is copied: actions, approvals and model calls stay with `source`.
+    Only what was said is copied: actions, approvals and model calls stay where they are.
 
     Raises:
         ConversationNotFound, ConversationExists, TurnNotFound.
     """
+    forked = ConversationKey(key.tenant, target)
     async with connection.transaction():
-        original = await read_conversation(connection, tenant, source)
+        original = await read_conversation(connection, key)
         ended = await connection.fetchval(
             "select ended_at from holdfast.turns "
             "where tenant = $1 and conversation = $2 and turn = $3",
-            tenant,
-            source,
-            turn,
+            key.tenant,
+            key.conversation,
+            key.turn,
         )
         if ended is None:
             raise TurnNotFound(
-                f"conversation {source!r} has no finished turn {turn}; it has {original.turns} turns"
+                f"conversation {key.conversation!r} has no finished turn {key.turn}; it has "
+                f"{original.turns} turns"
             )
         last = await connection.fetchval(
             """
             select coalesce(min(seq) filter (where turn > $3) - 1, max(seq))
               from holdfast.messages where tenant = $1 and conversation = $2
             """,
-            tenant,
-            source,
-            turn,
+            key.tenant,
+            key.conversation,
+            key.turn,
         )
         created = await connection.fetchval(
             """
@@ -184,14 +185,14 @@ async def fork_conversation(
              where tenant = $1 and id = $2 and turn.conversation = $2 and turn.turn = $3
             on conflict do nothing returning true
             """,
-            tenant,
-            source,
-            turn,
+            key.tenant,
+            key.conversation,
+            key.turn,
             target,
             last,
         )
         if not created:
-            raise ConversationExists(f"tenant {tenant!r} already has a conversation {target!r}")
+            raise ConversationExists(f"tenant {key.tenant!r} already has a conversation {target!r}")
         await connection.execute(
             """
             insert into holdfast.messages
@@ -201,8 +202,8 @@ async def fork_conversation(
               from holdfast.messages
              where tenant = $1 and conversation = $2 and seq <= $4
             """,
-            tenant,
-            source,
+            key.tenant,
+            key.conversation,
             target,
             last,
         )
@@ -216,15 +217,14 @@ async def fork_conversation(
               from holdfast.turns
              where tenant = $1 and conversation = $2 and turn <= $3
             """,
-            tenant,
-            source,
-            turn,
+            key.tenant,
+            key.conversation,
+            key.turn,
             target,
         )
         await append_events(
             connection,
-            tenant,
-            target,
-            [NewEvent(turn=turn, data=ConversationForked(from_=source))],
+            forked,
+            [NewEvent(turn=key.turn, data=ConversationForked(from_=key.conversation))],
         )
-    return await read_conversation(connection, tenant, target)
+    return await read_conversation(connection, forked)

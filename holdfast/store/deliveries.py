@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from asyncpg import Record
 
+from holdfast.domain.identity import ConversationKey
 from holdfast.domain.model import Frozen
 from holdfast.domain.notifications import (
     ChannelKind,
@@ -38,8 +39,7 @@ class NewDelivery(Frozen):
 class Batch(Frozen):
     """Deliveries that one workflow sends."""
 
-    tenant: str
-    conversation: str
+    key: ConversationKey
     batch: str
     deliveries: tuple[str, ...]
 
@@ -206,11 +206,11 @@ async def list_forgotten(connection: Connection, *, older: timedelta) -> list[Ba
 
 
 def _batches(rows: Sequence[Record]) -> list[Batch]:
-    grouped: dict[tuple[str, str, str], list[str]] = {}
+    grouped: dict[tuple[ConversationKey, str], list[str]] = {}
     for row in rows:
-        key = (row["tenant"], row["conversation"], row["batch"])
-        grouped.setdefault(key, []).append(row["id"])
+        key = ConversationKey(row["tenant"], row["conversation"])
+        grouped.setdefault((key, row["batch"]), []).append(row["id"])
     return [
-        Batch(tenant=tenant, conversation=conversation, batch=batch, deliveries=tuple(sorted(ids)))
-        for (tenant, conversation, batch), ids in grouped.items()
+        Batch(key=key, batch=batch, deliveries=tuple(sorted(ids)))
+        for (key, batch), ids in grouped.items()
     ]

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from holdfast.domain.errors import ConversationNotFound
 from holdfast.domain.events import PAYLOADS, Event, NewEvent
+from holdfast.domain.identity import ConversationKey
 from holdfast.store.pool import Connection
 
 
 async def append_events(
-    connection: Connection, tenant: str, conversation: str, events: Sequence[NewEvent]
+    connection: Connection, key: ConversationKey, events: Sequence[NewEvent]
 ) -> int:
     """Number and record events; the last one's number. Part of the caller's transaction."""
     last = await connection.fetchval(
@@ -26,17 +27,17 @@ async def append_events(
         )
         select last_event from numbers
         """,
-        tenant,
-        conversation,
+        key.tenant,
+        key.conversation,
         [event.to_json() for event in events],
     )
     if last is None:
-        raise ConversationNotFound(f"conversation {tenant}/{conversation} has no records")
+        raise ConversationNotFound(f"conversation {key.tenant}/{key.conversation} has no records")
     return int(last)
 
 
 async def read_events(
-    connection: Connection, tenant: str, conversation: str, *, after: int = 0, limit: int = 1_000
+    connection: Connection, key: ConversationKey, *, after: int = 0, limit: int = 1_000
 ) -> list[Event]:
     """At most `limit` events numbered above `after`, oldest first. Kinds that only a later version knows are
     left out, so that neighbouring versions can talk."""
@@ -46,8 +47,8 @@ async def read_events(
          where tenant = $1 and conversation = $2 and seq > $3 and type = any($5)
          order by seq limit $4
         """,
-        tenant,
-        conversation,
+        key.tenant,
+        key.conversation,
         after,
         limit,
         list(PAYLOADS),

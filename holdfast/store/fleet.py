@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from holdfast.domain.fleet import Served
+from holdfast.domain.identity import ActionKey, ConversationKey
 from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import RecordedActionState
 from holdfast.store.pool import Connection, Pool
@@ -96,9 +97,7 @@ async def read_members(connection: Connection, scope: str, build: str) -> tuple[
     return tuple(Member.model_validate(dict(row)) for row in rows)
 
 
-async def read_proposed(
-    connection: Connection, *, tenant: str, conversation: str, turn: int, step: int, index: int
-) -> Proposed | None:
+async def read_proposed(connection: Connection, key: ActionKey) -> Proposed | None:
     """An action of a step, with the agent that proposed it and the snapshot in which that waits."""
     row = await connection.fetchrow(
         """
@@ -112,11 +111,11 @@ async def read_proposed(
          where tenant = $1 and conversation = $2 and turn = $3 and step = $4
            and action.index = $5
         """,
-        tenant,
-        conversation,
-        turn,
-        step,
-        index,
+        key.tenant,
+        key.conversation,
+        key.turn,
+        key.step,
+        key.index,
     )
     return Proposed.model_validate(dict(row)) if row else None
 
@@ -155,9 +154,8 @@ async def read_waiting(pool: Pool, scope: str, *, snapshots: bool) -> AsyncItera
 
 async def note_handed_back(
     connection: Connection,
+    key: ConversationKey,
     *,
-    tenant: str,
-    conversation: str,
     activity: str,
     attempt: int,
     lacking: str,
@@ -172,25 +170,23 @@ async def note_handed_back(
            set attempt = greatest(known.attempt, excluded.attempt), begun_at = now(),
                handed_back = known.handed_back + 1, lacking = excluded.lacking
         """,
-        tenant,
-        conversation,
+        key.tenant,
+        key.conversation,
         activity,
         attempt,
         lacking,
     )
 
 
-async def taken_up(
-    connection: Connection, *, tenant: str, conversation: str, activity: str
-) -> None:
+async def taken_up(connection: Connection, key: ConversationKey, *, activity: str) -> None:
     """Note that an activity which may have been handed back waits no more."""
     await connection.execute(
         """
         update holdfast.attempts set lacking = null
          where tenant = $1 and conversation = $2 and activity = $3 and lacking is not null
         """,
-        tenant,
-        conversation,
+        key.tenant,
+        key.conversation,
         activity,
     )
 

@@ -1,10 +1,12 @@
 """The table of model calls: what each step paid for, found again by its attempts and successors."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
+from holdfast.domain.identity import ConversationKey, StepKey
 from holdfast.domain.limits import AnswerBound
 from holdfast.domain.model import Frozen
 from holdfast.store.pool import Connection
@@ -16,15 +18,12 @@ CALL_COLUMNS = (
 """The columns that `recorded_call` reads."""
 
 
-class CallScope(Frozen):
+@dataclass(frozen=True, slots=True)
+class CallScope(StepKey):
     """The step that makes calls. `thread` is the first step of the graph run, which a resumed step
     shares, and with it the calls that were made before the interrupt."""
 
-    tenant: str
-    conversation: str
-    turn: int
     thread: int
-    step: int
 
 
 class RawToolCall(Frozen):
@@ -153,12 +152,12 @@ async def calls_of_thread(connection: Connection, scope: CallScope) -> list[Reco
     return [recorded_call(dict(row)) for row in rows]
 
 
-async def count_calls(connection: Connection, tenant: str, conversation: str) -> int:
+async def count_calls(connection: Connection, key: ConversationKey) -> int:
     """How many model calls a conversation has made."""
     count: int = await connection.fetchval(
         "select count(*) from holdfast.llm_calls where tenant = $1 and conversation = $2",
-        tenant,
-        conversation,
+        key.tenant,
+        key.conversation,
     )
     return count
 

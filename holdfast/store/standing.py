@@ -7,6 +7,7 @@ from pydantic import JsonValue
 
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.endings import Account, EndedAction
+from holdfast.domain.identity import ConversationKey, TurnKey
 from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import OUTCOME_UNKNOWN, RecordedActionState
 from holdfast.domain.past import PastAction, PastState
@@ -83,11 +84,9 @@ async def lock_repeats(connection: Connection, tenant: str, customer: str) -> No
 
 async def find_equal(
     connection: Connection,
+    key: TurnKey,
     *,
-    tenant: str,
     customer: str,
-    conversation: str,
-    turn: int,
     name: str,
     arguments: dict[str, JsonValue],
     within: timedelta,
@@ -99,10 +98,10 @@ async def find_equal(
     whole proposal is, since it may yet be undone. Actions of the approval `besides` are left out."""
     row = await connection.fetchrow(
         *_EQUAL(
-            tenant=tenant,
+            tenant=key.tenant,
             customer=customer,
-            conversation=conversation,
-            turn=turn,
+            conversation=key.conversation,
+            turn=key.turn,
             name=name,
             arguments=arguments,
             within=within,
@@ -141,7 +140,7 @@ def past_state(
             return None
 
 
-async def account_of(connection: Connection, tenant: str, conversation: str, turn: int) -> Account:
+async def account_of(connection: Connection, key: TurnKey) -> Account:
     """What became of the actions of a turn, and what waits in the conversation besides. What a repeated
     action has come to is what the one that it repeats has."""
     rows = await connection.fetch(
@@ -158,9 +157,9 @@ async def account_of(connection: Connection, tenant: str, conversation: str, tur
            and action.state <> 'proposed'
          order by action.step, action.index
         """,
-        tenant,
-        conversation,
-        turn,
+        key.tenant,
+        key.conversation,
+        key.turn,
     )
     waiting = await connection.fetch(
         f"""
@@ -169,9 +168,9 @@ async def account_of(connection: Connection, tenant: str, conversation: str, tur
          where tenant = $1 and conversation = $2 and turn <> $3 and state = 'proposed'
          order by turn, step, index
         """,
-        tenant,
-        conversation,
-        turn,
+        key.tenant,
+        key.conversation,
+        key.turn,
     )
     return Account(
         actions=tuple(
@@ -185,7 +184,7 @@ async def account_of(connection: Connection, tenant: str, conversation: str, tur
 
 
 async def end_open_actions(
-    connection: Connection, tenant: str, conversation: str, *, turn: int | None, reason: str
+    connection: Connection, key: ConversationKey, *, turn: int | None, reason: str
 ) -> None:
     """End the actions, of one turn or of all, that nobody will execute or undo any more. One that was
     sent to another system and did not come back has failed."""
@@ -204,8 +203,8 @@ async def end_open_actions(
                error = case when sent then $5 else $4 end, updated_at = now()
           from open where action.tenant = $1 and action.id = open.id
         """,
-        tenant,
-        conversation,
+        key.tenant,
+        key.conversation,
         turn,
         reason,
         f"{reason.rstrip('.')}; {OUTCOME_UNKNOWN}",

@@ -4,6 +4,7 @@ A step row carries the fence: the activity and attempt that own it. A commit cou
 owner, and only once, so that the late result of a worker that was thought dead changes nothing.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -25,7 +26,7 @@ from holdfast.domain.ids import text_digest
 from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import ActionResult, PriorityName, RecordedActionState, VerdictKind
 from holdfast.domain.steps import Ended, HandedOff, Proposed, RecordedTurn, Routed
-from holdfast.store.llm_calls import Spent
+from holdfast.store.llm_calls import CallScope, Spent
 from holdfast.store.pool import Connection, Pool
 from holdfast.store.sql import statement
 from holdfast.store.standing import STANDING, StandingAction
@@ -34,15 +35,11 @@ TRANSCRIPT_LIMIT = 60
 """The most messages that a step reads, the newest of those that no summary covers."""
 
 
-class StepKey(Frozen):
+@dataclass(frozen=True, slots=True)
+class StepAttempt(CallScope):
     """A step and who runs it: `run` names the activity, in its workflow run; `attempt` counts its
     attempts from 1."""
 
-    tenant: str
-    conversation: str
-    turn: int
-    step: int
-    thread: int
     run: str
     attempt: int
 
@@ -163,7 +160,7 @@ _COMMIT = statement("commit_step")
 
 
 async def begin_step(
-    pool: Pool, key: StepKey, *, subgraph: str, message: CustomerMessage | None
+    pool: Pool, key: StepAttempt, *, subgraph: str, message: CustomerMessage | None
 ) -> BegunStep:
     """Claim the step for this attempt and read what it needs; with `message`, begin the turn.
 
@@ -222,7 +219,7 @@ async def begin_step(
 
 
 async def commit_step(
-    writer: Pool | Connection, key: StepKey, commit: StepCommit
+    writer: Pool | Connection, key: StepAttempt, commit: StepCommit
 ) -> dict[str, Any]:
     """Commit everything that the step leaves behind, and give back the outcome as recorded.
 
@@ -263,7 +260,7 @@ async def commit_step(
     return outcome  # type: ignore[no-any-return]
 
 
-async def save_snapshot(pool: Pool, key: StepKey, snapshot: bytes) -> bool:
+async def save_snapshot(pool: Pool, key: StepAttempt, snapshot: bytes) -> bool:
     """Keep the graph's checkpoint while the step runs; False when the step has another owner."""
     saved = await pool.fetchval(
         """

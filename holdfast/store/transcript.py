@@ -1,6 +1,7 @@
 """The messages of a conversation, outside of those that a subgraph's step commits."""
 
 from holdfast.domain.events import NewMessageReceived, NewMessageSent
+from holdfast.domain.identity import ConversationKey, TurnKey
 from holdfast.domain.records import MessageRecord
 from holdfast.store.pool import Connection
 from holdfast.store.steps import NewMessage
@@ -8,9 +9,7 @@ from holdfast.store.steps import NewMessage
 
 async def append_message(
     connection: Connection,
-    tenant: str,
-    conversation: str,
-    turn: int,
+    key: TurnKey,
     message: NewMessage,
     *,
     message_id: str | None = None,
@@ -24,10 +23,10 @@ async def append_message(
     if request_id is not None:
         await connection.execute(
             "select from holdfast.conversations where tenant = $1 and id = $2 for update",
-            tenant,
-            conversation,
+            key.tenant,
+            key.conversation,
         )
-        known = await find_message(connection, tenant, conversation, request_id)
+        known = await find_message(connection, key, request_id)
         if known is not None:
             return known
     said = (
@@ -55,9 +54,9 @@ async def append_message(
         )
         select last_message from numbers
         """,
-        tenant,
-        conversation,
-        turn,
+        key.tenant,
+        key.conversation,
+        key.turn,
         message.role,
         message.author,
         message.text,
@@ -70,22 +69,20 @@ async def append_message(
     return int(seq)
 
 
-async def find_message(
-    connection: Connection, tenant: str, conversation: str, request_id: str
-) -> int | None:
+async def find_message(connection: Connection, key: ConversationKey, request_id: str) -> int | None:
     """The number of the message that was recorded under this id; None where none was."""
     known = await connection.fetchval(
         "select seq from holdfast.messages "
         "where tenant = $1 and conversation = $2 and request_id = $3",
-        tenant,
-        conversation,
+        key.tenant,
+        key.conversation,
         request_id,
     )
     return int(known) if known is not None else None
 
 
 async def read_messages(
-    connection: Connection, tenant: str, conversation: str, *, after: int = 0
+    connection: Connection, key: ConversationKey, *, after: int = 0
 ) -> list[MessageRecord]:
     """The messages numbered above `after`, oldest first."""
     rows = await connection.fetch(
@@ -94,15 +91,15 @@ async def read_messages(
           from holdfast.messages
          where tenant = $1 and conversation = $2 and seq > $3 order by seq
         """,
-        tenant,
-        conversation,
+        key.tenant,
+        key.conversation,
         after,
     )
     return [MessageRecord.model_validate(dict(row)) for row in rows]
 
 
 async def read_message(
-    connection: Connection, tenant: str, conversation: str, seq: int
+    connection: Connection, key: ConversationKey, seq: int
 ) -> MessageRecord | None:
     """One message by its number."""
     found = await connection.fetchrow(
@@ -110,8 +107,8 @@ async def read_message(
         select seq, turn, role, author, text, citations, degraded, created_at as at
           from holdfast.messages where tenant = $1 and conversation = $2 and seq = $3
         """,
-        tenant,
-        conversation,
+        key.tenant,
+        key.conversation,
         seq,
     )
     return MessageRecord.model_validate(dict(found)) if found else None

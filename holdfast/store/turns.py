@@ -6,6 +6,7 @@ from holdfast.domain.conversation import CustomerMessage, TurnResult, TurnStatus
 from holdfast.domain.endings import ending
 from holdfast.domain.errors import TurnNotFound
 from holdfast.domain.events import NewEvent, TurnEnded
+from holdfast.domain.identity import ConversationKey, TurnKey
 from holdfast.domain.ids import text_digest
 from holdfast.domain.steps import RecordedTurn, TurnEnd
 from holdfast.store.approvals import withdraw_orphans
@@ -18,14 +19,14 @@ from holdfast.store.transcript import append_message
 
 
 async def find_turn(
-    connection: Connection, tenant: str, conversation: str, message_id: str
+    connection: Connection, key: ConversationKey, message_id: str
 ) -> RecordedTurn | None:
     """The turn that a message id started, with the answer it got first."""
     row = await connection.fetchrow(
         "select turn, message_digest, result, reply_seq from holdfast.turns "
         "where tenant = $1 and conversation = $2 and message_id = $3",
-        tenant,
-        conversation,
+        key.tenant,
+        key.conversation,
         message_id,
     )
     if row is None:
@@ -43,10 +44,8 @@ def spoken(language: str, said: str, language_of: Callable[[str], str]) -> str:
 
 async def end_turn(
     connection: Connection,
+    key: TurnKey,
     *,
-    tenant: str,
-    conversation: str,
-    turn: int,
     status: TurnStatus,
     reason: str,
     message: CustomerMessage | None,
@@ -63,39 +62,33 @@ async def end_turn(
     `language_of` guesses from a message's words, where no model has told the customer's language yet.
     """
     async with connection.transaction():
-        if message is not None and await _begin_turn(
-            connection, tenant, conversation, turn, message
-        ):
+        if message is not None and await _begin_turn(connection, key, message):
             await append_message(
                 connection,
-                tenant,
-                conversation,
-                turn,
+                key,
                 NewMessage(role="customer", author=message.customer, text=message.text),
                 message_id=message.message_id,
             )
         row = await connection.fetchrow(
             "select status, result, reply_seq, ended_at from holdfast.turns "
             "where tenant = $1 and conversation = $2 and turn = $3 for update",
-            tenant,
-            conversation,
-            turn,
+            key.tenant,
+            key.conversation,
+            key.turn,
         )
         if row is None and message is not None:
-            known = await find_turn(connection, tenant, conversation, message.message_id)
+            known = await find_turn(connection, key, message.message_id)
             return TurnEnd(repeated=known)
         if row is None:
-            raise TurnNotFound(f"conversation {tenant}/{conversation} has no turn {turn}")
+            raise TurnNotFound(
+                f"conversation {key.tenant}/{key.conversation} has no turn {key.turn}"
+            )
         if row["ended_at"] is not None:
             recorded = {**row["result"], "status": row["status"], "reply_seq": row["reply_seq"]}
             return TurnEnd(result=TurnResult.model_validate(recorded))
-        await withdraw_orphans(
-            connection, tenant, conversation, turn=turn, reason="The turn was ended."
-        )
-        await end_open_actions(
-            connection, tenant, conversation, turn=turn, reason="The turn was ended."
-        )
-        account = await account_of(connection, tenant, conversation, turn)
+        await withdraw_orphans(connection, key, turn=key.turn, reason="The turn was ended.")
+        await end_open_actions(connection, key, turn=key.turn, reason="The turn was ended.")
+        account = await account_of(connection, key)
         words = await connection.fetchrow(
             """
             select conversation.language, message.text
@@ -106,18 +99,18 @@ async def end_turn(
                 as message on true
              where conversation.tenant = $1 and conversation.id = $2
             """,
-            tenant,
-            conversation,
-            turn,
+            key.tenant,
+            key.conversation,
+            key.turn,
         )
         assert words is not None  # a turn belongs to a conversation
         language = spoken(words["language"], words["text"] or "", language_of)
         ended_as, text = ending(account, status, language, held=held, to_person=to_person)
         seq = text and await append_message(
-            connection, tenant, conversation, turn, NewMessage(role="assistant", text=text)
+            connection, key, NewMessage(role="assistant", text=text)
         )
         result = TurnResult(
-            turn=turn,
+            turn=key.turn,
             status=ended_as,
             reply=inline(text),
             reply_seq=seq or None,
@@ -130,9 +123,9 @@ async def end_turn(
                    result = coalesce(result, $6), reply_seq = coalesce(reply_seq, $7)
              where tenant = $1 and conversation = $2 and turn = $3
             """,
-            tenant,
-            conversation,
-            turn,
+            key.tenant,
+            key.conversation,
+            key.turn,
             ended_as,
             reason,
             result.model_dump(mode="json"),
@@ -143,62 +136,52 @@ async def end_turn(
             update holdfast.steps set run = 'ended', attempt = 0, outcome = '{"kind": "discarded"}'
              where tenant = $1 and conversation = $2 and turn = $3 and outcome is null
             """,
-            tenant,
-            conversation,
-            turn,
+            key.tenant,
+            key.conversation,
+            key.turn,
         )
         await connection.execute(
             "delete from holdfast.graph_checkpoints "
             "where tenant = $1 and conversation = $2 and turn = $3",
-            tenant,
-            conversation,
-            turn,
+            key.tenant,
+            key.conversation,
+            key.turn,
         )
         if ended_as == "awaiting_human":
             await connection.execute(
                 "update holdfast.conversations set status = 'awaiting_human' "
                 "where tenant = $1 and id = $2",
-                tenant,
-                conversation,
+                key.tenant,
+                key.conversation,
             )
         await append_events(
             connection,
-            tenant,
-            conversation,
-            [NewEvent(turn=turn, data=TurnEnded(status=ended_as, reason=reason))],
+            key,
+            [NewEvent(turn=key.turn, data=TurnEnded(status=ended_as, reason=reason))],
         )
         if status == "cancelled":
             await append_audit(
                 connection,
-                tenant=tenant,
+                key,
                 kind="turn_cancelled",
-                conversation=conversation,
-                subject=f"{conversation}/{turn}",
-                data={"turn": turn, "reason": reason},
+                subject=f"{key.conversation}/{key.turn}",
+                data={"turn": key.turn, "reason": reason},
             )
     return TurnEnd(result=result)
 
 
-async def end_parked_turns(
-    connection: Connection,
-    tenant: str,
-    conversation: str,
-    *,
-    reason: str,
-) -> None:
+async def end_parked_turns(connection: Connection, key: ConversationKey, *, reason: str) -> None:
     """Cancel the turns that no workflow goes on with any more; the customer is told what was done."""
     parked = await connection.fetch(
         "select turn from holdfast.turns where tenant = $1 and conversation = $2 "
         "and status = 'awaiting_approval' and ended_at is null order by turn",
-        tenant,
-        conversation,
+        key.tenant,
+        key.conversation,
     )
     for row in parked:
         await end_turn(
             connection,
-            tenant=tenant,
-            conversation=conversation,
-            turn=row["turn"],
+            key.turn_key(row["turn"]),
             status="cancelled",
             reason=reason,
             message=None,
@@ -207,17 +190,15 @@ async def end_parked_turns(
         )
 
 
-async def _begin_turn(
-    connection: Connection, tenant: str, conversation: str, turn: int, message: CustomerMessage
-) -> bool:
+async def _begin_turn(connection: Connection, key: TurnKey, message: CustomerMessage) -> bool:
     inserted = await connection.fetchval(
         """
         insert into holdfast.turns (tenant, conversation, turn, message_id, message_digest)
         values ($1, $2, $3, $4, $5) on conflict do nothing returning true
         """,
-        tenant,
-        conversation,
-        turn,
+        key.tenant,
+        key.conversation,
+        key.turn,
         message.message_id,
         text_digest(message.text),
     )
@@ -225,8 +206,8 @@ async def _begin_turn(
         await connection.execute(
             "update holdfast.conversations set turns = greatest(turns, $3) "
             "where tenant = $1 and id = $2",
-            tenant,
-            conversation,
-            turn,
+            key.tenant,
+            key.conversation,
+            key.turn,
         )
     return bool(inserted)

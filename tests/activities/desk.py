@@ -30,7 +30,7 @@ from holdfast.graphs.runner import StepEnd
 from holdfast.runtime.settings import Settings
 from holdfast.security.keys import SigningKey
 from holdfast.security.statements import sign_decision
-from holdfast.store.steps import StepKey, begin_step
+from holdfast.store.steps import StepAttempt, begin_step
 
 _numbers = count(1)
 
@@ -102,7 +102,7 @@ class Desk:
             attempts=1,
             message=message,
         )
-        key = StepKey(
+        key = StepAttempt(
             tenant=self.tenant,
             conversation=conversation,
             turn=turn,

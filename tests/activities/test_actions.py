@@ -8,6 +8,7 @@ import pytest
 from httpx2 import HTTPStatusError
 
 from holdfast.domain.errors import NotApproved
+from holdfast.domain.identity import TurnKey
 from holdfast.store.faults import pausing
 from holdfast.store.standing import account_of
 from holdfast.store.subjects import lock_subjects
@@ -225,7 +226,7 @@ async def test_what_fails_to_be_undone_in_one_s_own_database_stands(opening: Ope
     )
     assert (await told(desk))[-1] == ("action_not_undone", "not_undone", error)
     async with desk.services.pool.acquire() as connection:
-        account = await account_of(connection, desk.tenant, "c1", asked.turn)
+        account = await account_of(connection, TurnKey(desk.tenant, "c1", asked.turn))
     assert [one.came_to for one in account.actions] == ["not_undone", None]
     assert account.half_done
 

@@ -10,6 +10,7 @@ from holdfast.activities.conversations import ConversationActivities
 from holdfast.activities.people import PeopleActivities
 from holdfast.activities.services import Services
 from holdfast.domain.errors import StaleAttempt
+from holdfast.domain.identity import ConversationKey
 from holdfast.domain.people import ActKind, PersonAct
 from holdfast.domain.steps import CloseRequest, OpenRequest, TakeoverRequest
 from holdfast.packages.registry import load_packages
@@ -80,7 +81,7 @@ async def test_a_late_attempt_changes_nothing(
     with pytest.raises(StaleAttempt):
         await attempt(2, "4").run(records.close_conversation, closing)
     async with records._pool.acquire() as connection:
-        record = await read_conversation(connection, tenant, "c1")
+        record = await read_conversation(connection, ConversationKey(tenant, "c1"))
     assert (record.status, record.held_by) == ("closed", None)
 
 

@@ -9,6 +9,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from holdfast.domain.errors import NotAllowed, NotApproved
+from holdfast.domain.identity import StepKey
 from holdfast.domain.ids import json_digest
 from holdfast.store.actions import set_open_actions
 from holdfast.store.faults import pausing
@@ -383,7 +384,7 @@ async def test_what_was_begun_is_not_ended_as_if_it_had_not_been(
     async def meanwhile() -> None:
         async with desk.services.pool.acquire() as connection:
             await set_open_actions(
-                connection, tenant, "c1", 1, 1, state="not_attempted", error="Too late."
+                connection, StepKey(tenant, "c1", 1, 1), state="not_attempted", error="Too late."
             )
 
     BANKS[tenant].does = meanwhile

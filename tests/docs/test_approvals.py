@@ -19,6 +19,7 @@ from standardwebhooks import WebhookVerificationError
 from holdfast.client.approvals import Approvals
 from holdfast.domain.approval import Decision
 from holdfast.domain.errors import ERRORS_BY_CODE, InvalidStatement, Refused
+from holdfast.domain.identity import ConversationKey
 from holdfast.domain.outcomes import ProposedAction
 from holdfast.domain.policy import Circumstances, Policy, Verdict, load_policy
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
@@ -244,9 +245,8 @@ async def test_an_export_can_be_checked_as_shown(
             async with pool.acquire() as connection, connection.transaction():
                 await append_audit(
                     connection,
-                    tenant=tenant,
+                    ConversationKey(tenant, "c1"),
                     kind="approval_requested",
-                    conversation="c1",
                     subject="ap_1",
                     data={"amount": amount},
                 )

@@ -14,9 +14,7 @@ from holdfast.domain.ids import (
     derived_id,
     is_id,
     json_digest,
-    split_workflow_id,
     text_digest,
-    workflow_id,
 )
 
 ID: TypeAdapter[str] = TypeAdapter(Id)
@@ -57,13 +55,6 @@ def test_letters_digits_dots_dashes_and_underscores_make_an_id(text: str) -> Non
 def test_anything_else_does_not(text: str) -> None:
     assert not is_id(text)
     assert not accepted(text)
-
-
-@given(tenant=ids, conversation=ids)
-def test_a_workflow_id_names_one_tenant_and_one_conversation(
-    tenant: str, conversation: str
-) -> None:
-    assert split_workflow_id(workflow_id(tenant, conversation)) == (tenant, conversation)
 
 
 @given(value=documents)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -79,8 +80,8 @@ async def test_an_attempt_finds_what_an_earlier_one_recorded(
 async def test_a_resumed_step_shares_the_calls_of_its_thread_and_another_thread_does_not(
     open_client: OpenClient, pool: Pool, scope: CallScope
 ) -> None:
-    resumed = scope.model_copy(update={"step": 3})
-    other = scope.model_copy(update={"step": 4, "thread": 4})
+    resumed = replace(scope, step=3)
+    other = replace(scope, step=4, thread=4)
     found = []
     async with ScriptedModel([text("one"), text("two")]) as model:
         for each in (scope, resumed, other):
@@ -89,7 +90,7 @@ async def test_a_resumed_step_shares_the_calls_of_its_thread_and_another_thread_
             found.append(attempt.usage.found)
     assert found == [0, 1, 0]
     async with pool.acquire() as connection:
-        assert await count_calls(connection, scope.tenant, scope.conversation) == 2
+        assert await count_calls(connection, scope) == 2
 
 
 async def test_of_two_attempts_that_record_the_same_call_both_go_on_with_the_first_answer(
@@ -144,4 +145,4 @@ async def test_whole_requests_are_kept_on_demand_and_pruned_by_age(
         assert await prune_requests(connection, timedelta(days=1)) == 0
         assert await prune_requests(connection, timedelta(0)) >= 1
         assert await connection.fetchval(stored, scope.conversation) is None
-        assert await count_calls(connection, scope.tenant, scope.conversation) == 2
+        assert await count_calls(connection, scope) == 2

@@ -11,6 +11,7 @@ from standardwebhooks import Webhook
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.common import SearchAttributeKey
 
+from holdfast.domain.identity import ConversationKey
 from holdfast.notifications.batches import send_batch, sweep
 from holdfast.store.deliveries import Batch
 from tests.notifications.notices import SECRET, email, notice, notifications, webhook
@@ -290,7 +291,7 @@ async def test_a_batch_that_is_started_twice_is_sent_once(office: Office) -> Non
         told = notifications(office.tenant, webhook(receiver.url))
         (delivery,) = await office.enqueue(told, notice(office.tenant))
         batch = Batch(
-            tenant=office.tenant, conversation="c1", batch=delivery, deliveries=(delivery,)
+            key=ConversationKey(office.tenant, "c1"), batch=delivery, deliveries=(delivery,)
         )
         for _ in range(3):
             await send_batch(office.temporal, office.settings.task_queue, batch)

@@ -8,6 +8,7 @@ import pytest
 from holdfast.domain.approval import Alarm, Approval, Decision, Requirement
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.errors import InvalidRequest
+from holdfast.domain.identity import ConversationKey
 from holdfast.domain.notifications import DeliveryNotDead, DeliveryNotFound
 from holdfast.notifications.outbox import enqueue_alarm, enqueue_decision, enqueue_request
 from holdfast.store.approvals import save_approval
@@ -134,8 +135,7 @@ async def test_what_is_rolled_back_is_not_told(office: Office) -> None:
         assert await enqueue_request(
             connection,
             told,
-            tenant=office.tenant,
-            conversation="c1",
+            ConversationKey(office.tenant, "c1"),
             asked=ASKED,
             actions=(REFUND,),
         )
@@ -153,7 +153,7 @@ async def test_who_is_not_asked_is_not_told(office: Office) -> None:
 async def test_a_request_says_what_is_asked_for(office: Office, connection: Connection) -> None:
     told = notifications(office.tenant, webhook(URL))
     deliveries = await enqueue_request(
-        connection, told, tenant=office.tenant, conversation="c1", asked=ASKED, actions=(REFUND,)
+        connection, told, ConversationKey(office.tenant, "c1"), asked=ASKED, actions=(REFUND,)
     )
     payload = (await office.delivery(*deliveries)).payload
     assert (payload.type, payload.timestamp) == ("approval.requested", ASKED_AT)

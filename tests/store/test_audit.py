@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from holdfast.domain.errors import ConfigurationError, InvalidRequest
+from holdfast.domain.identity import ConversationKey
 from holdfast.runtime.connection import require_database_url, require_migration_url
 from holdfast.runtime.settings import Settings
 from holdfast.store.audit import PAGE, append_audit, read_audit, verify_audit
@@ -46,9 +47,8 @@ async def append(pool: Pool, tenant: str, amount: float) -> None:
     async with pool.acquire() as connection, connection.transaction():
         await append_audit(
             connection,
-            tenant=tenant,
+            ConversationKey(tenant, "c1"),
             kind="paid",
-            conversation="c1",
             subject="act_1",
             data={"amount": amount, "note": "caf\u00e9", "big": 1e16},
         )
@@ -176,9 +176,8 @@ async def test_a_chain_longer_than_a_page_is_read_to_its_end(product: Pool, tena
             for number in range(PAGE + 2):
                 await append_audit(
                     connection,
-                    tenant=tenant,
+                    ConversationKey(tenant, "c"),
                     kind="k",
-                    conversation="c",
                     subject="s",
                     data={"n": number},
                 )

@@ -6,6 +6,7 @@ import pytest
 
 from holdfast.domain.conversation import CustomerMessage
 from holdfast.domain.events import MessageReceived, MessageSent, NewEvent, TurnEnded
+from holdfast.domain.identity import ConversationKey, TurnKey
 from holdfast.domain.words import language_of
 from holdfast.runtime.settings import Settings
 from holdfast.store.conversations import open_conversation
@@ -24,7 +25,7 @@ async def connection(stack_settings: Settings, tenant: str) -> AsyncIterator[Con
         pool.acquire() as opened,
     ):
         await open_conversation(
-            opened, tenant=tenant, conversation="c1", customer="cust", message_id=None
+            opened, ConversationKey(tenant, "c1"), customer="cust", message_id=None
         )
         yield opened
 
@@ -34,15 +35,13 @@ async def test_a_message_that_no_graph_has_seen_is_announced_like_every_other(
 ) -> None:
     await end_turn(
         connection,
-        tenant=tenant,
-        conversation="c1",
-        turn=1,
+        TurnKey(tenant, "c1", 1),
         status="failed",
         reason="no worker",
         message=MESSAGE,
         language_of=language_of,
     )
-    _, received, sent, ended = await read_events(connection, tenant, "c1")
+    _, received, sent, ended = await read_events(connection, ConversationKey(tenant, "c1"))
     assert received.data == MessageReceived(message_id="m1", message=1)
     assert sent.data == MessageSent(role="assistant", message=2)
     assert ended.data == TurnEnded(status="failed", reason="no worker")
@@ -56,7 +55,7 @@ async def test_kinds_and_fields_of_a_later_version_are_left_out(
     connection: Connection, tenant: str
 ) -> None:
     ended = NewEvent(turn=1, data=TurnEnded(status="answered"))
-    await append_events(connection, tenant, "c1", [ended, ended])
+    await append_events(connection, ConversationKey(tenant, "c1"), [ended, ended])
     await connection.execute(
         "update holdfast.events set type = 'turn_weighed', data = '{}' "
         "where tenant = $1 and seq = 2",
@@ -66,5 +65,5 @@ async def test_kinds_and_fields_of_a_later_version_are_left_out(
         "update holdfast.events set data = data || '{\"grams\": 5}' where tenant = $1 and seq = 3",
         tenant,
     )
-    _, last = await read_events(connection, tenant, "c1")
+    _, last = await read_events(connection, ConversationKey(tenant, "c1"))
     assert (last.seq, last.data) == (3, TurnEnded(status="answered"))

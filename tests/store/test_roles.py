@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from holdfast.domain.errors import ConfigurationError
+from holdfast.domain.identity import ConversationKey
 from holdfast.runtime.connection import require_migration_url
 from holdfast.runtime.settings import Settings
 from holdfast.store.audit import append_audit, read_audit
@@ -88,7 +89,7 @@ async def test_an_owner_who_is_no_superuser_sets_the_role_up_again_and_again(
         await require_append_only_audit(product)
         async with product.transaction():
             await append_audit(
-                product, tenant=tenant, kind="k", conversation="c", subject="s", data={}
+                product, ConversationKey(tenant, "c"), kind="k", subject="s", data={}
             )
         assert [one.seq for one in await read_audit(product, tenant)] == [1]
         await product.execute("insert into holdfast.later (word) values ('kept')")

@@ -6,13 +6,14 @@ import pytest
 
 from holdfast import ActionDescription
 from holdfast.domain.conversation import CustomerMessage
+from holdfast.domain.identity import ConversationKey, TurnKey
 from holdfast.domain.ids import derived_id
 from holdfast.domain.outcomes import RecordedActionState
 from holdfast.runtime.settings import Settings
 from holdfast.store.conversations import open_conversation
 from holdfast.store.pool import Pool, open_pool
 from holdfast.store.standing import StandingAction, account_of
-from holdfast.store.steps import StepKey, begin_step
+from holdfast.store.steps import StepAttempt, begin_step
 
 
 @pytest.fixture
@@ -23,8 +24,7 @@ async def pool(stack_settings: Settings, tenant: str) -> AsyncIterator[Pool]:
             async with opened.acquire() as connection:
                 await open_conversation(
                     connection,
-                    tenant=tenant,
-                    conversation=conversation,
+                    ConversationKey(tenant, conversation),
                     customer=customer,
                     message_id=None,
                 )
@@ -77,7 +77,7 @@ async def record(
 async def standing(
     pool: Pool, tenant: str, *, attempt: int = 1, step: int = 1, turn: int = 9
 ) -> tuple[StandingAction, ...]:
-    key = StepKey(
+    key = StepAttempt(
         tenant=tenant, conversation="c1", turn=turn, step=step, thread=1, run="r", attempt=attempt
     )
     message = CustomerMessage(message_id=f"m{turn}", customer="ann", text="hello")
@@ -156,6 +156,6 @@ async def test_the_account_names_actions_in_the_customers_language(
         "update holdfast.conversations set language = $2 where tenant = $1", tenant, language
     )
     async with pool.acquire() as connection:
-        account = await account_of(connection, tenant, "c1", 1)
+        account = await account_of(connection, TurnKey(tenant, "c1", 1))
     assert [(one.id, one.title) for one in account.actions] == [(done, read)]
     assert account.waiting == (read,)

@@ -7,6 +7,7 @@ import pytest
 from holdfast.domain.conversation import CustomerMessage, TurnResult
 from holdfast.domain.errors import StaleAttempt
 from holdfast.domain.events import NewEvent, NewMessageSent
+from holdfast.domain.identity import ConversationKey, TurnKey
 from holdfast.domain.steps import Ended, TurnEnd
 from holdfast.domain.words import language_of
 from holdfast.runtime.settings import Settings
@@ -15,8 +16,8 @@ from holdfast.store.events import read_events
 from holdfast.store.pool import Connection, Pool, open_pool
 from holdfast.store.steps import (
     NewMessage,
+    StepAttempt,
     StepCommit,
-    StepKey,
     begin_step,
     commit_step,
     save_snapshot,
@@ -33,13 +34,13 @@ async def pool(stack_settings: Settings, tenant: str) -> AsyncIterator[Pool]:
     async with await open_pool(stack_settings.database_url.get_secret_value()) as opened:
         async with opened.acquire() as connection:
             await open_conversation(
-                connection, tenant=tenant, conversation="c1", customer="cust", message_id=None
+                connection, ConversationKey(tenant, "c1"), customer="cust", message_id=None
             )
         yield opened
 
 
-def key(tenant: str, *, attempt: int = 1, run: str = "run-1", turn: int = 1) -> StepKey:
-    return StepKey(
+def key(tenant: str, *, attempt: int = 1, run: str = "run-1", turn: int = 1) -> StepAttempt:
+    return StepAttempt(
         tenant=tenant, conversation="c1", turn=turn, step=1, thread=1, run=run, attempt=attempt
     )
 
@@ -57,7 +58,7 @@ def reply(text: str) -> StepCommit:
 
 async def texts(pool: Pool, tenant: str) -> list[str]:
     async with pool.acquire() as connection:
-        return [one.text for one in await read_messages(connection, tenant, "c1")]
+        return [one.text for one in await read_messages(connection, ConversationKey(tenant, "c1"))]
 
 
 async def test_a_lower_attempt_cannot_commit_once_a_higher_one_has_begun(
@@ -106,9 +107,7 @@ async def test_a_run_that_was_reset_takes_over_from_the_one_before(pool: Pool, t
 async def cancel(connection: Connection, tenant: str, *, turn: int) -> TurnEnd:
     return await end_turn(
         connection,
-        tenant=tenant,
-        conversation="c1",
-        turn=turn,
+        TurnKey(tenant, "c1", turn),
         status="cancelled",
         reason="test",
         message=MESSAGE,
@@ -129,7 +128,7 @@ async def test_a_turn_that_was_ended_refuses_the_late_commit_of_its_step(
         await commit_step(pool, key(tenant), reply("late"))
     assert await texts(pool, tenant) == ["hello"]
     async with pool.acquire() as connection:
-        events = await read_events(connection, tenant, "c1")
+        events = await read_events(connection, ConversationKey(tenant, "c1"))
     assert [event.type for event in events].count("turn_ended") == 1
 
 

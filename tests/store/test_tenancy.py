@@ -70,12 +70,12 @@ _DAYS = timedelta(days=30)
 _AT = datetime(2030, 1, 1, tzinfo=UTC)
 
 READS: dict[str, Asked] = {
-    "actions.read_actions": lambda t, c, tenant: actions.read_actions(c, tenant, t.conversation),
+    "actions.read_actions": lambda t, c, tenant: actions.read_actions(c, t.key(tenant)),
     "actions.lock_action": lambda t, c, tenant: actions.lock_action(
-        c, tenant, t.conversation, DONE, 1, 0
+        c, t.key(tenant).turn_key(DONE).step_key(1).action_key(0)
     ),
     "actions.proposal_of": lambda t, c, tenant: actions.proposal_of(
-        c, tenant, t.conversation, WAITING, 1
+        c, t.key(tenant).turn_key(WAITING).step_key(1)
     ),
     "approvals.read_approval": lambda t, c, tenant: approvals.read_approval(
         c, tenant, t.approval(ACCEPTED)
@@ -92,7 +92,7 @@ READS: dict[str, Asked] = {
     ),
     "approvals.was_heard": lambda t, c, tenant: _heard(t, c, tenant),
     "approvals.is_there_room_for_refusal": lambda t, c, tenant: approvals.is_there_room_for_refusal(
-        c, tenant, t.conversation, t.approval(WAITING), genuine=True
+        c, t.key(tenant), t.approval(WAITING), genuine=True
     ),
     "approvals.refusal_of": lambda t, c, tenant: approvals.refusal_of(
         c, tenant, decision(t, WAITING), by="desk"
@@ -100,10 +100,10 @@ READS: dict[str, Asked] = {
     "audit.read_audit": lambda t, c, tenant: _said_in_audit(c, tenant),
     "audit.verify_audit": lambda t, c, tenant: _audited(c, tenant),
     "conversations.read_conversation": lambda t, c, tenant: conversations.read_conversation(
-        c, tenant, t.conversation
+        c, t.key(tenant)
     ),
     "conversations.lock_conversation": lambda t, c, tenant: conversations.lock_conversation(
-        c, tenant, t.conversation
+        c, t.key(tenant)
     ),
     "compensation.is_to_be_undone": lambda t, c, tenant: compensation.is_to_be_undone(
         c, tenant, t.action(DONE)
@@ -112,33 +112,27 @@ READS: dict[str, Asked] = {
     "deliveries.list_deliveries": lambda t, c, tenant: deliveries.list_deliveries(
         c, tenant, state=None, limit=1_000
     ),
-    "events.read_events": lambda t, c, tenant: events.read_events(c, tenant, t.conversation),
+    "events.read_events": lambda t, c, tenant: events.read_events(c, t.key(tenant)),
     "fleet.read_proposed": lambda t, c, tenant: fleet.read_proposed(
-        c, tenant=tenant, conversation=t.conversation, turn=WAITING, step=1, index=0
+        c, t.key(tenant).turn_key(WAITING).step_key(1).action_key(0)
     ),
     "knowledge.search": lambda t, c, tenant: knowledge.search(c, tenant, "parcel"),
     "llm_calls.calls_of_thread": lambda t, c, tenant: llm_calls.calls_of_thread(c, t.scope(tenant)),
-    "llm_calls.count_calls": lambda t, c, tenant: llm_calls.count_calls(c, tenant, t.conversation),
+    "llm_calls.count_calls": lambda t, c, tenant: llm_calls.count_calls(c, t.key(tenant)),
     "notices.last_words": lambda t, c, tenant: notices.last_words(
-        c, tenant, t.conversation, RUNNING
+        c, t.key(tenant).turn_key(RUNNING)
     ),
     "policies.read_policy_text": lambda t, c, tenant: _policy_texts(c, tenant),
     "standing.account_of": lambda t, c, tenant: standing.account_of(
-        c, tenant, t.conversation, DONE
+        c, t.key(tenant).turn_key(DONE)
     ),
     "standing.find_equal": lambda t, c, tenant: _equal(t, c, tenant, amount=3),
     "transcript.find_message": lambda t, c, tenant: transcript.find_message(
-        c, tenant, t.conversation, REQUEST_ID
+        c, t.key(tenant), REQUEST_ID
     ),
-    "transcript.read_messages": lambda t, c, tenant: transcript.read_messages(
-        c, tenant, t.conversation
-    ),
-    "transcript.read_message": lambda t, c, tenant: transcript.read_message(
-        c, tenant, t.conversation, 1
-    ),
-    "turns.find_turn": lambda t, c, tenant: turns.find_turn(
-        c, tenant, t.conversation, f"m-{ANSWERED}"
-    ),
+    "transcript.read_messages": lambda t, c, tenant: transcript.read_messages(c, t.key(tenant)),
+    "transcript.read_message": lambda t, c, tenant: transcript.read_message(c, t.key(tenant), 1),
+    "turns.find_turn": lambda t, c, tenant: turns.find_turn(c, t.key(tenant), f"m-{ANSWERED}"),
     "windows.sum_of_window": lambda t, c, tenant: windows.sum_of_window(
         c, tenant, amount=["args", "amount"], actions=["add"], within=_DAYS, customer="cust"
     ),
@@ -159,7 +153,7 @@ WRITES: dict[str, Asked] = {
         c, tenant, t.action(DONE)
     ),
     "actions.set_open_actions": lambda t, c, tenant: actions.set_open_actions(
-        c, tenant, t.conversation, WAITING, 1, state="rejected", error="no"
+        c, t.key(tenant).turn_key(WAITING).step_key(1), state="rejected", error="no"
     ),
     "actions.replace_action": lambda t, c, tenant: actions.replace_action(
         c, tenant, t.approval(WAITING), _edited()
@@ -173,30 +167,29 @@ WRITES: dict[str, Asked] = {
         c, tenant, decision(t, WAITING, id="d-2"), refusal="no", by="x", at=_AT
     ),
     "approvals.withdraw_orphans": lambda t, c, tenant: approvals.withdraw_orphans(
-        c, tenant, t.conversation, reason="new"
+        c, t.key(tenant), reason="new"
     ),
     "attempts.begin_attempt": lambda t, c, tenant: attempts.begin_attempt(
-        c, tenant=tenant, conversation=t.conversation, activity="a", attempt=9
+        c, t.key(tenant), activity="a", attempt=9
     ),
     "audit.append_audit": lambda t, c, tenant: audit.append_audit(
-        c, tenant=tenant, kind="k", conversation=t.conversation, subject="s", data={}
+        c, t.key(tenant), kind="k", subject="s", data={}
     ),
     "audit.append_sighting": lambda t, c, tenant: audit.append_sighting(
         c,
-        tenant=tenant,
-        conversation=t.conversation,
+        t.key(tenant),
         approval=t.approval(WAITING),
         reviewer="theirs-ann",
         digest="d",
     ),
     "conversations.open_conversation": lambda t, c, tenant: conversations.open_conversation(
-        c, tenant=tenant, conversation=t.conversation, customer="cust", message_id=None
+        c, t.key(tenant), customer="cust", message_id=None
     ),
     "conversations.set_phase": lambda t, c, tenant: conversations.set_phase(
-        c, tenant, t.conversation, "closed"
+        c, t.key(tenant), "closed"
     ),
     "conversations.fork_conversation": lambda t, c, tenant: conversations.fork_conversation(
-        c, tenant=tenant, source=t.conversation, turn=ANSWERED, target="fork"
+        c, t.key(tenant).turn_key(ANSWERED), "fork"
     ),
     "deliveries.insert_deliveries": lambda t, c, tenant: _delivery(t, c, tenant),
     "deliveries.begin_attempt": lambda t, c, tenant: deliveries.begin_attempt(c, tenant, PENDING),
@@ -208,10 +201,10 @@ WRITES: dict[str, Asked] = {
     ),
     "deliveries.revive": lambda t, c, tenant: deliveries.revive(c, tenant, [DEAD]),
     "events.append_events": lambda t, c, tenant: events.append_events(
-        c, tenant, t.conversation, [NewEvent(turn=1, data=TurnEnded(status="answered"))]
+        c, t.key(tenant), [NewEvent(turn=1, data=TurnEnded(status="answered"))]
     ),
     "fleet.note_handed_back": lambda t, c, tenant: fleet.note_handed_back(
-        c, tenant=tenant, conversation=t.conversation, activity="a", attempt=1, lacking="x"
+        c, t.key(tenant), activity="a", attempt=1, lacking="x"
     ),
     "fleet.taken_up": lambda t, c, tenant: _taken_up(t, c, tenant),
     "knowledge.load_articles": lambda t, c, tenant: knowledge.load_articles(
@@ -224,31 +217,29 @@ WRITES: dict[str, Asked] = {
         None,
     ),
     "notices.announce_delay": lambda t, c, tenant: notices.announce_delay(
-        c, tenant, t.conversation, RUNNING, "new"
+        c, t.key(tenant).turn_key(RUNNING), "new"
     ),
     "policies.keep_policy": lambda t, c, tenant: _policy_kept(t, c, tenant),
     "standing.end_open_actions": lambda t, c, tenant: standing.end_open_actions(
-        c, tenant, t.conversation, turn=None, reason="new"
+        c, t.key(tenant), turn=None, reason="new"
     ),
     "statements.spend": lambda t, c, tenant: statements.spend(c, tenant, "new", by="x"),
     "steps.begin_step": lambda t, c, tenant: steps.begin_step(
-        cast(Pool, c), t.key(tenant, attempt=2), subgraph="s", message=t.message()
+        cast(Pool, c), t.attempt(tenant, attempt=2), subgraph="s", message=t.message()
     ),
-    "steps.commit_step": lambda t, c, tenant: steps.commit_step(c, t.key(tenant), _answer()),
+    "steps.commit_step": lambda t, c, tenant: steps.commit_step(c, t.attempt(tenant), _answer()),
     "steps.save_snapshot": lambda t, c, tenant: steps.save_snapshot(
-        cast(Pool, c), t.key(tenant), b"new"
+        cast(Pool, c), t.attempt(tenant), b"new"
     ),
     "transcript.append_message": lambda t, c, tenant: transcript.append_message(
-        c, tenant, t.conversation, RUNNING, NewMessage(role="assistant", text="new")
+        c, t.key(tenant).turn_key(RUNNING), NewMessage(role="assistant", text="new")
     ),
     "turns.end_parked_turns": lambda t, c, tenant: turns.end_parked_turns(
-        c, tenant, t.conversation, reason="new"
+        c, t.key(tenant), reason="new"
     ),
     "turns.end_turn": lambda t, c, tenant: turns.end_turn(
         c,
-        tenant=tenant,
-        conversation=t.conversation,
-        turn=RUNNING,
+        t.key(tenant).turn_key(RUNNING),
         status="awaiting_human",
         reason="new",
         message=None,
@@ -272,10 +263,8 @@ async def _heard(twins: Twins, connection: Connection, tenant: str) -> object:
 async def _equal(twins: Twins, connection: Connection, tenant: str, *, amount: int) -> object:
     return await standing.find_equal(
         connection,
-        tenant=tenant,
+        twins.key(tenant).turn_key(RUNNING),
         customer="cust",
-        conversation=twins.conversation,
-        turn=RUNNING,
         name="add",
         arguments={"counter": "theirs" if tenant == twins.theirs else "ours", "amount": amount},
         within=_DAYS,
@@ -283,11 +272,13 @@ async def _equal(twins: Twins, connection: Connection, tenant: str, *, amount: i
 
 
 async def _taken_up(twins: Twins, connection: Connection, tenant: str) -> None:
-    place = {"conversation": twins.conversation, "activity": "handed-back"}
+    name = "handed-back"
     for each in (twins.theirs, twins.ours):
-        await fleet.note_handed_back(connection, tenant=each, attempt=1, lacking="x", **place)
+        await fleet.note_handed_back(
+            connection, twins.key(each), activity=name, attempt=1, lacking="x"
+        )
     before = await twins.rows_of(connection, twins.theirs)
-    await fleet.taken_up(connection, tenant=tenant, **place)
+    await fleet.taken_up(connection, twins.key(tenant), activity=name)
     assert await twins.rows_of(connection, twins.theirs) == before
     await connection.execute(
         "delete from holdfast.attempts where tenant = $1 and activity = 'handed-back'", twins.theirs

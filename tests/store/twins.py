@@ -13,6 +13,7 @@ from holdfast import Connection
 from holdfast.activities.services import Services
 from holdfast.domain.approval import Decision
 from holdfast.domain.conversation import CustomerMessage
+from holdfast.domain.identity import ConversationKey
 from holdfast.domain.ids import derived_id
 from holdfast.domain.words import language_of
 from holdfast.packages.registry import load_packages
@@ -22,7 +23,7 @@ from holdfast.store.audit import append_sighting
 from holdfast.store.deliveries import NewDelivery, insert_deliveries, record_failed
 from holdfast.store.knowledge import load_articles, read_articles
 from holdfast.store.llm_calls import CallScope, ModelResponse, RecordedCall, save_call
-from holdfast.store.steps import NewMessage, StepKey, begin_step, save_snapshot
+from holdfast.store.steps import NewMessage, StepAttempt, begin_step, save_snapshot
 from holdfast.store.transcript import append_message
 from holdfast.store.turns import end_turn
 from holdfast.worker.assembly import open_services
@@ -69,9 +70,13 @@ class Twins:
             tenant=tenant, conversation=self.conversation, turn=RUNNING, thread=1, step=1
         )
 
-    def key(self, tenant: str, *, turn: int = RUNNING, attempt: int = 1) -> StepKey:
+    def key(self, tenant: str) -> ConversationKey:
+        """The conversation of a tenant."""
+        return ConversationKey(tenant, self.conversation)
+
+    def attempt(self, tenant: str, *, turn: int = RUNNING, attempt: int = 1) -> StepAttempt:
         """A step, and who runs it."""
-        return StepKey(
+        return StepAttempt(
             tenant=tenant,
             conversation=self.conversation,
             turn=turn,
@@ -118,6 +123,7 @@ async def open_twins(settings: Settings, folder: Path) -> AsyncIterator[Twins]:
 
 async def _play(twins: Twins, settings: Settings) -> None:
     services, tenant, conversation = twins.services, twins.theirs, twins.conversation
+    key = twins.key(tenant)
     desk = Desk(services, settings, tenant, "cust")
     await desk.open(conversation)
     done = await desk.propose(conversation, ("add", {"counter": "theirs", "amount": 3}))
@@ -127,22 +133,20 @@ async def _play(twins: Twins, settings: Settings) -> None:
     await desk.accept(accepted, reviewer="theirs-ann", roles=["counters"])
     async with services.pool.acquire() as connection:
         answer = NewMessage(role="human", author="theirs-pat", text="an answer of theirs")
-        await append_message(
-            connection, tenant, conversation, ANSWERED, answer, request_id=REQUEST_ID
-        )
+        await append_message(connection, key.turn_key(ANSWERED), answer, request_id=REQUEST_ID)
         await end_turn(
             connection,
-            tenant=tenant,
-            conversation=conversation,
-            turn=ANSWERED,
+            key.turn_key(ANSWERED),
             status="answered",
             reason="theirs",
             message=twins.message(ANSWERED),
             language_of=language_of,
         )
         await _note(twins, connection)
-    await begin_step(services.pool, twins.key(tenant), subgraph="theirs", message=twins.message())
-    assert await save_snapshot(services.pool, twins.key(tenant), b"theirs")
+    await begin_step(
+        services.pool, twins.attempt(tenant), subgraph="theirs", message=twins.message()
+    )
+    assert await save_snapshot(services.pool, twins.attempt(tenant), b"theirs")
 
 
 async def _note(twins: Twins, connection: Connection) -> None:
@@ -170,8 +174,7 @@ async def _note(twins: Twins, connection: Connection) -> None:
     )
     await append_sighting(
         connection,
-        tenant=tenant,
-        conversation=twins.conversation,
+        twins.key(tenant),
         approval=approval,
         reviewer="theirs-ann",
         digest="d",

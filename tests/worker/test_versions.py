@@ -20,7 +20,7 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from holdfast.domain import wire
-from holdfast.domain.ids import workflow_id
+from holdfast.domain.identity import ConversationKey
 from holdfast.domain.review import Accept, Reviewer
 from holdfast.runtime.settings import Settings
 from holdfast.runtime.versioning import build_id
@@ -70,7 +70,7 @@ def changed_code(tmp_path: Path) -> Path:
 async def runs(platform: Platform, conversation: str) -> list[list[HistoryEvent]]:
     """The histories of a conversation's runs, oldest first."""
     found: list[list[HistoryEvent]] = []
-    id_, run = workflow_id(platform.tenant, conversation), None
+    id_, run = ConversationKey(platform.tenant, conversation).workflow_id, None
     while True:
         handle = platform.temporal.get_workflow_handle(id_, run_id=run)
         events = list((await handle.fetch_history()).events)
@@ -114,7 +114,7 @@ async def pin(platform: Platform, conversation: str, build: str) -> None:
         UpdateWorkflowExecutionOptionsRequest(
             namespace=platform.temporal.namespace,
             workflow_execution=WorkflowExecution(
-                workflow_id=workflow_id(platform.tenant, conversation)
+                workflow_id=ConversationKey(platform.tenant, conversation).workflow_id
             ),
             workflow_execution_options=WorkflowExecutionOptions(
                 versioning_override=VersioningOverride(pinned=override)
@@ -129,7 +129,9 @@ async def build_of(platform: Platform, conversation: str) -> str:
     described = await platform.temporal.workflow_service.describe_workflow_execution(
         DescribeWorkflowExecutionRequest(
             namespace=platform.temporal.namespace,
-            execution=WorkflowExecution(workflow_id=workflow_id(platform.tenant, conversation)),
+            execution=WorkflowExecution(
+                workflow_id=ConversationKey(platform.tenant, conversation).workflow_id
+            ),
         )
     )
     return described.workflow_execution_info.versioning_info.deployment_version.build_id

@@ -21,7 +21,7 @@ from holdfast.domain.errors import (
     NotAllowed,
     Superseded,
 )
-from holdfast.domain.ids import workflow_id
+from holdfast.domain.identity import ConversationKey
 from holdfast.domain.limits import Limits
 from holdfast.domain.records import ApprovalRecord
 from holdfast.domain.review import Accept, Claim, Comment, Delegate, Edit, Reject, Release, Reviewer
@@ -521,7 +521,7 @@ async def test_a_forged_workflow_cannot_execute_what_nobody_approved(under: Open
             task_queue=platform.settings.task_queue,
             state=ConversationState(turns=1, parked={record.id: forged}, resuming=[record.id]),
         ),
-        id=workflow_id(platform.tenant, "c1"),
+        id=ConversationKey(platform.tenant, "c1").workflow_id,
         task_queue=wire.workflows_queue(platform.settings.task_queue),
     )
     assert "NotApproved" in await settled(platform)

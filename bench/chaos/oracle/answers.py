@@ -11,7 +11,6 @@ from bench.chaos.stack import ChaosStack
 from bench.chaos.wording import last_words, understood
 from holdfast.client.views import SentMessage
 from holdfast.domain.errors import HoldfastError
-from holdfast.domain.ids import workflow_id
 
 _AT_ONCE = 6
 _CUT_STREAMS = 60
@@ -29,7 +28,7 @@ async def judge_unfinished(stack: ChaosStack, seen: Seen, verdict: Verdict) -> N
     for key in sorted(seen.plans.keys() - seen.finished):
         planned = seen.plans[key].rounds[seen.rounds.get(key, 0)]
         silent = [one.id for one in planned.messages if not seen.answers[(*key, one.id)]]
-        handle = stack.temporal_client.get_workflow_handle(workflow_id(*key))
+        handle = stack.temporal_client.get_workflow_handle("/".join(key))
         described = await handle.describe()
         status = described.status.name if described.status else "unknown"
         pending = [

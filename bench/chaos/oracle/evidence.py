@@ -8,7 +8,6 @@ from pathlib import Path
 from bench.chaos.clients import ConversationKey, Seen
 from bench.chaos.oracle.verdict import Verdict
 from bench.chaos.stack import ChaosStack
-from holdfast.domain.ids import workflow_id
 
 _MOST = 30
 """Conversations that are written down, at most."""
@@ -53,7 +52,7 @@ async def _write(stack: ChaosStack, key: ConversationKey, plan: str, folder: Pat
         )
         records[table] = [{name: str(value) for name, value in row.items()} for row in rows]
     await asyncio.to_thread((place / "records.json").write_text, json.dumps(records, indent=1))
-    async for run in stack.temporal_client.list_workflows(f"WorkflowId = '{workflow_id(*key)}'"):
+    async for run in stack.temporal_client.list_workflows(f"WorkflowId = '{'/'.join(key)}'"):
         handle = stack.temporal_client.get_workflow_handle(run.id, run_id=run.run_id)
         history = await handle.fetch_history()
         await asyncio.to_thread((place / f"{run.run_id}.json").write_text, history.to_json())
