@@ -20,8 +20,9 @@ _MARKUP = re.compile(r"([\\`*_\[\]<>#|~!])")
 
 _SELECTORS = range(0xFE00, 0xFE10)
 """Variation selectors, one of which may follow a character; nothing is seen of more."""
-_HIDDEN = range(0xE0100, 0xE01F0)
-"""Further ones, for ideographs, which also carry texts that nobody sees."""
+_HIDDEN = frozenset((0x034F, 0x17B4, 0x17B5, *range(0x180B, 0x1810), *range(0xE0100, 0xE01F0)))
+"""The other printable characters that nothing is seen of: Unicode's Default_Ignorable_Code_Point, of
+DerivedCoreProperties.txt. They carry texts that nobody sees."""
 
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and symbols, as Unicode has it, that nothing is seen of."""
@@ -67,10 +68,15 @@ def _visible(text: str, *, keep: str) -> str:
         ):
             continue
         elif one.isprintable():
-            marks = marks + 1 if unicodedata.combining(one) else 0
+            marks = marks + 1 if _is_mark(one) else 0
             if marks <= _MOST_MARKS:
                 shown.append(one)
     return "".join(shown)
+
+
+def _is_mark(character: str) -> bool:
+    """Whether it is written onto the letter before it. Many marks have the combining class 0."""
+    return bool(unicodedata.combining(character)) or unicodedata.category(character) in ("Mn", "Me")
 
 
 def _cut(text: str, longest: int) -> str:

@@ -3,12 +3,14 @@
 Taken are Ed25519 (`EdDSA`, RFC 8037), P-256 (`ES256`) and RSA of at least 2,048 bits (`RS256`).
 """
 
+import json
 from dataclasses import dataclass
 from typing import Literal, Self, TypeVar
 
 import jwt
 from pydantic import ConfigDict, JsonValue, ValidationError, field_validator
 
+from holdfast.domain.display import line
 from holdfast.domain.failures import in_words
 from holdfast.domain.ids import json_digest
 from holdfast.domain.model import Frozen
@@ -96,14 +98,14 @@ class JsonWebKey(Frozen):
     def described(self) -> str:
         """The key in a message, without its material."""
         kind = " ".join(part for part in (self.kty, self.crv, self.alg, self.use) if part)
-        return f"{self.kid!r} ({kind})"
+        return f"{self.kid!r} ({line(kind)})"
 
 
 class JsonWebKeySet(Frozen):
     """A JWKS. Its entries are read one by one: one that cannot be used is no reason to do without the
     others (RFC 7517, 5)."""
 
-    keys: tuple[JsonValue, ...]
+    keys: tuple[object, ...]
 
     @field_validator("keys", mode="before")
     @classmethod
@@ -174,12 +176,22 @@ def parse(kind: type[_Parsed], content: bytes) -> _Parsed:
         ValueError: it is none; the message names the place, and never what stands there.
     """
     try:
-        return kind.model_validate_json(content)
+        return kind.model_validate(json.loads(content, parse_int=_number))
+    except RecursionError:
+        raise ValueError(f"it is not a {kind.__name__}: it is too deep") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"it is not a {kind.__name__}: it is not JSON, {error}") from None
     except ValidationError as error:
         raise ValueError(f"it is not a {kind.__name__}: {in_words(error)}") from None
 
 
-def entry_of_set(entry: JsonValue) -> JsonWebKey:
+def _number(digits: str) -> float:
+    """A number of a key set. None of a key's members is one; but what is too large for Python's `int`
+    may be in an entry that is passed over."""
+    return float(digits)
+
+
+def entry_of_set(entry: object) -> JsonWebKey:
     """A key out of a set.
 
     Raises:

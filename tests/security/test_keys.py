@@ -220,6 +220,25 @@ async def test_entries_that_cannot_be_used_are_passed_over_and_the_log_says_so(
     assert private["d"] not in caplog.text
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        r'{"kid": "a", "kty": "\ud800"}',
+        f'{{"kid": "a", "kty": "RSA", "n": {"1" * 5_000}}}',
+        '{"kid": "a", "kty": "RSA", "n": 1e999, "e": NaN}',
+        '{"kid": ' + '{"a":' * 300 + "1" + "}" * 300 + "}",
+    ],
+)
+async def test_an_entry_that_is_json_and_nothing_else_is_passed_over(
+    tmp_path: Path, key: SigningKey, entry: str
+) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text(jwks([key]).replace("[", f"[{entry}, ", 1))
+    keys = await VerificationKeys.open(str(path))
+    assert await _knows(keys, "k1")
+    assert not await _knows(keys, "a")
+
+
 async def test_an_empty_set_takes_all_keys_out(jwks_file: Path, key: SigningKey) -> None:
     keys = await VerificationKeys.open(str(jwks_file))
     assert await _knows(keys, "k1")
