@@ -310,7 +310,7 @@ def _public_keys(
     return keys, "; ".join(passed_over)
 
 
-def _public_key(entry: JsonValue, bounds: Mapping[str, KeyBounds]) -> UsableKey:
+def _public_key(entry: object, bounds: Mapping[str, KeyBounds]) -> UsableKey:
     jwk = entry_of_set(entry)
     if jwk.is_secret:
         raise ValueError("it is a private or a shared key; only public keys belong there")
