@@ -1,10 +1,8 @@
 """The activities that execute and undo actions: the effect and its records are one transaction."""
 
-import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import httpx2
 from pydantic import BaseModel
 from temporalio import activity
 
@@ -21,6 +19,7 @@ from holdfast.activities.attempts import Attempt, beating
 from holdfast.activities.permission import permission, require_order
 from holdfast.activities.services import Services
 from holdfast.activities.serving import look_before_acting
+from holdfast.activities.unsent import was_not_sent
 from holdfast.activities.waiting import patiently
 from holdfast.contract.action import ActionContext, ActionRefused, AnyAction
 from holdfast.domain import wire
@@ -44,16 +43,6 @@ from holdfast.store.compensation import is_to_be_undone
 from holdfast.store.faults import reach
 from holdfast.store.pool import Connection, lend
 from holdfast.store.subjects import lock_subjects, require_no_call
-
-_NOT_SENT = (
-    ConnectionRefusedError,
-    socket.gaierror,
-    httpx2.ConnectError,
-    httpx2.ConnectTimeout,
-    httpx2.PoolTimeout,
-)
-"""Failures before which nothing was sent; after any other, another system may have done what it was asked
-for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +151,9 @@ class ActionActivities:
             result, error = await call.action.execute(context, call.arguments), None
         except ActionRefused as refused:
             result, error = None, str(refused)
-        except _NOT_SENT:
+        except Exception as failure:
+            if not was_not_sent(failure):
+                raise
             async with self._services.pool.acquire() as connection:
                 await take_back_execution(connection, request.tenant, call.record.id)
             raise
@@ -202,7 +193,9 @@ class ActionActivities:
         context = _context(request, record, None)
         try:
             await action.compensate(context, begun.arguments, record.result)
-        except (ActionRefused, *_NOT_SENT):
+        except Exception as failure:
+            if not (isinstance(failure, ActionRefused) or was_not_sent(failure)):
+                raise
             async with self._services.pool.acquire() as connection:
                 await take_back_undoing(connection, request.tenant, record.id)
             raise

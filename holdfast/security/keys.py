@@ -20,7 +20,6 @@ from uuid import uuid4
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
-from pydantic import JsonValue
 
 from holdfast.domain.errors import ConfigurationError, InvalidStatement
 from holdfast.domain.ids import json_digest
