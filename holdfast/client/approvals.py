@@ -6,28 +6,34 @@ from functools import partial
 
 from holdfast.client.checking import checking, require_id
 from holdfast.client.decision import decided_before, decision_on, known_soon
+from holdfast.client.operations import Operations
 from holdfast.client.records import Records
 from holdfast.client.requests import REQUEST_SECONDS, Requests
 from holdfast.domain import wire
 from holdfast.domain.approval import ApprovalState, ApprovalStatus
-from holdfast.domain.identity import ConversationKey
 from holdfast.domain.ids import text_digest
+from holdfast.domain.operations import SightingRequest
 from holdfast.domain.records import ApprovalFilter, ApprovalRecord
 from holdfast.domain.review import Review, Reviewer
 from holdfast.security.keys import SigningKey
 from holdfast.security.statements import sign_decision
 from holdfast.store import approvals
-from holdfast.store.audit import append_sighting
+from holdfast.store.audit import is_seen, receipt_of
 
 
 class Approvals:
     """The approvals of one tenant: `HoldfastClient.approvals`."""
 
     def __init__(
-        self, records: Records, requests: Requests, signing_key: SigningKey | None
+        self,
+        records: Records,
+        requests: Requests,
+        operations: Operations,
+        signing_key: SigningKey | None,
     ) -> None:
         self._records = records
         self._requests = requests
+        self._operations = operations
         self._signing_key = signing_key
 
     async def list(
@@ -78,17 +84,17 @@ class Approvals:
             require_id(reader, "reviewer")
         tenant = self._records.tenant
         async with self._records.connection() as connection:
-            if reader is None:
-                return await approvals.read_approval(connection, tenant, approval)
-            async with connection.transaction():
-                record = await approvals.read_approval(connection, tenant, approval)
-                await append_sighting(
-                    connection,
-                    ConversationKey(tenant, record.conversation),
-                    approval=record.id,
-                    reviewer=reader,
-                    digest=record.args_digest,
-                )
+            record = await approvals.read_approval(connection, tenant, approval)
+            digest = record.args_digest
+            if reader is None or await is_seen(
+                connection, tenant, approval, reviewer=reader, digest=digest
+            ):
+                return record
+            receipt = await receipt_of(connection, tenant, approval)
+        sighting = SightingRequest(
+            tenant=tenant, approval=approval, reviewer=reader, digest=digest, receipt=receipt
+        )
+        await self._operations.run(sighting)
         return record
 
     async def decide(

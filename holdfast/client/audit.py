@@ -3,16 +3,19 @@
 from collections.abc import AsyncIterator
 
 from holdfast.client.checking import require_id, require_number
+from holdfast.client.operations import Operations
 from holdfast.client.records import Records
 from holdfast.domain.audit import AuditEntry, AuditReport
+from holdfast.domain.operations import ExportRequest
 from holdfast.store.audit import read_audit, verify_audit
 
 
 class AuditLog:
     """The audit log of one tenant: `HoldfastClient.audit`."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, operations: Operations) -> None:
         self._records = records
+        self._operations = operations
 
     async def verify(self, *, expected_head: str | None = None) -> AuditReport:
         """Whether this tenant's audit log is whole; `expected_head` is that of an earlier report.
@@ -55,11 +58,9 @@ class AuditLog:
         """
         if reader is not None:
             require_id(reader, "reader")
-        await self._records.note(
-            "audit_exported",
-            conversation="",
-            subject=self._records.tenant,
-            data={"reader": reader, "after": after},
+        require_number(after, "after")
+        await self._operations.run(
+            ExportRequest(tenant=self._records.tenant, reader=reader, after=after)
         )
         async for entry in self.entries(after=after):
             yield entry

@@ -16,6 +16,7 @@ from holdfast.client.checking import checking, require_id, require_number, requi
 from holdfast.client.deliveries import Deliveries
 from holdfast.client.delivery import deliver
 from holdfast.client.listing import list_conversations
+from holdfast.client.operations import Operations
 from holdfast.client.people import People
 from holdfast.client.records import Records
 from holdfast.client.requests import REQUEST_SECONDS, Requests
@@ -36,13 +37,12 @@ from holdfast.domain.errors import (
 )
 from holdfast.domain.events import Event
 from holdfast.domain.limits import Limits
+from holdfast.domain.operations import ForkRequest, ReadingRequest
 from holdfast.domain.records import ConversationRecord, MessageRecord
 from holdfast.runtime.connection import connect_temporal, require_database_url, resolve
 from holdfast.runtime.settings import Settings, read_settings
 from holdfast.security.keys import SigningKey
-from holdfast.store import conversations
 from holdfast.store.admissions import Admitted
-from holdfast.store.audit import append_audit
 from holdfast.store.pool import Pool, open_pool
 
 _ANSWER_SECONDS = 300.0
@@ -83,10 +83,11 @@ class HoldfastClient:
         self._admission = admission or Admission(pool, f"{temporal.namespace}/{task_queue}")
         self._records = Records(pool, tenant)
         self._requests = Requests(temporal, self._records)
-        self.approvals = Approvals(self._records, self._requests, signing_key)
+        self._operations = Operations(temporal, task_queue)
+        self.approvals = Approvals(self._records, self._requests, self._operations, signing_key)
         self.people = People(self._records, self._requests, signing_key)
-        self.deliveries = Deliveries(self._records, temporal, task_queue)
-        self.audit = AuditLog(self._records)
+        self.deliveries = Deliveries(self._records, self._operations)
+        self.audit = AuditLog(self._records, self._operations)
 
     @classmethod
     @asynccontextmanager
@@ -209,12 +210,14 @@ class HoldfastClient:
         view = await self._records.view(conversation, history)
         if reader is not None:
             require_id(reader, "reader")
-            await self._records.note(
-                "conversation_read",
+            reading = ReadingRequest(
+                tenant=self.tenant,
                 conversation=conversation,
-                subject=conversation,
-                data={"reader": reader, "turns": view.turns, "messages": len(view.messages)},
+                reader=reader,
+                turns=view.turns,
+                messages=len(view.messages),
             )
+            await self._operations.run(reading)
         return view
 
     async def messages(
@@ -275,21 +278,16 @@ class HoldfastClient:
         Raises:
             ConversationNotFound, ConversationExists, TurnNotFound, InvalidRequest.
         """
-        key = self._records.key(conversation)
+        require_id(conversation, "conversation")
         require_id(target, "conversation")
         require_number(turn, "turn", least=1)
         if by is not None:
             require_id(by, "person")
-        async with self._records.connection() as connection, connection.transaction():
-            forked = await conversations.fork_conversation(connection, key.turn_key(turn), target)
-            await append_audit(
-                connection,
-                key,
-                kind="conversation_forked",
-                subject=target,
-                data={"turn": turn, "by": by},
-            )
-        return forked
+        request = ForkRequest(
+            tenant=self.tenant, conversation=conversation, turn=turn, target=target, by=by
+        )
+        await self._operations.run(request)
+        return await self._records.conversation(target)
 
     # The end of things.
 

@@ -1,31 +1,25 @@
 """What operators do about notifications: see what became of them, and send those again that were given up."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import get_args
 
-from temporalio.client import Client
-
 from holdfast.client.checking import require_id, require_number
-from holdfast.client.delivery import deliver
+from holdfast.client.operations import Operations
 from holdfast.client.records import Records
 from holdfast.client.requests import REQUEST_SECONDS
 from holdfast.domain.errors import InvalidRequest
-from holdfast.domain.identity import ConversationKey
 from holdfast.domain.notifications import DeliveryState
+from holdfast.domain.operations import DELIVERIES_AT_ONCE, RedriveRequest
 from holdfast.domain.records import DeliveryRecord
-from holdfast.notifications.batches import send_batch
 from holdfast.store import deliveries
-from holdfast.store.audit import append_audit
 
 
 class Deliveries:
     """The notifications of one tenant: `HoldfastClient.deliveries`."""
 
-    def __init__(self, records: Records, temporal: Client, task_queue: str) -> None:
+    def __init__(self, records: Records, operations: Operations) -> None:
         self._records = records
-        self._temporal = temporal
-        self._task_queue = task_queue
+        self._operations = operations
 
     async def list(
         self, *, state: DeliveryState | None = None, limit: int = 100
@@ -55,8 +49,6 @@ class Deliveries:
         """Send dead deliveries again, under their old ids, all of them or none; their ids. The audit log
         keeps that, and who did it.
 
-        Where Temporal does not answer, they are sent within an hour, by the workers' sweep.
-
         Raises:
             DeliveryNotFound, DeliveryNotDead, InvalidRequest.
         """
@@ -64,34 +56,23 @@ class Deliveries:
             raise InvalidRequest("name the deliveries that are to be sent again")
         for one in ids:
             require_id(one, "delivery")
-        return await self._redrive(list(ids), by, timeout)
+        return await self._redrive(tuple(ids), by, timeout)
 
     async def redrive_all(
         self, *, by: str | None = None, timeout: float | None = REQUEST_SECONDS
     ) -> Sequence[str]:
-        """Send every dead delivery of the tenant again; their ids."""
-        return await self._redrive(None, by, timeout)
+        """Send every dead delivery of the tenant again, a thousand at once; their ids."""
+        redriven: list[str] = []
+        while True:
+            some = await self._redrive(None, by, timeout)
+            redriven += some
+            if len(some) < DELIVERIES_AT_ONCE:
+                return redriven
 
     async def _redrive(
-        self, ids: Sequence[str] | None, by: str | None, timeout: float | None
+        self, ids: tuple[str, ...] | None, by: str | None, timeout: float | None
     ) -> Sequence[str]:
         if by is not None:
             require_id(by, "person")
-        async with self._records.connection() as connection, connection.transaction():
-            batches = await deliveries.revive(connection, self._records.tenant, ids)
-            revived = sorted(one for batch in batches for one in batch.deliveries)
-            if revived:
-                await append_audit(
-                    connection,
-                    ConversationKey(self._records.tenant, ""),
-                    kind="deliveries_redriven",
-                    subject=revived[0],
-                    data={"deliveries": [*revived], "by": by},
-                )
-        for batch in batches:
-            await deliver(
-                partial(send_batch, self._temporal, self._task_queue, batch),
-                what=f"the start of batch {batch.batch}",
-                timeout=timeout,
-            )
-        return revived
+        request = RedriveRequest(tenant=self._records.tenant, deliveries=ids, by=by)
+        return [*(await self._operations.run(request, timeout=timeout)).deliveries]

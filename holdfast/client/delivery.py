@@ -6,10 +6,12 @@ from typing import TypeVar
 
 from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
 from temporalio.client import (
+    WorkflowFailureError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.exceptions import TimeoutError as OutOfTime
 from temporalio.service import RPCError, RPCStatusCode
 
 from holdfast.domain.errors import (
@@ -69,6 +71,7 @@ async def deliver(
                     obstacle = error
                 except (
                     RPCError,
+                    WorkflowFailureError,
                     WorkflowUpdateFailedError,
                     WorkflowAlreadyStartedError,
                 ) as error:
@@ -94,8 +97,8 @@ def is_missing(error: Exception) -> bool:
 
 def failure_of(error: Exception) -> HoldfastError | None:
     """What the failure of a request means; None where the same request may still succeed."""
-    if isinstance(error, WorkflowUpdateFailedError):
-        return _failure_of_update(error)
+    if isinstance(error, WorkflowUpdateFailedError | WorkflowFailureError):
+        return _failure_of(error.cause)
     if isinstance(error, RPCError):
         if _names_unknown_namespace(error):
             return ConfigurationError(f"{error.message}; set HOLDFAST_TEMPORAL_NAMESPACE")
@@ -104,8 +107,9 @@ def failure_of(error: Exception) -> HoldfastError | None:
     return None
 
 
-def _failure_of_update(failed: WorkflowUpdateFailedError) -> HoldfastError | None:
-    cause = failed.cause
+def _failure_of(cause: BaseException | None) -> HoldfastError | None:
+    if isinstance(cause, OutOfTime):
+        return Unavailable("the workflow was not done in time; does a worker run, and Postgres?")
     if not isinstance(cause, ApplicationError):
         return HoldfastError(f"the request failed in the workflow: {cause}")
     if cause.type in (ConversationMoved.code, _RUN_ENDED):

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import asyncpg
-from pydantic import JsonValue
 
 from holdfast.client.checking import require_id, require_number
 from holdfast.client.views import ConversationView, History
@@ -22,7 +21,6 @@ from holdfast.domain.identity import ConversationKey
 from holdfast.domain.records import ApprovalFilter, ConversationRecord, MessageRecord
 from holdfast.store.actions import read_actions
 from holdfast.store.approvals import list_approvals
-from holdfast.store.audit import append_audit
 from holdfast.store.conversations import read_conversation
 from holdfast.store.events import read_events
 from holdfast.store.llm_calls import count_calls
@@ -93,19 +91,6 @@ class Records:
         if customer is not None and found.customer != customer:
             raise WrongCustomer(f"conversation {conversation!r} belongs to another customer")
         return found
-
-    async def note(
-        self, kind: str, *, conversation: str, subject: str, data: dict[str, JsonValue]
-    ) -> None:
-        """Append an entry to the audit log."""
-        async with self.connection() as connection, connection.transaction():
-            await append_audit(
-                connection,
-                ConversationKey(self.tenant, conversation),
-                kind=kind,
-                subject=subject,
-                data=data,
-            )
 
     async def messages(
         self, conversation: str, *, after: int, customer: str | None

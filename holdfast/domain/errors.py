@@ -96,6 +96,18 @@ class NotHeld(Refused):
     code = "NotHeld"
 
 
+class DeliveryNotFound(Refused):
+    """The tenant has no delivery of this id."""
+
+    code = "DeliveryNotFound"
+
+
+class DeliveryNotDead(Refused):
+    """Only a delivery that was given up can be redriven; this one is delivered, or still tried."""
+
+    code = "DeliveryNotDead"
+
+
 class ApprovalNotFound(Refused):
     """No approval of this id waits in this conversation."""
 

@@ -6,7 +6,6 @@ from typing import Literal
 from pydantic import JsonValue
 
 from holdfast.domain.approval import ApprovalState
-from holdfast.domain.errors import Refused
 from holdfast.domain.identity import ConversationKey, ConversationRequest
 from holdfast.domain.ids import derived_id
 from holdfast.domain.model import Frozen
@@ -25,18 +24,6 @@ DeliveryState = Literal["pending", "delivered", "dead"]
 """A dead delivery was given up; an operator may redrive it."""
 
 ChannelKind = Literal["webhook", "email"]
-
-
-class DeliveryNotFound(Refused):
-    """The tenant has no delivery of this id."""
-
-    code = "DeliveryNotFound"
-
-
-class DeliveryNotDead(Refused):
-    """Only a delivery that was given up can be redriven; this one is delivered, or still tried."""
-
-    code = "DeliveryNotDead"
 
 
 class NoticedAction(Frozen):

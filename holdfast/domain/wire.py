@@ -5,6 +5,7 @@ Recorded histories contain them; renaming one breaks replay.
 
 CONVERSATION_WORKFLOW = "ConversationWorkflow"
 NOTIFICATION_WORKFLOW = "NotificationWorkflow"
+OPERATION_WORKFLOW = "OperationWorkflow"
 
 SEND_MESSAGE = "send_message"
 DECIDE = "decide"
@@ -31,6 +32,11 @@ RECORD_HUMAN_TURN = "record_human_turn"
 RECORD_TAKEOVER = "record_takeover"
 CLOSE_CONVERSATION = "close_conversation"
 SEND_DELIVERY = "send_delivery"
+FORK_CONVERSATION = "fork_conversation"
+RECORD_READING = "record_reading"
+RECORD_SIGHTING = "record_sighting"
+RECORD_EXPORT = "record_export"
+REDRIVE_DELIVERIES = "redrive_deliveries"
 
 TRIAGE = "triage"
 """The subgraph that gets each message first."""

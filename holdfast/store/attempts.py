@@ -1,6 +1,6 @@
 """The fence around what is recorded outside of steps: a late attempt cannot act after its successor."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from holdfast.domain.identity import ConversationKey
 from holdfast.store.pool import Connection
@@ -28,6 +28,34 @@ async def begin_attempt(
         attempt,
     )
     return bool(begun)
+
+
+async def recorded_at(
+    connection: Connection, key: ConversationKey, *, activity: str
+) -> datetime | None:
+    """When another attempt of the activity has recorded what it is for: the time of its transaction. None
+    where none has; then this transaction does.
+
+    Two attempts at once take turns, as in `begin_attempt`.
+    """
+    place = (key.tenant, key.conversation, activity)
+    first = await connection.fetchval(
+        """
+        insert into holdfast.attempts (tenant, conversation, activity, attempt)
+        values ($1, $2, $3, 1) on conflict do nothing returning true
+        """,
+        *place,
+    )
+    if first:
+        return None
+    found: datetime = await connection.fetchval(
+        """
+        select begun_at from holdfast.attempts
+         where tenant = $1 and conversation = $2 and activity = $3
+        """,
+        *place,
+    )
+    return found
 
 
 async def prune_attempts(connection: Connection, older_than: timedelta) -> None:

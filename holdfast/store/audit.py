@@ -84,19 +84,7 @@ async def append_sighting(
     digest: str,
 ) -> None:
     """Note that a reviewer has seen an approval with this digest, unless it is noted already."""
-    seen = await connection.fetchval(
-        """
-        select exists (
-            select from holdfast.audit
-             where tenant = $1 and subject = $2 and kind = 'approval_seen'
-               and data ->> 'reviewer' = $3 and data ->> 'digest' = $4)
-        """,
-        key.tenant,
-        approval,
-        reviewer,
-        digest,
-    )
-    if not seen:
+    if not await is_seen(connection, key.tenant, approval, reviewer=reviewer, digest=digest):
         await append_audit(
             connection,
             key,
@@ -104,6 +92,38 @@ async def append_sighting(
             subject=approval,
             data={"reviewer": reviewer, "digest": digest},
         )
+
+
+async def is_seen(
+    connection: Connection, tenant: str, approval: str, *, reviewer: str, digest: str
+) -> bool:
+    """Whether it is noted that a reviewer has seen an approval with this digest."""
+    seen = await connection.fetchval(
+        """
+        select exists (
+            select from holdfast.audit
+             where tenant = $1 and subject = $2 and kind = 'approval_seen'
+               and data ->> 'reviewer' = $3 and data ->> 'digest' = $4)
+        """,
+        tenant,
+        approval,
+        reviewer,
+        digest,
+    )
+    return bool(seen)
+
+
+async def receipt_of(connection: Connection, tenant: str, approval: str) -> str:
+    """The hash of the entry that says that the approval was asked for: whoever has it has read the log."""
+    receipt = await connection.fetchval(
+        """
+        select hash from holdfast.audit
+         where tenant = $1 and subject = $2 and kind = 'approval_requested' order by seq limit 1
+        """,
+        tenant,
+        approval,
+    )
+    return receipt or ""
 
 
 async def read_audit(

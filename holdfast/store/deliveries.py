@@ -1,19 +1,14 @@
 """Deliveries of notifications: one row for each notice and receiver, with what came of its attempts."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from asyncpg import Record
 
+from holdfast.domain.errors import DeliveryNotDead, DeliveryNotFound
 from holdfast.domain.identity import ConversationKey
 from holdfast.domain.model import Frozen
-from holdfast.domain.notifications import (
-    ChannelKind,
-    DeliveryNotDead,
-    DeliveryNotFound,
-    DeliveryState,
-    Payload,
-)
+from holdfast.domain.notifications import ChannelKind, DeliveryState, Payload
 from holdfast.domain.records import DeliveryRecord
 from holdfast.store.pool import Connection
 
@@ -161,10 +156,10 @@ async def list_deliveries(
 
 
 async def revive(
-    connection: Connection, tenant: str, deliveries: Sequence[str] | None
+    connection: Connection, tenant: str, deliveries: Sequence[str] | None, *, at_most: int
 ) -> list[Batch]:
-    """Make dead deliveries pending again, those named or (None) all, in the caller's transaction;
-    what is to be sent.
+    """Make dead deliveries pending again, those named or (None) the oldest, `at_most` so many, in the
+    caller's transaction; what is to be sent.
 
     Raises:
         DeliveryNotFound, DeliveryNotDead: one of those named; then the transaction has to be undone.
@@ -173,11 +168,15 @@ async def revive(
         """
         update holdfast.deliveries
            set state = 'pending', driven_at = now(), settled_at = null
-         where tenant = $1 and ($2::text[] is null or id = any($2)) and state = 'dead'
+         where tenant = $1 and state = 'dead'
+           and id in (select id from holdfast.deliveries
+                       where tenant = $1 and state = 'dead' and ($2::text[] is null or id = any($2))
+                       order by created_at, id limit case when $2 is null then $3::int end for update)
         returning tenant, id, batch, conversation
         """,
         tenant,
         deliveries,
+        at_most,
     )
     revived = {row["id"] for row in rows}
     for delivery in deliveries or ():
@@ -187,6 +186,19 @@ async def revive(
         if state is None:
             raise DeliveryNotFound(f"tenant {tenant!r} has no delivery {delivery!r}")
         raise DeliveryNotDead(f"delivery {delivery} is {state}; only a dead one can be redriven")
+    return _batches(rows)
+
+
+async def list_revived(connection: Connection, tenant: str, *, at: datetime) -> list[Batch]:
+    """What the transaction of that time has made pending again."""
+    rows = await connection.fetch(
+        """
+        select tenant, id, batch, conversation from holdfast.deliveries
+         where tenant = $1 and driven_at = $2
+        """,
+        tenant,
+        at,
+    )
     return _batches(rows)
 
 

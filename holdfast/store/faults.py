@@ -24,6 +24,7 @@ FaultPoint = Literal[
     "before_action_commit",
     "after_action_commit",
     "after_sending",
+    "after_operation_commit",
     "while_judging",
     "while_scheduling",
 ]

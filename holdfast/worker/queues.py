@@ -15,6 +15,7 @@ from holdfast.activities.approvals import ApprovalActivities
 from holdfast.activities.containment import contain_tasks
 from holdfast.activities.conversations import ConversationActivities
 from holdfast.activities.notifications import NotificationActivities
+from holdfast.activities.operations import OperationActivities
 from holdfast.activities.people import PeopleActivities
 from holdfast.activities.services import Services
 from holdfast.activities.serving import HandingBack
@@ -26,6 +27,7 @@ from holdfast.runtime.versioning import deployment_config
 from holdfast.worker.roles import Role
 from holdfast.workflows.conversation import ConversationWorkflow
 from holdfast.workflows.notifications import NotificationWorkflow
+from holdfast.workflows.operations import OperationWorkflow
 
 _STICKY_TIMEOUT = timedelta(seconds=1)
 """How long a task waits for the worker that has the workflow in its cache: not long, it may be dead."""
@@ -40,7 +42,7 @@ _POLLERS = PollerBehaviorAutoscaling(minimum=1, maximum=20, initial=2)
 class _Activities:
     """All of them, with what they work with."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, task_queue: str) -> None:
         self.steps = SubgraphActivities(services)
         self.records = ConversationActivities(services)
         self.people = PeopleActivities(services)
@@ -49,6 +51,7 @@ class _Activities:
         self.notifications = NotificationActivities(
             services.pool, services.notifications, services.webhooks
         )
+        self.operations = OperationActivities(services.pool, task_queue)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +84,11 @@ _QUEUES = (
             its.approvals.decide_approval,
             its.approvals.record_refusal,
             its.approvals.record_alarm,
+            its.operations.fork_conversation,
+            its.operations.record_reading,
+            its.operations.record_sighting,
+            its.operations.record_export,
+            its.operations.redrive_deliveries,
         ),
     ),
     _Queue(
@@ -121,7 +129,7 @@ def build_workers(
     workers = []
     if role.includes(Role.WORKFLOWS):
         workers.append(_conversations(client, settings, version))
-    activities = _Activities(services)
+    activities = _Activities(services, settings.task_queue)
     packages = [package.name for package in services.registry.packages]
     for queue in _QUEUES:
         if role.includes(queue.role):
@@ -155,7 +163,7 @@ def _conversations(
     return Worker(
         client,
         task_queue=wire.workflows_queue(settings.task_queue),
-        workflows=[ConversationWorkflow],
+        workflows=[ConversationWorkflow, OperationWorkflow],
         plugins=[PLUGIN],
         max_cached_workflows=settings.max_cached_workflows,
         sticky_queue_schedule_to_start_timeout=_STICKY_TIMEOUT,

@@ -13,9 +13,10 @@ from temporalio.worker import Replayer
 from holdfast.runtime.plugin import PLUGIN
 from holdfast.workflows.conversation import ConversationWorkflow
 from holdfast.workflows.notifications import NotificationWorkflow
+from holdfast.workflows.operations import OperationWorkflow
 from tests.histories.recorded import RecordedHistory
 
-WORKFLOWS = (ConversationWorkflow, NotificationWorkflow)
+WORKFLOWS = (ConversationWorkflow, NotificationWorkflow, OperationWorkflow)
 
 _TOLD_IN_FULL = SimplePlugin(
     "told in full",

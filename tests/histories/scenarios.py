@@ -3,9 +3,15 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from tests.histories import approving, conversing, deploying, notifying
+from tests.histories import approving, conversing, deploying, notifying, operating
 from tests.histories.scenario import SCENARIOS, Scenario
 
-_MODULES = (conversing, approving, deploying, notifying)  # loading them adds their scenarios
+_MODULES = (
+    conversing,
+    approving,
+    deploying,
+    notifying,
+    operating,
+)  # loading them adds their scenarios
 
 PATHS: Mapping[str, Scenario] = MappingProxyType(SCENARIOS)

@@ -75,7 +75,11 @@ ROOMS: tuple[Room, ...] = (
     Room("holdfast/store/locks.py", _PERMISSION, later=_TURNS),
     Room("holdfast/store/windows.py", (*_PERMISSION, *_WINDOWS), later=_DECIDING),
     Room("holdfast/store/steps.py", ("tests/store/test_steps.py",), later=("tests/workflows",)),
-    Room("holdfast/store/attempts.py", ("tests/activities/test_late_attempts.py",)),
+    Room(
+        "holdfast/store/attempts.py",
+        ("tests/activities/test_late_attempts.py",),
+        later=("tests/workflows/test_operations.py",),
+    ),
     Room("holdfast/llm/ledger.py", ("tests/llm/test_step_ledger.py",), later=("tests/recovery",)),
     Room("workflows/intake.py", ("tests/workflows/test_intake.py",), alone="tests/workflows"),
     *(

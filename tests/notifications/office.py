@@ -14,6 +14,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Replayer, Worker
 
 from holdfast.activities.notifications import NotificationActivities
+from holdfast.activities.operations import OperationActivities
 from holdfast.client import HoldfastClient
 from holdfast.domain import wire
 from holdfast.domain.notifications import DeliveryState, Notice, NotificationStart
@@ -25,6 +26,7 @@ from holdfast.runtime.plugin import PLUGIN
 from holdfast.runtime.settings import Settings
 from holdfast.store.pool import Pool
 from holdfast.workflows.notifications import NotificationWorkflow
+from holdfast.workflows.operations import OperationWorkflow
 from tests.notifications.parent import Parent
 from tests.platform import eventually
 
@@ -105,6 +107,25 @@ class Office:
     ) -> AsyncIterator[None]:
         """Workers on both of the office's queues."""
         async with self.deciding(), self.delivering(notifications, timeout=timeout):
+            yield
+
+    @asynccontextmanager
+    async def operating(self) -> AsyncIterator[None]:
+        """Workers that carry out what operators ask for."""
+        activities = OperationActivities(self.pool, self.settings.task_queue)
+        async with (
+            Worker(
+                self.temporal,
+                task_queue=wire.workflows_queue(self.settings.task_queue),
+                workflows=[OperationWorkflow],
+                plugins=[PLUGIN],
+            ),
+            Worker(
+                self.temporal,
+                task_queue=wire.subgraphs_queue(self.settings.task_queue),
+                activities=[activities.redrive_deliveries],
+            ),
+        ):
             yield
 
     def deciding(self) -> Worker:

@@ -7,9 +7,8 @@ import pytest
 
 from holdfast.domain.approval import Alarm, Approval, Decision, Requirement
 from holdfast.domain.description import ActionDescription
-from holdfast.domain.errors import InvalidRequest
+from holdfast.domain.errors import DeliveryNotDead, DeliveryNotFound, InvalidRequest
 from holdfast.domain.identity import ConversationKey
-from holdfast.domain.notifications import DeliveryNotDead, DeliveryNotFound
 from holdfast.notifications.outbox import enqueue_alarm, enqueue_decision, enqueue_request
 from holdfast.store.approvals import save_approval
 from holdfast.store.deliveries import begin_attempt, record_delivered, record_failed

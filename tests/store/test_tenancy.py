@@ -99,6 +99,14 @@ READS: dict[str, Asked] = {
     ),
     "audit.read_audit": lambda t, c, tenant: _said_in_audit(c, tenant),
     "audit.verify_audit": lambda t, c, tenant: _audited(c, tenant),
+    "audit.is_seen": lambda t, c, tenant: audit.is_seen(
+        c,
+        tenant,
+        t.approval(WAITING),
+        reviewer="theirs-ann" if tenant == t.theirs else "ours-ann",
+        digest="d",
+    ),
+    "audit.receipt_of": lambda t, c, tenant: audit.receipt_of(c, tenant, t.approval(WAITING)),
     "conversations.read_conversation": lambda t, c, tenant: conversations.read_conversation(
         c, t.key(tenant)
     ),
@@ -112,6 +120,7 @@ READS: dict[str, Asked] = {
     "deliveries.list_deliveries": lambda t, c, tenant: deliveries.list_deliveries(
         c, tenant, state=None, limit=1_000
     ),
+    "deliveries.list_revived": lambda t, c, tenant: _revived(t, c, tenant),
     "events.read_events": lambda t, c, tenant: events.read_events(c, t.key(tenant)),
     "fleet.read_proposed": lambda t, c, tenant: fleet.read_proposed(
         c, t.key(tenant).turn_key(WAITING).step_key(1).action_key(0)
@@ -172,6 +181,9 @@ WRITES: dict[str, Asked] = {
     "attempts.begin_attempt": lambda t, c, tenant: attempts.begin_attempt(
         c, t.key(tenant), activity="a", attempt=9
     ),
+    "attempts.recorded_at": lambda t, c, tenant: attempts.recorded_at(
+        c, t.key(tenant), activity="b"
+    ),
     "audit.append_audit": lambda t, c, tenant: audit.append_audit(
         c, t.key(tenant), kind="k", subject="s", data={}
     ),
@@ -199,7 +211,7 @@ WRITES: dict[str, Asked] = {
     "deliveries.record_failed": lambda t, c, tenant: deliveries.record_failed(
         c, tenant, PENDING, status=500, error="new", final=True
     ),
-    "deliveries.revive": lambda t, c, tenant: deliveries.revive(c, tenant, [DEAD]),
+    "deliveries.revive": lambda t, c, tenant: deliveries.revive(c, tenant, [DEAD], at_most=1_000),
     "events.append_events": lambda t, c, tenant: events.append_events(
         c, t.key(tenant), [NewEvent(turn=1, data=TurnEnded(status="answered"))]
     ),
@@ -290,6 +302,13 @@ async def _outcome(twins: Twins, connection: Connection, tenant: str) -> object:
     return await approvals.outcome_of(
         connection, tenant, twins.approval(ACCEPTED), taken[0].decision.id
     )
+
+
+async def _revived(twins: Twins, connection: Connection, tenant: str) -> object:
+    at = await connection.fetchval(
+        "select driven_at from holdfast.deliveries where tenant = $1 and id = $2", tenant, DEAD
+    )
+    return await deliveries.list_revived(connection, tenant, at=at)
 
 
 async def _said_in_audit(connection: Connection, tenant: str) -> object:

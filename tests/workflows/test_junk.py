@@ -224,13 +224,16 @@ async def test_a_decision_that_comes_before_the_records_are_there_waits_for_them
         [NOT_JSON],
     ],
 )
-@pytest.mark.parametrize("workflow", [wire.CONVERSATION_WORKFLOW, wire.NOTIFICATION_WORKFLOW])
+@pytest.mark.parametrize(
+    "workflow", [wire.CONVERSATION_WORKFLOW, wire.NOTIFICATION_WORKFLOW, wire.OPERATION_WORKFLOW]
+)
 async def test_a_workflow_that_is_started_with_junk_fails_by_type(
     platform: Platform, workflow: str, start: list[Any]
 ) -> None:
     queues = {
         wire.CONVERSATION_WORKFLOW: wire.workflows_queue(platform.settings.task_queue),
         wire.NOTIFICATION_WORKFLOW: wire.notifications_queue(platform.settings.task_queue),
+        wire.OPERATION_WORKFLOW: wire.workflows_queue(platform.settings.task_queue),
     }
     signal = wire.UPGRADE if workflow == wire.CONVERSATION_WORKFLOW else wire.SEND_ALSO
     with pytest.raises(WorkflowFailureError) as failed:
