@@ -14,7 +14,7 @@ from holdfast.domain.identity import ConversationKey
 from holdfast.domain.ids import text_digest
 from holdfast.domain.records import ApprovalFilter, ApprovalRecord
 from holdfast.domain.review import Review, Reviewer
-from holdfast.security.keys import SigningKey
+from holdfast.security.signing_key import SigningKey
 from holdfast.security.statements import sign_decision
 from holdfast.store import approvals
 from holdfast.store.audit import append_sighting

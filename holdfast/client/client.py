@@ -39,7 +39,7 @@ from holdfast.domain.limits import Limits
 from holdfast.domain.records import ConversationRecord, MessageRecord
 from holdfast.runtime.connection import connect_temporal, require_database_url, resolve
 from holdfast.runtime.settings import Settings, read_settings
-from holdfast.security.keys import SigningKey
+from holdfast.security.signing_key import SigningKey
 from holdfast.store import conversations
 from holdfast.store.admissions import Admitted
 from holdfast.store.audit import append_audit

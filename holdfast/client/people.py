@@ -10,7 +10,7 @@ from holdfast.domain.conversation import HandBack, HumanReply, TakeOver
 from holdfast.domain.ids import text_digest
 from holdfast.domain.people import ActKind, PersonAct
 from holdfast.domain.records import ConversationRecord, MessageRecord
-from holdfast.security.keys import SigningKey
+from holdfast.security.signing_key import SigningKey
 from holdfast.security.statements import sign_act
 
 

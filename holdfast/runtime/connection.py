@@ -16,7 +16,7 @@ from holdfast.runtime.failures import WordedFailures
 from holdfast.runtime.payloads import Payloads
 from holdfast.runtime.settings import Settings
 from holdfast.runtime.stack import find_running_stack
-from holdfast.security.keys import DevelopmentKeys
+from holdfast.security.development_keys import DevelopmentKeys
 
 DATA_CONVERTER = dataclasses.replace(
     DataConverter.default,

@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from holdfast.domain.errors import ConfigurationError
 from holdfast.domain.limits import AnswerBounds, Limits
 from holdfast.domain.offline import OfflineMode
-from holdfast.security.jwk import KeyBounds
+from holdfast.security.bounds import KeyBounds
 from holdfast.store.address import read_address
 from holdfast.store.pool import (
     IDLE_IN_TRANSACTION_SECONDS,

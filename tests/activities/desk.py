@@ -28,7 +28,7 @@ from holdfast.domain.steps import (
 )
 from holdfast.graphs.runner import StepEnd
 from holdfast.runtime.settings import Settings
-from holdfast.security.keys import SigningKey
+from holdfast.security.signing_key import SigningKey
 from holdfast.security.statements import sign_decision
 from holdfast.store.steps import StepAttempt, begin_step
 

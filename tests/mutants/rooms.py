@@ -50,7 +50,7 @@ ROOMS: tuple[Room, ...] = (
     ),
     *(
         Room(f"holdfast/security/{name}.py", (_KEYS,), later=(_SIGNED,), alone="tests/security")
-        for name in ("keys", "jwk")
+        for name in ("bounds", "development_keys", "jwk", "signing_key", "verification_keys")
     ),
     Room(
         "activities/actions.py",

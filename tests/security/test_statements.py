@@ -17,8 +17,8 @@ from holdfast.domain.approval import Decision
 from holdfast.domain.errors import InvalidRequest, InvalidStatement
 from holdfast.domain.ids import json_digest
 from holdfast.domain.people import PersonAct
-from holdfast.security.jwk import KeyBounds
-from holdfast.security.keys import SigningKey, VerificationKeys
+from holdfast.security.bounds import KeyBounds
+from holdfast.security.signing_key import SigningKey
 from holdfast.security.statements import (
     StatementVerifier,
     TrustingVerifier,
@@ -26,6 +26,7 @@ from holdfast.security.statements import (
     sign_act,
     sign_decision,
 )
+from holdfast.security.verification_keys import VerificationKeys
 from tests.security.examples import (
     DIGEST,
     decision,

@@ -21,7 +21,7 @@ from holdfast.domain.steps import (
     TakeoverRequest,
 )
 from holdfast.runtime.settings import Settings
-from holdfast.security.keys import SigningKey
+from holdfast.security.signing_key import SigningKey
 from holdfast.security.statements import sign_act, sign_decision
 from tests.platform import Platform, counting, eventually, open_platform, routed_to
 from tests.workflows.forging import Forging, forging
