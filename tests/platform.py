@@ -17,7 +17,7 @@ from temporalio.worker import Replayer
 
 from holdfast.client import HoldfastClient
 from holdfast.client.views import SentMessage
-from holdfast.domain.approval import Decision
+from holdfast.domain.decision import Decision
 from holdfast.domain.identity import ConversationKey
 from holdfast.domain.limits import Limits
 from holdfast.domain.outcomes import PriorityName

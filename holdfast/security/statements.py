@@ -30,7 +30,7 @@ from typing import Annotated, Protocol
 
 from pydantic import AfterValidator
 
-from holdfast.domain.approval import Decision
+from holdfast.domain.decision import Decision
 from holdfast.domain.errors import InvalidStatement
 from holdfast.domain.ids import json_digest
 from holdfast.domain.model import Frozen

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from standardwebhooks import WebhookVerificationError
 
 from holdfast.client.approvals import Approvals
-from holdfast.domain.approval import Decision
+from holdfast.domain.decision import Decision
 from holdfast.domain.errors import ERRORS_BY_CODE, InvalidStatement, Refused
 from holdfast.domain.identity import ConversationKey
 from holdfast.domain.outcomes import ProposedAction

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jwt.utils import base64url_decode, base64url_encode
 
-from holdfast.domain.approval import Decision
+from holdfast.domain.decision import Decision
 from holdfast.domain.errors import InvalidRequest, InvalidStatement
 from holdfast.domain.ids import json_digest
 from holdfast.domain.people import PersonAct

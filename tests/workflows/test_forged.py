@@ -9,7 +9,8 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from holdfast.domain import wire
-from holdfast.domain.approval import Alarm, Approval, Decision, Requirement
+from holdfast.domain.approval import Approval
+from holdfast.domain.decision import Decision
 from holdfast.domain.people import PersonAct
 from holdfast.domain.records import ApprovalRecord
 from holdfast.domain.review import Accept, Claim, Release, Reviewer
@@ -20,6 +21,7 @@ from holdfast.domain.steps import (
     HumanTurnRequest,
     TakeoverRequest,
 )
+from holdfast.domain.terms import Alarm, Requirement
 from holdfast.runtime.settings import Settings
 from holdfast.security.signing_key import SigningKey
 from holdfast.security.statements import sign_act, sign_decision
