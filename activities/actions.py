@@ -23,11 +23,12 @@ from holdfast.activities.unsent import was_not_sent
 from holdfast.activities.waiting import patiently
 from holdfast.contract.action import ActionContext, ActionRefused, AnyAction
 from holdfast.domain import wire
-from holdfast.domain.approval import Approval, ShownAction, replay, shown_digest
+from holdfast.domain.approval import Approval, replay
 from holdfast.domain.errors import LockTaken, NotAllowed, NotApproved
 from holdfast.domain.failures import in_words
 from holdfast.domain.outcomes import OUTCOME_UNKNOWN, ActionState
 from holdfast.domain.records import ActionRecord
+from holdfast.domain.shown import ShownAction, shown_digest
 from holdfast.domain.steps import ActionReport, ActionRequest
 from holdfast.store.actions import (
     begin_execution,

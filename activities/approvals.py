@@ -21,14 +21,8 @@ from holdfast.activities.services import Services
 from holdfast.activities.serving import elsewhere
 from holdfast.activities.waiting import patiently
 from holdfast.domain import wire
-from holdfast.domain.approval import (
-    Alarm,
-    Approval,
-    ApprovalState,
-    Decision,
-    EditTerms,
-    TakenDecision,
-)
+from holdfast.domain.approval import Approval, ApprovalState, TakenDecision
+from holdfast.domain.decision import Decision
 from holdfast.domain.errors import (
     ERRORS_BY_CODE,
     AlreadyDecided,
@@ -55,6 +49,7 @@ from holdfast.domain.steps import (
     DecisionRequest,
     RefusalRequest,
 )
+from holdfast.domain.terms import Alarm, EditTerms
 from holdfast.notifications.outbox import enqueue_alarm, enqueue_decision
 from holdfast.store.actions import replace_action, set_open_actions
 from holdfast.store.approvals import (

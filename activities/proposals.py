@@ -12,21 +12,13 @@ from holdfast.activities.circumstances import Origin, Windows, circumstances, lo
 from holdfast.activities.judging import verdict_of
 from holdfast.activities.rehearsal import RehearsedAction
 from holdfast.activities.services import Services
-from holdfast.domain.approval import (
-    Alarm,
-    Approval,
-    EditTerms,
-    Person,
-    Requirement,
-    ShownAction,
-    Terms,
-    in_order,
-    shown_digest,
-    strictest,
-)
+from holdfast.domain.approval import Approval
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.outcomes import ActionState, ProposedAction
 from holdfast.domain.policy import ApprovalRule, Policy, Verdict
+from holdfast.domain.shown import ShownAction, shown_digest
+from holdfast.domain.terms import Alarm, EditTerms, Requirement, Terms, in_order, strictest
+from holdfast.domain.voices import Person
 from holdfast.store.faults import reach
 from holdfast.store.pool import Connection
 from holdfast.store.steps import NewAction, NewApproval

@@ -17,7 +17,7 @@ from temporalio.worker import Replayer
 
 from holdfast.client import HoldfastClient
 from holdfast.client.views import SentMessage
-from holdfast.domain.approval import Decision
+from holdfast.domain.decision import Decision
 from holdfast.domain.identity import ConversationKey
 from holdfast.domain.limits import Limits
 from holdfast.domain.outcomes import PriorityName
@@ -29,7 +29,7 @@ from holdfast.runtime.connection import (
 )
 from holdfast.runtime.plugin import PLUGIN
 from holdfast.runtime.settings import Settings
-from holdfast.security.keys import SigningKey
+from holdfast.security.signing_key import SigningKey
 from holdfast.security.statements import sign_decision
 from holdfast.store.pool import open_pool
 from holdfast.worker.assembly import open_services

@@ -9,7 +9,7 @@ from holdfast.domain.wire import SEARCH_ATTRIBUTES
 from holdfast.packages.registry import load_packages
 from holdfast.runtime.process import leave
 from holdfast.runtime.settings import Settings
-from holdfast.security.keys import write_development_keys
+from holdfast.security.development_keys import write_development_keys
 from holdfast.worker.preparation import prepare
 from holdfast_devstack.stack import local_stack
 

@@ -11,8 +11,9 @@ from holdfast.workflows.calls import Calls
 from holdfast.workflows.requests import refusal_of
 
 with workflow.unsafe.imports_passed_through():
-    from holdfast.domain.approval import Alarm, Approval, ApprovalStatus, Decision
+    from holdfast.domain.approval import Approval, ApprovalStatus
     from holdfast.domain.conversation import ConversationStart, ConversationState, ParkedTurn
+    from holdfast.domain.decision import Decision
     from holdfast.domain.errors import (
         ERRORS_BY_CODE,
         AlreadyDecided,
@@ -26,6 +27,7 @@ with workflow.unsafe.imports_passed_through():
         DecisionRequest,
         RefusalRequest,
     )
+    from holdfast.domain.terms import Alarm
 
 _REMEMBERED_DECISIONS = 20
 

@@ -17,7 +17,7 @@ from holdfast.workflows.turns import TurnRunner
 
 with workflow.unsafe.imports_passed_through():
     from holdfast.domain import wire
-    from holdfast.domain.approval import ApprovalStatus, Decision
+    from holdfast.domain.approval import ApprovalStatus
     from holdfast.domain.conversation import (
         CancelTurn,
         ConversationStart,
@@ -30,6 +30,7 @@ with workflow.unsafe.imports_passed_through():
         Takeover,
         TurnResult,
     )
+    from holdfast.domain.decision import Decision
     from holdfast.domain.display import line
     from holdfast.domain.errors import (
         ConversationBusy,

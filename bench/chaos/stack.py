@@ -19,7 +19,7 @@ from holdfast.domain.wire import SEARCH_ATTRIBUTES
 from holdfast.packages.registry import load_packages
 from holdfast.runtime.connection import connect_temporal, require_migration_url
 from holdfast.runtime.settings import Settings, read_settings
-from holdfast.security.keys import write_development_keys
+from holdfast.security.development_keys import write_development_keys
 from holdfast.store.pool import open_pool
 from holdfast.worker.preparation import prepare
 from holdfast_devstack.postgres.server import PostgresServer

@@ -17,7 +17,7 @@ from holdfast.domain.errors import ConfigurationError, HoldfastError
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
 from holdfast.runtime.process import lead_nowhere, leave
 from holdfast.runtime.settings import read_settings
-from holdfast.security.keys import DevelopmentKeys, write_development_keys
+from holdfast.security.development_keys import DevelopmentKeys, write_development_keys
 from holdfast_devstack.stack import LocalStack, local_stack
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import partial
+from typing import TYPE_CHECKING
 
 from holdfast.client.checking import checking, require_id
 from holdfast.client.decision import decided_before, decision_on, known_soon
@@ -15,10 +16,11 @@ from holdfast.domain.ids import text_digest
 from holdfast.domain.operations import SightingRequest
 from holdfast.domain.records import ApprovalFilter, ApprovalRecord
 from holdfast.domain.review import Review, Reviewer
-from holdfast.security.keys import SigningKey
-from holdfast.security.statements import sign_decision
 from holdfast.store import approvals
 from holdfast.store.audit import is_seen, receipt_of
+
+if TYPE_CHECKING:
+    from holdfast.security.signing_key import SigningKey
 
 
 class Approvals:
@@ -29,7 +31,7 @@ class Approvals:
         records: Records,
         requests: Requests,
         operations: Operations,
-        signing_key: SigningKey | None,
+        signing_key: "SigningKey | None",
     ) -> None:
         self._records = records
         self._requests = requests
@@ -125,6 +127,8 @@ class Approvals:
             record, review, by=by, seen=seen, decision_id=decision_id, statement=statement
         )
         if self._signing_key is not None and not decision.statement:
+            from holdfast.security.statements import sign_decision
+
             decision = sign_decision(decision, tenant=self._records.tenant, key=self._signing_key)
         if (status := decided_before(record, decision)) is not None:
             return status

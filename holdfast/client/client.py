@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
 from temporalio.client import Client
@@ -39,11 +39,12 @@ from holdfast.domain.events import Event
 from holdfast.domain.limits import Limits
 from holdfast.domain.operations import ForkRequest, ReadingRequest
 from holdfast.domain.records import ConversationRecord, MessageRecord
-from holdfast.runtime.connection import connect_temporal, require_database_url, resolve
-from holdfast.runtime.settings import Settings, read_settings
-from holdfast.security.keys import SigningKey
 from holdfast.store.admissions import Admitted
 from holdfast.store.pool import Pool, open_pool
+
+if TYPE_CHECKING:
+    from holdfast.runtime.settings import Settings
+    from holdfast.security.signing_key import SigningKey
 
 _ANSWER_SECONDS = 300.0
 
@@ -70,7 +71,7 @@ class HoldfastClient:
         tenant: str,
         task_queue: str = "holdfast",
         limits: Limits | None = None,
-        signing_key: SigningKey | None = None,
+        signing_key: "SigningKey | None" = None,
         admission: Admission | None = None,
     ) -> None:
         require_id(tenant, "tenant")
@@ -91,16 +92,25 @@ class HoldfastClient:
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, settings: Settings | None = None, *, tenant: str) -> AsyncIterator[Self]:
+    async def connect(
+        cls, settings: "Settings | None" = None, *, tenant: str
+    ) -> AsyncIterator[Self]:
         """A client for as long as the context lasts; without `settings`, those of the environment.
 
         Raises:
             Unavailable: Temporal or Postgres does not answer within some 5 seconds.
             ConfigurationError: the settings cannot be used.
         """
+        from holdfast.runtime.connection import connect_temporal, require_database_url, resolve
+        from holdfast.runtime.settings import read_settings
+
         require_id(tenant, "tenant")
         settings = await resolve(settings or read_settings())
-        key = SigningKey.read(settings.signing_key) if settings.signing_key else None
+        key = None
+        if settings.signing_key:
+            from holdfast.security.signing_key import SigningKey  # with cryptography, for who signs
+
+            key = SigningKey.read(settings.signing_key)
         temporal = await connect_temporal(settings, retry=_RETRY)
         async with await open_pool(
             require_database_url(settings),

@@ -8,7 +8,8 @@ from uuid import uuid4
 from pydantic import JsonValue
 
 from holdfast.client.checking import checking
-from holdfast.domain.approval import ApprovalStatus, Decision
+from holdfast.domain.approval import ApprovalStatus
+from holdfast.domain.decision import Decision
 from holdfast.domain.errors import (
     AlreadyDecided,
     ApprovalExpired,

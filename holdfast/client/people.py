@@ -1,5 +1,6 @@
 """What people do in a conversation: take it over, reply in it, hand it back."""
 
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from holdfast.client.checking import checking, require_id
@@ -10,8 +11,9 @@ from holdfast.domain.conversation import HandBack, HumanReply, TakeOver
 from holdfast.domain.ids import text_digest
 from holdfast.domain.people import ActKind, PersonAct
 from holdfast.domain.records import ConversationRecord, MessageRecord
-from holdfast.security.keys import SigningKey
-from holdfast.security.statements import sign_act
+
+if TYPE_CHECKING:
+    from holdfast.security.signing_key import SigningKey
 
 
 class People:
@@ -23,7 +25,7 @@ class People:
     """
 
     def __init__(
-        self, records: Records, requests: Requests, signing_key: SigningKey | None
+        self, records: Records, requests: Requests, signing_key: "SigningKey | None"
     ) -> None:
         self._records = records
         self._requests = requests
@@ -119,6 +121,8 @@ class People:
         )
         if self._signing_key is None or act.statement:
             return act
+        from holdfast.security.statements import sign_act
+
         signed = sign_act(act, tenant=self._records.tenant, key=self._signing_key)
         return act.model_copy(update={"statement": signed})
 

@@ -13,10 +13,9 @@ accepted ─facts changed─▶ stale        found when its actions were about t
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, JsonValue
-
+from holdfast.domain.decision import Decision, DecisionKind
 from holdfast.domain.errors import (
     AlreadyDecided,
     ApprovalExpired,
@@ -27,21 +26,23 @@ from holdfast.domain.errors import (
     NotAllowed,
     Superseded,
 )
-from holdfast.domain.ids import Id, json_digest
-from holdfast.domain.model import Frozen, Strict
-from holdfast.domain.outcomes import ProposedAction
+from holdfast.domain.model import Frozen
 from holdfast.domain.people import folded, same_person
+from holdfast.domain.terms import (
+    Alarm,
+    Covered,
+    EditTerms,
+    OnExpiry,
+    Requirement,
+    Terms,
+    in_order,
+    strictest,
+)
+from holdfast.domain.voices import Delegation, Lease, Person, Voice
 
 ApprovalState = Literal[
     "pending", "accepted", "rejected", "responded", "expired", "withdrawn", "stale"
 ]
-DecisionKind = Literal[
-    "accept", "edit", "reject", "respond", "delegate", "claim", "release", "comment"
-]
-OnExpiry = Literal["deny", "allow", "person"]
-AlarmKind = Literal["remind", "escalate", "expire"]
-
-_STRICTEST: tuple[OnExpiry, ...] = ("deny", "person", "allow")
 
 MOST_COMMENTS = 100
 """Comments on one approval."""
@@ -53,131 +54,12 @@ that (an acceptance, a rejection, a response), is never one too many."""
 MOST_CLAIMS = 3
 """Claims of one person on one approval: nobody keeps others off for ever."""
 
-_CHANGES: frozenset["DecisionKind"] = frozenset({"claim", "release", "delegate", "edit"})
+_CHANGES: frozenset[DecisionKind] = frozenset({"claim", "release", "delegate", "edit"})
 
 _SPEAKS_FOR: frozenset[DecisionKind] = frozenset({"accept", "edit", "delegate", "claim"})
 """Decisions that only somebody may take whose acceptance would count."""
 
 _NEEDS_TEXT: frozenset[DecisionKind] = frozenset({"reject", "respond", "comment"})
-
-
-def strictest(ends: Iterable[OnExpiry]) -> OnExpiry:
-    """Of the ends that silence may have, the one that lets least happen."""
-    return min(ends, key=_STRICTEST.index)
-
-
-class Decision(Strict):
-    """What a reviewer says to an approval. Repeating it under its `id` changes nothing more.
-
-    `digest` is the `args_digest` of the approval as the reviewer saw it. `actions` belongs to an
-    edit: every action of the approval, in order, with the new arguments. `text` is the reason of a
-    rejection, the answer of a response, or the comment, and these need one. `to` is the reviewer
-    who gets the voice of one who delegates. `statement` is the signed statement (a JWT) that this
-    reviewer, with this team and these roles, says this.
-    """
-
-    id: Id
-    approval: Annotated[str, Field(max_length=64)]
-    kind: DecisionKind
-    reviewer: Id
-    team: Id | None = None
-    roles: Annotated[tuple[Annotated[str, Field(max_length=64)], ...], Field(max_length=100)] = ()
-    digest: Annotated[str, Field(max_length=64)]
-    text: Annotated[str, Field(max_length=2_000)] = ""
-    actions: Annotated[tuple[ProposedAction, ...], Field(max_length=10)] = ()
-    to: Id | None = None
-    statement: Annotated[str, Field(max_length=8_000)] = ""
-
-
-class Requirement(Frozen):
-    """What an approval needs: `quorum` people, each with one of `roles`.
-
-    With `four_eyes`, nobody who asked for the arguments as they stand counts: not the customer, and
-    not a reviewer who edited them. With `other_team`, the people are of teams that all differ, also
-    from those of the people who asked.
-    """
-
-    roles: tuple[str, ...]
-    quorum: int = 1
-    four_eyes: bool = False
-    other_team: bool = False
-
-
-class Alarm(Frozen):
-    """What happens at a time when nobody has decided by then. An escalation lets `roles` count for
-    the requirement of that index, too."""
-
-    at: datetime
-    kind: AlarmKind
-    requirement: int = 0
-    roles: tuple[str, ...] = ()
-
-
-class Person(Frozen):
-    """Somebody who asked for something, or says something. A customer and a reviewer of the same id are
-    not the same person; they are not known to be different ones either."""
-
-    id: str
-    team: str | None = None
-    kind: Literal["customer", "reviewer"] = "reviewer"
-
-    def is_reviewer(self, reviewer: str | None) -> bool:
-        """Whether this is that reviewer."""
-        return self.kind == "reviewer" and same_person(self.id, reviewer)
-
-    def may_be(self, reviewer: str | None) -> bool:
-        """Whether nobody can tell this person from that reviewer. Four eyes take two people who are known
-        to be two, and an id that a customer has, too, shows that of nobody."""
-        return same_person(self.id, reviewer)
-
-
-class Voice(Frozen):
-    """Somebody who accepted, with the roles that they have and were lent."""
-
-    person: Person
-    roles: tuple[str, ...]
-
-
-class Lease(Frozen):
-    """Somebody has claimed it, until then."""
-
-    reviewer: str
-    until: datetime
-
-
-class Delegation(Frozen):
-    """Somebody has lent their voice."""
-
-    reviewer: str
-    to: str
-    roles: tuple[str, ...]
-
-
-Covered = Literal["arguments", "shown"]
-"""What an approval's digest is worked out from: all that is shown, or, in approvals of earlier versions,
-names and arguments alone."""
-
-
-class Terms(Frozen):
-    """What policy's rules say about an approval that is asked for now, besides who is needed: the earliest
-    of their deadlines, the strictest of their ends. `rules` are their digests, in the order of the
-    requirements; `Alarm.requirement` counts in that order, too."""
-
-    rules: tuple[str, ...]
-    expires_at: datetime
-    schedule: tuple[Alarm, ...]
-    on_expiry: OnExpiry
-    claim_seconds: int
-
-
-class EditTerms(Frozen):
-    """What policy says about edited arguments: the digest of what they now show, and what they need.
-    `terms` are None where they need nothing, and in edits that earlier versions have taken."""
-
-    digest: str
-    requirements: tuple[Requirement, ...] = ()
-    covers: Covered = "arguments"
-    terms: Terms | None = None
 
 
 class Approval(Frozen):
@@ -571,16 +453,6 @@ class Approval(Frozen):
         return self.model_copy(update={"alarms": self.alarms + 1})
 
 
-def in_order(alarms: Iterable[Alarm], *, until: datetime) -> tuple[Alarm, ...]:
-    """These alarms as a schedule that ends then."""
-    return tuple(
-        sorted(
-            (alarm for alarm in alarms if alarm.at < until),
-            key=lambda alarm: (alarm.at, alarm.kind, alarm.requirement, alarm.roles),
-        )
-    )
-
-
 class TakenDecision(Frozen):
     """A decision that was taken, when, and policy's word on it where it is an edit."""
 
@@ -608,22 +480,3 @@ class ApprovalStatus(Frozen):
     state: ApprovalState
     decision_id: str | None = None
     waits_for: tuple[Requirement, ...] = ()
-
-
-class ShownAction(Frozen):
-    """An action as a reviewer sees it; `description` is the JSON of an `ActionDescription`."""
-
-    name: str
-    arguments: dict[str, JsonValue]
-    facts: dict[str, JsonValue]
-    description: JsonValue = None
-
-
-def shown_digest(actions: Iterable[ShownAction], covers: Covered = "shown") -> str:
-    """SHA-256 over the canonical JSON of what a reviewer sees of the actions, in order: their names,
-    arguments, facts and descriptions, amounts included; as much of it as `covers` says."""
-    fields = {"name", "arguments"} if covers == "arguments" else None
-    described: list[JsonValue] = [
-        action.model_dump(mode="json", include=fields) for action in actions
-    ]
-    return json_digest(described)

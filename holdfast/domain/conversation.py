@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from holdfast.domain.approval import Approval, ApprovalStatus
 from holdfast.domain.identity import ConversationRequest
@@ -149,6 +149,8 @@ class CancelTurn(Strict):
 class ConversationState(BaseModel):
     """Everything that a run of the workflow works on and hands to its successor."""
 
+    model_config = ConfigDict(defer_build=True)
+
     turns: int = 0
     """Turn numbers given out so far."""
     asked_back: int = 0
@@ -177,7 +179,7 @@ class ConversationStart(ConversationRequest):
     tenant: Id
     conversation: Id
     customer: Id
-    limits: Annotated[Limits, BeforeValidator(brought_down)] = Limits()
+    limits: Annotated[Limits, BeforeValidator(brought_down)] = Field(default_factory=Limits)
     task_queue: str = "holdfast"
     message_id: str | None = None
     state: ConversationState | None = None

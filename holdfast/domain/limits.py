@@ -53,7 +53,10 @@ class Limits(Strict):
 
 
 _MOST = {
-    name: bounds["maximum"] for name, bounds in Limits.model_json_schema()["properties"].items()
+    name: bound.le
+    for name, field in Limits.model_fields.items()
+    for bound in field.metadata
+    if hasattr(bound, "le")
 }
 
 

@@ -38,9 +38,26 @@ def storable_value(value: JsonValue) -> JsonValue:
 
 
 class Frozen(BaseModel):
-    """An immutable value. Unknown fields are dropped, so that neighbouring versions can talk."""
+    """An immutable value. Unknown fields are dropped, so that neighbouring versions can talk.
 
-    model_config = ConfigDict(frozen=True)
+    Its validator is built when it is first used: a client uses few of them.
+    """
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+
+def build_models() -> None:
+    """Build the validators of all our models that were imported.
+
+    Workflows need that: in Temporal's sandbox, pydantic would build them with libraries that are imported
+    anew there, and would not know its own constraints.
+    """
+    waiting = BaseModel.__subclasses__()
+    while waiting:
+        model = waiting.pop()
+        if model.__module__.startswith("holdfast."):
+            model.model_rebuild()
+        waiting += model.__subclasses__()
 
 
 class Strict(Frozen):

@@ -6,8 +6,9 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from holdfast.domain.approval import Approval, ApprovalState, DecisionKind
+from holdfast.domain.approval import Approval, ApprovalState
 from holdfast.domain.conversation import ConversationPhase, MessageRole
+from holdfast.domain.decision import DecisionKind
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.model import Frozen
 from holdfast.domain.notifications import ChannelKind, DeliveryState, Payload

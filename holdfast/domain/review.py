@@ -2,7 +2,7 @@
 
 `Accept`, `Edit`, `Reject` and `Respond` decide; the others don't: `Claim` and `Release` keep others off for
 a while, `Delegate` lends a voice, `Comment` is for other reviewers to read. On Temporal's wire each is a
-`holdfast.domain.approval.Decision`, which is checked as a whole when it is made, so nothing is checked here.
+`holdfast.domain.decision.Decision`, which is checked as a whole when it is made, so nothing is checked here.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from pydantic import JsonValue
 
-from holdfast.domain.approval import DecisionKind
+from holdfast.domain.decision import DecisionKind
 
 
 @dataclass(frozen=True)

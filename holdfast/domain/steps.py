@@ -5,12 +5,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from holdfast.domain.approval import Alarm, Approval, Decision
+from holdfast.domain.approval import Approval
 from holdfast.domain.conversation import CustomerMessage, TurnResult, TurnStatus
+from holdfast.domain.decision import Decision
 from holdfast.domain.identity import ActionKey, ConversationRequest, StepKey, TurnRequest
 from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import ActionState, PriorityName
 from holdfast.domain.people import PersonAct
+from holdfast.domain.terms import Alarm
 
 
 class OpenRequest(ConversationRequest):

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from holdfast.domain.approval import Alarm, Approval, Decision
+from holdfast.domain.approval import Approval
+from holdfast.domain.decision import Decision
 from holdfast.domain.display import line
 from holdfast.domain.identity import ConversationKey
 from holdfast.domain.notifications import (
@@ -13,6 +14,7 @@ from holdfast.domain.notifications import (
     NoticeType,
     Payload,
 )
+from holdfast.domain.terms import Alarm
 from holdfast.notifications.config import Notifications, WebhookChannel
 from holdfast.store.approvals import read_approval
 from holdfast.store.deliveries import NewDelivery, insert_deliveries

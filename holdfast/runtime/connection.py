@@ -16,7 +16,6 @@ from holdfast.runtime.failures import WordedFailures
 from holdfast.runtime.payloads import Payloads
 from holdfast.runtime.settings import Settings
 from holdfast.runtime.stack import find_running_stack
-from holdfast.security.keys import DevelopmentKeys
 
 DATA_CONVERTER = dataclasses.replace(
     DataConverter.default,
@@ -50,6 +49,8 @@ async def resolve(settings: Settings) -> Settings:
 
 
 def _development_keys(settings: Settings) -> dict[str, object]:
+    from holdfast.security.development_keys import DevelopmentKeys
+
     keys = DevelopmentKeys.below(settings.data_dir)
     if settings.reviewer_keys or settings.unsigned_decisions or not keys.exist():
         return {}

@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from holdfast.domain.errors import ConfigurationError
 from holdfast.domain.limits import AnswerBounds, Limits
 from holdfast.domain.offline import OfflineMode
-from holdfast.security.jwk import KeyBounds
+from holdfast.security.bounds import KeyBounds
 from holdfast.store.address import read_address
 from holdfast.store.pool import (
     IDLE_IN_TRANSACTION_SECONDS,
@@ -54,6 +54,7 @@ class Settings(BaseSettings):
         extra="ignore",
         env_ignore_empty=True,
         hide_input_in_errors=True,
+        defer_build=True,
     )
 
     temporal_address: str | None = None
@@ -83,9 +84,9 @@ class Settings(BaseSettings):
     policy_dir: Path | None = None
     """A folder of `{tenant}.yaml`; a tenant without a file has the policy in `default.yaml`, and
     without that the policies of the packages."""
-    limits: Annotated[Limits, AfterValidator(_can_beat)] = Limits()
+    limits: Annotated[Limits, AfterValidator(_can_beat)] = Field(default_factory=Limits)
     """Bounds of the conversations that this client starts."""
-    answers: AnswerBounds = AnswerBounds()
+    answers: AnswerBounds = Field(default_factory=AnswerBounds)
     """Bounds of models' answers, and of what they may cost in a turn, for this worker."""
 
     models: Annotated[list[dict[str, Any]], Field(repr=False)] = []

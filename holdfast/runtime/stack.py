@@ -7,11 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.service import ConnectConfig, RPCError, ServiceClient
 
 from holdfast.domain.errors import ConfigurationError, Unavailable
+from holdfast.domain.model import Frozen
 
 STATE_FILE = "stack.json"
 LOCK_FILE = "stack.lock"
@@ -19,13 +20,11 @@ LOCK_FILE = "stack.lock"
 _SECONDS = 5
 
 
-class RunningStack(BaseModel):
+class RunningStack(Frozen):
     """Where they are, as `stack.json` tells other processes: it is as secret as the password in it.
 
     `database_url` is for the product's role, which migrating makes; `migration_url` is the owner's.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     temporal_address: str
     temporal_ui_url: str

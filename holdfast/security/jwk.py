@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Literal, Self, TypeVar
 
 import jwt
-from pydantic import ConfigDict, JsonValue, ValidationError, field_validator
+from pydantic import JsonValue, ValidationError, field_validator
 
 from holdfast.domain.display import line
 from holdfast.domain.failures import in_words
 from holdfast.domain.ids import json_digest
 from holdfast.domain.model import Frozen
+from holdfast.security.bounds import KeyBounds
 
 Algorithm = Literal["EdDSA", "ES256", "RS256"]
 
@@ -22,36 +23,6 @@ _ALGORITHMS: dict[tuple[str, str | None], Algorithm] = {
     ("EC", "P-256"): "ES256",
     ("RSA", None): "RS256",
 }
-
-
-class KeyBounds(Frozen):
-    """What statements a key may sign; what is not said is not bound.
-
-    It is a member `holdfast` of the key in the set, such as `"holdfast": {"tenants": ["acme"], "roles":
-    ["refunds"], "issuer": "https://id.example.com"}`.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    tenants: tuple[str, ...] | None = None
-    roles: tuple[str, ...] | None = None
-    issuer: str | None = None
-
-    def within(self, other: "KeyBounds") -> "KeyBounds":
-        """What both allow. Of two issuers neither is, so that nothing can be signed."""
-        if self.issuer and other.issuer and self.issuer != other.issuer:
-            return KeyBounds(tenants=(), roles=())
-        return KeyBounds(
-            tenants=_both(self.tenants, other.tenants),
-            roles=_both(self.roles, other.roles),
-            issuer=self.issuer or other.issuer,
-        )
-
-
-def _both(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return tuple(value for value in one if value in other)
 
 
 class JsonWebKey(Frozen):

@@ -30,13 +30,13 @@ from typing import Annotated, Protocol
 
 from pydantic import AfterValidator
 
-from holdfast.domain.approval import Decision
+from holdfast.domain.decision import Decision
 from holdfast.domain.errors import InvalidStatement
 from holdfast.domain.ids import json_digest
 from holdfast.domain.model import Frozen
 from holdfast.domain.people import PersonAct
 from holdfast.security.jwk import UsableKey
-from holdfast.security.keys import SigningKey, VerificationKeys
+from holdfast.security.signing_key import SigningKey
 from holdfast.security.tokens import (
     LIFETIME,
     Claims,
@@ -49,6 +49,7 @@ from holdfast.security.tokens import (
     sign,
     times_of,
 )
+from holdfast.security.verification_keys import VerificationKeys
 
 AUDIENCE = "holdfast-decision"
 TYPE = "holdfast-decision+jwt"

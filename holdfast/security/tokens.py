@@ -12,8 +12,9 @@ from pydantic import ConfigDict, Field, ValidationError
 from holdfast.domain.errors import InvalidRequest, InvalidStatement
 from holdfast.domain.failures import in_words
 from holdfast.domain.model import Frozen
-from holdfast.security.jwk import KeyBounds, UsableKey
-from holdfast.security.keys import SigningKey
+from holdfast.security.bounds import KeyBounds
+from holdfast.security.jwk import UsableKey
+from holdfast.security.signing_key import SigningKey
 
 LIFETIME = timedelta(minutes=10)
 """How long a statement that is signed here may be handed in, unless somebody says otherwise."""

@@ -25,8 +25,8 @@ from holdfast.notifications.webhook import WebhookSender
 from holdfast.packages.registry import Registry
 from holdfast.runtime.connection import require_database_url
 from holdfast.runtime.settings import Settings, variable
-from holdfast.security.keys import VerificationKeys
 from holdfast.security.statements import StatementVerifier, TrustingVerifier, Verifier
+from holdfast.security.verification_keys import VerificationKeys
 from holdfast.store.migrate import require_migrated
 from holdfast.store.pool import open_pool
 from holdfast.store.roles import require_append_only_audit

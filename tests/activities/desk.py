@@ -15,8 +15,8 @@ from holdfast.activities.commit import StepCommitter
 from holdfast.activities.conversations import ConversationActivities
 from holdfast.activities.services import Services
 from holdfast.domain import wire
-from holdfast.domain.approval import Decision, DecisionKind
 from holdfast.domain.conversation import CustomerMessage
+from holdfast.domain.decision import Decision, DecisionKind
 from holdfast.domain.outcomes import Proposal, ProposedAction
 from holdfast.domain.steps import (
     ActionReport,
@@ -28,7 +28,7 @@ from holdfast.domain.steps import (
 )
 from holdfast.graphs.runner import StepEnd
 from holdfast.runtime.settings import Settings
-from holdfast.security.keys import SigningKey
+from holdfast.security.signing_key import SigningKey
 from holdfast.security.statements import sign_decision
 from holdfast.store.steps import StepAttempt, begin_step
 

@@ -15,7 +15,7 @@ from holdfast.domain.people import ActKind, PersonAct
 from holdfast.domain.steps import CloseRequest, OpenRequest, TakeoverRequest
 from holdfast.packages.registry import load_packages
 from holdfast.runtime.settings import Settings
-from holdfast.security.keys import SigningKey
+from holdfast.security.signing_key import SigningKey
 from holdfast.security.statements import sign_act
 from holdfast.store.conversations import read_conversation
 from holdfast.worker.assembly import open_services

@@ -8,7 +8,7 @@ from pydantic import JsonValue, SecretStr
 from temporalio.client import WorkflowExecutionStatus
 
 from holdfast.client import HoldfastClient
-from holdfast.domain.approval import Decision
+from holdfast.domain.decision import Decision
 from holdfast.domain.errors import (
     ConfigurationError,
     ConversationClosed,

@@ -6,7 +6,7 @@ import pytest
 from pydantic import JsonValue
 
 from holdfast.client.decision import decision_on
-from holdfast.domain.approval import DecisionKind
+from holdfast.domain.decision import DecisionKind
 from holdfast.domain.errors import InvalidRequest
 from holdfast.domain.review import (
     Accept,

@@ -20,7 +20,8 @@ from temporalio.client import Client
 from holdfast.domain.errors import Unavailable
 from holdfast.runtime.settings import read_settings
 from holdfast.runtime.stack import find_running_stack
-from holdfast.security.keys import SigningKey, VerificationKeys
+from holdfast.security.signing_key import SigningKey
+from holdfast.security.verification_keys import VerificationKeys
 from holdfast_devstack.errors import DataInUse, DataUnusable, LocalStackError
 from holdfast_devstack.stack import delete_local_data, local_stack
 

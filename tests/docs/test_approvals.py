@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from standardwebhooks import WebhookVerificationError
 
 from holdfast.client.approvals import Approvals
-from holdfast.domain.approval import Decision
+from holdfast.domain.decision import Decision
 from holdfast.domain.errors import ERRORS_BY_CODE, InvalidStatement, Refused
 from holdfast.domain.identity import ConversationKey
 from holdfast.domain.outcomes import ProposedAction
@@ -26,8 +26,8 @@ from holdfast.domain.wire import SEARCH_ATTRIBUTES
 from holdfast.notifications.webhook import signed_headers
 from holdfast.runtime.connection import require_database_url
 from holdfast.runtime.settings import Settings
-from holdfast.security.keys import VerificationKeys
 from holdfast.security.statements import StatementVerifier
+from holdfast.security.verification_keys import VerificationKeys
 from holdfast.store.audit import append_audit, read_audit, verify_audit
 from holdfast.store.pool import open_pool
 from tests.docs.blocks import ROOT, blocks, write_files

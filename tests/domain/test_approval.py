@@ -13,20 +13,11 @@ from holdfast.domain.approval import (
     MOST_CHANGES,
     MOST_CLAIMS,
     MOST_COMMENTS,
-    Alarm,
     Approval,
-    Decision,
-    DecisionKind,
-    EditTerms,
-    OnExpiry,
-    Person,
-    Requirement,
-    ShownAction,
     TakenDecision,
-    Terms,
     replay,
-    shown_digest,
 )
+from holdfast.domain.decision import Decision, DecisionKind
 from holdfast.domain.errors import (
     AlreadyDecided,
     ApprovalExpired,
@@ -40,6 +31,9 @@ from holdfast.domain.errors import (
 )
 from holdfast.domain.ids import json_digest
 from holdfast.domain.outcomes import ProposedAction
+from holdfast.domain.shown import ShownAction, shown_digest
+from holdfast.domain.terms import Alarm, EditTerms, OnExpiry, Requirement, Terms
+from holdfast.domain.voices import Person
 
 ASKED = datetime(2030, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

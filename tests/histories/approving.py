@@ -3,7 +3,7 @@
 from typing import Any
 
 from holdfast.domain import wire
-from holdfast.domain.approval import Decision
+from holdfast.domain.decision import Decision
 from holdfast.domain.review import (
     Accept,
     Claim,

@@ -26,11 +26,14 @@ _DECIDING = ("tests/workflows/test_deciding.py", "tests/workflows/test_approvals
 _TENANCY = ("tests/store/test_tenancy.py",)
 
 ROOMS: tuple[Room, ...] = (
-    Room(
-        "holdfast/domain/approval.py",
-        (_APPROVAL, f"--deselect={_APPROVAL}::TestDeciding"),
-        later=(f"{_APPROVAL}::TestDeciding",),
-        alone="tests/domain",
+    *(
+        Room(
+            f"holdfast/domain/{name}.py",
+            (_APPROVAL, f"--deselect={_APPROVAL}::TestDeciding"),
+            later=(f"{_APPROVAL}::TestDeciding",),
+            alone="tests/domain",
+        )
+        for name in ("approval", "shown", "terms", "voices")
     ),
     *(
         Room(f"holdfast/domain/policy/{name}.py", _POLICY, alone="tests/domain")
@@ -50,7 +53,7 @@ ROOMS: tuple[Room, ...] = (
     ),
     *(
         Room(f"holdfast/security/{name}.py", (_KEYS,), later=(_SIGNED,), alone="tests/security")
-        for name in ("keys", "jwk")
+        for name in ("bounds", "development_keys", "jwk", "signing_key", "verification_keys")
     ),
     Room(
         "activities/actions.py",

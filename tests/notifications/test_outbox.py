@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from holdfast.domain.approval import Alarm, Approval, Decision, Requirement
+from holdfast.domain.approval import Approval
+from holdfast.domain.decision import Decision
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.errors import DeliveryNotDead, DeliveryNotFound, InvalidRequest
 from holdfast.domain.identity import ConversationKey
+from holdfast.domain.terms import Alarm, Requirement
 from holdfast.notifications.outbox import enqueue_alarm, enqueue_decision, enqueue_request
 from holdfast.store.approvals import save_approval
 from holdfast.store.deliveries import begin_attempt, record_delivered, record_failed

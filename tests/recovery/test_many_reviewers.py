@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from holdfast.domain.approval import ApprovalStatus, DecisionKind
+from holdfast.domain.approval import ApprovalStatus
+from holdfast.domain.decision import DecisionKind
 from holdfast.domain.errors import AlreadyDecided
 from holdfast.domain.review import Accept, Edit, Reject, Respond, Review, Reviewer
 from holdfast.runtime.settings import Settings

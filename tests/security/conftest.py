@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.security.keys import SigningKey
+from holdfast.security.signing_key import SigningKey
 from tests.security.examples import jwks
 
 

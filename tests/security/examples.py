@@ -7,9 +7,9 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from holdfast.domain.approval import Decision
+from holdfast.domain.decision import Decision
 from holdfast.security.jwk import JsonWebKey
-from holdfast.security.keys import SigningKey
+from holdfast.security.signing_key import SigningKey
 
 DIGEST = "4f" * 32
 

@@ -18,13 +18,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from holdfast.domain.errors import ConfigurationError, InvalidStatement
-from holdfast.security.jwk import KeyBounds
-from holdfast.security.keys import (
-    DevelopmentKeys,
-    SigningKey,
-    VerificationKeys,
-    write_development_keys,
-)
+from holdfast.security.bounds import KeyBounds
+from holdfast.security.development_keys import DevelopmentKeys, write_development_keys
+from holdfast.security.signing_key import SigningKey
+from holdfast.security.verification_keys import VerificationKeys
 from tests.security.examples import elliptic, jwks, public_part, rsa_key, signing
 
 NEVER = timedelta(hours=1)
@@ -253,7 +250,7 @@ def _pass(monkeypatch: pytest.MonkeyPatch, *, seconds: float) -> None:
     """Let this time pass for the keys."""
     clock = time.monotonic
     later = SimpleNamespace(monotonic=lambda: clock() + seconds)
-    monkeypatch.setattr("holdfast.security.keys.time", later)
+    monkeypatch.setattr("holdfast.security.verification_keys.time", later)
 
 
 @pytest.mark.parametrize("trouble", ["broken", "gone"])

@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jwt.utils import base64url_decode, base64url_encode
 
-from holdfast.domain.approval import Decision
+from holdfast.domain.decision import Decision
 from holdfast.domain.errors import InvalidRequest, InvalidStatement
 from holdfast.domain.ids import json_digest
 from holdfast.domain.people import PersonAct
-from holdfast.security.jwk import KeyBounds
-from holdfast.security.keys import SigningKey, VerificationKeys
+from holdfast.security.bounds import KeyBounds
+from holdfast.security.signing_key import SigningKey
 from holdfast.security.statements import (
     StatementVerifier,
     TrustingVerifier,
@@ -26,6 +26,7 @@ from holdfast.security.statements import (
     sign_act,
     sign_decision,
 )
+from holdfast.security.verification_keys import VerificationKeys
 from tests.security.examples import (
     DIGEST,
     decision,

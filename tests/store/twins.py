@@ -11,8 +11,8 @@ import asyncpg
 
 from holdfast import Connection
 from holdfast.activities.services import Services
-from holdfast.domain.approval import Decision
 from holdfast.domain.conversation import CustomerMessage
+from holdfast.domain.decision import Decision
 from holdfast.domain.identity import ConversationKey
 from holdfast.domain.ids import derived_id
 from holdfast.domain.words import language_of

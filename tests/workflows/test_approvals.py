@@ -7,7 +7,7 @@ import pytest
 
 from holdfast.client.views import SentMessage
 from holdfast.domain import wire
-from holdfast.domain.approval import Decision
+from holdfast.domain.decision import Decision
 from holdfast.domain.errors import (
     AlreadyDecided,
     ApprovalNotFound,

@@ -8,7 +8,7 @@ from holdfast.activities.changes import keep_noting_changes
 from holdfast.domain.audit import AuditEntry
 from holdfast.packages.registry import load_packages
 from holdfast.runtime.settings import Settings
-from holdfast.security.keys import SigningKey
+from holdfast.security.signing_key import SigningKey
 from holdfast.store.changes import PLATFORM
 from holdfast.worker.assembly import open_services
 from tests.platform import Platform, counting, eventually, routed_to

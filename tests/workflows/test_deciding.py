@@ -11,8 +11,8 @@ import pytest
 
 from holdfast.client.views import SentMessage
 from holdfast.domain import wire
-from holdfast.domain.approval import Decision
 from holdfast.domain.conversation import ConversationStart, ConversationState, ParkedTurn
+from holdfast.domain.decision import Decision
 from holdfast.domain.errors import (
     AlreadyDecided,
     ApprovalExpired,
@@ -26,7 +26,7 @@ from holdfast.domain.limits import Limits
 from holdfast.domain.records import ApprovalRecord
 from holdfast.domain.review import Accept, Claim, Comment, Delegate, Edit, Reject, Release, Reviewer
 from holdfast.runtime.settings import Settings
-from holdfast.security.keys import SigningKey
+from holdfast.security.signing_key import SigningKey
 from holdfast.security.statements import sign_decision
 from tests.platform import Platform, counting, eventually, open_platform, routed_to
 from tests.scripted_model import text

@@ -9,7 +9,8 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from holdfast.domain import wire
-from holdfast.domain.approval import Alarm, Approval, Decision, Requirement
+from holdfast.domain.approval import Approval
+from holdfast.domain.decision import Decision
 from holdfast.domain.people import PersonAct
 from holdfast.domain.records import ApprovalRecord
 from holdfast.domain.review import Accept, Claim, Release, Reviewer
@@ -20,8 +21,9 @@ from holdfast.domain.steps import (
     HumanTurnRequest,
     TakeoverRequest,
 )
+from holdfast.domain.terms import Alarm, Requirement
 from holdfast.runtime.settings import Settings
-from holdfast.security.keys import SigningKey
+from holdfast.security.signing_key import SigningKey
 from holdfast.security.statements import sign_act, sign_decision
 from tests.platform import Platform, counting, eventually, open_platform, routed_to
 from tests.workflows.forging import Forging, forging

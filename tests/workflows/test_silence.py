@@ -12,7 +12,7 @@ from holdfast.domain.approval import ApprovalState, ApprovalStatus
 from holdfast.domain.notifications import DeliveryState
 from holdfast.domain.review import Claim, Edit, Release, Reviewer
 from holdfast.runtime.settings import Settings
-from holdfast.security.jwk import KeyBounds
+from holdfast.security.bounds import KeyBounds
 from tests.platform import Platform, counting, eventually, open_platform, routed_to
 
 Opening = Callable[..., Awaitable[Platform]]

@@ -11,7 +11,8 @@ from pydantic import (
     model_serializer,
 )
 
-from holdfast.domain.approval import ApprovalState, DecisionKind
+from holdfast.domain.approval import ApprovalState
+from holdfast.domain.decision import DecisionKind
 from holdfast.domain.events.payload import Payload, optional
 from holdfast.domain.outcomes import ProposedAction
 

@@ -6,10 +6,10 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from holdfast.domain.approval import OnExpiry, Requirement
 from holdfast.domain.ids import json_digest
 from holdfast.domain.model import Strict
 from holdfast.domain.policy.durations import Duration
+from holdfast.domain.terms import OnExpiry, Requirement
 
 MOST_ROLES = 20
 MOST_ESCALATIONS = 10

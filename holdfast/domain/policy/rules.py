@@ -15,7 +15,6 @@ from pydantic import (
     model_validator,
 )
 
-from holdfast.domain.approval import Alarm
 from holdfast.domain.documents import Misfit
 from holdfast.domain.model import Frozen, Strict
 from holdfast.domain.outcomes import VerdictKind
@@ -23,6 +22,7 @@ from holdfast.domain.policy.approving import ApprovalRule
 from holdfast.domain.policy.conditions import COST_OF_ALL, VARIABLES, Condition, Evaluation
 from holdfast.domain.policy.durations import Duration
 from holdfast.domain.policy.working_time import WorkingTime
+from holdfast.domain.terms import Alarm
 
 _AMOUNT = r"^(facts|args)(\.\w+)+$"
 

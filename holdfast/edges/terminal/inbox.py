@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from holdfast.domain.approval import Requirement
 from holdfast.domain.records import ApprovalRecord, AskedAction
+from holdfast.domain.terms import Requirement
 from holdfast.edges.terminal.lines import show_line
 
 _UNDER = " " * 12

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, JsonValue
 
-from holdfast.domain.approval import Approval, Requirement
+from holdfast.domain.approval import Approval
 from holdfast.domain.description import ActionDescription, Change
 from holdfast.domain.errors import InvalidEdit, InvalidRequest, NotExpressible
 from holdfast.domain.records import ApprovalRecord, AskedAction
@@ -24,6 +24,7 @@ from holdfast.domain.review import (
     Respond,
     Review,
 )
+from holdfast.domain.terms import Requirement
 from holdfast.edges.dialects import agent_inbox, langchain
 from holdfast.edges.dialects.agent_inbox import HumanInterrupt
 from holdfast.edges.dialects.decision import read_arguments

@@ -1,4 +1,4 @@
-"""Keys: the one that signs reviewers' statements, and the public ones that these are checked with.
+"""The public keys that reviewers' statements are checked with, from a file or a URL.
 
 Keys are JSON Web Keys (see `holdfast.security.jwk`). A key's own type says which algorithm it is
 for, never the statement.
@@ -6,99 +6,23 @@ for, never the statement.
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
-from uuid import uuid4
-
-import jwt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from jwt.algorithms import OKPAlgorithm
 
 from holdfast.domain.errors import ConfigurationError, InvalidStatement
 from holdfast.domain.ids import json_digest
-from holdfast.security.jwk import (
-    Algorithm,
-    JsonWebKey,
-    JsonWebKeySet,
-    KeyBounds,
-    UsableKey,
-    entry_of_set,
-    parse,
-    usable_key,
-)
+from holdfast.security.bounds import KeyBounds
+from holdfast.security.jwk import JsonWebKeySet, UsableKey, entry_of_set, parse, usable_key
 
 _logger = logging.getLogger(__name__)
 
 _FETCH_SECONDS = 5.0
 _UNUSABLE = (OSError, ValueError)
-
-
-class SigningKey:
-    """A private key, with its id and its algorithm."""
-
-    def __init__(self, jwk: JsonWebKey) -> None:
-        """Raises ValueError unless it is a private key that can be used."""
-        self._jwk = jwk
-        self._usable = usable_key(jwk)
-        if jwk.d is None:
-            raise ValueError("it has no private part")
-
-    @classmethod
-    def generate(cls, kid: str | None = None) -> Self:
-        """A new Ed25519 key."""
-        described = OKPAlgorithm.to_jwk(Ed25519PrivateKey.generate(), as_dict=True)
-        kid = kid or f"key-{uuid4().hex[:12]}"
-        more = {"kid": kid, "alg": "EdDSA", "use": "sig"}
-        return cls(JsonWebKey.model_validate({**described, **more}))
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """The key in a file that holds a private JWK.
-
-        Raises:
-            ConfigurationError: it cannot be used; the message says why.
-        """
-        try:
-            return cls(parse(JsonWebKey, path.read_bytes()))
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"the signing key {path} cannot be used: {error}") from None
-
-    @property
-    def kid(self) -> str:
-        """Its id."""
-        return self._usable.kid
-
-    @property
-    def algorithm(self) -> Algorithm:
-        """What it signs with."""
-        return self._usable.algorithm
-
-    @property
-    def key(self) -> jwt.PyJWK:
-        """The key itself."""
-        return self._usable.key
-
-    @property
-    def bounds(self) -> KeyBounds:
-        """What it may sign."""
-        return self._usable.bounds
-
-    def private_jwk(self) -> JsonWebKey:
-        """The whole key, to be kept secret."""
-        return self._jwk
-
-    def public_jwk(self) -> JsonWebKey:
-        """The part that others check statements with."""
-        public = {"kty", "kid", "crv", "x", "y", "n", "e", "holdfast"}
-        more = {"alg": self.algorithm, "use": "sig"}
-        return JsonWebKey.model_validate({**self._jwk.model_dump(include=public), **more})
 
 
 class VerificationKeys:
@@ -320,58 +244,3 @@ def _public_key(entry: object, bounds: Mapping[str, KeyBounds]) -> UsableKey:
         if said is not None:
             key = replace(key, bounds=key.bounds.within(said))
     return key
-
-
-@dataclass(frozen=True, kw_only=True)
-class DevelopmentKeys:
-    """Where the keys of a development installation lie."""
-
-    signing: Path
-    public: Path
-
-    @classmethod
-    def below(cls, data_dir: Path) -> Self:
-        """Those of the installation whose data is there."""
-        folder = data_dir.resolve() / "keys"
-        return cls(signing=folder / "signing-key.json", public=folder / "reviewer-keys.json")
-
-    def exist(self) -> bool:
-        """Whether they were made."""
-        return self.signing.exists() and self.public.exists()
-
-
-def write_development_keys(data_dir: Path) -> DevelopmentKeys:
-    """Make a key pair unless it is there; the private one only its owner can read.
-
-    Raises:
-        ConfigurationError: the private key is lost or broken.
-    """
-    keys = DevelopmentKeys.below(data_dir)
-    if keys.exist():
-        return keys
-    # The public one is made last, also by another process at this moment.
-    if keys.public.exists() and not keys.signing.exists():
-        raise ConfigurationError(
-            f"{keys.signing} is gone, and {keys.public} would not fit another key: remove that, too, "
-            "and new ones are made"
-        )
-    keys.signing.parent.mkdir(parents=True, exist_ok=True)
-    pair = SigningKey.generate(f"development-{uuid4().hex[:8]}")
-    _write_once(keys.signing, pair.private_jwk(), mode=0o600)
-    # Of the key that lies there now, which another process may have made first.
-    public = SigningKey.read(keys.signing).public_jwk()
-    _write_once(keys.public, JsonWebKeySet.of(public), mode=0o644)
-    return keys
-
-
-def _write_once(path: Path, value: JsonWebKey | JsonWebKeySet, *, mode: int) -> None:
-    """Write a file that appears whole, or leave the one that is there."""
-    draft = path.with_name(f"{path.name}.{uuid4().hex}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(value.model_dump_json(exclude_none=True, indent=1))
-        with suppress(FileExistsError):
-            path.hardlink_to(draft)
-    finally:
-        draft.unlink()

@@ -1,0 +1,36 @@
+"""A reviewer's decision on an approval, as it is handed in and signed."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from holdfast.domain.ids import Id
+from holdfast.domain.model import Strict
+from holdfast.domain.outcomes import ProposedAction
+
+DecisionKind = Literal[
+    "accept", "edit", "reject", "respond", "delegate", "claim", "release", "comment"
+]
+
+
+class Decision(Strict):
+    """What a reviewer says to an approval. Repeating it under its `id` changes nothing more.
+
+    `digest` is the `args_digest` of the approval as the reviewer saw it. `actions` belongs to an
+    edit: every action of the approval, in order, with the new arguments. `text` is the reason of a
+    rejection, the answer of a response, or the comment, and these need one. `to` is the reviewer
+    who gets the voice of one who delegates. `statement` is the signed statement (a JWT) that this
+    reviewer, with this team and these roles, says this.
+    """
+
+    id: Id
+    approval: Annotated[str, Field(max_length=64)]
+    kind: DecisionKind
+    reviewer: Id
+    team: Id | None = None
+    roles: Annotated[tuple[Annotated[str, Field(max_length=64)], ...], Field(max_length=100)] = ()
+    digest: Annotated[str, Field(max_length=64)]
+    text: Annotated[str, Field(max_length=2_000)] = ""
+    actions: Annotated[tuple[ProposedAction, ...], Field(max_length=10)] = ()
+    to: Id | None = None
+    statement: Annotated[str, Field(max_length=8_000)] = ""
