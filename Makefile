@@ -60,7 +60,7 @@ migrate: .venv/installed ## Bring the database that the settings name up to date
 	$(BIN)/holdfast worker --migrate
 
 requirements: ## Pin what pyproject.toml asks for
-	uv export --quiet --no-header --no-emit-workspace --all-packages --all-extras --all-groups \
+	PATH="$$PWD/.venv-uv/bin:$$PATH" uv export --quiet --no-header --no-emit-workspace --all-packages --all-extras --all-groups \
 	  --no-annotate --output-file requirements.txt
 	rm -f uv.lock
 

@@ -56,8 +56,11 @@ def test_the_product_imports_what_it_declares() -> None:
     assert undeclared("holdfast", declared(_PLAIN, *_EXTRAS.values())) == set()
 
 
-@pytest.mark.parametrize("folder", ["client", "domain", "terminal", "runtime", "dialects"])
+@pytest.mark.parametrize(
+    "folder", ["client", "domain", "edges/terminal", "edges/dialects", "runtime"]
+)
 def test_what_a_plain_install_runs_needs_no_extra(folder: str) -> None:
+    assert list(imported(ROOT / "holdfast" / folder))
     assert undeclared(f"holdfast/{folder}", declared(_PLAIN, ["holdfast"])) == set()
 
 
