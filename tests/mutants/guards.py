@@ -140,6 +140,20 @@ GUARDS: tuple[Guard, ...] = (
         ),
     ),
     Guard(
+        "an approved action is described as its reviewers saw it",
+        "activities/permission.py",
+        "changed = changed or _other_description(action, record.description, description)",
+        "pass",
+        (f"{_PERMISSION}::test_another_description_than_the_one_that_was_shown_is_stale",),
+    ),
+    Guard(
+        "no more is said of facts that have changed than what fits a log",
+        "activities/permission.py",
+        "return line(str(value), _FACT_CHARACTERS)",
+        "return str(value)",
+        (f"{_PERMISSION}::test_facts_of_any_size_are_stale_in_few_words",),
+    ),
+    Guard(
         "silence counts for no other rule that doesn't take it for consent",
         "activities/permission.py",
         'allows = rule.on_expiry == "allow" and until <= approval.expires_at',
