@@ -229,6 +229,13 @@ GUARDS: tuple[Guard, ...] = (
         ("tests/store/test_statements.py",),
     ),
     Guard(
+        "a statement that is spent is spent for the activity that spent it, too",
+        "holdfast/store/statements.py",
+        "return len(spent) == len(texts)",
+        "return True",
+        ("tests/activities/test_late_attempts.py",),
+    ),
+    Guard(
         "a statement that is not written as a JWS has to be is refused",
         "holdfast/security/tokens.py",
         "    _check_written(statement)\n",
