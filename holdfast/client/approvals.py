@@ -9,7 +9,7 @@ from holdfast.client.decision import decided_before, decision_on, known_soon
 from holdfast.client.records import Records
 from holdfast.client.requests import REQUEST_SECONDS, Requests
 from holdfast.domain import wire
-from holdfast.domain.approval import ApprovalState, ApprovalStatus
+from holdfast.domain.approval import ApprovalState, ApprovalStatus, Decision
 from holdfast.domain.identity import ConversationKey
 from holdfast.domain.ids import text_digest
 from holdfast.domain.records import ApprovalFilter, ApprovalRecord
@@ -18,6 +18,7 @@ from holdfast.security.keys import SigningKey
 from holdfast.security.statements import sign_decision
 from holdfast.store import approvals
 from holdfast.store.audit import append_sighting
+from holdfast.store.handed_in import note_handed_in
 
 
 class Approvals:
@@ -110,6 +111,9 @@ class Approvals:
         identity service has signed (see `holdfast.security.statements`); without one, this client
         signs with its own key, where its settings name one.
 
+        Where policy takes silence for consent, that this was handed in is noted first: what is not taken,
+        since the conversation was terminated, say, is no silence all the same.
+
         Raises:
             ApprovalNotFound, AlreadyDecided, ApprovalExpired, NotAllowed, Claimed, DigestMismatch,
             Superseded, InvalidEdit, InvalidStatement, InvalidRequest, ConversationClosed.
@@ -122,6 +126,8 @@ class Approvals:
             decision = sign_decision(decision, tenant=self._records.tenant, key=self._signing_key)
         if (status := decided_before(record, decision)) is not None:
             return status
+        if record.approval.on_expiry == "allow":
+            await self._note_handed_in(record, decision)
         return await known_soon(
             partial(
                 self._requests.update,
@@ -134,3 +140,9 @@ class Approvals:
                 timeout=timeout,
             )
         )
+
+    async def _note_handed_in(self, record: ApprovalRecord, decision: Decision) -> None:
+        """Note that nobody is silent here, whatever becomes of the decision on its way."""
+        key = ConversationKey(self._records.tenant, record.conversation)
+        async with self._records.connection() as connection, connection.transaction():
+            await note_handed_in(connection, key, decision)

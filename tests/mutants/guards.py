@@ -154,6 +154,20 @@ GUARDS: tuple[Guard, ...] = (
         (f"{_PERMISSION}::test_facts_of_any_size_are_stale_in_few_words",),
     ),
     Guard(
+        "what was handed in and not taken is no silence",
+        "activities/approvals.py",
+        "if not silent or await was_passed_over(",
+        "if not silent or False and await was_passed_over(",
+        (f"{_SILENCE}::test_what_somebody_has_said_is_no_silence_also_where_no_workflow_takes_it",),
+    ),
+    Guard(
+        "what was handed in is noted before a workflow hears of it",
+        "holdfast/client/approvals.py",
+        'if record.approval.on_expiry == "allow":',
+        "if False:",
+        (f"{_SILENCE}::test_what_somebody_has_said_is_no_silence_also_where_no_workflow_takes_it",),
+    ),
+    Guard(
         "silence counts for no other rule that doesn't take it for consent",
         "activities/permission.py",
         'allows = rule.on_expiry == "allow" and until <= approval.expires_at',
@@ -187,8 +201,8 @@ GUARDS: tuple[Guard, ...] = (
     Guard(
         "what was claimed is not allowed by silence",
         "activities/approvals.py",
-        "if ends and (approval.claims or not able):  # a claim has kept others off",
-        "if ends and not able:",
+        "silent = able and not approval.claims  # a claim has kept others off",
+        "silent = able",
         (f"{_SILENCE}::test_silence_behind_a_claim_hands_over",),
         waits=True,
     ),
