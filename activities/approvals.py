@@ -67,6 +67,7 @@ from holdfast.store.audit import append_audit
 from holdfast.store.clock import database_now
 from holdfast.store.conversations import read_conversation
 from holdfast.store.events import append_events
+from holdfast.store.handed_in import was_passed_over
 from holdfast.store.pool import Connection
 from holdfast.store.statements import spend
 
@@ -158,9 +159,12 @@ class ApprovalActivities:
             elif approval.state == "pending":
                 now = await database_now(connection)
                 approval, alarm = _gone_off(approval, request, now=now)
-                ends = alarm is not None and alarm.kind == "expire"
-                if ends and (approval.claims or not able):  # a claim has kept others off
-                    approval = approval.unheard()
+                if alarm is not None and alarm.kind == "expire":
+                    silent = able and not approval.claims  # a claim has kept others off
+                    if not silent or await was_passed_over(
+                        connection, request.tenant, approval.id, _who_counts(approval)
+                    ):
+                        approval = approval.unheard()
                 await self._record_alarm(connection, request, approval, alarm)
             else:
                 return AlarmOutcome(approval=approval)
@@ -183,9 +187,7 @@ class ApprovalActivities:
             if approval.on_expiry != "allow":
                 return True
             heard = await was_heard(connection, request.tenant, approval, now=now)
-        roles = frozenset(
-            role for one in approval.advance(now).current_requirements() for role in one.roles
-        )
+        roles = frozenset(_who_counts(approval.advance(now)))
         return heard and await self._services.verifier.may_anybody(roles, tenant=request.tenant)
 
     async def _record_alarm(
@@ -363,6 +365,11 @@ class ApprovalActivities:
                     "digest": decision.digest,
                 },
             )
+
+
+def _who_counts(approval: Approval) -> list[str]:
+    """The roles whose decisions count, with those that escalations have added."""
+    return [role for one in approval.current_requirements() for role in one.roles]
 
 
 def _recorded_before(recorded: Approval, request: AlarmRequest) -> bool:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, JsonValue
 from holdfast.contract.action import ActionContext, ActionRefused, AnyAction
 from holdfast.domain.description import ActionDescription, Detail
 from holdfast.domain.failures import in_words
+from holdfast.store.pool import is_transient
 
 _logger = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ async def describe(
 
     Raises:
         ActionRefused: the action could not succeed.
+        Exception: Postgres is away or asks to try again.
     """
     if action.describe is not None:
         try:
@@ -37,6 +39,8 @@ async def describe(
         except ActionRefused:
             raise
         except Exception as error:
+            if is_transient(error):
+                raise
             _logger.warning(
                 "action %r could not be described, reviewers see its arguments: %s",
                 action.name,

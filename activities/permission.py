@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, JsonValue, TypeAdapter
 
 from holdfast.activities.circumstances import Origin, circumstances, customer_of, locked_windows
 from holdfast.activities.description import describe
@@ -20,6 +20,7 @@ from holdfast.activities.services import Services
 from holdfast.contract.action import ActionRefused, AnyAction
 from holdfast.domain.approval import Approval
 from holdfast.domain.description import ActionDescription
+from holdfast.domain.display import line
 from holdfast.domain.errors import NotAllowed, PolicyError
 from holdfast.domain.identity import ActionKey
 from holdfast.domain.ids import canonical_json
@@ -31,6 +32,12 @@ from holdfast.store.actions import proposal_of
 from holdfast.store.pool import Connection
 from holdfast.store.subjects import reading
 from holdfast.store.windows import Place
+
+_DESCRIPTION = TypeAdapter(ActionDescription)
+
+_MOST_FACTS = 10
+_FACT_CHARACTERS = 100
+"""How much is said of facts that have changed; it goes into events and the audit log."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +75,8 @@ async def permission(
     except ActionRefused as error:
         return Permission(objection=storable(str(error)))
     if approval is not None and _saw_these_facts(approval, record):
-        changed = _difference(_bound(action, record.facts), _bound(action, facts))
-        changed = changed or _other_amount(record.description, description)
+        changed = _other_facts(_bound(action, record.facts), _bound(action, facts))
+        changed = changed or _other_description(action, record.description, description)
         if changed is not None:
             return Permission(objection=changed)
     forbidden = await _forbidden(services, connection, origin, record, facts, customer, approval)
@@ -204,34 +211,47 @@ def _bound(action: AnyAction, facts: Mapping[str, JsonValue]) -> dict[str, JsonV
     return {name: fact for name, fact in facts.items() if name not in action.informs}
 
 
-def _difference(before: dict[str, JsonValue], now: dict[str, JsonValue]) -> str | None:
-    """What has changed between two readings of the facts, in words."""
-    if canonical_json(before) == canonical_json(now):
+def _other_facts(shown: dict[str, JsonValue], now: dict[str, JsonValue]) -> str | None:
+    """What has become of the facts that the reviewers saw, in words."""
+    if canonical_json(shown) == canonical_json(now):
         return None
+    names = sorted(name for name in shown.keys() | now.keys() if shown.get(name) != now.get(name))
     changes = [
-        f"{name} was {before.get(name)} and is now {now.get(name)}"
-        for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name)
+        f"{_brief(name)} was {_brief(shown.get(name))} and is now {_brief(now.get(name))}"
+        for name in names[:_MOST_FACTS]
     ]
-    return f"This has changed since it was approved: {', '.join(changes)}."
+    if len(names) > _MOST_FACTS:
+        changes.append(f"and {len(names) - _MOST_FACTS} more")
+    return _changed(", ".join(changes))
 
 
-def _other_amount(shown: JsonValue, now: ActionDescription) -> str | None:
-    """What has become of the money that the reviewers saw."""
-    before = (
-        ActionDescription.model_validate(shown)
-        if shown is not None
-        else ActionDescription(title="-")
-    )
-    if (before.amount, before.currency) == (now.amount, now.currency):
+def _other_description(action: AnyAction, shown: JsonValue, now: ActionDescription) -> str | None:
+    """What has become of the description that the reviewers saw: its amount, or which of its parts. What
+    they say is for reviewers, not for the agent that gets this. A description from the action's schema
+    has nothing but its arguments and facts, which are compared by themselves."""
+    now = ActionDescription.model_validate(_DESCRIPTION.dump_python(now, mode="json"))
+    before = ActionDescription.model_validate(shown or {"title": now.title})
+    if (before.amount, before.currency) != (now.amount, now.currency):
+        return _changed(f"the amount was {_money(before)} and is now {_money(now)}")
+    if shown is None or action.describe is None:
         return None
-    return (
-        f"This has changed since it was approved: the amount was {_money(before)} and is now "
-        f"{_money(now)}."
-    )
+    parts = [
+        name.replace("_", " ")
+        for name in ActionDescription.model_fields
+        if getattr(before, name) != getattr(now, name)
+    ]
+    return _changed(f"what reviewers read as its {' and '.join(parts)}") if parts else None
+
+
+def _changed(what: str) -> str:
+    return f"This has changed since it was approved: {what}."
+
+
+def _brief(value: JsonValue) -> str:
+    return line(str(value), _FACT_CHARACTERS)
 
 
 def _money(description: ActionDescription) -> str:
     if description.amount is None:
         return "none"
-    return f"{description.amount} {description.currency}"
+    return f"{description.amount:f} {description.currency}"

@@ -12,6 +12,8 @@ def refused(error: HoldfastError) -> ApplicationError:
 
 
 def this_activity() -> str:
-    """The activity that runs, the same for all of its attempts."""
+    """The activity that runs, the same for all of its attempts. The workflow chooses the id, and may choose
+    it again once an activity has ended: it tells attempts of one activity from those of another, and proves
+    nothing."""
     info = activity.info()
     return f"{info.workflow_run_id}:{info.activity_id}"

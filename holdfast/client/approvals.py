@@ -12,12 +12,14 @@ from holdfast.client.records import Records
 from holdfast.client.requests import REQUEST_SECONDS, Requests
 from holdfast.domain import wire
 from holdfast.domain.approval import ApprovalState, ApprovalStatus
+from holdfast.domain.decision import Decision
 from holdfast.domain.ids import text_digest
 from holdfast.domain.operations import SightingRequest
 from holdfast.domain.records import ApprovalFilter, ApprovalRecord
 from holdfast.domain.review import Review, Reviewer
 from holdfast.store import approvals
 from holdfast.store.audit import is_seen, receipt_of
+from holdfast.store.handed_in import note_handed_in
 
 if TYPE_CHECKING:
     from holdfast.security.signing_key import SigningKey
@@ -118,6 +120,9 @@ class Approvals:
         identity service has signed (see `holdfast.security.statements`); without one, this client
         signs with its own key, where its settings name one.
 
+        Where policy takes silence for consent, that this was handed in is noted first: what is not taken,
+        since the conversation was terminated, say, is no silence all the same.
+
         Raises:
             ApprovalNotFound, AlreadyDecided, ApprovalExpired, NotAllowed, Claimed, DigestMismatch,
             Superseded, InvalidEdit, InvalidStatement, InvalidRequest, ConversationClosed.
@@ -132,6 +137,8 @@ class Approvals:
             decision = sign_decision(decision, tenant=self._records.tenant, key=self._signing_key)
         if (status := decided_before(record, decision)) is not None:
             return status
+        if record.approval.on_expiry == "allow":
+            await self._note_handed_in(record, decision)
         return await known_soon(
             partial(
                 self._requests.update,
@@ -144,3 +151,9 @@ class Approvals:
                 timeout=timeout,
             )
         )
+
+    async def _note_handed_in(self, record: ApprovalRecord, decision: Decision) -> None:
+        """Note that nobody is silent here, whatever becomes of the decision on its way."""
+        key = self._records.key(record.conversation)
+        async with self._records.connection() as connection:
+            await note_handed_in(connection, key, decision)

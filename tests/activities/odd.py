@@ -5,7 +5,16 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, computed_field, field_validator
 
-from holdfast import Action, ActionContext, ActionRefused, Connection, Package
+from holdfast import (
+    Action,
+    ActionContext,
+    ActionDescription,
+    ActionRefused,
+    Change,
+    Connection,
+    Detail,
+    Package,
+)
 
 
 class Euros(BaseModel):
@@ -46,6 +55,16 @@ class Nothing(BaseModel):
     pass
 
 
+class Transfer(BaseModel):
+    """Money to where the table says. `shown_as` is the part of the description that says where."""
+
+    shown_as: str
+
+
+class Line(Detail):
+    """A builder's own kind of detail."""
+
+
 async def _paid(context: ActionContext, arguments: Euros) -> JsonValue:
     return arguments.amount
 
@@ -60,6 +79,40 @@ async def _done(context: ActionContext, arguments: BaseModel) -> JsonValue:
 
 async def _decimal(context: ActionContext, arguments: Nothing) -> Any:
     return {"price": Decimal("12.50")}
+
+
+async def _destination(context: ActionContext) -> int:
+    found: int = await context.transaction.fetchval(
+        "select amount from counter.effects where tenant = $1 and counter = 'destination'"
+        " order by id desc limit 1",
+        context.tenant,
+    )
+    return found
+
+
+async def _described(context: ActionContext, arguments: Transfer) -> ActionDescription:
+    to = str(await _destination(context))
+    said: dict[str, Any] = {
+        "title": "Transfer",
+        "details": (Line(label="Hidden by\t \ufe0f", value="nothing"),),
+        "amount": Decimal("1e1"),
+        "currency": "EUR",
+    }
+    parts: dict[str, Any] = {
+        "title": f"Transfer to {to}",
+        "details": (Line(label="To", value=to),),
+        "changes": (Change(what="Account", before=None, after=to),),
+        "customer_title": {"en": f"Transfer to {to}"},
+        "amount": Decimal(to),
+        "currency": "EUR" if to == "111" else "USD",
+    }
+    if arguments.shown_as in parts:
+        said[arguments.shown_as] = parts[arguments.shown_as]
+    return ActionDescription(**said)
+
+
+async def _transferred(context: ActionContext, arguments: Transfer) -> JsonValue:
+    return await _destination(context)
 
 
 def _refusing(context: ActionContext, arguments: Nothing) -> str:
@@ -83,6 +136,13 @@ package = Package(
         Action(name="pay_amount", description="Pay.", arguments=Amount, execute=_done),
         Action(
             name="price", description="Price.", arguments=Nothing, execute=_done, facts=_decimal
+        ),
+        Action(
+            name="transfer",
+            description="Transfer.",
+            arguments=Transfer,
+            execute=_transferred,
+            describe=_described,
         ),
         Action(
             name="refuse", description="No.", arguments=Nothing, execute=_done, subject=_refusing

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from holdfast import Action, ActionContext, ActionDescription, ActionRefused, Change, Detail
 from holdfast.activities.description import describe, describe_by_schema
+from holdfast.domain.errors import Unavailable
 
 CONTEXT = ActionContext(
     tenant="demo", conversation="c-1", turn=1, customer="ada", idempotency_key="", connection=None
@@ -132,6 +133,14 @@ async def test_a_description_that_fails_gives_way_to_the_schema_with_a_warning(
         assert [record.levelname for record in caplog.records] == ["WARNING"]
         assert "'send_parcels' could not be described" in caplog.text
         assert "street" not in caplog.text
+
+
+async def test_a_description_that_postgres_interrupts_is_asked_for_again() -> None:
+    async def interrupted(context: ActionContext, arguments: Send) -> ActionDescription:
+        raise Unavailable("lost Postgres")
+
+    with pytest.raises(Unavailable):
+        await describe(action(interrupted), CONTEXT, Send(to="Bo"), {})
 
 
 def test_a_description_fits_a_screen_and_says_what_it_leaves_out() -> None:

@@ -4,12 +4,13 @@ import dataclasses
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from holdfast.activities.conversations import ConversationActivities
 from holdfast.activities.people import PeopleActivities
 from holdfast.activities.services import Services
-from holdfast.domain.errors import StaleAttempt
+from holdfast.domain.errors import InvalidStatement, StaleAttempt
 from holdfast.domain.identity import ConversationKey
 from holdfast.domain.people import ActKind, PersonAct
 from holdfast.domain.steps import CloseRequest, OpenRequest, TakeoverRequest
@@ -83,6 +84,30 @@ async def test_a_late_attempt_changes_nothing(
     async with records._pool.acquire() as connection:
         record = await read_conversation(connection, ConversationKey(tenant, "c1"))
     assert (record.status, record.held_by) == ("closed", None)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+async def test_a_statement_counts_once_whatever_attempt_of_which_activity_it_is_handed_in_by(
+    records: ConversationActivities,
+    services: Services,
+    taking: Callable[[ActKind], TakeoverRequest],
+    tenant: str,
+    number: int,
+) -> None:
+    """Whoever starts workflows gives several activities one id, or has one tried again when it suits."""
+    people = PeopleActivities(services)
+    opening = OpenRequest(tenant=tenant, conversation="c1", customer="cust")
+    await attempt(1).run(records.open_conversation, opening)
+    over = taking("take_over")
+    for _ in range(2):  # the second is a try whose answer was lost
+        await attempt(1, "2").run(people.record_takeover, over)
+    await attempt(1, "3").run(people.record_takeover, taking("hand_back"))
+    with pytest.raises(ApplicationError, match="handed in before") as refused:
+        await attempt(number, "2").run(people.record_takeover, over)
+    assert refused.value.type == InvalidStatement.code
+    async with records._pool.acquire() as connection:
+        record = await read_conversation(connection, ConversationKey(tenant, "c1"))
+    assert record.held_by is None
 
 
 async def test_the_same_attempt_may_try_its_transaction_again(

@@ -272,6 +272,83 @@ async def test_another_amount_than_the_one_that_was_shown_is_stale(opening: Open
     assert "the amount was 5.00 USD and is now none." in str(await desk.states(asked))
 
 
+async def transferring(
+    opening: Opening, *, shown_as: str, policy: str = "approve: {roles: [boss]}"
+) -> tuple[Desk, Asked]:
+    """A transfer to account 111 that was let through, and whose account is another one since."""
+    desk = await opening(
+        packages=("tests.counter:package", "tests.activities.odd:package"),
+        policy=f"name: odd\nversion: 1\nactions: {{transfer: {{{policy}}}}}\n",
+    )
+    await leads_to(desk, 111)
+    asked = await desk.propose("c1", ("transfer", {"shown_as": shown_as}))
+    if asked.proposed.approval is not None:
+        assert await desk.accept(asked, reviewer="ann", roles=["boss"]) == "accepted"
+    await leads_to(desk, 999)
+    return desk, asked
+
+
+async def leads_to(desk: Desk, account: int) -> None:
+    await desk.services.pool.execute(
+        "insert into counter.effects (tenant, counter, amount) values ($1, 'destination', $2)",
+        desk.tenant,
+        account,
+    )
+
+
+@pytest.mark.parametrize("part", ["title", "details", "changes", "customer_title"])
+async def test_another_description_than_the_one_that_was_shown_is_stale(
+    opening: Opening, part: str
+) -> None:
+    desk, asked = await transferring(opening, shown_as=part)
+    assert await desk.execute(asked) == ["stale"]
+    ((_, error),) = await desk.states(asked)
+    assert error == (
+        "This has changed since it was approved: what reviewers read as its "
+        f"{part.replace('_', ' ')}."
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("amount", "was 111 EUR and is now 999 EUR"),
+        ("currency", "was 10 EUR and is now 10 USD"),
+    ],
+)
+async def test_other_money_than_what_was_shown_is_stale(
+    opening: Opening, part: str, change: str
+) -> None:
+    desk, asked = await transferring(opening, shown_as=part)
+    assert await desk.execute(asked) == ["stale"]
+    assert f"the amount {change}." in str(await desk.states(asked))
+
+
+async def test_what_reviewers_were_not_shown_binds_nobody(opening: Opening) -> None:
+    desk, asked = await transferring(opening, shown_as="nothing")
+    assert await desk.execute(asked) == ["executed"]
+
+
+async def test_a_description_that_nobody_was_shown_binds_nobody(opening: Opening) -> None:
+    desk, asked = await transferring(opening, shown_as="title", policy="allow: true")
+    assert await desk.execute(asked) == ["executed"]
+
+
+async def test_facts_of_any_size_are_stale_in_few_words(opening: Opening) -> None:
+    desk = await opening()
+    asked = await asked_by_an_earlier_version(desk, add(150, "watched"))
+    facts = {f"fact {number}\n": "x" * 9_000 for number in range(99)}
+    await desk.services.pool.execute(
+        "update holdfast.actions set facts = facts || $2 where tenant = $1", desk.tenant, facts
+    )
+    assert await desk.execute(asked) == ["stale"]
+    ((_, error),) = await desk.states(asked)
+    assert error is not None
+    assert "fact 0 was xxx" in error
+    assert error.endswith("… and is now None, and 89 more.")
+    assert len(error) < 3_000
+
+
 async def test_an_approval_by_fewer_people_than_are_needed_by_now_is_not_enough(
     opening: Opening,
 ) -> None:

@@ -39,11 +39,11 @@ async def spent(pool: Pool, tenant: str, statement: str, *, by: str) -> bool:
         return await spend(connection, tenant, statement, by=by)
 
 
-async def test_a_statement_counts_for_the_one_who_spends_it_first(pool: Pool, tenant: str) -> None:
+async def test_a_statement_is_spent_once_whoever_does_it_again(pool: Pool, tenant: str) -> None:
     statement = signed_by(SigningKey.generate(), tenant)
     assert await spent(pool, tenant, statement, by="a")
     assert not await spent(pool, tenant, statement, by="b")
-    assert await spent(pool, tenant, statement, by="a")
+    assert not await spent(pool, tenant, statement, by="a")
     assert await spent(pool, f"{tenant}-other", statement, by="b")
 
 

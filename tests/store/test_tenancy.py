@@ -32,6 +32,7 @@ from holdfast.store import (
     deliveries,
     events,
     fleet,
+    handed_in,
     knowledge,
     llm_calls,
     notices,
@@ -125,6 +126,7 @@ READS: dict[str, Asked] = {
     "fleet.read_proposed": lambda t, c, tenant: fleet.read_proposed(
         c, t.key(tenant).turn_key(WAITING).step_key(1).action_key(0)
     ),
+    "handed_in.was_passed_over": lambda t, c, tenant: _passed_over(t, c, tenant),
     "knowledge.search": lambda t, c, tenant: knowledge.search(c, tenant, "parcel"),
     "llm_calls.calls_of_thread": lambda t, c, tenant: llm_calls.calls_of_thread(c, t.scope(tenant)),
     "llm_calls.count_calls": lambda t, c, tenant: llm_calls.count_calls(c, t.key(tenant)),
@@ -219,6 +221,9 @@ WRITES: dict[str, Asked] = {
         c, t.key(tenant), activity="a", attempt=1, lacking="x"
     ),
     "fleet.taken_up": lambda t, c, tenant: _taken_up(t, c, tenant),
+    "handed_in.note_handed_in": lambda t, c, tenant: handed_in.note_handed_in(
+        c, t.key(tenant), decision(t, WAITING, id="d-3", roles=("boss",))
+    ),
     "knowledge.load_articles": lambda t, c, tenant: knowledge.load_articles(
         c, tenant, "counter", {}
     ),
@@ -270,6 +275,13 @@ _LOCKS = {
 async def _heard(twins: Twins, connection: Connection, tenant: str) -> object:
     approval = await approvals.lock_approval(connection, tenant, twins.approval(WAITING))
     return await approvals.was_heard(connection, tenant, approval, now=approval.expires_at)
+
+
+async def _passed_over(twins: Twins, connection: Connection, tenant: str) -> object:
+    said = decision(twins, WAITING, id="d-3", roles=("boss",))
+    before = await handed_in.was_passed_over(connection, tenant, said.approval, said.roles)
+    await handed_in.note_handed_in(connection, twins.key(tenant), said)
+    return before, await handed_in.was_passed_over(connection, tenant, said.approval, said.roles)
 
 
 async def _equal(twins: Twins, connection: Connection, tenant: str, *, amount: int) -> object:
@@ -477,6 +489,8 @@ async def test_what_another_tenant_has_heard_or_done_is_not_heard_or_done(
 
     async def work() -> None:
         ours = twins.ours
+        said = decision(twins, WAITING, id="d-3", roles=("boss",))
+        await handed_in.note_handed_in(owner, twins.key(twins.theirs), said)
         await owner.execute("set local session_replication_role = replica")
         await owner.execute("delete from holdfast.audit where tenant = $1", ours)
         await owner.execute("delete from holdfast.decisions where tenant = $1", ours)
@@ -484,6 +498,10 @@ async def test_what_another_tenant_has_heard_or_done_is_not_heard_or_done(
         assert await _heard(twins, owner, twins.theirs)
         assert not await _heard(twins, owner, ours)
         assert not await compensation.is_to_be_undone(owner, ours, twins.action(DONE))
+        for tenant, passed_over in ((twins.theirs, True), (ours, False)):
+            assert passed_over == await handed_in.was_passed_over(
+                owner, tenant, said.approval, said.roles
+            )
 
     await _in_vain(owner, work)
 

@@ -8,12 +8,17 @@ from typing import Any
 
 import pytest
 
+from holdfast.domain import wire
 from holdfast.domain.approval import ApprovalState, ApprovalStatus
+from holdfast.domain.errors import ConversationClosed, Refused
 from holdfast.domain.notifications import DeliveryState
-from holdfast.domain.review import Claim, Edit, Release, Reviewer
+from holdfast.domain.review import Claim, Comment, Edit, Reject, Release, Review, Reviewer
+from holdfast.domain.steps import ActionRequest, AlarmRequest
+from holdfast.domain.terms import Alarm
 from holdfast.runtime.settings import Settings
 from holdfast.security.bounds import KeyBounds
 from tests.platform import Platform, counting, eventually, open_platform, routed_to
+from tests.workflows.forging import forging
 
 Opening = Callable[..., Awaitable[Platform]]
 
@@ -146,3 +151,50 @@ async def test_an_edit_into_a_rule_with_an_earlier_deadline_ends_by_then(waiting
     await eventually(ended, what="the earlier deadline", within=15)
     assert await platform.effects() == []
     await platform.replay("c1")
+
+
+@pytest.mark.parametrize("review", [Reject("No!"), Comment("Wait!")])
+async def test_what_somebody_has_said_is_no_silence_also_where_no_workflow_takes_it(
+    waiting: Opening, review: Review
+) -> None:
+    """Whoever reaches Temporal terminates the conversation, and has the alarm go off and the action run."""
+    platform = await waiting()
+    (approval,) = await platform.client.approvals.list()
+    await platform.handle("c1").terminate("an intruder was here")
+    with pytest.raises(ConversationClosed):
+        await platform.client.approvals.decide(
+            approval.id, review, by=Reviewer("ann", roles=["boss"])
+        )
+    alarm = AlarmRequest(
+        tenant=platform.tenant,
+        conversation="c1",
+        approval=approval.approval,
+        alarm=Alarm(at=approval.expires_at, kind="expire"),
+    )
+    action = ActionRequest(
+        tenant=platform.tenant, conversation="c1", turn=1, step=approval.step, index=0, attempts=1
+    )
+    async with forging(platform) as forge:
+        ended = (await forge(wire.RECORD_ALARM, alarm))["approval"]
+        assert (ended["state"], ended["on_expiry"]) == ("expired", "person")
+        assert (await forge(wire.EXECUTE_ACTION, action))["state"] != "executed"
+    assert await platform.effects() == []
+
+
+async def test_silence_is_broken_by_nobody_whose_word_does_not_count(waiting: Opening) -> None:
+    platform = await waiting()
+    (approval,) = await platform.client.approvals.list()
+    with pytest.raises(Refused):
+        await platform.client.approvals.decide(
+            approval.id, Reject("No!"), by=Reviewer("sue", roles=["support"])
+        )
+    await ends_as(platform, "accepted")
+
+
+async def test_what_was_taken_and_leaves_it_open_breaks_no_silence(waiting: Opening) -> None:
+    platform = await waiting()
+    (approval,) = await platform.client.approvals.list()
+    await platform.client.approvals.decide(
+        approval.id, Comment("Fine with me."), by=Reviewer("ann", roles=["boss"])
+    )
+    await ends_as(platform, "accepted")
