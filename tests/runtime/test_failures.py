@@ -11,7 +11,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.converter import DefaultPayloadConverter
 
-from holdfast.domain.errors import NotHeld
+from holdfast.domain.errors import LockTaken, NotHeld
 from holdfast.domain.failures import in_words
 from holdfast.runtime.connection import require_database_url
 from holdfast.runtime.failures import WordedFailures, WordedLog
@@ -64,6 +64,7 @@ def _invalid_key(name: str) -> Exception:
         ),
         (lambda: ConnectionError(f"postgresql://me:{SECRET}@db"), "ConnectionError"),
         (lambda: NotHeld("lena holds the conversation"), "NotHeld: lena holds the conversation"),
+        (lambda: LockTaken(f"t/subject/{SECRET}"), "LockTaken: something else that it may not run"),
     ],
 )
 def test_what_went_wrong_is_told_without_values(error: Callable[[], Exception], words: str) -> None:
