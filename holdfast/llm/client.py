@@ -33,6 +33,9 @@ _CONNECT_SECONDS = 5.0
 _READ_AT_ONCE_BYTES = 64_000
 """Of an answer's body; a longer one is read in a thread, so that others' work goes on."""
 
+_MODELS_NAMED = 100
+"""Of those without a price, in the log: their names are the answers'."""
+
 _LONGEST_PAUSE = 86_400.0
 _RATE_LIMITED = 429
 
@@ -236,14 +239,15 @@ class ModelClient:
         )
 
     def _price(self, provider: Provider, model: str) -> Price | None:
-        """What a model costs; None, and a warning once, where that is not known."""
+        """What a model costs: the configured one or, where that has no price, `model`, as the answer has it.
+        None, and a warning once, where that is not known."""
         if provider.kind == "offline":
             return FREE
-        price = price_of(self._prices, model, provider.model)
-        if price is None and model not in self._unpriced:
+        price = price_of(self._prices, provider.model, model)
+        if price is None and model not in self._unpriced and len(self._unpriced) < _MODELS_NAMED:
             self._unpriced.add(model)
             log.warning(
-                "nobody knows what the model %s of %s costs: its calls are recorded with priced = false "
+                "nobody knows what the model %r of %s costs: its calls are recorded with priced = false "
                 "and a price of 0",
                 model,
                 provider.name,

@@ -448,6 +448,22 @@ async def test_tokens_and_price_come_with_the_answer(open_client: OpenClient) ->
     assert (answer.price, answer.priced) == (Decimal("0.002100"), True)
 
 
+async def test_a_call_costs_what_the_configured_model_costs_whatever_the_answer_says(
+    open_client: OpenClient,
+) -> None:
+    prices = {
+        "scripted-1": Price(input=Decimal(0), output=Decimal(10)),
+        "cheap": Price(input=Decimal(0), output=Decimal(0)),
+    }
+    named = [text("a", model=name) for name in ("cheap", "scripted-1", "nobody-knows")]
+    async with ScriptedModel(
+        [with_usage(one, prompt=10, completion=100) for one in named]
+    ) as model:
+        client = open_client(model, prices=prices)
+        costs = [(await client.complete(REQUEST)).price for _ in named]
+    assert costs == [Decimal("0.001")] * 3
+
+
 async def test_what_a_model_costs_that_is_not_listed_is_unknown_and_said_once(
     open_client: OpenClient, caplog: pytest.LogCaptureFixture
 ) -> None:
