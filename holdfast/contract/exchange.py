@@ -83,6 +83,6 @@ def _value(content: object) -> JsonValue:
     """What a tool answered; a text that is no JSON stays a text."""
     try:
         value: JsonValue = json.loads(str(content))
-    except ValueError:
+    except (ValueError, RecursionError):
         return str(content)
     return value

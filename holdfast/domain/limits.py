@@ -75,6 +75,7 @@ AnswerBound = Literal[
     "reply_characters",
     "argument_characters",
     "argument_depth",
+    "answer_bytes",
     "turn_model_calls",
     "turn_dollars",
 ]
@@ -94,6 +95,9 @@ class AnswerBounds(Strict):
     """JSON of the arguments of one tool call."""
     argument_depth: Annotated[int, Field(ge=1, le=100)] = 16
     """Objects and arrays within each other in the arguments of a tool call."""
+    answer_bytes: Annotated[int, Field(ge=10_000, le=16_000_000)] = 2_000_000
+    """Of the body that an answer comes in, thoughts and escapes included. A longer one is not read any further;
+    the model is told once."""
     turn_model_calls: Many = 60
     """Model calls that a turn may make, over all its steps and attempts; then a person goes on."""
     turn_dollars: Annotated[Decimal, Field(gt=0, le=1_000_000)] = Decimal(5)

@@ -1,6 +1,7 @@
 """The client of all models: asks the providers of a chain in order until one answers."""
 
 import asyncio
+import functools
 import logging
 import math
 import time
@@ -29,8 +30,11 @@ log = logging.getLogger(__name__)
 
 _CONNECT_SECONDS = 5.0
 
-_MOST_BYTES = 16_000_000
-"""Of an answer's body; what is longer is no answer."""
+_READ_AT_ONCE_BYTES = 64_000
+"""Of an answer's body; a longer one is read in a thread, so that others' work goes on."""
+
+_MODELS_NAMED = 100
+"""Of those without a price, in the log: their names are the answers'."""
 
 _LONGEST_PAUSE = 86_400.0
 _RATE_LIMITED = 429
@@ -193,25 +197,28 @@ class ModelClient:
         except (openai.APIError, httpx2.HTTPError, ValueError) as error:
             raise Outage(f"{error} ({error.__cause__ or type(error).__name__})") from error
         latency_ms = round((time.perf_counter() - started) * 1000)
+        reading = functools.partial(
+            read_body, body, self.bounds, asked_characters=lambda: len(canonical_json(options))
+        )
         try:
-            read = read_body(
-                body, self.bounds, asked_characters=lambda: len(canonical_json(options))
+            read = (
+                reading() if len(body) <= _READ_AT_ONCE_BYTES else await asyncio.to_thread(reading)
             )
         except NoAnswer as nothing:
             raise Outage(str(nothing)) from None
         return self._answer(provider, read, latency_ms)
 
     async def _send(self, link: _Link, options: dict[str, Any]) -> bytes:
-        """Send the request, and get the body of the answer: reading it is ours, since the SDK's models
-        fail for some of what servers send."""
+        """Send the request, and get the body of the answer, or the beginning of one that is too long: reading
+        it is ours, since the SDK's models fail for some of what servers send."""
         async with link.client.chat.completions.with_streaming_response.create(
             model=link.provider.model, messages=(), extra_body=options
         ) as response:
             body = bytearray()
             async for chunk in response.iter_bytes():
                 body += chunk
-                if len(body) > _MOST_BYTES:
-                    raise Outage(f"the answer has more than {_MOST_BYTES} bytes")
+                if len(body) > self.bounds.answer_bytes:
+                    break
             return bytes(body)
 
     def _answer(self, provider: Provider, read: ReadBody, latency_ms: int) -> ModelAnswer:
@@ -232,14 +239,15 @@ class ModelClient:
         )
 
     def _price(self, provider: Provider, model: str) -> Price | None:
-        """What a model costs; None, and a warning once, where that is not known."""
+        """What a model costs: the configured one or, where that has no price, `model`, as the answer has it.
+        None, and a warning once, where that is not known."""
         if provider.kind == "offline":
             return FREE
-        price = price_of(self._prices, model, provider.model)
-        if price is None and model not in self._unpriced:
+        price = price_of(self._prices, provider.model, model)
+        if price is None and model not in self._unpriced and len(self._unpriced) < _MODELS_NAMED:
             self._unpriced.add(model)
             log.warning(
-                "nobody knows what the model %s of %s costs: its calls are recorded with priced = false "
+                "nobody knows what the model %r of %s costs: its calls are recorded with priced = false "
                 "and a price of 0",
                 model,
                 provider.name,

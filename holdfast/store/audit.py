@@ -21,7 +21,7 @@ PAGE = 500
 
 _MOST_PROBLEMS = 100
 _BEFORE_ALL = -(2**63)
-_HEAD = re.compile(r"0:|[1-9][0-9]*:[0-9a-f]{64}")
+_HEAD = re.compile(r"0:|[1-9][0-9]{0,18}:[0-9a-f]{64}")
 
 # Times that Postgres has and Python lacks are brought to the edge of Python's: no entry is that old
 # or young, so that its hash will not work out.

@@ -42,12 +42,15 @@ class RawToolCall(Frozen):
 
 
 class ModelResponse(Frozen):
-    """What the model said. `problem` says what of it could not be read; empty where all could."""
+    """What the model said. `problem` says what of it could not be read; empty where all could. `bound` names
+    the setting that the answer passes as a whole, of which `limit` is the value."""
 
     text: str
     tool_calls: tuple[RawToolCall, ...] = ()
     finish_reason: str = ""
     problem: str = ""
+    bound: Literal[AnswerBound, ""] = ""
+    limit: int = 0
 
 
 class ModelAnswer(Frozen):

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
-from holdfast.contract.exchange import action_answer
+from holdfast.contract.exchange import action_answer, answered_calls
 from holdfast.domain.outcomes import ActionResult
 
 PAID: dict[str, Any] = {"id": "act_1", "name": "pay", "arguments": {}, "result": {"paid": 5}}
@@ -36,3 +36,20 @@ PAID: dict[str, Any] = {"id": "act_1", "name": "pay", "arguments": {}, "result":
 )
 def test_a_model_hears_what_became_of_an_action(result: ActionResult, heard: JsonValue) -> None:
     assert action_answer(result) == heard
+
+
+@pytest.mark.parametrize(
+    "content", ["no JSON", "[" * 100_000, "1" * 5_000], ids=lambda one: one[:9]
+)
+def test_a_tool_s_answer_that_cannot_be_read_as_json_stays_a_text(content: str) -> None:
+    function: Any = {"name": "look", "arguments": "{}"}
+    [answered] = answered_calls(
+        [
+            {
+                "role": "assistant",
+                "tool_calls": [{"id": "a", "type": "function", "function": function}],
+            },
+            {"role": "tool", "tool_call_id": "a", "content": content},
+        ]
+    )
+    assert answered.result == content

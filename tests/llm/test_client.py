@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from holdfast.contract.chat import Tool
 from holdfast.domain.errors import ModelRefused, ModelUnavailable
+from holdfast.domain.limits import AnswerBounds
 from holdfast.llm.breaker import BreakerSettings
 from holdfast.llm.prices import Price
 from holdfast.llm.providers import Provider
@@ -160,13 +161,27 @@ async def test_providers_that_are_passed_over_are_not_asked(open_client: OpenCli
     assert answer.provider == "scripted-2"
 
 
-async def test_a_body_without_end_is_no_answer(
-    open_client: OpenClient, monkeypatch: pytest.MonkeyPatch
+async def test_a_body_without_end_is_an_answer_that_is_not_read_and_has_its_price(
+    open_client: OpenClient,
 ) -> None:
-    monkeypatch.setattr("holdfast.llm.client._MOST_BYTES", 1_000)
-    async with ScriptedModel([text("x" * 2_000)] * 2) as model:
-        with pytest.raises(ModelUnavailable, match="more than 1000 bytes"):
-            await open_client(model).complete(REQUEST)
+    prices = {"scripted-1": Price(input=Decimal(0), output=Decimal(1))}
+    async with ScriptedModel([text("x" * 5_000_000)]) as model:
+        client = open_client(model, prices=prices, bounds=AnswerBounds(answer_bytes=1_000_000))
+        answer = await client.complete(REQUEST)
+    response = answer.response
+    assert (response.text, response.bound, response.limit) == ("", "answer_bytes", 1_000_000)
+    assert 250_000 < answer.completion_tokens < 1_250_000
+    assert answer.price > Decimal("0.25")
+
+
+async def test_answers_without_end_open_no_breaker(open_client: OpenClient) -> None:
+    endless = [text("x" * 20_000)] * 3
+    async with ScriptedModel([*endless, text("short")]) as model:
+        client = open_client(
+            model, breaker=BreakerSettings(failures=1), bounds=AnswerBounds(answer_bytes=10_000)
+        )
+        texts = [(await client.complete(REQUEST)).response.text for _ in range(4)]
+    assert texts == ["", "", "", "short"]
 
 
 async def test_a_wrong_key_is_an_error_in_the_log(
@@ -431,6 +446,22 @@ async def test_tokens_and_price_come_with_the_answer(open_client: OpenClient) ->
         50,
     )
     assert (answer.price, answer.priced) == (Decimal("0.002100"), True)
+
+
+async def test_a_call_costs_what_the_configured_model_costs_whatever_the_answer_says(
+    open_client: OpenClient,
+) -> None:
+    prices = {
+        "scripted-1": Price(input=Decimal(0), output=Decimal(10)),
+        "cheap": Price(input=Decimal(0), output=Decimal(0)),
+    }
+    named = [text("a", model=name) for name in ("cheap", "scripted-1", "nobody-knows")]
+    async with ScriptedModel(
+        [with_usage(one, prompt=10, completion=100) for one in named]
+    ) as model:
+        client = open_client(model, prices=prices)
+        costs = [(await client.complete(REQUEST)).price for _ in named]
+    assert costs == [Decimal("0.001")] * 3
 
 
 async def test_what_a_model_costs_that_is_not_listed_is_unknown_and_said_once(

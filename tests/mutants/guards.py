@@ -36,6 +36,7 @@ _APPROVAL = "tests/domain/test_approval.py"
 _STEPS = "tests/store/test_steps.py"
 _STATEMENTS = "tests/security/test_statements.py"
 _LEDGER = "tests/llm/test_step_ledger.py"
+_ANSWERS = "tests/llm/answer/test_cases.py"
 _LIMITS = "tests/domain/policy/test_limits.py"
 _SILENCE = "tests/workflows/test_silence.py"
 _WORKFLOWS = "tests/workflows/test_deciding.py"
@@ -585,6 +586,31 @@ GUARDS: tuple[Guard, ...] = (
         "    async def save(\n        self, node: str, occurrence: int, request: ModelRequest, "
         "answer: ModelAnswer\n    ) -> RecordedCall:\n        call =",
         (f"{_LEDGER}::test_an_attempt_finds_what_an_earlier_one_recorded",),
+    ),
+    # What a model answers
+    Guard(
+        "an answer past the bound of its body is not read",
+        "holdfast/llm/answer/body.py",
+        "if len(body) > bounds.answer_bytes:",
+        "if False:",
+        (f"{_ANSWERS}::test_an_answer_past_the_bound_of_its_body_is_told_once_and_passed_over",),
+    ),
+    Guard(
+        "the number of a source that is too long for any is none",
+        "holdfast/graphs/knowledge/citations.py",
+        "len(mark[1]) > _MOST_DIGITS or ",
+        "",
+        ("tests/graphs/test_citations.py",),
+    ),
+    Guard(
+        "a call costs what the configured model costs",
+        "holdfast/llm/client.py",
+        "price_of(self._prices, provider.model, model)",
+        "price_of(self._prices, model, provider.model)",
+        (
+            "tests/llm/test_client.py"
+            "::test_a_call_costs_what_the_configured_model_costs_whatever_the_answer_says",
+        ),
     ),
     # What is told, and to whom
     Guard(

@@ -92,9 +92,10 @@ async def test_an_empty_log_is_whole_and_has_a_head_to_be_kept(product: Pool, te
     assert await problems(product, tenant, "0:") == []
 
 
-async def test_what_is_no_head_is_refused(product: Pool, tenant: str) -> None:
+@pytest.mark.parametrize("head", ["five", f"{'1' * 5_000}:{'a' * 64}"], ids=["word", "digits"])
+async def test_what_is_no_head_is_refused(product: Pool, tenant: str, head: str) -> None:
     with pytest.raises(InvalidRequest, match="SEQ:HASH"):
-        await problems(product, tenant, "five")
+        await problems(product, tenant, head)
 
 
 @pytest.mark.parametrize(

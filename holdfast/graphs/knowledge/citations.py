@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from holdfast.domain.outcomes import Citation
 from holdfast.store.knowledge import Passage
 
-_MARK = re.compile(r"\s*\[(\d+)\]")
+_MARK = re.compile(r"(?<!\s)\s*+\[(\d++)\]")
+_MOST_DIGITS = 9
 _QUOTE_CHARACTERS = 240
 
 
@@ -34,8 +35,7 @@ def cite(answer: str, passages: Sequence[Passage]) -> Cited:
     citations: list[Citation] = []
 
     def renumber(mark: re.Match[str]) -> str:
-        number = int(mark[1])
-        if not 1 <= number <= len(passages):
+        if len(mark[1]) > _MOST_DIGITS or not 1 <= (number := int(mark[1])) <= len(passages):
             return ""
         passage = passages[number - 1]
         if passage.document not in order:

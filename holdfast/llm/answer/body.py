@@ -14,8 +14,8 @@ from holdfast.llm.answer.markup import without_thoughts
 from holdfast.llm.answer.values import Unfit, arguments_of, parsed
 from holdfast.store.llm_calls import ModelResponse, RawToolCall
 
-_KEPT_CHARACTERS = 100_000
-"""Of a text; longer ones are no answer that anybody could use."""
+_KEPT_CHARACTERS = 100_001
+"""Of a text: one more than a reply may have by any setting, so that a longer one is known to be too long."""
 _KEPT_OF_BROKEN_ARGUMENTS = 2_000
 _NAME_CHARACTERS = 200
 _ID = re.compile(r"[!-~]{1,64}")
@@ -60,13 +60,15 @@ class ReadBody:
 def read_body(
     body: bytes, bounds: AnswerBounds, *, asked_characters: Callable[[], int]
 ) -> ReadBody:
-    """Read the body of a success. `asked_characters`, the length of what was asked, stands in for a
-    count of tokens that cannot be true.
+    """Read the body of a success, or as much of one as is more than `answer_bytes`. `asked_characters`, the
+    length of what was asked, stands in for a count of tokens that cannot be true.
 
     Raises:
         NoAnswer: it is no chat completion.
         ModelRefused: it is a refusal, sent as a success.
     """
+    if len(body) > bounds.answer_bytes:
+        return _unread(body, bounds, asked_characters)
     try:
         document = parsed(body.decode("utf-8-sig", "replace"))
     except Unfit:
@@ -90,6 +92,22 @@ def read_body(
             prompt,
             _tokens(details.get("cached_tokens"), int) if isinstance(details, dict) else 0,
         ),
+    )
+
+
+def _unread(body: bytes, bounds: AnswerBounds, asked_characters: Callable[[], int]) -> ReadBody:
+    """What is known of an answer that is too long to be read. Its tokens were paid, and are estimated."""
+    return ReadBody(
+        response=ModelResponse(
+            text="",
+            problem=f"the answer has more than {bounds.answer_bytes} bytes; answer more briefly",
+            bound="answer_bytes",
+            limit=bounds.answer_bytes,
+        ),
+        model=None,
+        prompt_tokens=_estimated(asked_characters()),
+        completion_tokens=_estimated(len(body)),
+        cached_tokens=0,
     )
 
 
@@ -205,12 +223,12 @@ def _tool_calls(
         problems.append("the tool calls are no list")
         return []
     calls: list[RawToolCall] = []
-    for call in asked:
+    for call in asked[: bounds.calls_per_answer + 1]:
         function = call.get("function") if isinstance(call, dict) else None
         name = function.get("name") if isinstance(function, dict) else None
         if not isinstance(name, str) or not name.strip():
             problems.append("a tool call names no function")
-        elif len(calls) <= bounds.calls_per_answer:
+        else:
             assert isinstance(function, dict)
             calls.append(_tool_call(call.get("id"), name, function.get("arguments"), bounds))
     return calls
@@ -278,4 +296,8 @@ def _tokens(count: object, characters: Callable[[], int]) -> int:
             count = math.nan
     if isinstance(count, int | float) and 0 <= count <= _MOST_TOKENS:
         return math.ceil(count)
-    return math.ceil(characters() / _CHARACTERS_PER_TOKEN)
+    return _estimated(characters())
+
+
+def _estimated(characters: int) -> int:
+    return math.ceil(characters / _CHARACTERS_PER_TOKEN)

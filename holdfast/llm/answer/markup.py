@@ -1,6 +1,8 @@
 """What models write into their text that is not meant for the customer: thoughts, and calls as markup.
 
-A call that is written as markup is never read as a call: the text may quote the customer's.
+A call that is written as markup is never read as a call: the text may quote the customer's. Whoever has a
+model repeat something decides what is searched here, so every pattern takes time that grows with the text and
+no faster: what it repeats is possessive (`*+`), and begins where nothing before it could have begun.
 """
 
 import re
@@ -10,22 +12,22 @@ from typing import Any
 from holdfast.llm.answer.values import Unfit, parsed
 
 _THOUGHT = re.compile(
-    r"<(/?)(?:think|thinking|thoughts?|reasoning)\s*>|\[(/?)THINK\]|◁(/?)think▷", re.IGNORECASE
+    r"<(/?)(?:think|thinking|thoughts?|reasoning)\s*+>|\[(/?)THINK\]|◁(/?)think▷", re.IGNORECASE
 )
 _FINAL = "<|channel|>final<|message|>"
-_LAST_TOKEN = re.compile(
-    r"(?:<\|(?:im_end|eot_id|eom_id|end|endoftext|return)\|>|</s>|<｜end▁of▁sentence｜>)\s*$"
-)
+_LAST_TOKENS = (
+    "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|endoftext|>", "<|return|>", "</s>",
+    "<｜end▁of▁sentence｜>",
+)  # fmt: skip
 _CALL = re.compile(
     r"</?(?:tool_calls?|function_calls?|tool_use|tool_code|tool_request)\b"
-    r"|<(?:\w+:)?(?:invoke|function)\s*(?:name)?\s*=|</(?:function|invoke)>"
+    r"|<(?:\w+:)?(?:invoke|function)\s*+(?:name\s*+)?+=|</(?:function|invoke)>"
     r"|\[/?(?:TOOL_CALLS?|TOOL_REQUEST|AVAILABLE_TOOLS)\]"
     r"|<\|[a-z_]{2,40}\|>|<｜[^｜\n]{2,40}｜>"
-    r"|```\s*tool_(?:code|call)"
+    r"|```\s*+tool_(?:code|call)"
     r"|\bto=functions\.",
     re.IGNORECASE,
 )
-_FENCE = re.compile(r"^```\w*\s*\n(.*)\n?```$", re.DOTALL)
 _NAMING = ("name", "tool", "tool_name", "function", "function_name", "action")
 _GIVING = ("arguments", "parameters", "args", "params", "input", "action_input")
 _LONGEST_CALL = 50_000
@@ -48,10 +50,20 @@ def without_thoughts(text: str) -> str:
             thinking = True
     if not thinking:
         said.append(text[at:])
-    rest = "".join(said)
-    while last := _LAST_TOKEN.search(rest, max(0, len(rest) - 100)):
-        rest = rest[: last.start()]
+    rest = _without_last_tokens("".join(said))
     return rest.strip() if rest != text else rest
+
+
+def _without_last_tokens(text: str) -> str:
+    """The text without the template's tokens at its end, which may have white space between and behind them."""
+    kept = end = len(text)
+    while True:
+        while end and text[end - 1].isspace():
+            end -= 1
+        last = next((token for token in _LAST_TOKENS if text.endswith(token, 0, end)), None)
+        if last is None:
+            return text[:kept]
+        kept = end = end - len(last)
 
 
 def calls_in_words(text: str, tools: Collection[str]) -> bool:
@@ -61,8 +73,8 @@ def calls_in_words(text: str, tools: Collection[str]) -> bool:
     words = text.strip()
     if not tools or len(words) > _LONGEST_CALL:
         return False
-    if fenced := _FENCE.match(words):
-        words = fenced[1].strip()
+    if words.startswith("```") and words.endswith("```"):
+        words = words[3:-3].partition("\n")[2].strip()
     if words.startswith(("{", "[")) and _is_call(words, tools):
         return True
     names = "|".join(re.escape(name) for name in tools)

@@ -16,6 +16,7 @@ from holdfast.store.llm_calls import ModelResponse, RawToolCall, RecordedCall
 CUT_MARK = " […]"
 _LONGEST_WORD = 50
 _NAMES_TOLD = 50
+_MISFITS_TOLD = 20
 
 
 class Unusable(Exception):
@@ -60,21 +61,19 @@ def completion_of(
     _require_whole(response)
     calls = _tool_calls(response, offered, bounds)
     text = response.text
+    if len(text) > bounds.reply_characters and not last:
+        raise Unusable(
+            "length",
+            f"the answer has {len(text)} characters, at most {bounds.reply_characters} are allowed",
+            bound="reply_characters",
+            limit=bounds.reply_characters,
+        )
     if calls_in_words(text, offered):
         raise Unusable("markup", "a tool is called through `tool_calls`, never in the text")
     if not calls and not text.strip():
         raise Unusable("empty", "the answer is empty")
-    if len(text) > bounds.reply_characters:
-        if not last:
-            raise Unusable(
-                "length",
-                f"the answer has {len(text)} characters, at most {bounds.reply_characters} are allowed",
-                bound="reply_characters",
-                limit=bounds.reply_characters,
-            )
-        text = cut_to(text, bounds.reply_characters)
     return Completion(
-        text=text,
+        text=cut_to(text, bounds.reply_characters),
         tool_calls=calls,
         provider=call.provider,
         model=call.model,
@@ -120,16 +119,19 @@ def cut_to(text: str, characters: int) -> str:
 
 
 def in_words(error: ValidationError) -> str:
-    """What does not fit, without the values."""
+    """The first things that do not fit, without the values."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
     return "\n".join(
         f"{'.'.join(str(part) for part in one['loc']) or 'the answer'}: {one['msg']}"
-        for one in error.errors(include_url=False, include_input=False, include_context=False)
+        for one in found[:_MISFITS_TOLD]
     )
 
 
 def _require_whole(response: ModelResponse, *, cut_counts: bool = True) -> None:
     if response.finish_reason == "content_filter":
         raise Unusable("filtered", "the answer was filtered")
+    if response.bound:
+        raise Unusable("length", response.problem, bound=response.bound, limit=response.limit)
     if response.problem:
         raise Unusable("shape", response.problem)
     if cut_counts and response.finish_reason == "length":

@@ -17,7 +17,7 @@ _FORMATS = {
     "date-time": r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2})?(?:Z|[+-]\d{2}:\d{2})?",
     "uuid": r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
 }
-_NUMBER = re.compile(r"(?<![\w.#])-?\d+(?:\.\d+)?(?![\w])")
+_NUMBER = re.compile(r"(?<![\w.#])-?\d{1,18}(?:\.\d+)?(?![\w])")
 _QUOTED = re.compile(r"[\"“«]([^\"”»]{1,200})[\"”»]")
 _AFTER_PREPOSITION = r"(?i:\b(?:in|for|at|to|from|of|with)\s+)((?:[A-Z][\w'-]+\s?)+)"
 _OWN_WORDS = re.compile(r"query|question|text|message|summary|note|reason|comment|search")

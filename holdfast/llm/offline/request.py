@@ -12,7 +12,7 @@ from holdfast.contract.hints import AnsweredCall
 from holdfast.domain.words import language_of
 
 _OPTION = re.compile(r"^\s*[-*]\s+`?([\w.-]+)`?:\s+(\S.*)$", re.MULTILINE)
-SOURCE = re.compile(r"^\[(\d+)\] (.+)$", re.MULTILINE)
+SOURCE = re.compile(r"^\[(\d{1,9})\] (.+)$", re.MULTILINE)
 """The line above each numbered source in a system prompt."""
 _FACT = re.compile(r"^\s*([A-Za-z_]\w*):\s+(\S.*)$", re.MULTILINE)
 
@@ -210,7 +210,7 @@ class ChatRequest(_Part):
 def _value(text: str) -> JsonValue:
     try:
         value: JsonValue = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return value
 

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
+from pydantic import BaseModel
 
 from holdfast.contract.chat import Completion, Tool
 from holdfast.domain.events import AnswerUnusable, BoundReached
+from holdfast.domain.limits import AnswerBounds
 from holdfast.domain.outcomes import Reply as Answered
 from holdfast.domain.outcomes import Route
 from holdfast.graphs.triage import triage
@@ -33,6 +35,10 @@ from tests.scripted_model import Reply, ScriptedModel, structured, text
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
 GOOD = text("corrected")
+
+
+class Numbers(BaseModel):
+    numbers: list[int]
 
 
 def _tool(name: str, *, lenient: bool = False) -> Tool:
@@ -188,6 +194,29 @@ async def test_a_second_answer_that_is_too_long_is_cut_and_marked(open_client: O
     [event] = node.events
     assert isinstance(event, BoundReached)
     assert event.bound == "reply_characters"
+
+
+async def test_an_answer_past_the_bound_of_its_body_is_told_once_and_passed_over(
+    open_client: OpenClient,
+) -> None:
+    bounds = AnswerBounds(answer_bytes=10_000)
+    endless = [text("secret " * 2_000)] * 2
+    async with ScriptedModel(endless) as first, ScriptedModel([text("short")]) as second:
+        node = standalone_model(open_client(first, second, bounds=bounds))
+        answer = await node.chat(HELLO)
+    assert answer.text == "short"
+    assert "more than 10000 bytes" in first.requests[1]["messages"][-1]["content"]
+    reached = [event for event in node.events if isinstance(event, BoundReached)]
+    assert [(event.bound, event.limit) for event in reached] == [("answer_bytes", 10_000)] * 2
+    assert len(reached) == len(node.events)
+
+
+async def test_a_schema_that_nothing_fits_is_told_briefly(open_client: OpenClient) -> None:
+    wrong = text(json.dumps({"numbers": ["x"] * 10_000}))
+    async with ScriptedModel([wrong, text('{"numbers": [1]}')]) as model:
+        found = await standalone_model(open_client(model)).structured(HELLO, Numbers)
+    assert found.numbers == [1]
+    assert len(model.requests[1]["messages"][-1]["content"]) < 5_000
 
 
 async def test_what_is_wrong_is_an_event_that_quotes_nothing(open_client: OpenClient) -> None:

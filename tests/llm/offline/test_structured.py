@@ -56,7 +56,9 @@ async def test_a_message_that_says_little_is_read_with_the_one_before(connect: C
 async def test_values_come_from_the_words_and_are_else_empty(connect: Connect) -> None:
     said = await sort(connect, "Send 3 red and blue seeds to ann@example.com")
     silent = await sort(connect, "My plants are dying")
+    many = await sort(connect, f"Send {'3' * 5_000} seeds")
 
+    assert many.count == 0
     assert (said.email, said.count, said.colours) == ("ann@example.com", 3, ["red", "blue"])
     assert (silent.count, silent.colours) == (0, [])
 
