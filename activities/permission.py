@@ -5,7 +5,6 @@ policy allows now, whatever ran beside or before it. The caller holds the lock o
 nothing that is looked at here changes until the action has run.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -105,11 +104,7 @@ async def _look(
     context = origin.context(record.index, connection, read_only=True)
     facts = await facts_of(action, context, arguments)
     customer = await customer_of(services, connection, origin, action.name)
-    return (
-        json.loads(canonical_json(facts)),
-        customer,
-        await describe(action, context, arguments, facts),
-    )
+    return facts, customer, await describe(action, context, arguments, facts)
 
 
 async def _forbidden(
@@ -206,14 +201,20 @@ def _bound(action: AnyAction, facts: Mapping[str, JsonValue]) -> dict[str, JsonV
 
 def _difference(before: dict[str, JsonValue], now: dict[str, JsonValue]) -> str | None:
     """What has changed between two readings of the facts, in words."""
-    if canonical_json(before) == canonical_json(now):
-        return None
     changes = [
-        f"{name} was {before.get(name)} and is now {now.get(name)}"
+        f"{name} was {was} and is now {has_become}"
         for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name)
+        if (was := _shown(before, name)) != (has_become := _shown(now, name))
     ]
-    return f"This has changed since it was approved: {', '.join(changes)}."
+    return f"This has changed since it was approved: {', '.join(changes)}." if changes else None
+
+
+def _shown(facts: dict[str, JsonValue], name: str) -> str:
+    """A fact in one spelling, whether its numbers come as whole ones or not."""
+    if name not in facts:
+        return "not there"
+    fact = facts[name]
+    return fact if isinstance(fact, str) else canonical_json(fact)
 
 
 def _other_amount(shown: JsonValue, now: ActionDescription) -> str | None:

@@ -34,7 +34,15 @@ ROOMS: tuple[Room, ...] = (
     ),
     *(
         Room(f"holdfast/domain/policy/{name}.py", _POLICY, alone="tests/domain")
-        for name in ("conditions", "durations", "expressions", "rules", "working_time")
+        for name in (
+            "conditions",
+            "durations",
+            "expressions",
+            "nodes",
+            "numbers",
+            "rules",
+            "working_time",
+        )
     ),
     *(
         Room(
