@@ -95,6 +95,7 @@ ROOMS: tuple[Room, ...] = (
             ("equal_action",),
             ("read_load",),
             ("search_knowledge",),
+            ("spellings",),
             ("standing",),
             ("sum_of_window", *_WINDOWS, *_PERMISSION),
             ("wanted_approvals",),
