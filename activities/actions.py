@@ -14,7 +14,7 @@ from holdfast.activities.action_ends import (
     report_of,
     undone_perhaps,
 )
-from holdfast.activities.arguments import recorded_arguments
+from holdfast.activities.arguments import OtherForm, recorded_arguments
 from holdfast.activities.attempts import Attempt, beating
 from holdfast.activities.permission import permission, require_order
 from holdfast.activities.services import Services
@@ -109,21 +109,20 @@ class ActionActivities:
                 return report_of(record)
             await require_order(connection, request, record)
             action = self._action(record)
-            arguments = recorded_arguments(action, record.arguments)
             approval = None
             if record.approval is not None or record.verdict == "approve":
                 approval = await self._require_approval(connection, request, record)
+            try:
+                arguments = recorded_arguments(action, record.arguments)
+            except OtherForm as other:
+                if record.begun:  # it may have been done
+                    raise
+                return await go_stale(connection, request, record, str(other))
             subject = await _lock_subject(connection, request, record, action, arguments)
             facts = None
             if not record.begun:  # what was sent once is sent again, whatever has changed since
                 permitted = await permission(
-                    self._services,
-                    connection,
-                    request.key,
-                    record,
-                    action,
-                    arguments,
-                    approval,
+                    self._services, connection, request.key, record, action, arguments, approval
                 )
                 if permitted.objection is not None:
                     return await go_stale(connection, request, record, permitted.objection)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from holdfast.activities.arguments import are_equal
 from holdfast.activities.attempts import Attempt, attempting, heartbeating, recording
 from holdfast.activities.circumstances import Origin
 from holdfast.activities.proposals import (
@@ -20,6 +21,7 @@ from holdfast.activities.repeats import denied_repeats
 from holdfast.activities.services import Services
 from holdfast.activities.serving import elsewhere
 from holdfast.activities.waiting import patiently
+from holdfast.contract.action import AnyAction
 from holdfast.domain import wire
 from holdfast.domain.approval import Approval, ApprovalState, TakenDecision
 from holdfast.domain.decision import Decision
@@ -41,7 +43,8 @@ from holdfast.domain.events import (
     NewEvent,
 )
 from holdfast.domain.identity import ConversationKey
-from holdfast.domain.outcomes import ActionState
+from holdfast.domain.outcomes import ActionState, ProposedAction
+from holdfast.domain.records import ApprovalRecord, AskedAction
 from holdfast.domain.steps import (
     AlarmOutcome,
     AlarmRequest,
@@ -236,13 +239,18 @@ class ApprovalActivities:
                 return await self._record(connection, request)
         async with self._services.reads.acquire() as reading:
             taken = await outcome_of(reading, request.tenant, decision.approval, decision.id)
-            origin = await _origin(reading, request)
+            record = await read_approval(reading, request.tenant, decision.approval)
+            origin = await _origin(reading, request, record)
         if taken is None and (place := self._elsewhere(decision)) is not None:
             return DecisionOutcome(elsewhere=place)
         if taken is not None:
             async with self._services.pool.acquire() as connection, connection.transaction():
                 return await self._decided(connection, request, taken)
-        rehearsed = await rehearse(self._services, origin, decision.actions, is_last=is_last)
+        edited = [
+            _as_recorded(self._services.registry.action(one.name), one, asked)
+            for one, asked in zip(decision.actions, record.actions, strict=True)
+        ]
+        rehearsed = await rehearse(self._services, origin, edited, is_last=is_last)
 
         async def judge_and_record() -> DecisionOutcome:
             async with judged(self._services, origin, rehearsed) as (writing, judgement):
@@ -408,14 +416,24 @@ def _gone_off(
     return due
 
 
-async def _origin(connection: Connection, request: DecisionRequest) -> Origin:
+def _as_recorded(
+    action: AnyAction | None, edited: ProposedAction, asked: AskedAction
+) -> ProposedAction:
+    """What is not changed, as it is recorded: "150.0" in the place of "150" is no change."""
+    if action is None or not are_equal(action, edited.arguments, asked.arguments):
+        return edited
+    return edited.model_copy(update={"arguments": asked.arguments})
+
+
+async def _origin(
+    connection: Connection, request: DecisionRequest, record: ApprovalRecord
+) -> Origin:
     """Where the arguments come from that a reviewer edits.
 
     Raises:
         InvalidEdit: the edit is of other actions.
     """
     decision = request.decision
-    record = await read_approval(connection, request.tenant, decision.approval)
     names = [action.name for action in record.actions]
     edited = [action.name for action in decision.actions]
     if edited != names:

@@ -5,7 +5,6 @@ policy allows now, whatever ran beside or before it. The caller holds the lock o
 nothing that is looked at here changes until the action has run.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -112,11 +111,7 @@ async def _look(
     context = origin.context(record.index, connection, read_only=True)
     facts = await facts_of(action, context, arguments)
     customer = await customer_of(services, connection, origin, action.name)
-    return (
-        json.loads(canonical_json(facts)),
-        customer,
-        await describe(action, context, arguments, facts),
-    )
+    return facts, customer, await describe(action, context, arguments, facts)
 
 
 async def _forbidden(
@@ -213,16 +208,29 @@ def _bound(action: AnyAction, facts: Mapping[str, JsonValue]) -> dict[str, JsonV
 
 def _other_facts(shown: dict[str, JsonValue], now: dict[str, JsonValue]) -> str | None:
     """What has become of the facts that the reviewers saw, in words."""
-    if canonical_json(shown) == canonical_json(now):
+    names = sorted(
+        name
+        for name in shown.keys() | now.keys()
+        if (name in shown, canonical_json(shown.get(name)))
+        != (name in now, canonical_json(now.get(name)))
+    )
+    if not names:
         return None
-    names = sorted(name for name in shown.keys() | now.keys() if shown.get(name) != now.get(name))
     changes = [
-        f"{_brief(name)} was {_brief(shown.get(name))} and is now {_brief(now.get(name))}"
+        f"{_brief(name)} was {_fact(shown, name)} and is now {_fact(now, name)}"
         for name in names[:_MOST_FACTS]
     ]
     if len(names) > _MOST_FACTS:
         changes.append(f"and {len(names) - _MOST_FACTS} more")
     return _changed(", ".join(changes))
+
+
+def _fact(facts: dict[str, JsonValue], name: str) -> str:
+    """A fact in one spelling, whether its numbers come as whole ones or not."""
+    if name not in facts:
+        return "not there"
+    fact = facts[name]
+    return _brief(fact if isinstance(fact, str) else canonical_json(fact))
 
 
 def _other_description(action: AnyAction, shown: JsonValue, now: ActionDescription) -> str | None:
@@ -247,8 +255,8 @@ def _changed(what: str) -> str:
     return f"This has changed since it was approved: {what}."
 
 
-def _brief(value: JsonValue) -> str:
-    return line(str(value), _FACT_CHARACTERS)
+def _brief(text: str) -> str:
+    return line(text, _FACT_CHARACTERS)
 
 
 def _money(description: ActionDescription) -> str:

@@ -4,9 +4,13 @@ Looked at in the transaction that commits the step, under a lock of the customer
 proposals at once, in one conversation or in two, can't both pass.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
+from pydantic import JsonValue
+
+from holdfast.activities.arguments import are_equal
 from holdfast.activities.circumstances import Origin
 from holdfast.activities.proposals import JudgedAction, Judgement
 from holdfast.activities.services import Services
@@ -51,7 +55,7 @@ async def without_repeats(
     if all(rule.say == "allow" for rule in rules.values()):
         return judgement
     await lock_repeats(connection, origin.key.tenant, origin.customer)
-    proposed: dict[str, int] = {}
+    proposed: list[tuple[int, JudgedAction]] = []
     answered: list[JudgedAction] = []
     for index, one in enumerate(judgement.actions):
         rule = rules.get(one.proposed.name)
@@ -64,9 +68,11 @@ async def without_repeats(
             customer=origin.customer,
             name=one.proposed.name,
             arguments=one.proposed.arguments,
+            is_equal=_equals(services, one),
             within=rule.within,
         )
-        first = proposed.setdefault(_key(one), index)
+        first = next((at for at, other in proposed if _are_equal(services, one, other)), index)
+        proposed.append((index, one))
         if equal is not None and not (rule.say == "ask" and proposal.again and equal.told):
             answered.append(_repeated(one, equal, rule, origin))
         elif first != index:
@@ -102,6 +108,7 @@ async def denied_repeats(
             customer=origin.customer,
             name=name,
             arguments=one.proposed.arguments,
+            is_equal=_equals(services, one),
             within=rule.within,
             besides=origin.approval,
         )
@@ -139,8 +146,14 @@ def _repeated(
     )
 
 
-def _key(one: JudgedAction) -> str:
-    return canonical_json([one.proposed.name, one.proposed.arguments])
+def _equals(services: Services, one: JudgedAction) -> Callable[[dict[str, JsonValue]], bool]:
+    action = services.registry.action(one.proposed.name)
+    return lambda recorded: are_equal(action, recorded, one.proposed.arguments)
+
+
+def _are_equal(services: Services, one: JudgedAction, other: JudgedAction) -> bool:
+    same = one.proposed.name == other.proposed.name
+    return same and _equals(services, one)(other.proposed.arguments)
 
 
 def _in_words(within: timedelta) -> str:

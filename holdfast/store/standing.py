@@ -1,5 +1,6 @@
 """Actions after they were proposed: what became of those of a turn, what stands, what still waits."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,6 +30,8 @@ coalesce(action.description -> 'customer_title' ->>
 
 STANDING = statement("standing")
 _EQUAL = statement("equal_action")
+_SPELLINGS = statement("spellings")
+_MOST_SPELLINGS = 1_000
 
 
 class StandingAction(Frozen):
@@ -89,13 +92,23 @@ async def find_equal(
     customer: str,
     name: str,
     arguments: dict[str, JsonValue],
+    is_equal: Callable[[dict[str, JsonValue]], bool],
     within: timedelta,
     besides: str | None = None,
 ) -> EqualAction | None:
-    """The latest action of a customer, in whichever conversation, with this name and these arguments, as
-    they were proposed or as a reviewer has edited them, that waits or is under way, or was executed, or
-    may have been on another system, `within` this time. One that was executed is under way until its
-    whole proposal is, since it may yet be undone. Actions of the approval `besides` are left out."""
+    """The latest action of a customer, in whichever conversation, with this name and these arguments, or
+    with such that `is_equal` to them, as they were proposed or as a reviewer has edited them, that waits or
+    is under way, or was executed, or may have been on another system, `within` this time. One that was
+    executed is under way until its whole proposal is, since it may yet be undone. Actions of the approval
+    `besides` are left out."""
+    rows = await connection.fetch(
+        *_SPELLINGS(
+            tenant=key.tenant, customer=customer, name=name, within=within, limit=_MOST_SPELLINGS
+        )
+    )
+    if not rows:
+        return None
+    recorded = [one for row in rows for one in (row["arguments"], row["proposed"]) if one]
     row = await connection.fetchrow(
         *_EQUAL(
             tenant=key.tenant,
@@ -103,7 +116,7 @@ async def find_equal(
             conversation=key.conversation,
             turn=key.turn,
             name=name,
-            arguments=arguments,
+            spellings=[arguments, *(one for one in recorded if is_equal(one))],
             within=within,
             besides=besides,
         )

@@ -145,6 +145,7 @@ class Desk:
         reviewer: str,
         roles: Sequence[str],
         text: str = "",
+        actions: Sequence[tuple[str, dict[str, Any]]] = (),
     ) -> str:
         """Decide on the approval of a proposal; its state after that."""
         approval = asked.proposed.approval
@@ -164,6 +165,7 @@ class Desk:
             roles=tuple(roles),
             digest=current.args_digest,
             text=text,
+            actions=tuple(ProposedAction(name=name, arguments=given) for name, given in actions),
         )
         signed = sign_decision(
             decision, tenant=self.tenant, key=SigningKey.read(self._settings.signing_key)

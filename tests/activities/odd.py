@@ -1,7 +1,10 @@
 """A package whose code is as builders write it, and not always right."""
 
+from collections import defaultdict
+from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, computed_field, field_validator
 
@@ -50,6 +53,35 @@ class Amount(BaseModel):
         Decimal(amount)  # raises what pydantic does not know
         return amount
 
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def cents(self) -> int:
+        return int(Decimal(self.amount) * 100)
+
+
+class Refund(BaseModel):
+    """Values that can be spelt in several ways."""
+
+    amount: Decimal
+    at: datetime | None = None
+    lines: tuple[UUID, ...] = ()
+
+
+class RefundWithDefault(Refund):
+    twice: bool = True
+
+
+class RefundWithReason(Refund):
+    why: str
+
+
+class SmallRefund(Refund):
+    amount: Annotated[Decimal, Field(lt=50)]
+
+
+class BareRefund(BaseModel):
+    amount: Decimal
+
 
 class Nothing(BaseModel):
     pass
@@ -75,6 +107,33 @@ async def _booked(context: ActionContext, arguments: Slot) -> JsonValue:
 
 async def _done(context: ActionContext, arguments: BaseModel) -> JsonValue:
     return None
+
+
+FACTS: defaultdict[str, dict[str, JsonValue]] = defaultdict(dict)
+"""What the facts of a refund are besides its amount, by tenant."""
+
+
+async def _about_refund(context: ActionContext, arguments: Any) -> dict[str, JsonValue]:
+    return {"amount": float(arguments.amount), **FACTS[context.tenant]}
+
+
+def refunds(arguments: type[BaseModel]) -> Package:
+    """A package whose action takes these arguments."""
+    refund = Action(
+        name="refund",
+        description="Give money back.",
+        arguments=arguments,
+        execute=_done,
+        facts=_about_refund,
+    )
+    return Package(name="refunds", subgraphs=(), actions=(refund,))
+
+
+plain = refunds(Refund)
+with_default = refunds(RefundWithDefault)
+with_reason = refunds(RefundWithReason)
+small = refunds(SmallRefund)
+bare = refunds(BareRefund)
 
 
 async def _decimal(context: ActionContext, arguments: Nothing) -> Any:

@@ -15,6 +15,7 @@ from holdfast.store.actions import set_open_actions
 from holdfast.store.faults import pausing
 from tests.activities.bank import BANKS
 from tests.activities.desk import Asked, Desk, Opening
+from tests.activities.odd import FACTS
 
 SUM = """
 name: sums
@@ -520,3 +521,57 @@ async def test_silence_counts_for_the_rule_that_it_was_asked_for_under(opening: 
     asked = await desk.propose("c1", add(1))
     await kept_silent_about(desk)
     assert await desk.execute(asked) == ["executed"]
+
+
+HALF = """
+name: half
+version: 1
+actions:
+  refund:
+    - {when: (facts.refunded + facts.amount) / facts.paid > 0.5, deny: true}
+    - {when: facts.amount * 1.2 > 100.0, approve: {roles: [desk]}}
+    - allow
+"""
+
+
+@pytest.mark.parametrize("kind", [int, float])
+async def test_a_rule_holds_at_the_execution_as_it_did_for_the_proposal(
+    opening: Opening, kind: type[float]
+) -> None:
+    desk = await opening("c1", "c2", policy=HALF, packages=("tests.activities.odd:plain",))
+    facts = FACTS[desk.tenant]
+    facts |= {"refunded": 0.0, "paid": 90.0}
+    first, second = [
+        await desk.propose(name, ("refund", {"amount": amount}))
+        for name, amount in (("c1", "40.00"), ("c2", "41.00"))
+    ]
+    facts |= {"refunded": kind(0), "paid": kind(90)}
+    assert await desk.execute(first) == ["executed"]
+    facts |= {"refunded": kind(40)}
+    assert await desk.execute(second) == ["stale"]
+
+
+@pytest.mark.parametrize("amount", ["150.50", "150.00"])
+async def test_what_was_accepted_is_executed_whether_it_is_a_whole_number_or_not(
+    opening: Opening, amount: str
+) -> None:
+    desk = await opening(policy=HALF, packages=("tests.activities.odd:plain",))
+    FACTS[desk.tenant] |= {"refunded": 0, "paid": 5000.0}
+    asked = await desk.propose("c1", ("refund", {"amount": amount}))
+    assert await desk.accept(asked, reviewer="r", roles=["desk"]) == "accepted"
+    FACTS[desk.tenant] |= {"refunded": 0.0, "paid": 5000}
+    assert await desk.execute(asked) == ["executed"]
+
+
+async def test_what_has_changed_is_told_in_one_spelling(opening: Opening) -> None:
+    desk = await opening(policy=HALF, packages=("tests.activities.odd:plain",))
+    FACTS[desk.tenant] |= {"refunded": 0, "paid": 5000.0}
+    asked = await desk.propose("c1", ("refund", {"amount": "150"}))
+    await desk.accept(asked, reviewer="r", roles=["desk"])
+    FACTS[desk.tenant] |= {"paid": 400.0, "refunded": 0.0, "fee": {"of": 2.0}}
+    assert await desk.execute(asked) == ["stale"]
+    ((_, told),) = await desk.states(asked)
+    assert told == (
+        'This has changed since it was approved: fee was not there and is now {"of":2}, '
+        "paid was 5000 and is now 400."
+    )

@@ -113,15 +113,25 @@ def test_conditions_see_what_the_page_says() -> None:
     assert said(900, "for no reason", conversation=urgent) == "approve"
 
 
-def test_a_condition_that_mixes_kinds_of_numbers_counts_as_the_strictest_that_could_match() -> None:
+def test_whole_numbers_and_others_are_calculated_with_alike_and_texts_are_not() -> None:
     rules = "name: x\nversion: 1\nactions: {add: [{when: args.amount * 1.2 > 60.0, deny: true}]}"
     mixed = load_policy(rules, source="mixed")
-    assert mixed.verdict("add", Circumstances(args={"amount": 150.5})).kind == "deny"
-    assert mixed.verdict("add", Circumstances(args={"amount": 150})).kind == "deny"
+    for amount, said in ((150.5, "deny"), (150, "deny"), (150.0, "deny"), (50, "approve")):
+        assert mixed.verdict("add", Circumstances(args={"amount": amount})).kind == said
+    assert mixed.verdict("add", Circumstances(args={"amount": "5.00"})).kind == "deny"
     mild = load_policy(rules.replace("deny: true", "allow: true"), source="mixed")
-    unsure = mild.verdict("add", Circumstances(args={"amount": 150}))
+    assert mild.verdict("add", Circumstances(args={"amount": 150})).kind == "allow"
+    unsure = mild.verdict("add", Circumstances(args={"amount": "150.00"}))
     assert unsure.approve is not None
     assert unsure.approve.roles == ("support",)
+    text = mixed.model_validate(
+        {
+            "name": "x",
+            "version": 1,
+            "actions": {"add": [{"when": "double(args.amount) * 2 > 60", "deny": True}, "allow"]},
+        }
+    )
+    assert text.verdict("add", Circumstances(args={"amount": "5.00"})).kind == "allow"
 
 
 def test_sums_decide_together_with_the_action_itself() -> None:

@@ -37,7 +37,15 @@ ROOMS: tuple[Room, ...] = (
     ),
     *(
         Room(f"holdfast/domain/policy/{name}.py", _POLICY, alone="tests/domain")
-        for name in ("conditions", "durations", "expressions", "rules", "working_time")
+        for name in (
+            "conditions",
+            "durations",
+            "expressions",
+            "nodes",
+            "numbers",
+            "rules",
+            "working_time",
+        )
     ),
     *(
         Room(
@@ -94,6 +102,7 @@ ROOMS: tuple[Room, ...] = (
             ("equal_action",),
             ("read_load",),
             ("search_knowledge",),
+            ("spellings",),
             ("standing",),
             ("sum_of_window", *_WINDOWS, *_PERMISSION),
             ("wanted_approvals",),

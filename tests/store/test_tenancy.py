@@ -291,6 +291,7 @@ async def _equal(twins: Twins, connection: Connection, tenant: str, *, amount: i
         customer="cust",
         name="add",
         arguments={"counter": "theirs" if tenant == twins.theirs else "ours", "amount": amount},
+        is_equal=lambda other: False,
         within=_DAYS,
     )
 

@@ -101,7 +101,7 @@ def _problems_of(condition: Condition, seen: dict[str, Any]) -> Iterator[str]:
     for node in condition.tree.walk():
         if node.text not in _SUMS:
             continue
-        paths = [found for part in node.parts if (found := part.path()) is not None]
+        paths = [found for part in node.parts if (found := part.inner.path()) is not None]
         numbers = any(part.is_number for part in node.parts)
         numbers |= any(found[0] == "windows" for found in paths)
         for path in paths if numbers else []:

@@ -5,15 +5,13 @@ library has the last word on whether an expression is one; it tells no more abou
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
+from itertools import zip_longest
+
+from holdfast.domain.policy.nodes import DIVISOR, PARTS_OF_TIME, WHOLE, Node
 
 MACROS = frozenset({"all", "exists", "exists_one", "existsOne", "filter", "map"})
 _METHODS = frozenset({"size", "contains", "startsWith", "endsWith", "matches"})
-_PARTS_OF_TIME = re.compile(
-    r"get(FullYear|Month|Date|DayOfMonth|DayOfWeek|DayOfYear|Hours|Minutes|Seconds|Milliseconds)"
-)
 _FUNCTIONS = frozenset(
     {
         "has",
@@ -55,68 +53,24 @@ _LEVELS = (
     ("+", "-"),
     ("*", "/", "%"),
 )
+_SUMS = 3
+"""The first of the levels that calculate."""
 _CLOSED_BY = {"[": "]", "{": "}", "(": ")"}
-
-Kind = Literal["literal", "name", "select", "index", "call", "macro", "operator", "list", "map"]
-
-
-@dataclass(frozen=True)
-class Node:
-    """A part of an expression.
-
-    `text` is what it is called: a name, a field, a function, an operator, or a literal as it was written.
-    What stands between operators of the same rank is one node, whose text is one of them.
-    The first part of a `select`, an `index`, a method's `call` and a `macro` is what it is applied to;
-    a macro's second is its variable, the others are evaluated for each element.
-    """
-
-    kind: Kind
-    text: str = ""
-    parts: tuple["Node", ...] = ()
-
-    def walk(self) -> Iterator["Node"]:
-        """This node, and all below it."""
-        yield self
-        for part in self.parts:
-            yield from part.walk()
-
-    def free_names(self) -> frozenset[str]:
-        """The variables that it needs from outside."""
-        if self.kind == "name":
-            return frozenset({self.text})
-        if self.kind == "macro":
-            over, variable, *body = self.parts
-            inner = frozenset[str]().union(*(part.free_names() for part in body))
-            return over.free_names() | inner - {variable.text}
-        return frozenset[str]().union(*(part.free_names() for part in self.parts))
-
-    def path(self) -> tuple[str, ...] | None:
-        """`a.b['c']` as names; None where it is something else."""
-        if self.kind == "name":
-            return (self.text,)
-        if self.kind not in ("select", "index"):
-            return None
-        before = self.parts[0].path()
-        if self.kind == "select":
-            return before and (*before, self.text)
-        name = self.parts[1].string()
-        return None if before is None or name is None else (*before, name)
-
-    def string(self) -> str | None:
-        """The text of a string that is written without escapes."""
-        if self.kind == "literal" and self.text[0] in "'\"" and "\\" not in self.text:
-            quote = 3 if self.text[:3] in ("'''", '"""') else 1
-            return self.text[quote:-quote]
-        return None
-
-    @property
-    def is_number(self) -> bool:
-        """Whether it is a number that is written down."""
-        return self.kind == "literal" and self.text[0] in "0123456789."
 
 
 def parse(source: str) -> Node:
     """The parts of an expression.
+
+    Raises:
+        ValueError: it is longer or deeper than may be, or not written in the language.
+    """
+    return read(source)[0]
+
+
+def read(source: str) -> tuple[Node, str]:
+    """The parts of an expression, and the expression for the library, which does not calculate with whole
+    numbers and others together: what is written as a whole number, or is the size of something, becomes a
+    double beside what may be one.
 
     Raises:
         ValueError: it is longer or deeper than may be, or not written in the language.
@@ -132,31 +86,45 @@ def parse(source: str) -> Node:
         level, height = [part for node in level for part in node.parts], height + 1
     if height > _HIGHEST:
         raise ValueError(f"it has chains of more than {_HIGHEST} parts")
-    return found
+    return found, parser.with_calls(source)
 
 
-def _tokens(source: str) -> list[tuple[str, str]]:
-    tokens: list[tuple[str, str]] = []
+def _tokens(source: str) -> list[tuple[str, str, int]]:
+    """Their kinds and texts, and where they begin."""
+    tokens: list[tuple[str, str, int]] = []
     at = 0
     while at < len(source):
         match = _TOKEN.match(source, at)
         if match is None or match.lastgroup is None:
             raise ValueError(f"{source[at : at + 10]!r} cannot be read")
         if match.lastgroup != "space":
-            tokens.append((match.lastgroup, match[0]))
+            tokens.append((match.lastgroup, match[0], at))
         at = match.end()
-    return [*tokens, ("end", "its end")]
+    return [*tokens, ("end", "its end", at)]
 
 
 class _Parser:
     """Reads tokens from the left, one ahead."""
 
-    def __init__(self, tokens: list[tuple[str, str]]) -> None:
+    def __init__(self, tokens: list[tuple[str, str, int]]) -> None:
         self._tokens = tokens
         self._at = 0
+        self._inserted: list[tuple[int, str]] = []
+
+    def with_calls(self, source: str) -> str:
+        """The source with the calls that numbers were put into."""
+        for at, text in sorted(self._inserted, key=lambda one: one[0], reverse=True):
+            source = source[:at] + text + source[at:]
+        return source
+
+    def _put_into(self, function: str, part: Node, first: int, end: int) -> Node:
+        """The call of a function with the part that begins with one token and ends before another."""
+        _, text, last = self._tokens[end - 1]
+        self._inserted += [(self._tokens[first][2], f"{function}("), (last + len(text), ")")]
+        return Node("call", function, (part,))
 
     @property
-    def next(self) -> tuple[str, str]:
+    def next(self) -> tuple[str, str, int]:
         return self._tokens[self._at]
 
     def _take(self, *signs: str) -> str | None:
@@ -178,20 +146,51 @@ class _Parser:
         condition = self._binary(0, depth)
         if self._take("?") is None:
             return condition
+        starts = [self._at]
         first = self._binary(0, depth + 1)
+        ends = [self._at]
         self._require(":")
-        return Node("operator", "?:", (condition, first, self.expression(depth + 1)))
+        starts.append(self._at)
+        parts = [first, self.expression(depth + 1)]
+        parts = self._alike(parts, starts, [*ends, self._at])
+        return Node("operator", "?:", (condition, *parts))
 
     def _binary(self, level: int, depth: int) -> Node:
         if level == len(_LEVELS):
             return self._unary(depth)
-        parts, signs = [self._binary(level + 1, depth)], []
+        starts, parts, ends, signs = [self._at], [self._binary(level + 1, depth)], [self._at], [""]
         while (sign := self._take(*_LEVELS[level])) is not None:
             signs.append(sign)
+            starts.append(self._at)
             parts.append(self._binary(level + 1, depth))
-        if not signs:
+            ends.append(self._at)
+        if len(parts) == 1:
             return parts[0]
-        return Node("operator", "+" if "+" in signs else signs[0], tuple(parts))
+        if "%" in signs:
+            parts = [
+                part if part.is_whole else self._put_into(WHOLE, part, start, end)
+                for part, start, end in zip(parts, starts, ends, strict=True)
+            ]
+        elif level >= _SUMS:
+            parts = self._alike(parts, starts, ends, signs)
+        return Node("operator", "+" if "+" in signs else signs[1], tuple(parts))
+
+    def _alike(
+        self, parts: list[Node], starts: list[int], ends: list[int], signs: Sequence[str] = ()
+    ) -> list[Node]:
+        """These parts, unless all are whole numbers, as what can be calculated with together."""
+        if all(part.is_whole for part in parts):
+            return parts
+        alike: list[Node] = []
+        for part, start, end, sign in zip_longest(parts, starts, ends, signs):
+            if sign == "/" and part.kind != "literal":
+                alike.append(self._put_into(DIVISOR, part, start, end))
+            else:
+                alike.append(self._double(part, start, end))
+        return alike
+
+    def _double(self, part: Node, start: int, end: int) -> Node:
+        return self._put_into("double", part, start, end) if part.is_whole else part
 
     def _unary(self, depth: int) -> Node:
         if (sign := self._take("!", "-")) is None:
@@ -204,7 +203,11 @@ class _Parser:
         found = self._primary(depth)
         while (sign := self._take(".", "[")) is not None:
             if sign == "[":
-                found = Node("index", "", (found, self.expression(depth + 1)))
+                start = self._at
+                at = self.expression(depth + 1)
+                if at.kind != "literal" and not at.is_whole:
+                    at = self._put_into(WHOLE, at, start, self._at)
+                found = Node("index", "", (found, at))
                 self._require("]")
                 continue
             name = self._name()
@@ -215,7 +218,7 @@ class _Parser:
         return found
 
     def _primary(self, depth: int) -> Node:
-        kind, text = self.next
+        kind, text, _ = self.next
         if kind in ("string", "number") or text in ("true", "false", "null"):
             self._at += 1
             return Node("literal", text)
@@ -244,11 +247,14 @@ class _Parser:
                 self._require(",", ":")
                 if self._take(closing) is not None:
                     break
-            items.append(self.expression(depth + 1))
+            start = self._at
+            item = self.expression(depth + 1)
+            is_key = closing == "}" and len(items) % 2 == 0
+            items.append(item if closing == ")" or is_key else self._double(item, start, self._at))
         return tuple(items)
 
     def _name(self) -> str:
-        kind, text = self.next
+        kind, text, _ = self.next
         if kind != "name" or text == "in":
             raise ValueError(f"{text!r} stands where a name is expected")
         self._at += 1
@@ -260,6 +266,6 @@ def _applied(name: str, to: Node, items: tuple[Node, ...]) -> Node:
         if len(items) not in ((2, 3) if name == "map" else (2,)) or items[0].kind != "name":
             raise ValueError(f"{name} takes a name and what to work out for each element")
         return Node("macro", name, (to, *items))
-    if name not in _METHODS and not _PARTS_OF_TIME.fullmatch(name):
+    if name not in _METHODS and not PARTS_OF_TIME.fullmatch(name):
         raise ValueError(f"there is no function {name!r}")
     return Node("call", name, (to, *items))

@@ -1,4 +1,4 @@
--- The latest action of :customer with this :name and these :arguments that waits, or was done :within this time.
+-- The latest action of :customer with this :name and one of these :spellings of its arguments that waits, or was done :within this time.
 select action.*, execution.state as execution, execution.subject is not null as remote,
        action.state = 'executed' and exists (
            select from holdfast.actions as beside
@@ -18,7 +18,7 @@ select action.*, execution.state as execution, execution.subject is not null as 
            and updated_at > now() - :within::interval) as action
   left join holdfast.executions as execution
     on execution.tenant = :tenant and execution.action = action.id
- where action.name = :name and :arguments in (action.arguments, action.proposed)
+ where action.name = :name and (action.arguments = any(:spellings) or action.proposed = any(:spellings))
    and (:besides::text is null or action.approval is distinct from :besides)
    and (action.state <> 'failed' or execution.subject is not null)
  order by action.created_at desc, action.id desc limit 1

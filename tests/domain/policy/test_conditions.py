@@ -170,7 +170,7 @@ def test_what_stands_between_operators_of_one_rank_is_a_sum_where_something_is_a
 
 def test_a_condition_gives_true_or_false() -> None:
     assert not Condition("args.a > 1").holds(seen(a=1))
-    with pytest.raises(TypeError, match="gave a int instead of true or false"):
+    with pytest.raises(TypeError, match="gave a float instead of true or false"):
         Condition("args.a + 1").holds(seen(a=1))
 
 
