@@ -303,6 +303,30 @@ async def test_the_customer_learns_that_nothing_was_changed(
     assert (message.content or "").startswith(told)
 
 
+@pytest.mark.parametrize("hints", [None, PHRASES], ids=["generic", "hinted"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "> {said}", "Hello\n > {said}\nThanks", "“{said}”", '"{said}"', "„{said}“", "«{said}»",
+        "‘{said}’", "'{said}'",
+    ],
+)  # fmt: skip
+async def test_a_quotation_is_no_request_of_the_customer_s(
+    connect: Connect, form: str, hints: Hints | None
+) -> None:
+    said = form.format(said="Please cancel booking B-7")
+    message = await say(connect, [user(said)], CANCEL, hints=hints)
+    assert called(message) == []
+    assert not (message.content or "").startswith("Shall I")
+
+
+async def test_a_request_beside_a_name_in_quotation_marks_is_one(connect: Connect) -> None:
+    message = await say(
+        connect, [user('Please cancel booking B-7 for "The Gulls"')], CANCEL, hints=PHRASES
+    )
+    assert (message.content or "").startswith("Shall I cancel booking B-7")
+
+
 @pytest.mark.parametrize("state", ["executed", "not_undone", "unclear"])
 @pytest.mark.parametrize(
     ("said", "told"),
