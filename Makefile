@@ -69,7 +69,8 @@ requirements: ## Pin what pyproject.toml asks for
 	  || { echo "1/3 fetching uv, which installs the rest …" && \
 	       $(PYTHON) -m venv .venv-uv && .venv-uv/bin/pip install --quiet uv; }
 	@echo "2/3 installing $$(grep -c == requirements.txt) packages into .venv, about a minute …"
-	@PATH="$$PWD/.venv-uv/bin:$$PATH"; \
+	@PATH="$$PWD/.venv-uv/bin:$$PATH"; cache="$${UV_CACHE_DIR:-$${XDG_CACHE_HOME:-$$HOME/.cache}/uv}"; \
+	  { mkdir -p "$$cache" && test -w "$$cache"; } 2>/dev/null || cache="$$PWD/.venv-uv/cache"; export UV_CACHE_DIR="$$cache"; \
 	  test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) .venv; \
 	  uv pip install --python $(BIN)/python --quiet --compile-bytecode --require-hashes -r requirements.txt && \
 	  uv pip install --python $(BIN)/python --quiet --no-deps -e . -e devstack -e examples/shop

@@ -67,6 +67,7 @@ class ConversationActivities:
                 request.key,
                 status=request.status,
                 reason=request.reason,
+                cause=request.cause,
                 message=request.message,
                 language_of=language_of,
                 held=request.held,

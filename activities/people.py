@@ -11,13 +11,14 @@ from holdfast.domain.conversation import ConversationPhase
 from holdfast.domain.errors import (
     ConversationClosed,
     InvalidStatement,
+    MessageConflict,
     NotHeld,
     Refused,
 )
 from holdfast.domain.events import HandedBack, NewEvent, TakenOver
 from holdfast.domain.ids import text_digest
 from holdfast.domain.people import PersonAct, same_person
-from holdfast.domain.records import ConversationRecord
+from holdfast.domain.records import ConversationRecord, MessageRecord
 from holdfast.domain.steps import HumanTurnRequest, TakeoverRequest
 from holdfast.store import conversations, events, transcript
 from holdfast.store.audit import append_audit
@@ -65,7 +66,7 @@ class PeopleActivities:
         """Append the message of the person who holds the conversation, once for each id; its number.
 
         Raises:
-            ApplicationError: refused, as `InvalidStatement` or `NotHeld`.
+            ApplicationError: refused, as `InvalidStatement`, `MessageConflict` or `NotHeld`.
         """
         act = PersonAct(
             id=request.id,
@@ -79,10 +80,15 @@ class PeopleActivities:
         async with recording(self._services.pool, request.key) as connection:
             record = await conversations.lock_conversation(connection, request.key)
             known = await transcript.find_message(connection, request.key, request.id)
-            if known is not None:
-                return known
+            if known is not None and _says_the_same(known, request):
+                return known.seq
             try:
                 await _spend(connection, request.tenant, act, refusal)
+                if known is not None:
+                    raise MessageConflict(
+                        f"reply id {request.id!r} was used before for another message; this one is "
+                        "not sent"
+                    )
                 _check_holder(record, act)
             except Refused as error:
                 refusal = error
@@ -177,6 +183,11 @@ async def _record_takeover(
         subject=request.conversation,
         data={"reviewer": act.reviewer, "note": request.note},
     )
+
+
+def _says_the_same(known: MessageRecord, request: HumanTurnRequest) -> bool:
+    by_them = known.role == "human" and same_person(known.author, request.reviewer)
+    return by_them and known.text == request.text
 
 
 async def _record_reply(connection: Connection, request: HumanTurnRequest) -> int:

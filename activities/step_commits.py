@@ -155,7 +155,7 @@ def calling(reply: Reply, account: Account, language: str) -> Escalation:
         for came_to, said in _WHY_A_PERSON.items()
         if (names := found.get(came_to))
     ]
-    reason = "; ".join(reasons) or "a part of it has failed"
+    reason = "; ".join(reasons) or "a part of it was not done"
     return Escalation(reason=reason, text="\n\n".join(parts))
 
 

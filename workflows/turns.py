@@ -14,7 +14,7 @@ from holdfast.workflows.outages import ModelOutages, NoModel, pause_asked_for
 with workflow.unsafe.imports_passed_through():
     from typing import assert_never
 
-    from holdfast.domain import wire
+    from holdfast.domain import failures, wire
     from holdfast.domain.approval import Approval
     from holdfast.domain.conversation import (
         ConversationStart,
@@ -43,6 +43,7 @@ with workflow.unsafe.imports_passed_through():
 _FOR_A_PERSON = PERMANENT_CODES | {AttemptsLost.code, TookTooLong.code, "TurnBudgetExceeded"}
 """Errors of a step that say that it has reached a bound, or would fail again: a person takes over."""
 
+_STUCK = "the agent cannot go on from where it was"
 _LEAST_TIME = timedelta(seconds=1)
 
 
@@ -63,11 +64,12 @@ class _Cursor:
 @dataclass(frozen=True)
 class _Stop:
     """Why a turn ends that no subgraph ended, and as what. `to_person` says that a person goes on with
-    it where something was done and the rest was not."""
+    it where something was done and the rest was not; `cause` tells operators more than `reason`."""
 
     status: TurnStatus
     reason: str
     to_person: bool = True
+    cause: str = ""
 
 
 class _Stopped(Exception):
@@ -176,7 +178,7 @@ class TurnRunner:
         except _Stuck as stuck:
             stale = parked.approval.go_stale()
             self._state.parked[parked.approval.id] = parked.model_copy(update={"approval": stale})
-            await self._hand_over(parked.turn, str(stuck))
+            await self._hand_over(parked.turn, _STUCK, cause=str(stuck))
             return True
         except _TakenOver:
             return False
@@ -210,9 +212,10 @@ class TurnRunner:
             if isinstance(error.cause, TimeoutError) or error.retry_state == RetryState.TIMEOUT:
                 return await self._hand_over(turn, self._too_long(turn), queued)
             if isinstance(error.cause, ApplicationError) and error.cause.type in _FOR_A_PERSON:
-                return await self._hand_over(turn, str(error.cause), queued)
-            cause = str(error.cause or error)
-            return await self._end(turn, _Stop("failed", cause), queued)
+                reason = failures.told(error.cause.type)
+                return await self._hand_over(turn, reason, queued, cause=_cause_of(error))
+            stop = _Stop("failed", failures.told(None), cause=_cause_of(error))
+            return await self._end(turn, stop, queued)
 
     async def _triage(self, queued: QueuedMessage) -> TurnResult:
         request = self._request(queued.turn, 1, 1, wire.TRIAGE).model_copy(
@@ -267,7 +270,7 @@ class TurnRunner:
                         try:
                             await self._execute(cursor.turn, cursor.step, result.actions)
                         except _Stuck as stuck:
-                            return await self._hand_over(cursor.turn, str(stuck))
+                            return await self._hand_over(cursor.turn, _STUCK, cause=str(stuck))
                 case Proposed():
                     return await self._park(cursor, result)
                 case Repeated():
@@ -291,14 +294,15 @@ class TurnRunner:
         return f"turn {turn} took longer than {self._start.limits.turn_seconds} s"
 
     async def _hand_over(
-        self, turn: int, reason: str, queued: QueuedMessage | None = None
+        self, turn: int, reason: str, queued: QueuedMessage | None = None, *, cause: str = ""
     ) -> TurnResult:
         """End the turn, and leave the conversation to a person."""
         held = self._state.takeover is not None
-        called = Takeover(reason=reason, since=workflow.now())
+        called = Takeover(reason=cause or reason, since=workflow.now())
         if not held:
             self._state.takeover = called
-        ended = await self._end(turn, _Stop("awaiting_human", reason), queued, held=held)
+        stop = _Stop("awaiting_human", reason, cause=cause)
+        ended = await self._end(turn, stop, queued, held=held)
         if ended.status != "awaiting_human" and self._state.takeover is called:
             self._state.takeover = (
                 None  # an attempt that nobody waited for any more had answered it
@@ -426,6 +430,7 @@ class TurnRunner:
                 turn=turn,
                 status=stop.status,
                 reason=stop.reason,
+                cause=stop.cause,
                 message=queued.message if queued else None,
                 held=self._state.takeover is not None if held is None else held,
                 to_person=stop.to_person,
@@ -434,7 +439,7 @@ class TurnRunner:
         if ended.status == "awaiting_human" and self._state.takeover is None:
             # Something was done and the rest was not; or it had ended before, and the worker that knew
             # has died.
-            self._state.takeover = Takeover(reason=stop.reason, since=workflow.now())
+            self._state.takeover = Takeover(reason=stop.cause or stop.reason, since=workflow.now())
         return ended
 
     def _request(self, turn: int, step: int, thread: int, subgraph: str) -> StepRequest:
@@ -451,3 +456,11 @@ class TurnRunner:
             may_park=len(self._state.parked) < self._start.limits.parked_turns,
             waits_for_model=True,
         )
+
+
+def _cause_of(error: ActivityError) -> str:
+    """What an activity failed of, with its code once."""
+    cause = error.cause or error
+    if isinstance(cause, ApplicationError) and cause.message.startswith(f"{cause.type}: "):
+        return cause.message
+    return str(cause)

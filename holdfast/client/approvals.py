@@ -124,6 +124,7 @@ class Approvals:
         since the conversation was terminated, say, is no silence all the same.
 
         Raises:
+            MessageConflict: the `decision_id` was used before for another decision on it.
             ApprovalNotFound, AlreadyDecided, ApprovalExpired, NotAllowed, Claimed, DigestMismatch,
             Superseded, InvalidEdit, InvalidStatement, InvalidRequest, ConversationClosed.
         """
@@ -147,7 +148,7 @@ class Approvals:
                 decision,
                 ApprovalStatus,
                 # A refused attempt under the same decision id must not answer for a genuine one.
-                id=f"{decision.id}:{text_digest(decision.statement)}",
+                id=f"{decision.id}:{text_digest(decision.model_dump_json())}",
                 timeout=timeout,
             )
         )

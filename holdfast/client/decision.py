@@ -15,9 +15,11 @@ from holdfast.domain.errors import (
     ApprovalExpired,
     ApprovalNotFound,
     InvalidRequest,
+    MessageConflict,
 )
 from holdfast.domain.outcomes import ProposedAction
-from holdfast.domain.records import ApprovalRecord
+from holdfast.domain.people import same_person
+from holdfast.domain.records import ApprovalRecord, DecisionRecord
 from holdfast.domain.review import (
     Accept,
     Claim,
@@ -104,12 +106,19 @@ def decided_before(record: ApprovalRecord, decision: Decision) -> ApprovalStatus
     """What came of this very decision before; None when the approval still waits.
 
     Raises:
+        MessageConflict: another decision was taken under its id.
         AlreadyDecided, ApprovalExpired: it does not wait any more.
     """
+    taken = [one for one in record.decisions if one.refusal is None]
+    before = next((one for one in taken if one.id == decision.id), None)
+    if before is not None and not _is_the_same(before, decision):
+        raise MessageConflict(
+            f"decision id {decision.id!r} was used before for another decision on approval "
+            f"{record.id}; this one is not taken"
+        )
     if record.state == "pending":
         return None
-    taken = [one for one in record.decisions if one.refusal is None]
-    if any(one.id == decision.id for one in taken):
+    if before is not None:
         return ApprovalStatus(
             approval=record.id,
             state=record.approval.state,
@@ -122,3 +131,10 @@ def decided_before(record: ApprovalRecord, decision: Decision) -> ApprovalStatus
         )
     by = f" by {settled.reviewer}" if settled else ""
     raise AlreadyDecided(f"approval {record.id} is already {record.state}{by}")
+
+
+def _is_the_same(before: DecisionRecord, decision: Decision) -> bool:
+    """Whether a decision was recorded that says what this one does."""
+    said = (before.kind, before.text, before.delegate, before.actions)
+    by_them = same_person(before.reviewer, decision.reviewer)
+    return by_them and said == (decision.kind, decision.text, decision.to, decision.actions)

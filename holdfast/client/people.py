@@ -67,6 +67,7 @@ class People:
         """Send the message of the person who holds the conversation, once for each `reply_id`.
 
         Raises:
+            MessageConflict: the `reply_id` was used before for another message.
             ConversationNotFound, ConversationClosed, NotHeld, InvalidStatement, InvalidRequest.
         """
         with checking():
@@ -128,5 +129,6 @@ class People:
 
 
 def _update_id(act: PersonAct) -> str:
-    """Under which a request is answered once; a refused attempt must not answer for a genuine one."""
-    return f"{act.id}:{text_digest(act.statement)}"
+    """Under which Temporal answers a request once, by itself: what it says is part of it, so that nothing
+    else is answered for it, and a refused attempt doesn't answer for a genuine one."""
+    return f"{act.id}:{text_digest(act.model_dump_json())}"

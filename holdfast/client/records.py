@@ -24,7 +24,7 @@ from holdfast.store.approvals import list_approvals
 from holdfast.store.conversations import read_conversation
 from holdfast.store.events import read_events
 from holdfast.store.llm_calls import count_calls
-from holdfast.store.pool import CONNECT_TIMEOUT_SECONDS, TRANSIENT_ERRORS, Connection, Pool
+from holdfast.store.pool import TRANSIENT_ERRORS, Connection, Pool, cause_of, connect_seconds
 from holdfast.store.transcript import read_message, read_messages
 
 _POLL_SECONDS = 0.2
@@ -52,11 +52,11 @@ class Records:
             ConfigurationError: its tables are not those of this version.
         """
         try:
-            async with self._pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS) as connection:
+            async with self._pool.acquire(timeout=connect_seconds(self._pool)) as connection:
                 yield connection
         except TRANSIENT_ERRORS as error:
             raise Unavailable(
-                f"cannot reach Postgres: {error or type(error).__name__}. Is it running?"
+                f"cannot reach Postgres: {cause_of(error)}. Is it running?"
             ) from error
         except asyncpg.DataError as error:
             raise InvalidRequest(f"Postgres has no such value: {error}") from None

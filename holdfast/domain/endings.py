@@ -20,14 +20,15 @@ _MOST_NAMED = 20
 
 class EndedAction(Frozen):
     """An action of a turn that has ended. `title` is how the customer reads it; `arguments` tells apart what
-    has one title; `came_to` is what it has come to, or the one that it `repeats` has, and None where nothing
-    was done."""
+    has one title; `step` is that of its proposal; `came_to` is what it has come to, or the one that it `repeats`
+    has, and None where nothing was done."""
 
     id: str
     name: str
     title: str
     arguments: dict[str, JsonValue]
     state: ActionState
+    step: int = 0
     came_to: PastState | None = None
     repeats: str | None = None
 
@@ -57,10 +58,15 @@ class Account:
 
     @property
     def half_done(self) -> bool:
-        """Whether something was done, or may have been, and something failed or stands that should have been
-        undone: also an agent that has said what it knows leaves that to a person."""
-        return self.needs_a_person and any(
-            one.state == "failed" or one.came_to == "not_undone" for one in self.actions
+        """Whether something was done, or may have been, and something failed, stands that should have been
+        undone, or was not done although it belongs to the same proposal: also an agent that has said what it
+        knows leaves that to a person."""
+        partly = {one.step for one in self.actions if one.may_stand}
+        return bool(partly) and any(
+            one.state == "failed"
+            or one.came_to == "not_undone"
+            or (one.came_to is None and one.step in partly)
+            for one in self.actions
         )
 
     def for_callers(self) -> tuple[ActionEnd, ...]:

@@ -32,7 +32,8 @@ class MessageTooLong(Refused):
 
 
 class MessageConflict(Refused):
-    """This `message_id` was already used with another text or by another customer."""
+    """This id of a message, of a person's reply or of a decision was already used with other content or
+    by somebody else."""
 
     code = "MessageConflict"
 

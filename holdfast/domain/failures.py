@@ -13,6 +13,14 @@ from holdfast.domain.display import line
 from holdfast.domain.errors import HoldfastError
 from holdfast.domain.model import Unstorable
 
+_TOLD = {
+    "ModelRefused": "no model takes the request",
+    "ModelAnswerUnusable": "no model gave an answer that can be used",
+    "TurnBudgetExceeded": "the turn came to its bound of model calls",
+    "TookTooLong": "a step of the turn took too long",
+    "AttemptsLost": "a step of the turn was lost too often",
+}
+
 _CHARACTERS = 1_000
 _PLACE_CHARACTERS = 100
 
@@ -20,6 +28,12 @@ _PLACE_CHARACTERS = 100
 def in_words(error: BaseException) -> str:
     """What went wrong, on one line of at most a thousand characters, without values and internals."""
     return _words(error)[:_CHARACTERS]
+
+
+def told(code: str | None) -> str:
+    """What those who follow a conversation are told of a turn that failed with this code: neither names of
+    classes, agents or models, nor what these said."""
+    return _TOLD.get(code or "", "the turn could not be finished")
 
 
 def _words(error: BaseException) -> str:

@@ -10,6 +10,9 @@ from pydantic import JsonValue
 from holdfast.domain.model import Frozen
 
 _ARGUMENT_CHARACTERS = 300
+_DONE = "Already done for this customer."
+_STANDS = "Done, and not taken back although it should have been"
+_UNCLEAR = "Tried, and nobody knows whether it was done"
 
 PastState = Literal[
     "executed",  # the effect happened
@@ -40,17 +43,16 @@ def in_words(
     """What a model is told of the past before the dialogue begins; empty where there is nothing."""
     lists = (
         (
-            "Already done for this customer. Do not do any of it again, unless the customer knows that "
+            f"{_DONE} Do not do any of it again, unless the customer knows that "
             "it was done and says that they want it once more:",
             (one for one in executed if one.state == "executed"),
         ),
         (
-            "Done, and not taken back although it should have been; a colleague looks into it. Neither do "
-            "it again nor try to undo it:",
+            f"{_STANDS}; a colleague looks into it. Neither do it again nor try to undo it:",
             (one for one in executed if one.state == "not_undone"),
         ),
         (
-            "Tried, and nobody knows whether it was done; a colleague looks into it. Do not try it again:",
+            f"{_UNCLEAR}; a colleague looks into it. Do not try it again:",
             (one for one in executed if one.state == "unclear"),
         ),
         (
@@ -60,6 +62,11 @@ def in_words(
     )
     parts = [_list(heading, tuple(actions), conversation) for heading, actions in lists]
     return "\n\n".join(part for part in parts if part)
+
+
+def tells_of_effects(text: str) -> bool:
+    """Whether the text has such an account, and something in it was done, or may have been."""
+    return any(line.startswith((_DONE, _STANDS, _UNCLEAR)) for line in text.splitlines())
 
 
 def _list(heading: str, actions: Iterable[PastAction], conversation: str) -> str:

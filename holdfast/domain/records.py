@@ -12,7 +12,12 @@ from holdfast.domain.decision import DecisionKind
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.model import Frozen
 from holdfast.domain.notifications import ChannelKind, DeliveryState, Payload
-from holdfast.domain.outcomes import PriorityName, RecordedActionState, VerdictKind
+from holdfast.domain.outcomes import (
+    PriorityName,
+    ProposedAction,
+    RecordedActionState,
+    VerdictKind,
+)
 
 
 class ConversationRecord(Frozen):
@@ -107,6 +112,8 @@ class DecisionRecord(Frozen):
     delegate: str | None
     refusal: str | None
     at: datetime
+    actions: tuple[ProposedAction, ...] = ()
+    """What an edit has asked for."""
 
 
 class ApprovalRecord(Frozen):

@@ -224,11 +224,13 @@ class EndTurnRequest(TurnRequest):
 
     `message` is recorded first where the turn never started. What the customer is told is worked out
     from the records. `held` says that a person has the conversation already. `to_person` says that a
-    person goes on with it where something was done and the rest was not.
+    person goes on with it where something was done and the rest was not. `cause` is what operators read
+    where it is more than the `reason`, which customers' programs may.
     """
 
     status: TurnStatus
     reason: str
+    cause: str = ""
     message: CustomerMessage | None = None
     held: bool = False
     to_person: bool = True

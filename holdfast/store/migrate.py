@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from holdfast.domain.errors import ConfigurationError, Unavailable
 from holdfast.domain.failures import in_words
 from holdfast.store.address import read_address
-from holdfast.store.pool import TRANSIENT_ERRORS, Connection, connecting
+from holdfast.store.hosts import connect
+from holdfast.store.pool import TRANSIENT_ERRORS, Connection, cause_of, connecting
 
 CONNECTION = "connection"
 SCHEMA = "schema"
@@ -41,13 +42,13 @@ async def migrate(url: str, packages: Mapping[str, Path] | None = None) -> None:
     for schema, versions in _locations(packages).items():
         _newest(schema, versions)
 
-    async def connect() -> Connection:
+    async def open_connection() -> Connection:
         with connecting():
-            opened: Connection = await asyncpg.connect(**options)
+            opened: Connection = await connect(**options)
         return opened
 
     # A migration may take as long as it takes: no timeout of statements here.
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect)
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=open_connection)
     try:
         with owners_rights("migrate this database"):
             async with engine.begin() as connection:
@@ -56,7 +57,7 @@ async def migrate(url: str, packages: Mapping[str, Path] | None = None) -> None:
                     await connection.execute(text(f'create schema if not exists "{schema}"'))
                     await connection.run_sync(_upgrade, schema, versions)
     except TRANSIENT_ERRORS as error:
-        raise Unavailable(f"cannot reach Postgres to migrate it: {error}") from error
+        raise Unavailable(f"cannot reach Postgres to migrate it: {cause_of(error)}") from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise Unavailable(f"lost Postgres while migrating it: {error}") from error

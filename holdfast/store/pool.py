@@ -13,6 +13,7 @@ from asyncpg.pool import PoolAcquireContext
 
 from holdfast.domain.errors import ConfigurationError, HoldfastError, Unavailable
 from holdfast.store.address import read_address
+from holdfast.store.hosts import connect
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 else:
     Connection = _PlainConnection = asyncpg.Connection
     Pool = _PlainPool = asyncpg.Pool
-
-CONNECT_TIMEOUT_SECONDS = 5.0
 
 STATEMENT_SECONDS = 30.0
 READ_STATEMENT_SECONDS = 5.0
@@ -88,9 +87,14 @@ def is_gone(connection: Connection) -> bool:
         return True
 
 
+def cause_of(error: BaseException) -> str:
+    """What an error of a connection says, or its kind where it says nothing."""
+    return str(error) or type(error).__name__
+
+
 def lost(error: BaseException) -> Unavailable:
     """What our own connections raise in the place of an error that says that Postgres is gone."""
-    return Unavailable(f"lost Postgres: {error or type(error).__name__}")
+    return Unavailable(f"lost Postgres: {cause_of(error)}")
 
 
 def _watched(method: Callable[..., Awaitable[Any]]) -> Any:
@@ -181,9 +185,17 @@ class _WatchedPool(_PlainPool):
 
     idle_in_transaction_seconds = IDLE_IN_TRANSACTION_SECONDS
     """How long Postgres lets a transaction of its connections be idle; 0 for as long as it wants."""
+    connect_seconds = 0.0
+    """How long all of its hosts together may take to give a connection."""
 
     def acquire(self, *, timeout: float | None = None) -> Any:
         return _Acquired(self, timeout)
+
+
+def connect_seconds(pool: Pool) -> float:
+    """How long to wait for a connection of one of our pools, which it may have to open."""
+    assert isinstance(pool, _WatchedPool)
+    return pool.connect_seconds
 
 
 def session_settings(
@@ -224,6 +236,7 @@ async def open_pool(
     )
     if read_only:
         settings["default_transaction_read_only"] = "on"
+    address = read_address(url)
     with connecting():
         pool = _WatchedPool(
             max_queries=50_000,
@@ -231,7 +244,7 @@ async def open_pool(
             setup=None,
             loop=None,
             record_class=asyncpg.Record,
-            **read_address(url).connect_options(**settings),
+            **address.connect_options(**settings),
             min_size=min_size,
             max_size=max_size,
             init=_speak_json,
@@ -240,6 +253,7 @@ async def open_pool(
             reset=None if read_only else _reset,
         )
         pool.idle_in_transaction_seconds = idle_in_transaction_seconds
+        pool.connect_seconds = address.connect_timeout * max(1, len(address.hosts))
         await pool
     return pool
 
@@ -269,7 +283,7 @@ def connecting() -> Iterator[None]:
                 "of the database URL or the variables PGSSL… name, and at ~/.postgresql"
             ) from None
         raise Unavailable(
-            f"cannot reach Postgres: {cause or type(cause).__name__}. Is it running, and is "
+            f"cannot reach Postgres: {cause_of(cause)}. Is it running, and is "
             "HOLDFAST_DATABASE_URL right? `make up` starts an embedded one"
         ) from error
 
@@ -282,11 +296,12 @@ def _is_about_files(error: BaseException) -> bool:
 async def _connect(*args: Any, **options: Any) -> _PlainConnection:
     """As asyncpg connects; a pool opens connections at any time, also in the middle of brought code."""
     try:
-        return await asyncpg.connect(*args, **options)
+        connection: _PlainConnection = await connect(*args, **options)
     except asyncpg.ClientConfigurationError:
         raise
     except UNREACHABLE_ERRORS as error:
         raise lost(error) from error
+    return connection
 
 
 async def _speak_json(connection: Connection) -> None:

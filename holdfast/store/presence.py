@@ -6,9 +6,8 @@ on. Rows are worth nothing after a restart of Postgres, which ends all sessions:
 
 from collections.abc import Iterable
 
-import asyncpg
-
 from holdfast.store.address import read_address
+from holdfast.store.hosts import connect
 from holdfast.store.pool import (
     IDLE_IN_TRANSACTION_SECONDS,
     STATEMENT_SECONDS,
@@ -23,7 +22,7 @@ async def open_session(url: str) -> Connection:
         statement_seconds=STATEMENT_SECONDS,
         idle_in_transaction_seconds=IDLE_IN_TRANSACTION_SECONDS,
     )
-    session: Connection = await asyncpg.connect(**read_address(url).connect_options(**settings))
+    session: Connection = await connect(**read_address(url).connect_options(**settings))
     return session
 
 

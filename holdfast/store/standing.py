@@ -159,7 +159,7 @@ async def account_of(connection: Connection, key: TurnKey) -> Account:
     rows = await connection.fetch(
         f"""
         select action.id, action.name, {_CUSTOMER_TITLE} as title, action.arguments, action.state,
-               action.repeats, meant.state as meant, meant.approval, execution.state as execution,
+               action.step, action.repeats, meant.state as meant, meant.approval, execution.state as execution,
                execution.subject is not null as remote
           from holdfast.actions as action
           left join holdfast.actions as meant

@@ -28,7 +28,7 @@ async def append_message(
         )
         known = await find_message(connection, key, request_id)
         if known is not None:
-            return known
+            return known.seq
     said = (
         NewMessageReceived(message_id=message_id)
         if message.role == "customer"
@@ -69,16 +69,20 @@ async def append_message(
     return int(seq)
 
 
-async def find_message(connection: Connection, key: ConversationKey, request_id: str) -> int | None:
-    """The number of the message that was recorded under this id; None where none was."""
-    known = await connection.fetchval(
-        "select seq from holdfast.messages "
-        "where tenant = $1 and conversation = $2 and request_id = $3",
+async def find_message(
+    connection: Connection, key: ConversationKey, request_id: str
+) -> MessageRecord | None:
+    """The message that was recorded under this id; None where none was."""
+    known = await connection.fetchrow(
+        """
+        select seq, turn, role, author, text, citations, degraded, created_at as at
+          from holdfast.messages where tenant = $1 and conversation = $2 and request_id = $3
+        """,
         key.tenant,
         key.conversation,
         request_id,
     )
-    return int(known) if known is not None else None
+    return MessageRecord.model_validate(dict(known)) if known else None
 
 
 async def read_messages(

@@ -50,6 +50,7 @@ async def end_turn(
     reason: str,
     message: CustomerMessage | None,
     language_of: Callable[[str], str],
+    cause: str = "",
     held: bool = False,
     to_person: bool = True,
 ) -> TurnEnd:
@@ -59,6 +60,7 @@ async def end_turn(
     The steps that were still running are closed, so that a late commit of theirs is refused, and so
     are the actions that were not executed. The customer is told what was done and what was not:
     `holdfast.domain.endings.ending` has the rules, and says what `held` and `to_person` mean.
+    The event has the `reason`, the row the `cause`, where there is one.
     `language_of` guesses from a message's words, where no model has told the customer's language yet.
     """
     async with connection.transaction():
@@ -127,7 +129,7 @@ async def end_turn(
             key.conversation,
             key.turn,
             ended_as,
-            reason,
+            cause or reason,
             result.model_dump(mode="json"),
             seq or None,
         )

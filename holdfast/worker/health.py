@@ -17,7 +17,7 @@ from temporalio.worker import Worker
 from holdfast.activities.services import Services
 from holdfast.domain.errors import ConfigurationError
 from holdfast.runtime.settings import Settings
-from holdfast.store.pool import UNREACHABLE_ERRORS
+from holdfast.store.pool import UNREACHABLE_ERRORS, cause_of
 
 _logger = logging.getLogger("holdfast.worker")
 
@@ -39,7 +39,7 @@ async def serve_health(
         try:
             await services.pool.fetchval("select 1", timeout=2.0)
         except UNREACHABLE_ERRORS as error:
-            problems.append(f"Postgres: {error or type(error).__name__}")
+            problems.append(f"Postgres: {cause_of(error)}")
         try:
             healthy = await client.service_client.check_health(timeout=timedelta(seconds=2))
         except Exception as error:

@@ -1,6 +1,7 @@
 """The client on real servers: what it hides (races, restarts, long texts) and what it must not."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,11 +15,12 @@ from holdfast.domain.errors import (
     ConversationClosed,
     ConversationNotFound,
     InvalidRequest,
+    MessageConflict,
     TurnNotFound,
     Unavailable,
     WrongCustomer,
 )
-from holdfast.domain.review import Accept, Edit, Reject, Reviewer
+from holdfast.domain.review import Accept, Comment, Edit, Reject, Reviewer
 from holdfast.runtime.settings import Settings
 from tests.platform import Platform, eventually, open_platform, routed_to
 from tests.scripted_model import Hold, text, tool_calls
@@ -133,6 +135,31 @@ async def test_a_decision_that_comes_as_a_signal_is_seen_by_the_client(platform:
         waiting.id, Reject("no"), by=Reviewer("bob", roles=["counters"]), decision_id="d1"
     )
     assert (repeated.state, repeated.decision_id) == ("rejected", "d1")
+
+
+async def test_a_decision_id_that_was_used_for_another_decision_is_refused(
+    platform: Platform,
+) -> None:
+    platform.script = adding(100)
+    (waiting,) = (await platform.send("c1", "a hundred")).approvals
+    decide = partial(
+        platform.client.approvals.decide,
+        waiting,
+        by=Reviewer("bob", roles=["counters"]),
+        decision_id="d1",
+    )
+    await decide(Comment("Who is it?"))
+    assert (await decide(Comment("Who is it?"))).state == "pending"
+    for other in (Comment("It is May."), Accept()):
+        with pytest.raises(MessageConflict, match="'d1' was used before"):
+            await decide(other)
+    with pytest.raises(MessageConflict):
+        await decide(Comment("Who is it?"), by=Reviewer("eve", roles=["counters"]))
+    decide = partial(decide, decision_id="d2")
+    assert (await decide(Edit([{"counter": "c", "amount": 101}]))).state == "accepted"
+    assert (await decide(Edit([{"counter": "c", "amount": 101}]))).state == "accepted"
+    with pytest.raises(MessageConflict, match="'d2' was used before"):
+        await decide(Edit([{"counter": "c", "amount": 102}]))
 
 
 async def test_a_nul_character_is_refused_wherever_people_write(platform: Platform) -> None:

@@ -22,8 +22,10 @@ from holdfast.domain.errors import ERRORS_BY_CODE, InvalidStatement, Refused
 from holdfast.domain.identity import ConversationKey
 from holdfast.domain.outcomes import ProposedAction
 from holdfast.domain.policy import Circumstances, Policy, Verdict, load_policy
+from holdfast.domain.policy.checking import KnownAction, check_names
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
 from holdfast.notifications.webhook import signed_headers
+from holdfast.packages.registry import load_packages
 from holdfast.runtime.connection import require_database_url
 from holdfast.runtime.settings import Settings
 from holdfast.security.statements import StatementVerifier
@@ -76,6 +78,24 @@ def test_every_policy_of_the_page_is_one_that_a_test_asks() -> None:
     titles = [block.title for block in blocks(PAGE, "yaml")]
     asked = ("conditions", "windows", "people", "time", "repeats")
     assert titles == ["policies/default.yaml", *(f"examples/{name}.yaml" for name in asked)]
+
+
+def test_the_policies_of_the_page_are_checked_as_it_says() -> None:
+    actions = {
+        action.name: KnownAction(arguments=action.arguments, facts=action.fact_names)
+        for package in load_packages(("holdfast_shop:package",))
+        for action in package.actions
+    }
+    titles = [block.title for block in blocks(PAGE, "yaml") if block.title]
+    refused = {
+        title: [problem.text for problem in check_names(policy(title), actions, set())]
+        for title in titles
+    }
+    assert [title for title, problems in refused.items() if problems] == [
+        "examples/conditions.yaml"
+    ]
+    assert refused["examples/conditions.yaml"] == ["customer has no 'tier'; it has id"]
+    assert not list(check_names(policy("examples/conditions.yaml"), actions, {"tier"}))
 
 
 def test_the_first_policy_allows_denies_and_asks() -> None:

@@ -15,6 +15,7 @@ def ended(
     came_to: PastState | None = None,
     *,
     amount: int | None = None,
+    step: int = 0,
     repeats: str | None = None,
 ) -> EndedAction:
     """What pays `amount`, or what the title says."""
@@ -24,6 +25,7 @@ def ended(
         title=title,
         arguments={"paid": title if amount is None else amount},
         state=state,
+        step=step,
         came_to="executed" if state == "executed" and came_to is None else came_to,
         repeats=repeats,
     )
@@ -91,7 +93,6 @@ def test_what_stands_and_should_have_been_undone_needs_a_person() -> None:
     stands = ended("Pay 5", "executed", "not_undone")
     refused = ended("Pay 6", "refused")
     assert Account(actions=(stands, refused)).half_done
-    assert not Account(actions=(PAID, refused)).half_done
     status, text = end(stands, refused)
     assert status == "awaiting_human"
     assert text is not None
@@ -100,6 +101,15 @@ def test_what_stands_and_should_have_been_undone_needs_a_person() -> None:
         "not_undone",
         "unclear",
     ]
+
+
+def test_a_part_that_stands_of_a_proposal_needs_a_person_where_another_was_not_done() -> None:
+    for state in ("refused", "stale", "not_attempted", "compensated"):
+        part = ended("Pay 6", state)
+        assert Account(actions=(PAID, part)).half_done
+        assert not Account(actions=(PAID, part.model_copy(update={"step": 4}))).half_done
+    again = ended("Pay 6", "repeated", "executed", repeats="act_before")
+    assert not Account(actions=(PAID, again)).half_done
 
 
 def test_please_try_again_is_said_where_nothing_was_done_and_nothing_is_open() -> None:

@@ -710,4 +710,24 @@ GUARDS: tuple[Guard, ...] = (
         "return await execute(context, arguments, await self._seen(context, arguments))",
         ("tests/contract/test_plan.py::test_one_look_makes_one_plan_and_execution_its_own",),
     ),
+    Guard(
+        "a reply under a used id is not answered with another one",
+        "activities/people.py",
+        "if known is not None and _says_the_same(known, request):",
+        "if known is not None:",
+        (
+            "tests/workflows/test_lifecycle.py::"
+            "test_an_id_that_was_used_for_something_else_loses_nobody_s_request",
+        ),
+    ),
+    Guard(
+        "a part of a proposal that stands calls a person where another was not done",
+        "holdfast/domain/endings.py",
+        "or (one.came_to is None and one.step in partly)",
+        "",
+        (
+            "tests/domain/test_endings.py::"
+            "test_a_part_that_stands_of_a_proposal_needs_a_person_where_another_was_not_done",
+        ),
+    ),
 )

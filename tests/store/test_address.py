@@ -1,5 +1,6 @@
 """Database URLs, read in one way: hosts, passwords, parameters, and what is refused."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -123,6 +124,42 @@ async def test_clients_workers_and_migrations_agree_on_a_url(
     session = await open_session(url)
     assert await session.fetchval(named) == "mine"
     await session.close()
+
+
+@pytest.fixture
+async def silent() -> AsyncIterator[int]:
+    """The port of a server that takes connections and says nothing."""
+    taken: list[asyncio.StreamWriter] = []
+
+    async def keep(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken.append(writer)
+
+    server = await asyncio.start_server(keep, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+    for writer in taken:
+        writer.close()
+
+
+@pytest.mark.parametrize("session", ["any", "prefer-standby"])
+async def test_a_host_that_says_nothing_is_passed_over(
+    stack_settings: Settings, silent: int, session: str
+) -> None:
+    url = require_migration_url(stack_settings)
+    url = url.replace("@", f"@127.0.0.1:{silent},", 1).partition("?")[0]
+    url = f"{url}?connect_timeout=1&target_session_attrs={session}"
+    await migrate(url)
+    async with await open_pool(url, max_size=1) as pool:
+        assert await pool.fetchval("select 1") == 1
+    await (await open_session(url)).close()
+
+
+async def test_what_keeps_a_silent_server_from_being_used_is_said(silent: int) -> None:
+    url = f"postgresql://zoe:secret@127.0.0.1:{silent}/shop?connect_timeout=1"
+    cause = f"cannot reach Postgres: .*127.0.0.1:{silent} did not answer within 1 s"
+    for connecting in (open_pool(url), migrate(url)):
+        with pytest.raises(Unavailable, match=cause):
+            await connecting
 
 
 async def test_no_other_password_is_ever_sent_than_the_one_that_was_given(

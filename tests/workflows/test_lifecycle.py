@@ -62,6 +62,26 @@ async def test_agents_keep_quiet_while_a_person_holds_the_conversation(platform:
     await platform.replay("c1")
 
 
+async def test_an_id_that_was_used_for_something_else_loses_nobody_s_request(
+    platform: Platform,
+) -> None:
+    platform.script = routed_to("counter", echo)
+    people = platform.client.people
+    await platform.send("c1", "one")
+    await people.take_over("c1", reviewer="pat", request_id="r1")
+    with pytest.raises(NotHeld, match="pat holds"):
+        await people.take_over("c1", reviewer="eve", request_id="r1")
+    await people.reply("c1", "First.", reviewer="pat", reply_id="r1")
+    with pytest.raises(MessageConflict, match="'r1' was used before"):
+        await people.reply("c1", "Second.", reviewer="pat", reply_id="r1")
+    assert (await people.hand_back("c1", reviewer="pat", request_id="r1")).held_by is None
+    with pytest.raises(NotHeld, match="nobody holds"):
+        await people.hand_back("c1", reviewer="pat", request_id="r1", note="She is called May.")
+    said = [one.text for one in (await platform.client.show("c1")).messages]
+    assert said[2:] == ["First."]
+    await platform.replay("c1")
+
+
 async def test_taking_over_ends_the_running_turn_without_an_agents_answer(
     platform: Platform,
 ) -> None:

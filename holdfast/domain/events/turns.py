@@ -63,8 +63,8 @@ class TurnEnded(Payload):
     type = "turn_ended"
 
     status: TurnStatus = Field(
-        description="How. `awaiting_human` where something was done before the turn failed or was "
-        "cancelled, so that a person goes on.",
+        description="How. `awaiting_human` where a person goes on: something was done before the turn failed "
+        "or was cancelled, or trying again would not help.",
         examples=["cancelled"],
     )
     reason: str | None = optional(
@@ -73,8 +73,9 @@ class TurnEnded(Payload):
 
 
 class AwaitingHuman(Payload):
-    """The turn has ended with a call for a person: an agent or triage asked for one, or a part of what the
-    turn did has failed. A turn that the platform ends itself is in `turn_ended` instead."""
+    """The turn has ended with a call for a person: an agent or triage asked for one, or something was done
+    and a part of the rest has failed, or was refused in the same proposal. A turn that the platform ends
+    itself is in `turn_ended` instead."""
 
     type = "awaiting_human"
 

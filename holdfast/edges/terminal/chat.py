@@ -143,14 +143,16 @@ def _in_words(event: Event) -> str | None:
             return f"turn {event.turn} waits for approval {approval}"
         case ApprovalDecided(approval=approval, state=state):
             return f"approval {approval} is {state}"
-        case AwaitingHuman():
+        case AwaitingHuman() | TurnEnded(status="awaiting_human"):
             return "waits for a person"
         case TakenOver(reviewer=reviewer):
             return f"{reviewer} has taken over"
         case HandedBack():
             return "the agents have it again"
-        case TurnEnded(status="cancelled" | "failed" as status, reason=reason):
-            return f"turn {event.turn} {status}: {reason or ''}"
+        case TurnEnded(status="failed"):
+            return f"turn {event.turn} failed"
+        case TurnEnded(status="cancelled", reason=reason):
+            return f"turn {event.turn} cancelled: {reason or ''}"
         case ConversationClosed(farewell=farewell):
             return farewell or "the conversation is closed"
         case _:

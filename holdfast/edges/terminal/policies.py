@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from holdfast.domain.documents import line_of
 from holdfast.domain.errors import InvalidRequest, PolicyCasesFailed, PolicyError
+from holdfast.domain.failures import in_words
 from holdfast.domain.outcomes import VerdictKind
 from holdfast.domain.policy import ApprovalRule, Policy, Tried, load_policy
 from holdfast.domain.policy.cases import CaseResult, ConversationFacts, circumstances, load_cases
@@ -75,12 +76,12 @@ def explain(
             arguments=json_object(arguments),
             facts=json_object(facts),
             customer=json_object(customer),
-            conversation=ConversationFacts.model_validate(json_object(conversation)),
+            conversation=_conversation(conversation),
             windows={**dict.fromkeys(chosen.windows, Decimal(0)), **json_object(windows)},
             tenant=tenant,
         )
     except ValidationError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(in_words(error)) from None
     tried, verdict = chosen.explain(action, seen)
     if as_json:
         print_document(
@@ -152,6 +153,13 @@ def _check_names(policy: Policy, file: Path) -> list[str]:
     return sorted(policy.named_actions().keys() - actions.keys())
 
 
+def _conversation(text: str) -> ConversationFacts:
+    try:
+        return ConversationFacts.model_validate(json_object(text))
+    except ValidationError as error:
+        raise typer.BadParameter(f"--conversation: {in_words(error)}") from None
+
+
 def _of_tenant(tenant: str, action: str, arguments: str) -> Policy:
     """The tenant's policy as a worker with these settings has it."""
     from holdfast.runtime.settings import read_settings
@@ -169,7 +177,7 @@ def _of_tenant(tenant: str, action: str, arguments: str) -> Policy:
     try:
         found.arguments.model_validate(json_object(arguments))
     except ValidationError as error:
-        raise typer.BadParameter(f"--arguments do not fit {action}: {error}") from None
+        raise typer.BadParameter(f"--arguments do not fit {action}: {in_words(error)}") from None
     return registry.policy(tenant, action)
 
 

@@ -10,7 +10,13 @@ import traceback
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from holdfast.domain.errors import ConfigurationError, HoldfastError, Refused, Unavailable
+from holdfast.domain.errors import (
+    ConfigurationError,
+    HoldfastError,
+    Overloaded,
+    Refused,
+    Unavailable,
+)
 from holdfast.edges.terminal.lines import json_line
 from holdfast.runtime.process import leave, lost_output
 
@@ -134,7 +140,10 @@ def exit_code(error: Exception) -> int:
         case _:
             code = _UNEXPECTED
     name = error.code if isinstance(error, HoldfastError) else type(error).__name__
-    told = json.dumps({"error": name, "message": str(error)}, ensure_ascii=False)
+    document: dict[str, str | float] = {"error": name, "message": str(error)}
+    if isinstance(error, Overloaded):
+        document["retry_after"] = error.retry_after
+    told = json.dumps(document, ensure_ascii=False)
     with contextlib.suppress(OSError):  # nobody reads it
         if not isinstance(error, HoldfastError):
             traceback.print_exception(error)

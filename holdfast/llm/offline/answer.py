@@ -7,6 +7,7 @@ from pydantic import JsonValue
 
 from holdfast.contract.hints import AnsweredCall, Hints, Known, ToolHint, ToolUse
 from holdfast.domain.outcomes import OUTCOME_UNKNOWN
+from holdfast.domain.past import tells_of_effects
 from holdfast.llm.offline.builtin import ABILITIES, FAREWELL, GREETING, IDENTITY, THANKS
 from holdfast.llm.offline.request import ChatRequest
 from holdfast.llm.offline.whole import records_of
@@ -41,6 +42,13 @@ _LEFT_ALONE = {
     "de": "Ich habe nichts geändert. Wenn etwas getan werden soll, bitten Sie mich darum bitte in einem "
     "einfachen Satz.",
 }
+_LEFT_AS_IT_IS = {
+    "en": "This message changes nothing, and what was done before stays as it is. If you want something "
+    "done, please ask for it in one plain sentence, and I will see to it.",
+    "de": "Diese Nachricht ändert nichts, und was vorher erledigt wurde, bleibt so. Wenn etwas getan werden "
+    "soll, bitten Sie mich darum bitte in einem einfachen Satz.",
+}
+"""The same where something was done for the customer before: they may ask about that."""
 _SHALL_I = {
     "en": "Shall I {doing}, and nothing else? Please answer yes or no.",
     "de": "Soll ich {doing}, und sonst nichts? Bitte antworten Sie mit ja oder nein.",
@@ -147,7 +155,9 @@ def courtesy(request: ChatRequest, hints: Hints) -> str:
 
 def left_alone(request: ChatRequest) -> str:
     """The answer to a message that speaks of a change without asking for it."""
-    return _LEFT_ALONE.get(request.language, _LEFT_ALONE["en"])
+    accounts = (m.text for m in request.messages if m.role in ("system", "developer"))
+    form = _LEFT_AS_IT_IS if any(map(tells_of_effects, accounts)) else _LEFT_ALONE
+    return form.get(request.language, form["en"])
 
 
 def confirmation(request: ChatRequest, uses: Sequence[ToolUse], hints: Hints) -> str:

@@ -87,6 +87,11 @@ _QUOTED = _any(
     r"typed|sag\w*|schr(?:ie|ei)b\w*|steht|meint\w*|lautet)\b"
 )
 """Somebody else's words are near."""
+_QUOTATION = re.compile(
+    r"^[ \t]*>.*$|\"[^\"]*\"|“[^”]*”|„[^“”]*[“”]|«[^»]*»|»[^«]*«|(?<!\w)[‘'][^'\n]*'(?!\w)",
+    re.MULTILINE,
+)
+"""Words that are passed on: marked, or of a message that is answered."""
 _LEADS_NOT = _any(
     r"(?:\b(?:not|never|nicht|nie|circumstances|no case|fall)|n't|\bdont)(?: (?:want|wish|like|need|think))?\W*$",
     r"\bto \w+\W*$",
@@ -150,10 +155,12 @@ def plainly(text: str, speaking: Callable[[str], Set[Span]]) -> Plain:
         return Plain(text, frozenset(), reserved=False)
     clauses = [*_clauses(text)]
     said = {clause: _inside(clause, spans) for clause in clauses}
+    passed_on = [quotation.span() for quotation in _QUOTATION.finditer(text)]
+    own = {span for span in spans if not any(one <= span[0] < other for one, other in passed_on)}
     asked = {
         clause: found
         for clause in clauses
-        if (found := frozenset(span for span in said[clause] if _asks(clause, span)))
+        if (found := frozenset(span for span in said[clause] & own if _asks(clause, span)))
     }
     nothing = Plain("", frozenset(), reserved=True)
     if not asked:

@@ -14,7 +14,7 @@ select approval.*, conversation.customer,
        (select coalesce(jsonb_agg(jsonb_build_object(
                    'id', id, 'kind', kind, 'reviewer', reviewer, 'team', team, 'roles', roles,
                    'digest', digest, 'text', text, 'delegate', delegate, 'refusal', refusal,
-                   'at', decided_at) order by decided_at, ordinal), '[]')
+                   'at', decided_at, 'actions', actions) order by decided_at, ordinal), '[]')
           from holdfast.decisions
          where tenant = approval.tenant and approval = approval.id) as decisions
   from holdfast.approvals as approval

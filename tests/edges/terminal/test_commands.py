@@ -15,7 +15,7 @@ from holdfast.edges.terminal.chat import Chat
 from tests.edges.terminal.command import Command, starter
 from tests.edges.terminal.relay import Relay
 from tests.platform import Platform, eventually, routed_to
-from tests.scripted_model import Reply, last_message, text, tool_calls
+from tests.scripted_model import Reply, failure, last_message, text, tool_calls
 
 LEAVES_BRACKETED_PASTE = "\x1b[?2004l"
 
@@ -267,6 +267,38 @@ async def test_a_chat_by_lines_shows_each_answer_and_only_new_ones(platform: Pla
     )  # fmt: skip
     assert ended.code == 0
     assert [one["text"] for one in ended.lines] == ["one!", "two!"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (tool_calls(("fail", {})), ["turn 1 failed"]),
+        (failure(400), ["waits for a person"]),
+    ],
+    ids=["failed", "handed over"],
+)
+async def test_what_a_chat_tells_of_a_turn_that_failed_names_nothing_internal(
+    platform: Platform, answer: Reply, told: list[str]
+) -> None:
+    platform.script = routed_to("counter", lambda _: answer)
+    notices: list[str] = []
+    chat = Chat(
+        platform.client, "c1", platform.customer, show=lambda _: None, notice=notices.append
+    )
+    async with chat.open():
+        await chat.say("please")
+    assert notices == told
+    (ended,) = [
+        event.data async for event in platform.client.events("c1") if event.type == "turn_ended"
+    ]
+    assert str(ended.model_dump()["reason"]) in (
+        "the turn could not be finished", "no model takes the request"
+    )  # fmt: skip
+    cause = await platform.database.fetchval(
+        "select error from holdfast.turns where tenant = $1", platform.tenant
+    )
+    assert cause.count("ModelRefused") <= 1
+    assert ":" in cause
 
 
 async def test_a_chat_in_another_customer_s_conversation_is_refused(platform: Platform) -> None:

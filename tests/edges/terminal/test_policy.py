@@ -83,6 +83,23 @@ async def test_explain_says_which_rule_decides_and_why(policy: Path) -> None:
     assert "could not be told" in unknown.out
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--windows", '{"refunds": "many"}', "windows.refunds: "),
+        ("--conversation", '{"turns": "many"}', "--conversation: turns: "),
+        ("--conversation", '{"tunrs": 1}', "--conversation: tunrs: "),
+    ],
+)
+async def test_explain_says_what_does_not_fit_in_our_words(
+    policy: Path, option: str, value: str, told: str
+) -> None:
+    ended = await starter({}, "policy", "explain", "pay", "--policy", str(policy), option, value)
+    assert ended.code == 2
+    assert told in ended.err
+    assert "pydantic" not in ended.err
+
+
 async def test_explain_knows_the_policy_of_the_tenants_packages(tmp_path: Path) -> None:
     environment = {"HOLDFAST_PACKAGES": '["tests.counter:package"]', "PYTHONPATH": "."}
     arguments = ("policy", "explain", "add", "--arguments", '{"counter": "c", "amount": 950}')
@@ -91,6 +108,8 @@ async def test_explain_knows_the_policy_of_the_tenants_packages(tmp_path: Path) 
     assert (await starter(environment, "policy", "explain", "fly")).code == 3
     wrong = await starter(environment, "policy", "explain", "add", "--arguments", "{}")
     assert wrong.code == 2
+    assert "--arguments do not fit add: counter: " in wrong.err
+    assert "pydantic" not in wrong.err
 
 
 async def test_cases_hold_or_are_told_with_what_is_wrong(policy: Path, tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 import pytest
 
+from holdfast.domain.errors import Overloaded
+from holdfast.edges.terminal.running import exit_code
 from tests.edges.terminal.command import ROOT, starter
 from tests.platform import Platform, routed_to
 from tests.scripted_model import text
@@ -78,6 +80,15 @@ async def test_a_message_is_sent_also_where_nobody_reads_the_answer(
     assert await unread(platform, "show", "c1", *form) == 0
     assert await unread(platform, "approvals", *form) == 0
     assert await unread(platform, "list", *form) == 0
+
+
+def test_an_overload_says_when_to_send_again(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(Overloaded("too much", retry_after=2.5)) == 3
+    assert json.loads(capsys.readouterr().err) == {
+        "error": "Overloaded",
+        "message": "too much",
+        "retry_after": 2.5,
+    }
 
 
 async def test_a_refusal_has_its_exit_code_also_where_nobody_reads_why(platform: Platform) -> None:
