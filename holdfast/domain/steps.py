@@ -46,6 +46,8 @@ class Opened(Frozen):
     repeated: RecordedTurn | None = None
     held_by: str | None = None
     """Who holds the conversation: a run that was lost does not let go of it."""
+    awaits_person: bool = False
+    """Whether a person has it or was called: a run that was lost doesn't take the call back."""
 
 
 class StepRequest(TurnRequest):
