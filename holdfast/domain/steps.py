@@ -151,11 +151,21 @@ class ActionRequest(TurnRequest):
     lost_attempts: int = 15
     seconds: float = 900.0
     """After this long, failures of Postgres end the attempts as well, once it can record that."""
+    served_within: float | None = None
+    """After as many seconds an action that no worker has, and nobody has begun, is not attempted."""
 
     @property
     def key(self) -> ActionKey:
         """The action."""
         return super().key.step_key(self.step).action_key(self.index)
+
+
+class LeaveRequest(ActionRequest):
+    """Leave an action as it is, for this reason, unless somebody has begun it: to execute it, or to `undo`
+    it."""
+
+    reason: str
+    undo: bool = False
 
 
 class ActionReport(Frozen):

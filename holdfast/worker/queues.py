@@ -14,6 +14,7 @@ from holdfast.activities.actions import ActionActivities
 from holdfast.activities.approvals import ApprovalActivities
 from holdfast.activities.containment import contain_tasks
 from holdfast.activities.conversations import ConversationActivities
+from holdfast.activities.leaving import LeavingActivities
 from holdfast.activities.notifications import NotificationActivities
 from holdfast.activities.people import PeopleActivities
 from holdfast.activities.services import Services
@@ -46,6 +47,7 @@ class _Activities:
         self.people = PeopleActivities(services)
         self.approvals = ApprovalActivities(services)
         self.actions = ActionActivities(services)
+        self.leaving = LeavingActivities(services)
         self.notifications = NotificationActivities(
             services.pool, services.notifications, services.webhooks
         )
@@ -81,6 +83,7 @@ _QUEUES = (
             its.approvals.decide_approval,
             its.approvals.record_refusal,
             its.approvals.record_alarm,
+            its.leaving.leave_action,
         ),
     ),
     _Queue(
