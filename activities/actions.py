@@ -18,13 +18,13 @@ from holdfast.activities.arguments import OtherForm, recorded_arguments
 from holdfast.activities.attempts import Attempt, beating
 from holdfast.activities.permission import permission, require_order
 from holdfast.activities.services import Services
-from holdfast.activities.serving import look_before_acting
+from holdfast.activities.serving import look_before_acting, waited_for_long
 from holdfast.activities.unsent import was_not_sent
 from holdfast.activities.waiting import patiently
 from holdfast.contract.action import ActionContext, ActionRefused, AnyAction
 from holdfast.domain import wire
 from holdfast.domain.approval import Approval, replay
-from holdfast.domain.errors import LockTaken, NotAllowed, NotApproved
+from holdfast.domain.errors import LockTaken, NotAllowed, NotApproved, NotServedHere
 from holdfast.domain.failures import in_words
 from holdfast.domain.outcomes import OUTCOME_UNKNOWN, ActionState
 from holdfast.domain.records import ActionRecord
@@ -75,7 +75,7 @@ class ActionActivities:
             return await self._let_stand(request, refused)
 
     async def _execute_where_served(self, request: ActionRequest) -> ActionReport:
-        report = await look_before_acting(self._services, request)
+        report = await look_before_acting(self._services, request, acts_on="proposed")
         if report is None:
             return await self._execute(request)
         if report.stuck is not None:
@@ -91,7 +91,7 @@ class ActionActivities:
         return report
 
     async def _compensate_where_served(self, request: ActionRequest) -> ActionReport:
-        report = await look_before_acting(self._services, request)
+        report = await look_before_acting(self._services, request, acts_on="executed")
         return await self._compensate(request) if report is None else report
 
     async def _execute(self, request: ActionRequest) -> ActionReport:
@@ -232,8 +232,12 @@ class ActionActivities:
             state: ActionState = "failed"
             action = self._services.registry.action(record.name)
             if record.begun:
+                if isinstance(error, NotServedHere):  # somebody else began it, and will come back
+                    raise error
                 problem += f"; {OUTCOME_UNKNOWN}"
-            elif isinstance(error, LockTaken) or (action is not None and action.remote):
+            elif isinstance(error, LockTaken | NotServedHere) or (
+                action is not None and action.remote
+            ):
                 problem, state = f"{problem}; nothing was done", "not_attempted"
             else:
                 await begin_execution(
@@ -251,6 +255,8 @@ class ActionActivities:
             ):
                 return report_of(record)
             if record.undo_tries:
+                if isinstance(error, NotServedHere):
+                    raise error
                 return await undone_perhaps(connection, request, record, in_words(error))
             return await not_undone(connection, request, record, in_words(error))
 
@@ -296,7 +302,7 @@ async def _tried(
         async with attempt.running():
             return await work(request)
     except Exception as error:
-        if attempt.repeats(error):
+        if attempt.repeats(error) and not waited_for_long(request, error):
             raise
         async with beating():
             return await give_up(request, error)

@@ -47,6 +47,7 @@ class ConversationActivities:
                 request.key,
                 customer=request.customer,
                 message_id=request.message_id,
+                language_of=language_of,
                 scope=self._fleet.scope,
             )
 

@@ -1,7 +1,7 @@
 """Work that this worker lacks the code for: taken to where it is, or handed back without counting."""
 
 import contextlib
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio import activity
@@ -14,6 +14,7 @@ from holdfast.activities.services import Services
 from holdfast.domain import wire
 from holdfast.domain.errors import NotServedHere
 from holdfast.domain.identity import ConversationRequest
+from holdfast.domain.outcomes import RecordedActionState
 from holdfast.domain.steps import ActionReport, ActionRequest
 from holdfast.store.fleet import note_handed_back, read_proposed, taken_up
 from holdfast.store.pool import TRANSIENT_ERRORS, Pool
@@ -86,9 +87,12 @@ def elsewhere(package: str, lacking: str, *, shared: str) -> str:
     return package
 
 
-async def look_before_acting(services: Services, request: ActionRequest) -> ActionReport | None:
+async def look_before_acting(
+    services: Services, request: ActionRequest, *, acts_on: RecordedActionState
+) -> ActionReport | None:
     """Whether an action can be executed here, and, before the first one of a proposal, whether the others
-    can be executed as well and its agent can go on afterwards.
+    can be executed as well and its agent can go on afterwards. In a state that the activity doesn't act
+    on, nothing is needed.
 
     None where all of it is so; else where the action is to be taken, or what its agent lacks.
 
@@ -97,7 +101,7 @@ async def look_before_acting(services: Services, request: ActionRequest) -> Acti
     """
     async with services.pool.acquire() as connection:
         found = await read_proposed(connection, request.key)
-    if found is None:
+    if found is None or found.state != acts_on:
         return None
     fleet = services.fleet
     if services.registry.action(found.name) is None:
@@ -121,3 +125,11 @@ async def look_before_acting(services: Services, request: ActionRequest) -> Acti
         state="stale",
         stuck=f"the agent {found.agent!r} could not go on without {', '.join(lacking)}",
     )
+
+
+def waited_for_long(request: ActionRequest, error: Exception) -> bool:
+    """Whether no worker has had the action for as long as it waits for one."""
+    if request.served_within is None or not isinstance(error, NotServedHere):
+        return False
+    waited = datetime.now(UTC) - activity.info().scheduled_time
+    return waited > timedelta(seconds=request.served_within)

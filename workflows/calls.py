@@ -29,6 +29,7 @@ with workflow.unsafe.imports_passed_through():
         DelayRequest,
         EndTurnRequest,
         HumanTurnRequest,
+        LeaveRequest,
         Opened,
         OpenRequest,
         RecallRequest,
@@ -94,13 +95,30 @@ class Calls:
             priority=self._priority(),
         )
 
-    async def execute(self, request: ActionRequest) -> ActionReport:
-        """Execute one action of a proposal."""
-        return await self._act(wire.EXECUTE_ACTION, request, "execute")
+    def act(
+        self, request: ActionRequest, package: str | None, *, undo: bool, begun_within: timedelta
+    ) -> ActivityHandle[ActionReport]:
+        """Start executing one action of a proposal, or undoing it, in a worker that has the package; it
+        times out where no worker takes it within that time."""
+        verb = "undo" if undo else "execute"
+        return workflow.start_activity(
+            wire.COMPENSATE_ACTION if undo else wire.EXECUTE_ACTION,
+            request,
+            result_type=ActionReport,
+            task_queue=wire.package_queue(self._actions, package),
+            schedule_to_start_timeout=begun_within,
+            start_to_close_timeout=timedelta(seconds=self._limits.action_seconds),
+            heartbeat_timeout=timedelta(seconds=self._limits.heartbeat_seconds),
+            retry_policy=_RETRY,
+            summary=f"Turn {request.turn}: {verb} action {request.index + 1}",
+            priority=self._priority(),
+        )
 
-    async def compensate(self, request: ActionRequest) -> ActionReport:
-        """Undo one action of a proposal, where it says how."""
-        return await self._act(wire.COMPENSATE_ACTION, request, "undo")
+    async def leave(self, request: LeaveRequest) -> ActionReport | None:
+        """Leave an action undone that nobody has begun; None where it is under way."""
+        found = cast("type[ActionReport | None]", ActionReport | None)
+        what = f"Turn {request.turn}: nobody has begun action {request.index + 1}"
+        return await self._record(wire.LEAVE_ACTION, request, found, what)
 
     async def open(self, request: OpenRequest) -> Opened:
         """Create or find the conversation's records."""
@@ -173,24 +191,6 @@ class Calls:
                 deliveries=deliveries,
             )
         )
-
-    async def _act(
-        self, name: str, request: ActionRequest, verb: str, package: str | None = None
-    ) -> ActionReport:
-        report: ActionReport = await workflow.execute_activity(
-            name,
-            request,
-            result_type=ActionReport,
-            task_queue=wire.package_queue(self._actions, package),
-            start_to_close_timeout=timedelta(seconds=self._limits.action_seconds),
-            heartbeat_timeout=timedelta(seconds=self._limits.heartbeat_seconds),
-            retry_policy=_RETRY,
-            summary=f"Turn {request.turn}: {verb} action {request.index + 1}",
-            priority=self._priority(),
-        )
-        if report.elsewhere is not None:
-            return await self._act(name, request, verb, report.elsewhere)
-        return report
 
     async def _record(
         self,

@@ -327,9 +327,10 @@ class ConversationWorkflow:
         self._state.agent = opened.agent
         if opened.repeated is not None and self._start.message_id is not None:
             self._intake.found(self._start.message_id, opened.repeated)
-        if opened.held_by is not None and self._state.takeover is None:
+        if (opened.held_by is not None or opened.awaits_person) and self._state.takeover is None:
+            reason = "taken over" if opened.held_by is not None else "a person was called"
             self._state.takeover = Takeover(
-                reason="taken over", since=workflow.now(), reviewer=opened.held_by
+                reason=reason, since=workflow.now(), reviewer=opened.held_by
             )
         self._leaving = opened.closed
         self._opened = True

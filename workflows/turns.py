@@ -8,6 +8,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, RetryState, TimeoutError
 
+from holdfast.workflows.acting import Acting
 from holdfast.workflows.calls import Calls, answer_before
 from holdfast.workflows.outages import ModelOutages, NoModel, pause_asked_for
 
@@ -97,6 +98,7 @@ class TurnRunner:
         self._calls = calls
         self._stop: _Stop | None = None
         self._step_under_way: workflow.ActivityHandle[StepReport] | None = None
+        self._acting = Acting(calls)
         self._outages = ModelOutages(start, calls, 0)
         self._going_on = False
         self._until: datetime | None = None
@@ -109,11 +111,14 @@ class TurnRunner:
         return None if self._going_on else self.running
 
     def stop(self, status: TurnStatus, reason: str, *, to_person: bool = True) -> None:
-        """End the running turn as soon as nothing is half done; a finished answer still counts."""
+        """End the running turn as soon as nothing is half done; a finished answer still counts. What was
+        approved is executed also where a person takes the conversation over meanwhile."""
         if self._stop is None:
             self._stop = _Stop(status, reason, to_person)
             if self._step_under_way is not None:
                 self._step_under_way.cancel()
+        if status == "cancelled" or not self._going_on:
+            self._acting.stop()
 
     def interrupt(self, reason: str) -> None:
         """End the running turn for a message that does not want to wait. A turn that goes on after a
@@ -284,11 +289,14 @@ class TurnRunner:
 
     def _time_left(self) -> timedelta:
         """How long the next step may take, all its attempts together."""
-        assert self._until is not None
-        left = self._until - workflow.now()
+        left = self._remaining()
         if left <= timedelta(0) and workflow.patched("turn-seconds"):
             raise _OutOfTime
         return max(left, _LEAST_TIME)
+
+    def _remaining(self) -> timedelta:
+        assert self._until is not None
+        return self._until - workflow.now()
 
     def _too_long(self, turn: int) -> str:
         return f"turn {turn} took longer than {self._start.limits.turn_seconds} s"
@@ -387,13 +395,19 @@ class TurnRunner:
         Raises:
             _Stuck: none was tried, since the agent could not go on afterwards.
         """
+        limits = self._start.limits
         for index in range(actions):
-            report = await self._calls.execute(self._action(turn, step, index))
+            report = await self._acting.execute(
+                self._action(turn, step, index), within=self._remaining()
+            )
             if report.stuck is not None:
                 raise _Stuck(report.stuck)
             if report.state != "executed":
                 for earlier in reversed(range(index)):
-                    await self._calls.compensate(self._action(turn, step, earlier))
+                    await self._acting.undo(
+                        self._action(turn, step, earlier),
+                        within=max(self._remaining(), timedelta(seconds=limits.action_seconds)),
+                    )
                 return report.state
         return "executed"
 

@@ -48,6 +48,8 @@ class Opened(Frozen):
     repeated: RecordedTurn | None = None
     held_by: str | None = None
     """Who holds the conversation: a run that was lost does not let go of it."""
+    awaits_person: bool = False
+    """Whether a person has it or was called: a run that was lost doesn't take the call back."""
 
 
 class StepRequest(TurnRequest):
@@ -151,11 +153,21 @@ class ActionRequest(TurnRequest):
     lost_attempts: int = 15
     seconds: float = 900.0
     """After this long, failures of Postgres end the attempts as well, once it can record that."""
+    served_within: float | None = None
+    """After as many seconds an action that no worker has, and nobody has begun, is not attempted."""
 
     @property
     def key(self) -> ActionKey:
         """The action."""
         return super().key.step_key(self.step).action_key(self.index)
+
+
+class LeaveRequest(ActionRequest):
+    """Leave an action as it is, for this reason, unless somebody has begun it: to execute it, or to `undo`
+    it."""
+
+    reason: str
+    undo: bool = False
 
 
 class ActionReport(Frozen):

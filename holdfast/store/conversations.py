@@ -1,5 +1,7 @@
 """Conversations: opened, forked, and what they wait for."""
 
+from collections.abc import Callable
+
 from holdfast.domain.conversation import ConversationPhase
 from holdfast.domain.errors import ConversationExists, ConversationNotFound, TurnNotFound
 from holdfast.domain.events import (
@@ -15,7 +17,7 @@ from holdfast.store.approvals import withdraw_orphans
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
 from holdfast.store.standing import end_open_actions
-from holdfast.store.turns import end_parked_turns, find_turn
+from holdfast.store.turns import end_lost_turns, find_turn
 
 
 async def open_conversation(
@@ -24,12 +26,15 @@ async def open_conversation(
     *,
     customer: str,
     message_id: str | None,
+    language_of: Callable[[str], str],
     scope: str | None = None,
 ) -> Opened:
     """Create the conversation, or find it; `scope` is the deployment whose workers have it from now on.
 
     A closed one is reopened, unless the message that asks for it is known or somebody else's. Turns
-    that an earlier run has left parked are ended: nobody goes on with them.
+    that an earlier run has left are ended, since nobody goes on with them; that of the message which
+    opens the conversation is taken up again, where it has no answer yet. `language_of` is that of
+    `end_turn`.
     """
     async with connection.transaction():
         row = await connection.fetchrow(
@@ -60,8 +65,18 @@ async def open_conversation(
             reason = "The conversation was restarted."
             await withdraw_orphans(connection, key, reason=reason)
             await end_open_actions(connection, key, turn=None, reason=reason)
+        awaits_person = False
         if not row["created"]:
-            await end_parked_turns(connection, key, reason="its run is over")
+            asks_again = repeated and not answered and row["customer"] == customer
+            awaits_person = await end_lost_turns(
+                connection,
+                key,
+                besides=repeated.turn if repeated and asks_again else None,
+                held=row["status"] == "awaiting_human",
+                to_person=not was_closed,
+                reason="its run is over",
+                language_of=language_of,
+            )
         if row["created"] or reopened:
             begun = ConversationReopened() if reopened else ConversationOpened()
             await append_events(connection, key, [NewEvent(data=begun)])
@@ -72,6 +87,7 @@ async def open_conversation(
         priority=row["priority"],
         closed=was_closed and not reopened,
         held_by=None if was_closed or row["created"] else row["held_by"],
+        awaits_person=awaits_person,
         repeated=repeated or None,
     )
 

@@ -172,24 +172,40 @@ async def end_turn(
     return TurnEnd(result=result)
 
 
-async def end_parked_turns(connection: Connection, key: ConversationKey, *, reason: str) -> None:
-    """Cancel the turns that no workflow goes on with any more; the customer is told what was done."""
-    parked = await connection.fetch(
-        "select turn from holdfast.turns where tenant = $1 and conversation = $2 "
-        "and status = 'awaiting_approval' and ended_at is null order by turn",
+async def end_lost_turns(
+    connection: Connection,
+    key: ConversationKey,
+    *,
+    besides: int | None,
+    held: bool,
+    to_person: bool,
+    reason: str,
+    language_of: Callable[[str], str],
+) -> bool:
+    """End the turns, all but one, that no workflow goes on with any more; the customer is told what was
+    done. `held` and `to_person` are those of `end_turn`. Returns whether a person has the conversation
+    then, or is called."""
+    lost = await connection.fetch(
+        "select turn, status from holdfast.turns where tenant = $1 and conversation = $2 "
+        "and ended_at is null and turn is distinct from $3 order by turn",
         key.tenant,
         key.conversation,
+        besides,
     )
-    for row in parked:
-        await end_turn(
+    for row in lost:
+        unanswered: TurnStatus = "awaiting_human" if held else "failed"
+        ended = await end_turn(
             connection,
             key.turn_key(row["turn"]),
-            status="cancelled",
+            status="cancelled" if row["status"] == "awaiting_approval" else unanswered,
             reason=reason,
             message=None,
-            language_of=lambda _: "en",  # an agent has proposed, so a model has told the language
-            to_person=False,
+            language_of=language_of,
+            held=held,
+            to_person=to_person and not held,
         )
+        held = held or (ended.result is not None and ended.result.status == "awaiting_human")
+    return held
 
 
 async def _begin_turn(connection: Connection, key: TurnKey, message: CustomerMessage) -> bool:

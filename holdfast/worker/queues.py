@@ -14,6 +14,7 @@ from holdfast.activities.actions import ActionActivities
 from holdfast.activities.approvals import ApprovalActivities
 from holdfast.activities.containment import contain_tasks
 from holdfast.activities.conversations import ConversationActivities
+from holdfast.activities.leaving import LeavingActivities
 from holdfast.activities.notifications import NotificationActivities
 from holdfast.activities.operations import OperationActivities
 from holdfast.activities.people import PeopleActivities
@@ -48,6 +49,7 @@ class _Activities:
         self.people = PeopleActivities(services)
         self.approvals = ApprovalActivities(services)
         self.actions = ActionActivities(services)
+        self.leaving = LeavingActivities(services)
         self.notifications = NotificationActivities(
             services.pool, services.notifications, services.webhooks
         )
@@ -89,6 +91,7 @@ _QUEUES = (
             its.operations.record_sighting,
             its.operations.record_export,
             its.operations.redrive_deliveries,
+            its.leaving.leave_action,
         ),
     ),
     _Queue(

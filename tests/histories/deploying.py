@@ -1,8 +1,9 @@
-"""The scenario of a deployment: workers of another build become current, and a conversation moves."""
+"""Scenarios of deployments: workers of another build become current, or ones come that lack an action."""
 
 from temporalio.client import WorkflowExecutionStatus
 
 from holdfast.domain import wire
+from holdfast.domain.limits import Limits
 from holdfast.domain.review import Accept, Reviewer
 from tests.deployment import make_current
 from tests.histories.scenario import park, said_again, scenario
@@ -36,6 +37,40 @@ async def moved_to_another_build(platform: Platform) -> None:
     await said_again(platform, name)
     platform.script = routed_to("counter", lambda _: text("Still here."))
     await platform.send(name, "and the weather?")
+
+
+@scenario(in_process=False, limits=Limits(turn_seconds=5))
+async def unserved(platform: Platform) -> None:
+    """No worker has the approved action in time."""
+    await _accept_where_nobody_has_it(platform, "unserved")
+
+    async def a_person_is_called() -> bool:
+        return (await platform.client.show("unserved")).status == "awaiting_human"
+
+    await eventually(a_person_is_called, within=60, what="the person's call")
+
+
+@scenario(in_process=False)
+async def cancelled_unserved(platform: Platform) -> None:
+    await _accept_where_nobody_has_it(platform, "cancelled-unserved")
+
+    async def is_asked_for() -> bool:
+        history = await platform.handle("cancelled-unserved").fetch_history()
+        scheduled = [event.activity_task_scheduled_event_attributes for event in history.events]
+        return wire.EXECUTE_ACTION in [one.activity_type.name for one in scheduled]
+
+    await eventually(is_asked_for, what="the action")
+    await platform.client.cancel_turn("cancelled-unserved", 1)
+
+
+async def _accept_where_nobody_has_it(platform: Platform, name: str) -> None:
+    first = await platform.start_worker(HOLDFAST_PACKAGES='["tests.counter:package"]')
+    approval = await park(platform, name)
+    await first.stop()
+    await platform.start_worker(HOLDFAST_PACKAGES='["holdfast_shop:package"]')
+    await platform.client.approvals.decide(
+        approval, Accept(), by=Reviewer("rita", roles=["counters"])
+    )
 
 
 async def _deploy(platform: Platform, build: str) -> None:

@@ -30,6 +30,7 @@ class Guard:
 
 _PERMISSION = "tests/activities/test_permission.py"
 _TURNS = "tests/activities/test_taking_turns.py"
+_LOST = "tests/workflows/test_lost_runs.py"
 _WINDOWS = "tests/activities/test_windows.py"
 _REPEATS = "tests/workflows/test_repeats.py"
 _APPROVAL = "tests/domain/test_approval.py"
@@ -311,6 +312,76 @@ GUARDS: tuple[Guard, ...] = (
             "tests/workflows/test_endings.py::"
             "test_a_held_back_turn_whose_run_was_terminated_ends_when_the_conversation_goes_on",
         ),
+    ),
+    Guard(
+        "turns that a lost run has left running are ended when the conversation goes on",
+        "holdfast/store/turns.py",
+        "ended_at is null and turn is distinct from $3",
+        "ended_at is null and status <> 'running' and turn is distinct from $3",
+        (f"{_LOST}::test_a_later_message_ends_a_lost_turn_by_what_was_done",),
+    ),
+    Guard(
+        "the message that opens a conversation takes up its own turn",
+        "holdfast/store/conversations.py",
+        "besides=repeated.turn if repeated and asks_again else None,",
+        "besides=None,",
+        (f"{_LOST}::test_a_lost_turn_whose_message_comes_first_is_taken_up_again",),
+    ),
+    Guard(
+        "nobody else's message takes a lost turn up",
+        "holdfast/store/conversations.py",
+        'not answered and row["customer"] == customer\n            awaits',
+        "not answered\n            awaits",
+        (f"{_LOST}::test_somebody_else_s_message_takes_up_no_lost_turn",),
+    ),
+    Guard(
+        "a person is called for a lost turn with an effect",
+        "holdfast/store/conversations.py",
+        "to_person=not was_closed,",
+        "to_person=False,",
+        (f"{_LOST}::test_a_lost_turn_that_was_parked_after_an_effect_calls_a_person",),
+    ),
+    Guard(
+        "an action that no worker has is given up in time",
+        "activities/actions.py",
+        " and not waited_for_long(request, error)",
+        "",
+        ("tests/worker/test_unserved.py",),
+    ),
+    Guard(
+        "an action that no worker takes is left in time",
+        "workflows/calls.py",
+        "            schedule_to_start_timeout=begun_within,\n",
+        "",
+        ("tests/worker/test_unserved.py",),
+    ),
+    Guard(
+        "cancelling a turn leaves the action that nobody has begun",
+        "workflows/turns.py",
+        "            self._acting.stop()",
+        "            pass",
+        ("tests/worker/test_unserved.py",),
+    ),
+    Guard(
+        "an action that was begun is not left",
+        "activities/leaving.py",
+        "if record.begun:",
+        "if False:",
+        ("tests/activities/test_leaving.py",),
+    ),
+    Guard(
+        "an action that was begun to be undone is not left standing",
+        "activities/leaving.py",
+        "if record.undo_tries:",
+        "if False:",
+        ("tests/activities/test_leaving.py",),
+    ),
+    Guard(
+        "a call for a person outlives its run",
+        "workflows/conversation.py",
+        "(opened.held_by is not None or opened.awaits_person)",
+        "opened.held_by is not None",
+        (f"{_LOST}::test_a_call_for_a_person_outlives_its_run",),
     ),
     Guard(
         "what is executed is what was shown: the digest is compared",

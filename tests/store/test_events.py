@@ -25,7 +25,11 @@ async def connection(stack_settings: Settings, tenant: str) -> AsyncIterator[Con
         pool.acquire() as opened,
     ):
         await open_conversation(
-            opened, ConversationKey(tenant, "c1"), customer="cust", message_id=None
+            opened,
+            ConversationKey(tenant, "c1"),
+            customer="cust",
+            message_id=None,
+            language_of=language_of,
         )
         yield opened
 

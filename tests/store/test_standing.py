@@ -9,6 +9,7 @@ from holdfast.domain.conversation import CustomerMessage
 from holdfast.domain.identity import ConversationKey, TurnKey
 from holdfast.domain.ids import derived_id
 from holdfast.domain.outcomes import RecordedActionState
+from holdfast.domain.words import language_of
 from holdfast.runtime.settings import Settings
 from holdfast.store.conversations import open_conversation
 from holdfast.store.pool import Pool, open_pool
@@ -27,6 +28,7 @@ async def pool(stack_settings: Settings, tenant: str) -> AsyncIterator[Pool]:
                     ConversationKey(tenant, conversation),
                     customer=customer,
                     message_id=None,
+                    language_of=language_of,
                 )
         yield opened
 

@@ -34,7 +34,11 @@ async def pool(stack_settings: Settings, tenant: str) -> AsyncIterator[Pool]:
     async with await open_pool(stack_settings.database_url.get_secret_value()) as opened:
         async with opened.acquire() as connection:
             await open_conversation(
-                connection, ConversationKey(tenant, "c1"), customer="cust", message_id=None
+                connection,
+                ConversationKey(tenant, "c1"),
+                customer="cust",
+                message_id=None,
+                language_of=language_of,
             )
         yield opened
 

@@ -197,7 +197,7 @@ WRITES: dict[str, Asked] = {
         digest="d",
     ),
     "conversations.open_conversation": lambda t, c, tenant: conversations.open_conversation(
-        c, t.key(tenant), customer="cust", message_id=None
+        c, t.key(tenant), customer="cust", message_id=None, language_of=language_of
     ),
     "conversations.set_phase": lambda t, c, tenant: conversations.set_phase(
         c, t.key(tenant), "closed"
@@ -251,8 +251,14 @@ WRITES: dict[str, Asked] = {
     "transcript.append_message": lambda t, c, tenant: transcript.append_message(
         c, t.key(tenant).turn_key(RUNNING), NewMessage(role="assistant", text="new")
     ),
-    "turns.end_parked_turns": lambda t, c, tenant: turns.end_parked_turns(
-        c, t.key(tenant), reason="new"
+    "turns.end_lost_turns": lambda t, c, tenant: turns.end_lost_turns(
+        c,
+        t.key(tenant),
+        besides=None,
+        held=False,
+        to_person=True,
+        reason="new",
+        language_of=language_of,
     ),
     "turns.end_turn": lambda t, c, tenant: turns.end_turn(
         c,
