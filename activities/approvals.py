@@ -56,13 +56,13 @@ from holdfast.domain.terms import Alarm, EditTerms
 from holdfast.notifications.outbox import enqueue_alarm, enqueue_decision
 from holdfast.store.actions import replace_action, set_open_actions
 from holdfast.store.approvals import (
-    is_there_room_for_refusal,
     lock_approval,
     outcome_of,
     read_approval,
     record_refused,
     record_taken,
     refusal_of,
+    room_for_refusals,
     save_approval,
     was_heard,
 )
@@ -339,9 +339,8 @@ class ApprovalActivities:
         async with self._services.pool.acquire() as connection, connection.transaction():
             if genuine and decision.statement:
                 await spend(connection, key.tenant, decision.statement, by=this_activity())
-            if not await is_there_room_for_refusal(
-                connection, key, decision.approval, genuine=genuine
-            ):
+            room = await room_for_refusals(connection, key, decision.approval, genuine=genuine)
+            if not room:
                 activity.logger.warning("a refused decision is one too many to be recorded")
                 return
             recorded = await record_refused(
@@ -360,6 +359,7 @@ class ApprovalActivities:
                 kind=decision.kind,
                 refusal=refusal,
                 genuine=genuine,
+                last=True if room == 1 else None,
             )
             await append_events(connection, key, [NewEvent(data=payload)])
             await append_audit(

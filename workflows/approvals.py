@@ -1,8 +1,9 @@
 """The approvals of one conversation: decisions, alarms, and what is remembered of them."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import timedelta
+from functools import cached_property
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
@@ -30,6 +31,14 @@ with workflow.unsafe.imports_passed_through():
     from holdfast.domain.terms import Alarm
 
 _REMEMBERED_DECISIONS = 20
+_MOST_REFUSALS = 50
+"""Refusals of signals that a run has recorded of one approval, with a statement and without; and as many of
+what is no approval."""
+_MOST_WAITING = 50
+"""Signals with a decision on one approval that wait at a time."""
+_RECORDED_AT_ONCE = 4
+_BOUNDED = "signals-are-bounded"
+"""An activity used to be started for each signal, all at once."""
 
 
 class ApprovalDesk:
@@ -46,6 +55,10 @@ class ApprovalDesk:
         self._calls = calls
         self._watching: dict[str, asyncio.Task[None]] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._signalled: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._waiting_signals: Counter[str] = Counter()
+        self._refused: Counter[tuple[str, bool]] = Counter()
+        self._recording = asyncio.Semaphore(_RECORDED_AT_ONCE)
         self.changed = False
         """Whether an approval has changed since somebody set this to False."""
 
@@ -89,10 +102,10 @@ class ApprovalDesk:
         raise ERRORS_BY_CODE.get(outcome.code, Refused)(outcome.refusal)
 
     async def take_signalled(self, decision: Decision) -> None:
-        """Take a decision that nobody waits for; a refusal is recorded."""
+        """Take a decision that nobody waits for; a refusal is recorded, up to a bound."""
         try:
             try:
-                await self._decide(decision)
+                await self._decide_in_turn(decision)
             except Refused as refused:
                 await self._record_refusal(decision, refused.code, str(refused))
             except ActivityError as error:
@@ -148,15 +161,52 @@ class ApprovalDesk:
             await self._calls.notify(outcome.deliveries)
             return _status(outcome.approval)
 
+    async def _decide_in_turn(self, decision: Decision) -> None:
+        """Take a signalled decision: one at a time on an approval, so that whoever waits for an answer waits
+        for one of them at most. One that is too many is dropped."""
+        self.check(decision)
+        if not self._signals_are_bounded:
+            await self._decide(decision)
+            return
+        approval_id = decision.approval
+        if self._waiting_signals[approval_id] >= _MOST_WAITING:
+            workflow.logger.warning("signals on an approval are dropped, too many wait")
+            return
+        self._waiting_signals[approval_id] += 1
+        try:
+            async with self._signalled[approval_id]:
+                await self._decide(decision)
+        finally:
+            self._waiting_signals[approval_id] -= 1
+
+    @cached_property
+    def _signals_are_bounded(self) -> bool:
+        return workflow.patched(_BOUNDED)
+
     async def _record_refusal(self, decision: Decision, code: str, refusal: str) -> None:
-        await self._calls.record_refusal(
-            RefusalRequest(
-                tenant=self._start.tenant,
-                conversation=self._start.conversation,
-                decision=decision,
-                code=code,
-                refusal=refusal,
-            )
+        request = RefusalRequest(
+            tenant=self._start.tenant,
+            conversation=self._start.conversation,
+            decision=decision,
+            code=code,
+            refusal=refusal,
+        )
+        if not self._signals_are_bounded:
+            await self._calls.record_refusal(request)
+            return
+        about = decision.approval if self._knows(decision.approval) else ""
+        kind = (about, bool(decision.statement))
+        self._refused[kind] += 1
+        if self._refused[kind] > _MOST_REFUSALS:
+            if self._refused[kind] == _MOST_REFUSALS + 1:
+                workflow.logger.warning("refused signals are dropped, too many are recorded")
+            return
+        async with self._recording:
+            await self._calls.record_refusal(request)
+
+    def _knows(self, approval_id: str) -> bool:
+        return approval_id in self._state.parked or any(
+            status.approval == approval_id for status in self._state.decided
         )
 
     def forget(self, approval_id: str) -> None:
@@ -166,6 +216,7 @@ class ApprovalDesk:
             self._state.resuming.remove(approval_id)
         self._stop_watching(approval_id)
         self._locks.pop(approval_id, None)
+        self._signalled.pop(approval_id, None)
         self._state.decided.append(_status(parked.approval))
         del self._state.decided[:-_REMEMBERED_DECISIONS]
 

@@ -1,10 +1,12 @@
 """One conversation: its queue of work, its handlers, its deadlines, its handover to the next run."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, NoReturn
 
 from temporalio import workflow
+from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError
 from temporalio.workflow import ContinueAsNewVersioningBehavior
 
@@ -51,12 +53,17 @@ with workflow.unsafe.imports_passed_through():
 
 _IDLE = "idle"
 _TRY_AGAIN_AFTER = timedelta(minutes=10)
+_MOST_TOLD = 20
+"""Lines in the log, for each run, about signals that are passed over."""
 _RECORDED_FIRST = "a-takeover-is-recorded-first"
 """Who is allowed to hold a conversation is known once it is recorded; it used to be taken for granted."""
 _ALL_TURNS_END = "closing-ends-all-turns"
 """Closing used to end those turns alone that waited for a decision when it began."""
 _DECIDED_IS_CANCELLED = "a-turn-decided-meanwhile-is-cancelled"
 """A turn used to escape that was decided, or held back by a takeover, while it was being cancelled."""
+
+_FULL_MOVES = "a-full-run-moves-on"
+"""A run used to continue as new after turns alone, however much else it was sent."""
 
 _NOBODY = ConversationStart(tenant="nobody", conversation="none", customer="nobody")
 """In the place of a start that is none, until the workflow has failed."""
@@ -96,6 +103,7 @@ class ConversationWorkflow:
         self._opened = start.state is not None
         self._held_back: set[str] = set()
         self._turns_in_run = 0
+        self._passed_over = 0
         self._draining = False
         self._leaving = False
         self._close_reason: str | None = None
@@ -120,6 +128,8 @@ class ConversationWorkflow:
                 elif self._close_reason is not None:
                     await self._close(self._close_reason)
                     return
+                elif self._must_drain():
+                    self._draining = True
                 elif self._must_move() and self._is_quiet():
                     self._move_on()
         finally:
@@ -187,7 +197,7 @@ class ConversationWorkflow:
         try:
             decision = read(Decision, received)
         except Refused as refused:
-            workflow.logger.warning("a signal is passed over, it holds no decision: %s", refused)
+            self._pass_over("it holds no decision", refused)
             return
         await workflow.wait_condition(lambda: self._opened)
         await self._desk.take_signalled(decision)
@@ -300,7 +310,7 @@ class ConversationWorkflow:
         try:
             reason = read(str, received)
         except Refused as refused:
-            workflow.logger.warning("a signal is passed over, it holds no reason: %s", refused)
+            self._pass_over("it holds no reason", refused)
             return
         if self._close_reason is None:
             self._close_reason = line(reason) or "closed on request"
@@ -308,6 +318,15 @@ class ConversationWorkflow:
     @workflow.signal(name=wire.UPGRADE)
     def upgrade(self, *_: Any) -> None:
         """Wake an idle conversation, so that it notices that another build has become current."""
+
+    @workflow.signal(dynamic=True)
+    def other(self, _name: str, _received: Sequence[RawValue]) -> None:
+        """Pass over what has no handler; the SDK would keep it, and not wake the run that it makes long."""
+
+    def _pass_over(self, why: str, refused: Refused) -> None:
+        self._passed_over += 1
+        if self._passed_over <= _MOST_TOLD:
+            workflow.logger.warning("a signal is passed over, %s: %s", why, refused)
 
     # Messages.
 
@@ -363,6 +382,8 @@ class ConversationWorkflow:
     def _has_something_to_do(self) -> bool:
         if self._has_work() or self._close_reason is not None or self._desk.changed:
             return True
+        if self._must_drain():
+            return True
         return self._must_move() and self._is_quiet()
 
     def _is_working(self) -> bool:
@@ -401,6 +422,15 @@ class ConversationWorkflow:
         returned = _build() == self._state.left_build
         age = workflow.now() - workflow.info().start_time
         return _build_has_changed() and (not returned or age > _TRY_AGAIN_AFTER)
+
+    def _must_drain(self) -> bool:
+        """Whether this run's history has become long: without an end, what is sent would stop it. Looked at
+        when no turn runs."""
+        if self._draining:
+            return False
+        info = workflow.info()
+        long = info.get_current_history_length() >= self._limits.events_per_run
+        return (long or info.is_continue_as_new_suggested()) and workflow.patched(_FULL_MOVES)
 
     def _must_move(self) -> bool:
         return self._draining or self._is_outdated()

@@ -30,6 +30,8 @@ class Limits(Strict):
     handoffs_per_turn: Few = 3
     turns_per_run: Annotated[int, Field(ge=1, le=10_000)] = 200
     """Turns after which the workflow continues as new, if Temporal has not suggested it before."""
+    events_per_run: Annotated[int, Field(ge=100, le=10_000)] = 4_000
+    """Events of Temporal's history after which it does so as soon as no turn runs, whatever they came from."""
     idle_seconds: Annotated[int, Field(ge=1, le=3650 * _DAY)] = 30 * _DAY
     """A conversation without a message for this long, and with nothing parked, closes itself."""
     turn_seconds: Seconds = 900

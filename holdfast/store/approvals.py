@@ -153,13 +153,13 @@ async def refusal_of(
     return refusal
 
 
-async def is_there_room_for_refusal(
+async def room_for_refusals(
     connection: Connection, key: ConversationKey, approval: str, *, genuine: bool
-) -> bool:
-    """Whether one more refused decision may be recorded: so many of an approval whose statement was
+) -> int:
+    """How many more refused decisions may be recorded: so many of an approval whose statement was
     genuine, so many of others, and so many of what is no approval of this conversation.
 
-    False, too, where the conversation has no records to add it to.
+    None, too, where the conversation has no records to add them to.
     """
     there = await connection.fetchval(
         "select true from holdfast.conversations where tenant = $1 and id = $2 for update",
@@ -188,7 +188,7 @@ async def is_there_room_for_refusal(
         bool(known),
         genuine,
     )
-    return bool(there) and recorded < MOST_REFUSALS
+    return max(MOST_REFUSALS - recorded, 0) if there else 0
 
 
 _LATE = timedelta(minutes=1)

@@ -4,6 +4,7 @@ from typing import Any
 
 from holdfast.domain import wire
 from holdfast.domain.decision import Decision
+from holdfast.domain.limits import Limits
 from holdfast.domain.review import (
     Accept,
     Claim,
@@ -100,6 +101,24 @@ async def signalled(platform: Platform) -> None:
     await _signal(platform, "signalled", approval, id="d0", digest="0" * 64)
     await _signal(platform, "signalled", approval)
     await said_again(platform, "signalled")
+
+
+@scenario(limits=Limits(events_per_run=100))
+async def flooded(platform: Platform) -> None:
+    """By signals that are refused, beyond what is recorded; the parked turn goes along to the next run."""
+    approval = await park(platform, "flooded")
+    run = (await platform.handle("flooded").describe()).run_id
+    for number in range(60):
+        await _signal(platform, "flooded", approval, id=f"d{number}", digest="0" * 64)
+
+    async def moved() -> bool:
+        return (await platform.handle("flooded").describe()).run_id != run
+
+    await eventually(moved, what="another run")
+    await platform.client.approvals.decide(
+        approval, Accept(), by=Reviewer("rita", roles=["counters"])
+    )
+    await said_again(platform, "flooded")
 
 
 @scenario()

@@ -40,6 +40,7 @@ _LEDGER = "tests/llm/test_step_ledger.py"
 _ANSWERS = "tests/llm/answer/test_cases.py"
 _LIMITS = "tests/domain/policy/test_limits.py"
 _SILENCE = "tests/workflows/test_silence.py"
+_FLOODED = "tests/workflows/test_flooded.py"
 _WORKFLOWS = "tests/workflows/test_deciding.py"
 _TOOL_AGENT = "tests/graphs/test_tool_agent.py"
 
@@ -233,6 +234,35 @@ GUARDS: tuple[Guard, ...] = (
         "if outcome.approval.due_at < parked.approval.due_at:  # an edit may shorten it",
         "if False:",
         (f"{_SILENCE}::test_an_edit_into_a_rule_with_an_earlier_deadline_ends_by_then",),
+        waits=True,
+    ),
+    Guard(
+        "refusals of signals are recorded up to a bound, and nothing is started for more",
+        "workflows/approvals.py",
+        "if self._refused[kind] > _MOST_REFUSALS:",
+        "if False:",
+        (
+            f"{_FLOODED}::test_signals_that_are_refused_are_recorded_up_to_a_bound_and_the_last_one_says_so",
+        ),
+        waits=True,
+    ),
+    Guard(
+        "signals on one approval that are too many are dropped",
+        "workflows/approvals.py",
+        "if self._waiting_signals[approval_id] >= _MOST_WAITING:",
+        "if False:",
+        (f"{_FLOODED}::test_signals_on_one_approval_that_are_too_many_are_dropped",),
+        waits=True,
+    ),
+    Guard(
+        "a run whose history is long moves on, whatever made it long",
+        "workflows/conversation.py",
+        "if self._must_drain():\n            return True",
+        "if False:\n            return True",
+        (
+            f"{_FLOODED}::test_a_parked_conversation_that_is_only_sent_signals_continues_as_new",
+            f"{_FLOODED}::test_updates_that_are_taken_and_then_refused_lose_none_over_a_new_run",
+        ),
         waits=True,
     ),
     Guard(

@@ -92,7 +92,7 @@ READS: dict[str, Asked] = {
         c, tenant, t.approval(ACCEPTED)
     ),
     "approvals.was_heard": lambda t, c, tenant: _heard(t, c, tenant),
-    "approvals.is_there_room_for_refusal": lambda t, c, tenant: approvals.is_there_room_for_refusal(
+    "approvals.room_for_refusals": lambda t, c, tenant: approvals.room_for_refusals(
         c, t.key(tenant), t.approval(WAITING), genuine=True
     ),
     "approvals.refusal_of": lambda t, c, tenant: approvals.refusal_of(

@@ -154,3 +154,6 @@ class DecisionRefused(Payload):
         description="Whether the decision had a statement that the reviewer has signed.",
         examples=[False],
     )
+    last: Literal[True] | None = optional(
+        "Only where as many are recorded now as may be of this approval: more are dropped."
+    )

@@ -125,6 +125,16 @@ class Condition:
         return _guarded(lambda: cel.compile(read(self.source)[1]))
 
 
+def compiling(source: str) -> int:
+    """What compiling the patterns of an expression takes, in steps, found without doing it; 0 where it can't be
+    read, which a `Condition` says."""
+    try:
+        matches = [node for node in parse(source).walk() if _is_match(node)]
+        return sum(cost_of(_pattern(node)).compiling for node in matches)
+    except ValueError:
+        return 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Shape:
     """What of an expression its cost follows from."""

@@ -19,7 +19,13 @@ from holdfast.domain.documents import Misfit
 from holdfast.domain.model import Frozen, Strict
 from holdfast.domain.outcomes import VerdictKind
 from holdfast.domain.policy.approving import ApprovalRule
-from holdfast.domain.policy.conditions import COST_OF_ALL, VARIABLES, Condition, Evaluation
+from holdfast.domain.policy.conditions import (
+    COST_OF_ALL,
+    VARIABLES,
+    Condition,
+    Evaluation,
+    compiling,
+)
 from holdfast.domain.policy.durations import Duration
 from holdfast.domain.policy.working_time import WorkingTime
 from holdfast.domain.terms import Alarm
@@ -118,8 +124,14 @@ def _are_few(actions: object) -> object:
     if len(rules) > MOST_RULES:
         raise ValueError(f"there are more than {MOST_RULES} rules")
     conditions = [rule.get("when") for rule in rules if isinstance(rule, dict)]
-    if sum(len(one) for one in conditions if isinstance(one, str)) > _LONGEST_CONDITIONS:
+    written = [one for one in conditions if isinstance(one, str)]
+    if sum(len(one) for one in written) > _LONGEST_CONDITIONS:
         raise ValueError(f"the conditions have more than {_LONGEST_CONDITIONS} characters together")
+    if sum(map(compiling, written)) > COST_OF_ALL:  # other tenants' work waits meanwhile
+        raise ValueError(
+            "the patterns of all conditions would take too long together: have fewer of them, or "
+            "with fewer repetitions"
+        )
     return actions
 
 

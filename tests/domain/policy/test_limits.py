@@ -75,7 +75,12 @@ REFUSED = {
         3,
         "characters together",
     ),
-    "patterns that are dear together": (rules(17, BURN), 4, "too long together"),
+    "patterns that are dear together": (rules(17, BURN), 3, "too long together"),
+    "patterns of many actions that are dear together": (
+        f"{HEAD}actions:\n" + "".join(f"  a{n}: [{BURN}]\n" for n in range(17)),
+        3,
+        "fewer repetitions",
+    ),
     "a pattern that is dear for each element": (
         rules(
             1,

@@ -1,0 +1,154 @@
+"""Floods of what a conversation refuses: recorded up to a bound, and the conversation goes on in a new run."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from holdfast.domain import wire
+from holdfast.domain.approval import Decision
+from holdfast.domain.errors import InvalidStatement
+from holdfast.domain.events import DecisionRefused
+from holdfast.domain.limits import Limits
+from holdfast.domain.records import ApprovalRecord
+from holdfast.domain.review import Accept, Reviewer
+from holdfast.runtime.settings import Settings
+from tests.platform import Platform, counting, eventually, open_platform, routed_to
+from tests.scripted_model import text
+
+SHORT = Limits(events_per_run=100)
+MANY = 300
+
+
+@pytest.fixture
+async def short(stack_settings: Settings, tenant: str) -> AsyncIterator[Platform]:
+    """A platform whose conversations continue as new after few events."""
+    async with open_platform(stack_settings, tenant, limits=SHORT) as platform:
+        yield platform
+
+
+async def park(platform: Platform) -> ApprovalRecord:
+    adding = [("add", {"counter": "c", "amount": 150})]
+    platform.script = routed_to("counter", counting(adding, then="Settled."))
+    parked = await platform.send("c1", "add")
+    return await platform.client.approvals.get(parked.approvals[0])
+
+
+async def run_of(platform: Platform) -> str | None:
+    return (await platform.handle("c1").describe()).run_id
+
+
+async def scheduled(platform: Platform, run: str | None) -> Counter[str]:
+    """How many activities of each kind a run has scheduled."""
+    handle = platform.temporal.get_workflow_handle(platform.handle("c1").id, run_id=run)
+    history = await handle.fetch_history()
+    return Counter(
+        event.activity_task_scheduled_event_attributes.activity_type.name
+        for event in history.events
+        if event.HasField("activity_task_scheduled_event_attributes")
+    )
+
+
+async def refusals(platform: Platform) -> list[DecisionRefused]:
+    events = [event.data async for event in platform.client.events("c1")]
+    return [data for data in events if isinstance(data, DecisionRefused)]
+
+
+async def moved(platform: Platform, *, since: str | None) -> None:
+    async def another() -> bool:
+        return await run_of(platform) != since
+
+    await eventually(another, what="another run")
+
+
+async def decided(platform: Platform, approval: str) -> None:
+    """Check that a reviewer's decision and a message are taken, and that it all replays."""
+    await platform.client.approvals.decide(
+        approval, Accept(), by=Reviewer("rita", roles=["counters"])
+    )
+
+    async def executed() -> bool:
+        return await platform.effects() == [150]
+
+    await eventually(executed, what="the approved action")
+    platform.script = routed_to("counter", lambda _: text("Still here."))
+    assert (await platform.send("c1", "hello?", timeout=20)).reply == "Still here."
+    await platform.replay("c1")
+
+
+def accepting(approval: str, number: int, **changes: Any) -> Decision:
+    fields = {"id": f"d{number}", "approval": approval, "kind": "accept", "reviewer": "eve"}
+    return Decision.model_validate({**fields, "digest": "0" * 64, **changes})
+
+
+async def test_signals_that_are_refused_are_recorded_up_to_a_bound_and_the_last_one_says_so(
+    platform: Platform,
+) -> None:
+    """None is started for what is one too many, and the real decision waits for none of it."""
+    record = await park(platform)
+    run = await run_of(platform)
+    for number in range(70):
+        forged = accepting(f"ap_{number}", number)
+        await platform.handle("c1").signal(wire.APPROVAL_DECISION, forged)
+    await decided(platform, record.id)
+
+    async def recorded() -> bool:
+        return len(await refusals(platform)) == 50
+
+    await eventually(recorded, what="the refusals")
+    assert (await scheduled(platform, run))[wire.RECORD_REFUSAL] == 50
+    assert [one.last for one in await refusals(platform)] == [None] * 49 + [True]
+
+
+async def test_signals_on_one_approval_that_are_too_many_are_dropped(
+    stack_settings: Settings, tenant: str
+) -> None:
+    """They come while no worker runs, with everything in order that the workflow looks at."""
+    async with open_platform(stack_settings, tenant, in_process=False) as platform:
+        worker = await platform.start_worker()
+        record = await park(platform)
+        run = await run_of(platform)
+        await worker.stop()
+        for number in range(120):
+            forged = accepting(
+                record.id, number, digest=record.args_digest, roles=["counters"], statement="a.b.c"
+            )
+            await platform.handle("c1").signal(wire.APPROVAL_DECISION, forged)
+        await platform.start_worker()
+
+        async def refused() -> bool:
+            return len(await refusals(platform)) == 50
+
+        await eventually(refused, what="the refusals")
+        await decided(platform, record.id)
+        taken_up = (await scheduled(platform, run))[wire.DECIDE_APPROVAL]
+        assert taken_up == 51, "50 that wait, and the reviewer's own"
+
+
+@pytest.mark.parametrize("signal", [wire.APPROVAL_DECISION, wire.UPGRADE, wire.CLOSE, "unknown"])
+async def test_a_parked_conversation_that_is_only_sent_signals_continues_as_new(
+    short: Platform, signal: str
+) -> None:
+    record = await park(short)
+    run = await run_of(short)
+    for number in range(MANY):
+        junk = accepting(f"ap_{number}", number) if signal == wire.APPROVAL_DECISION else 5
+        await short.handle("c1").signal(signal, junk)
+    await moved(short, since=run)
+    assert (await scheduled(short, run))[wire.RECORD_REFUSAL] <= 50
+    await decided(short, record.id)
+
+
+async def test_updates_that_are_taken_and_then_refused_lose_none_over_a_new_run(
+    short: Platform,
+) -> None:
+    record = await park(short)
+    run = await run_of(short)
+    for _ in range(40):
+        with pytest.raises(InvalidStatement):
+            await short.client.approvals.decide(
+                record.id, Accept(), by=Reviewer("rita", roles=["counters"]), statement="a.b.c"
+            )
+    await moved(short, since=run)
+    await decided(short, record.id)
