@@ -59,13 +59,6 @@ GUARDS: tuple[Guard, ...] = (
         (_LONG,),
     ),
     Guard(
-        "no request is gone on with past a message that is too long to be understood",
-        "holdfast/llm/offline/request.py",
-        "return regular._since(long[-1] + 1) if long else regular",
-        "return regular",
-        (_LONG,),
-    ),
-    Guard(
         "messages that are too long together are no request",
         "holdfast/llm/offline/goals.py",
         "if len(words) > LONGEST_REQUEST:",
