@@ -81,7 +81,9 @@ class Lookup(Strict):
 class ToolHint(Strict):
     """When the offline model should call a tool, how it finds the arguments, and what it says then.
 
-    Expressions are regular expressions, searched without regard to case in the customer's words.
+    Expressions are regular expressions, searched without regard to case in the customer's words, which are
+    1,000 characters at most and have one space or line break between them. While one searches, the worker does
+    nothing else: avoid repetitions within repetitions.
     The tool with the most matching `phrases` is called, the earlier hint at a tie; a match of
     `unless` rules it out. `after` names a tool that must have answered first. For arguments, by
     name: the first group of a match of `patterns` is the value, as it is or put into the braces of

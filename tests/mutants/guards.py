@@ -38,6 +38,7 @@ _STEPS = "tests/store/test_steps.py"
 _STATEMENTS = "tests/security/test_statements.py"
 _LEDGER = "tests/llm/test_step_ledger.py"
 _ANSWERS = "tests/llm/answer/test_cases.py"
+_LONG = "tests/llm/offline/test_long.py"
 _LIMITS = "tests/domain/policy/test_limits.py"
 _SILENCE = "tests/workflows/test_silence.py"
 _FLOODED = "tests/workflows/test_flooded.py"
@@ -45,6 +46,28 @@ _WORKFLOWS = "tests/workflows/test_deciding.py"
 _TOOL_AGENT = "tests/graphs/test_tool_agent.py"
 
 GUARDS: tuple[Guard, ...] = (
+    # What the offline model takes for understood
+    Guard(
+        "nothing is called for a message that is too long to be understood",
+        "holdfast/llm/offline/transport.py",
+        "    if asked.is_too_long:",
+        "    if False:",
+        (_LONG,),
+    ),
+    Guard(
+        "a structured answer says nothing of a message that is too long to be understood",
+        "holdfast/llm/offline/request.py",
+        'return "" if self.is_too_long else self.asked',
+        "return self.asked",
+        (_LONG,),
+    ),
+    Guard(
+        "messages that are too long together are no request",
+        "holdfast/llm/offline/goals.py",
+        "if len(words) > LONGEST_REQUEST:",
+        "if False:",
+        (_LONG,),
+    ),
     # What a tenant's policy may cost the others
     Guard(
         "repetitions multiply what a pattern costs to compile",

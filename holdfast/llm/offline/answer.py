@@ -133,7 +133,7 @@ def _inside(part: JsonValue, depth: int) -> str:
 
 def courtesy(request: ChatRequest, hints: Hints) -> str:
     """The answer to a greeting, thanks, a question about the assistant, or anything out of scope."""
-    asked = request.asked
+    asked = request.understood
     if re.search(IDENTITY, asked, re.IGNORECASE):
         return f"{IDENTITY_TEXT} {_offer(request)}".strip()
     if re.search(THANKS, asked, re.IGNORECASE):

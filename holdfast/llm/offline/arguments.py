@@ -19,7 +19,7 @@ _FORMATS = {
 }
 _NUMBER = re.compile(r"(?<![\w.#])-?\d{1,18}(?:\.\d+)?(?![\w])")
 _QUOTED = re.compile(r"[\"“«]([^\"”»]{1,200})[\"”»]")
-_AFTER_PREPOSITION = r"(?i:\b(?:in|for|at|to|from|of|with)\s+)((?:[A-Z][\w'-]+\s?)+)"
+_AFTER_PREPOSITION = r"(?i:\b(?:in|for|at|to|from|of|with)\s+)((?:[A-Z][\w'-]++\s?)+)"
 _OWN_WORDS = re.compile(r"query|question|text|message|summary|note|reason|comment|search")
 _ENTRY_WORDS = 0.34
 """An entry of a result is meant when at least a third of its words were said."""

@@ -16,7 +16,7 @@ from holdfast.llm.offline.ranking import (
     spans_of,
     words_like,
 )
-from holdfast.llm.offline.request import ChatRequest, Function, Message
+from holdfast.llm.offline.request import LONGEST_REQUEST, ChatRequest, Function, Message
 from holdfast.llm.offline.schema import enum_of
 from holdfast.llm.offline.whole import accounts_for
 
@@ -45,7 +45,8 @@ def goal_of(request: ChatRequest, hints: Hints) -> Goal | None:
     """The tool that the latest message asks for.
 
     A message that only answers the assistant's question, or asks for no tool after one, goes on
-    with the request of the messages before it. What changes something is called for a plain request alone.
+    with the request of the messages before it. What changes something is called for a plain request alone,
+    and nothing for messages that are too long together to be understood.
     """
     functions = [f for f in request.functions if f.name != HAND_OVER]
     asking = _Asking(functions, hints)
@@ -63,6 +64,8 @@ def goal_of(request: ChatRequest, hints: Hints) -> Goal | None:
         plain = asking.plainly(text)
         said = (*said, text)
         words, plain_words = f"{words}\n{text}".lstrip(), f"{plain_words}\n{plain.text}".lstrip()
+        if len(words) > LONGEST_REQUEST:
+            break
         function = asking.best(text, plain)
         if function is not None and (answered or not is_change(function, hints)):
             goal = Goal(function, words, request, said)

@@ -19,17 +19,18 @@ def _any(*expressions: str) -> re.Pattern[str]:
 
 _SENTENCE = re.compile(r"[^.!?\n]*(?:[.!?](?!\s|$)[^.!?\n]*)*[.!?\n]*")
 _CLAUSE_END = _any(
-    r"(?<=[,;:–—])\s+|\s+-+\s+",
-    r"\s+(?=(?:and|but|however|because|since|instead(?! of)|und|aber|sondern|stattdessen|weil|denn)\b)",
-    r"\s+(?=so\b(?! (?:sure|certain|much|many|far|soon)\b))",
+    r"(?<=[,;:–—])\s|\s-+\s",
+    r"\s(?=(?:and|but|however|because|since|instead(?! of)|und|aber|sondern|stattdessen|weil|denn)\b)",
+    r"\s(?=so\b(?! (?:sure|certain|much|many|far|soon)\b))",
 )
-_NUMBER = re.compile(r"[#\w-]*\d[\w-]*")
+_NUMBER = re.compile(r"(?<![#\w-])[#\w-]*\d[\w-]*")
 
 _OPENING = (
-    r"\W*(?:(?:please|pls|plz|kindly|just|then|so|and|but|yes|yep|ok(?:ay)?|well|now|sorry|hi|hello|hey|"
-    r"good (?:morning|afternoon|evening|day)|because|since|instead|also|thanks|bitte|und|aber|dann|also|ja|"
-    r"hallo|guten (?:tag|morgen|abend)|sondern|stattdessen|weil|denn)\b\W*)*"
+    r"\W*(?:(?>(?:please|pls|plz|kindly|just|then|so|and|but|yes|yep|ok(?:ay)?|well|now|sorry|hi|hello|hey|"
+    r"good (?:morning|afternoon|evening|day)|because|since|instead|also|thanks|bitte|und|aber|dann|ja|"
+    r"hallo|guten (?:tag|morgen|abend)|sondern|stattdessen|weil|denn)\b)\W*)*"
 )
+"""A word counts in one way only, or the ways to read a text would double with each of them."""
 _THING = r"(?:a|an|the|my|our|this|die|das|den|eine?n?|meine?n?) "
 _WISHES = r"(?:i|we)(?: (?:really|just|now))?(?: (?:want|need|wish|would (?:really )?like)|'d (?:really )?like)"
 _YOU = r"(?:can|could|would|will) you(?: (?:please|kindly|also|just))*"
@@ -60,7 +61,7 @@ _END = _any(r"\W*(?:(?:lassen|haben|please|pls|now|today|bitte|danke|thanks)\W*)
 
 _DONE = _any(r"\w{3,}ed\b|\w+iert\b|(?:zurück|um|ab)ge(?!ben?\b)\w+|geändert\b")
 """The form of a verb that tells what was done, or should be."""
-_NOUN = _any(r"\w+(?:ations?|als?|ing|ung(?:en)?)\b")
+_NOUN = _any(r"\b\w+(?:ations?|als?|ing|ung(?:en)?)\b")
 _INFINITIVE = _any(r"\w+en\b")
 
 _NEGATION = _any(

@@ -31,7 +31,7 @@ def choose(request: ChatRequest, options: Sequence[str], hints: Hints) -> Choice
 
     One that says too little by itself is read together with the customer's messages before it.
     """
-    scores = score(request.asked, options, request.options, hints)
+    scores = score(request.understood, options, request.options, hints)
     weight = 1.0
     for message in reversed(request.before):
         if message.role != "user":

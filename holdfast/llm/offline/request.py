@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
@@ -11,10 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from holdfast.contract.hints import AnsweredCall
 from holdfast.domain.words import language_of
 
-_OPTION = re.compile(r"^\s*[-*]\s+`?([\w.-]+)`?:\s+(\S.*)$", re.MULTILINE)
+_OPTION = re.compile(r"^[^\S\n]*[-*]\s+`?([\w.-]+)`?:\s+(\S.*)$", re.MULTILINE)
 SOURCE = re.compile(r"^\[(\d{1,9})\] (.+)$", re.MULTILINE)
 """The line above each numbered source in a system prompt."""
-_FACT = re.compile(r"^\s*([A-Za-z_]\w*):\s+(\S.*)$", re.MULTILINE)
+_FACT = re.compile(r"^[^\S\n]*([A-Za-z_]\w*):\s+(\S.*)$", re.MULTILINE)
+
+LONGEST_REQUEST = 1_000
+"""Characters of the longest message, or messages together, that may be understood. Nobody asks plainly for
+something in more, and what the rules' expressions cost grows faster than the text."""
 
 
 class _Part(BaseModel):
@@ -97,6 +101,14 @@ class ChatRequest(_Part):
     def functions(self) -> tuple[Function, ...]:
         return tuple(tool.function for tool in self.tools)
 
+    def legible(self) -> "ChatRequest":
+        """The same request as rules can read it: the customer's white space is regular, and nothing is there
+        from before a message of theirs, other than the latest, that is too long to be understood."""
+        regular = self.in_other_words(_regular)
+        customers = [at for at, m in enumerate(regular.messages) if m.role == "user"]
+        long = [at for at in customers[:-1] if _is_long(regular.messages[at].text)]
+        return regular._since(long[-1] + 1) if long else regular
+
     def without_tools(self) -> "ChatRequest":
         """The same request with nothing to call."""
         return self._with(tools=[], tool_choice="none")
@@ -119,12 +131,16 @@ class ChatRequest(_Part):
 
     def latest_alone(self) -> "ChatRequest":
         """The same request as if the conversation began with the customer's latest message."""
-        staff = [m for m in self.messages[: self._latest_user] if m.role in ("system", "developer")]
-        return self._with(messages=[*staff, *self.messages[self._latest_user :]])
+        return self._since(self._latest_user)
+
+    def _since(self, start: int) -> "ChatRequest":
+        staff = [m for m in self.messages[:start] if m.role in ("system", "developer")]
+        return self._with(messages=[*staff, *self.messages[start:]])
 
     @property
     def _latest_user(self) -> int:
-        return max(at for at, message in enumerate(self.messages) if message.role == "user")
+        customers = (at for at, message in enumerate(self.messages) if message.role == "user")
+        return max(customers, default=0)
 
     def _with(self, **changes: Any) -> "ChatRequest":
         # Not `model_copy`, which would carry along what has been worked out from the old values.
@@ -144,12 +160,22 @@ class ChatRequest(_Part):
     @cached_property
     def spoken(self) -> tuple[Message, ...]:
         """What the customer and the assistant said, oldest first."""
-        return tuple(m for m in self.messages if m.role in ("user", "assistant") and m.text)
+        return _spoken(self.messages)
 
     @cached_property
     def asked(self) -> str:
         """The customer's latest message, or "" where there is none."""
         return next((m.text for m in reversed(self.messages) if m.role == "user"), "")
+
+    @cached_property
+    def is_too_long(self) -> bool:
+        """Whether the customer's latest message is too long to be understood."""
+        return _is_long(self.asked)
+
+    @property
+    def understood(self) -> str:
+        """The customer's latest message, or "" where it is too long."""
+        return "" if self.is_too_long else self.asked
 
     @property
     def answers_to(self) -> str:
@@ -165,11 +191,7 @@ class ChatRequest(_Part):
     @cached_property
     def before(self) -> tuple[Message, ...]:
         """What was said before the customer's latest message, oldest first."""
-        latest = next((m for m in reversed(self.spoken) if m.role == "user"), None)
-        for position in range(len(self.spoken) - 1, -1, -1):
-            if self.spoken[position] is latest:
-                return self.spoken[:position]
-        return ()
+        return _spoken(self.messages[: self._latest_user])
 
     @cached_property
     def calls(self) -> tuple[AnsweredCall, ...]:
@@ -205,6 +227,20 @@ class ChatRequest(_Part):
         """What the system prompt states in lines "name: value"; the first of a name counts."""
         found = reversed(_FACT.findall(SOURCE.split(self.system)[0]))
         return {name: value.strip() for name, value in found}
+
+
+def _spoken(messages: Iterable[Message]) -> tuple[Message, ...]:
+    return tuple(m for m in messages if m.role in ("user", "assistant") and m.text)
+
+
+def _regular(text: str) -> str:
+    """The text with one space between words, and one line break between lines."""
+    lines = (" ".join(line.split()) for line in text.split("\n"))
+    return "\n".join(filter(None, lines))
+
+
+def _is_long(text: str) -> bool:
+    return len(text) > LONGEST_REQUEST
 
 
 def _value(text: str) -> JsonValue:

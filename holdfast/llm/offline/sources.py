@@ -1,8 +1,10 @@
 """An answer from numbered sources: the sentences that say most of what was asked, cited."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 
 from holdfast.domain.words import sentences, stems
@@ -34,6 +36,16 @@ class _Entry:
     title: str
     sentence: str
 
+    @cached_property
+    def headed(self) -> set[str]:
+        """The stems of its title."""
+        return stems(self.title)
+
+    @cached_property
+    def said(self) -> set[str]:
+        """The stems of the sentence."""
+        return stems(self.sentence)
+
 
 def from_sources(request: ChatRequest) -> str:
     """The sentences of the sources that answer each part of the question best, with their numbers."""
@@ -60,20 +72,15 @@ def _answering(question: str, entries: Sequence[_Entry]) -> list[_Entry]:
     Under a heading that says them all, every sentence is about the question.
     """
     asked = stems(_AMOUNT.sub(" ", question))
-    known = [stems(f"{entry.title} {entry.sentence}") for entry in entries]
-    said = {
-        entry: sum(
-            1.0 / sum(stem in words for words in known) for stem in asked & stems(entry.sentence)
-        )
-        for entry in entries
-    }
+    known = Counter(stem for entry in entries for stem in entry.headed | entry.said)
+    said = {entry: sum(1.0 / known[stem] for stem in asked & entry.said) for entry in entries}
     numeric = {
         entry: _AMOUNT.search(question) is not None and re.search(r"\d", entry.sentence) is not None
         for entry in entries
     }
 
     def score(entry: _Entry) -> float:
-        relevant = said[entry] + len(asked & stems(entry.title)) / len(asked | {""})
+        relevant = said[entry] + len(asked & entry.headed) / len(asked | {""})
         worth = relevant + _NUMBER * numeric[entry] if relevant else 0.0
         return worth / (1 + _LATER * (entry.number - 1))
 
@@ -81,7 +88,7 @@ def _answering(question: str, entries: Sequence[_Entry]) -> list[_Entry]:
     if best is None or not score(best):
         return []
     section = [entry for entry in entries if entry.number == best.number]
-    if len(asked) >= _WHOLE and asked <= stems(best.title):
+    if len(asked) >= _WHOLE and asked <= best.headed:
         return section[:_SENTENCES]
     related = [
         entry
@@ -95,6 +102,8 @@ def _answering(question: str, entries: Sequence[_Entry]) -> list[_Entry]:
 def _questions(request: ChatRequest) -> list[str]:
     """The questions of the latest message; one of few words together with the message before it."""
     asked = request.asked
+    if request.is_too_long:
+        return [asked]
     before = [message.text for message in request.before if message.role == "user"]
     if len(stems(asked)) < _WHOLE:
         return [f"{asked} {before[-1]}" if before else asked]

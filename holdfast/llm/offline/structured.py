@@ -66,7 +66,7 @@ class _Filling:
     def _option(self, name: str, schema: Mapping[str, Any], options: list[JsonValue]) -> JsonValue:
         names = [str(option) for option in options]
         for expression, value in self._hints.fields.get(name, {}).items():
-            if value in names and matches_plainly(expression, self._request.asked):
+            if value in names and matches_plainly(expression, self._request.understood):
                 return options[names.index(value)]
         choice = choose(self._request, names, self._hints)
         self._choices.append(choice)
@@ -82,7 +82,7 @@ class _Filling:
             option for option in enum_of(items) if self._said(str(option)) == 1
         ]
         if not mentioned and kind_of(items) in ("string", "integer", "number"):
-            found = from_words(name, schema, self._request.asked)
+            found = from_words(name, schema, self._request.understood)
             mentioned = found if isinstance(found, list) else []
         while len(mentioned) < int(schema.get("minItems", 0)):
             mentioned.append(self.value(name, items))
@@ -92,7 +92,7 @@ class _Filling:
         if _CERTAINTY.search(name.lower()):
             value = min((choice.confidence for choice in self._choices), default=0.5)
         else:
-            found = from_words(name, schema, self._request.asked)
+            found = from_words(name, schema, self._request.understood)
             value = found if isinstance(found, int | float) else 0
         value = max(value, schema.get("minimum", value))
         value = min(value, schema.get("maximum", value))
@@ -105,11 +105,11 @@ class _Filling:
         if _TOPIC.search(name.lower()):
             kept = [word for word in words_of(asked) if stems(word)]
             return " ".join(kept[:_TOPIC_WORDS]) or asked[:_EXCERPT]
-        found = from_words(name, schema, asked)
+        found = from_words(name, schema, self._request.understood)
         if isinstance(found, str):
             return found
         return None if schema.get("nullable") else asked[: int(schema.get("maxLength", _EXCERPT))]
 
     def _said(self, name: str) -> float:
         phrase = name.replace("_", " ")
-        return share_said(phrase, plainly_said(phrase, self._request.asked))
+        return share_said(phrase, plainly_said(phrase, self._request.understood))

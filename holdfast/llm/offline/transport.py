@@ -37,7 +37,7 @@ from holdfast.llm.offline.structured import fill
 from holdfast.llm.offline.whole import is_yes
 
 MODEL = "holdfast-offline"
-FINGERPRINT = "fp_holdfast_offline_4"
+FINGERPRINT = "fp_holdfast_offline_5"
 """Announces that rules answered; the number grows when they answer differently."""
 
 _CREATED = 1_750_000_000
@@ -102,7 +102,7 @@ def _unsupported(asked: ChatRequest) -> str | None:
 
 def _completion(asked: ChatRequest, body: bytes, hints: Hints) -> JsonValue:
     digest = hashlib.sha256(body).hexdigest()
-    text, calls = _answer(asked, hints)
+    text, calls = _answer(asked.legible(), hints)
     message: dict[str, JsonValue] = {"role": "assistant", "content": text, "refusal": None}
     if calls:
         message["tool_calls"] = [
@@ -151,6 +151,8 @@ def _answer(asked: ChatRequest, hints: Hints) -> tuple[str | None, list[ToolUse]
 
 
 def _use_tools(asked: ChatRequest, hints: Hints) -> tuple[str | None, list[ToolUse]] | None:
+    if asked.is_too_long:
+        return (left_alone(asked), []) if may_change(asked, hints) else None
     question = asked.answers_to if asks_to_confirm(asked.answers_to) else ""
     if question:
         # Only a plain yes goes on with what was asked about; anything else begins anew.

@@ -24,9 +24,11 @@ _FORM = (
     r"(?:can|could)\ you|(?:can|could)\ (?:i|we)(?=\ please)|i\ was\ wondering\ if\ you\ could"
     r"|(?:können|könnten)\ (?:sie|wir)|(?:kannst|könntest)\ du"
 )
-_PIECE = re.compile(
-    rf"""(?:
-    hi|hello|hey|hallo|good\ (?:morning|afternoon|evening|day)|guten\ (?:morgen|tag|abend)
+_WHOLE = re.compile(
+    rf"""(?>(?:
+    (?:(?:because|since|as|weil|denn)\ )?(?:{_THEY}(?:\ (?:have|has|was|were|is|are|habe|haben|war|wurde))?
+        (?:\ (?:it|them|this|sie|es|das|die|diese))?\ )?R(?:\ any\ ?more)?
+    |hi|hello|hey|hallo|good\ (?:morning|afternoon|evening|day)|guten\ (?:morgen|tag|abend)
     |please|pls|plz|kindly|bitte|thanks|thank\ you|danke|vielen\ dank|sorry|yes|ok|okay|ja
     |and|so|then|now|instead|immediately|right\ away|for\ me|if\ possible
     |und|also|dann|jetzt|sofort|stattdessen|wenn\ möglich
@@ -37,13 +39,12 @@ _PIECE = re.compile(
     |to\ be|the|my|our|an?|this|that|it|them|number
     |die|das|den|dem|der|meine?[nrm]?|sie|es
     |of|from|in|to|for|with|aus|von|mit|an|auf|für|nach
-    |(?:(?:because|since|as|weil|denn)\ )?(?:{_THEY}(?:\ (?:have|has|was|were|is|are|habe|haben|war|wurde))?
-        (?:\ (?:it|them|this|sie|es|das|die|diese))?\ )?R(?:\ any\ ?more)?
     |V|A
-    )""",
+    )(?:\ |$))*""",
     re.VERBOSE,
 )
-_WHOLE = re.compile(rf"(?:{_PIECE.pattern}(?:\ |$))*", re.VERBOSE)
+"""Pieces that are accounted for. Each is atomic, the longest of those that begin alike first: what could be
+taken apart in two ways would be taken apart in all of them."""
 _MAY_ASK = re.compile(_FORM)
 _YES = re.compile(
     r"\W*(?:yes|yep|yeah|sure|ja|jawohl|genau|gerne?)"

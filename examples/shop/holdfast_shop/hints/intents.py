@@ -11,7 +11,8 @@ INTENTS: dict[str, tuple[str, ...]] = {
         r"\b(my|this|that) ([\w-]+ )?(orders?|parcels?|packages?|delivery|purchases?|items?)\b",
         r"\b(where|when)\b[^.?!]*\b(my|order|parcel|package)\b",
         r"\btrack(ing)?\b",
-        rf"{_WISH}[^.?!]*\b(return|send[^.?!]*back|exchange|swap|cancel|refund|change|replace|order)\b",
+        rf"{_WISH}[^.?!]*\b(return|exchange|swap|cancel|refund|change|replace|order)\b"
+        rf"|{_WISH}(?>[^.?!]*?\bsend)[^.?!]*back\b",
         r"^\W*(cancel|return|exchange|swap|change|track|refund|send|ship|modify|update)\b",
         rf"^(?!{_WHETHER_ONE_CAN})[\s\S]*"
         r"\b(cancel|modify|change|update|switch)\b[^.?!]*\b(order|address|payment|items?|size|colou?r)\b",
@@ -28,7 +29,7 @@ INTENTS: dict[str, tuple[str, ...]] = {
         r"\b(return|refund|exchange|shipping|delivery|cancellation|privacy|payment) "
         r"(policy|policies|rules?|costs?|fees?|times?|options|methods do you)\b",
         r"\bwhen\b[^.?!]*\b(refund|money)\b",
-        r"\bwhen\b[^.?!]*\b(get|receive|see|have)\b[^.?!]*\b(refund|money)\b",
+        r"\bwhen\b(?>[^.?!]*?\b(get|receive|see|have)\b)[^.?!]*\b(refund|money)\b",
         r"^\W*how (do|can|would) (i|we|one) (?![^.?!]*(#?\bw\d{7}|\bmy\b))",
         _WHETHER_ONE_CAN,
         r"^\W*why\b[^.?!]*\b(colleague|person|human|confirm|check|approv|agree)",

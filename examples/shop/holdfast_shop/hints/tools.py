@@ -106,7 +106,10 @@ TOOLS: dict[str, ToolHint] = {
         beside=(_NO_FIT, _NOT_NEEDED, _BY_MISTAKE),
     ),
     "exchange_delivered_order_items": _on_an_order(
-        phrases=(r"\bexchang|\bswap", rf"\b(replace|change|switch)\b[^.?!]*\bfor\b.*{_DELIVERED}"),
+        phrases=(
+            r"\bexchang|\bswap",
+            rf"\b(replace|change|switch)\b(?:[^.?!]*\n)?(?>[^.?!\n]*?\bfor\b).*{_DELIVERED}",
+        ),
         unless=(_ASKS_A_RULE, r"\bpending\b"),
         lookups={
             "item_ids": items_to("exchange"),
@@ -149,7 +152,7 @@ TOOLS: dict[str, ToolHint] = {
     "modify_pending_order_payment": _on_an_order(
         phrases=(
             r"\b(change|switch|update|move|use|put)\b[^.?!]*\b(payment|gift card|paypal|credit card)\b",
-            r"\bpay\b[^.?!]*\b(with|by)\b[^.?!]*\b(gift card|paypal|card)\b",
+            r"\bpay\b(?>[^.?!]*?\b(with|by)\b)[^.?!]*\b(gift card|paypal|card)\b",
         ),
         unless=(_ASKS_A_RULE, r"\breturn|\bexchang|\brefund"),
         lookups={"payment_method_id": named_method(otherwise_original=False)},
