@@ -351,6 +351,16 @@ GUARDS: tuple[Guard, ...] = (
         (f"{_LENT}::test_what_a_dead_worker_s_action_has_committed_is_not_done_again",),
     ),
     Guard(
+        "an attempt counts that blocks its worker until its time is over",
+        "activities/pulse.py",
+        "if by is not None and by.is_late_on(loop, time.monotonic()):",
+        "if False:",
+        (
+            "tests/recovery/test_bounds.py"
+            "::test_an_attempt_that_blocks_its_worker_until_its_time_is_over_counts",
+        ),
+    ),
+    Guard(
         "nothing makes a read write",
         "holdfast/store/subjects.py",
         "'10min'; select 1\"",
