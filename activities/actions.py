@@ -24,7 +24,13 @@ from holdfast.activities.waiting import patiently
 from holdfast.contract.action import ActionContext, ActionRefused, AnyAction
 from holdfast.domain import wire
 from holdfast.domain.approval import Approval, replay
-from holdfast.domain.errors import LockTaken, NotAllowed, NotApproved, NotServedHere
+from holdfast.domain.errors import (
+    LockTaken,
+    NotAllowed,
+    NotApproved,
+    NotServedHere,
+    TransactionEnded,
+)
 from holdfast.domain.failures import in_words
 from holdfast.domain.outcomes import OUTCOME_UNKNOWN, ActionState
 from holdfast.domain.records import ActionRecord
@@ -43,7 +49,7 @@ from holdfast.store.clock import database_now
 from holdfast.store.compensation import is_to_be_undone
 from holdfast.store.faults import reach
 from holdfast.store.pool import Connection, lend
-from holdfast.store.subjects import lock_subjects, require_no_call
+from holdfast.store.subjects import lock_subjects, require_no_call, writing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +115,8 @@ class ActionActivities:
                 return report_of(record)
             await require_order(connection, request, record)
             action = self._action(record)
+            if record.begun and not action.remote:
+                raise TransactionEnded("an earlier try has ended its transaction")
             approval = None
             if record.approval is not None or record.verdict == "approve":
                 approval = await self._require_approval(connection, request, record)
@@ -118,7 +126,7 @@ class ActionActivities:
                 if record.begun:  # it may have been done
                     raise
                 return await go_stale(connection, request, record, str(other))
-            subject = await _lock_subject(connection, request, record, action, arguments)
+            subject = await _lock_subject(connection, request, record, action)
             facts = None
             if not record.begun:  # what was sent once is sent again, whatever has changed since
                 permitted = await permission(
@@ -139,7 +147,12 @@ class ActionActivities:
             if action.remote:
                 return _Call(record=record, action=action, arguments=arguments)
             context = _context(request, record, connection)
-            report = await self._carry_out(connection, request, record, action, arguments, context)
+            try:
+                async with writing(connection):
+                    result, error = await action.execute(context, arguments), None
+            except ActionRefused as refused:
+                result, error = None, str(refused)
+            report = await finish(connection, request, record, result, error)
             await reach("before_action_commit")
             return report
 
@@ -167,22 +180,6 @@ class ActionActivities:
                 error = f"{error.rstrip('.')}; {OUTCOME_UNKNOWN}"
                 return await finish(connection, request, record, None, error, state="failed")
             return await finish(connection, request, record, result, error)
-
-    async def _carry_out(
-        self,
-        connection: Connection,
-        request: ActionRequest,
-        record: ActionRecord,
-        action: AnyAction,
-        arguments: BaseModel,
-        context: ActionContext,
-    ) -> ActionReport:
-        try:
-            async with connection.transaction():
-                result, error = await action.execute(context, arguments), None
-        except ActionRefused as refused:
-            result, error = None, str(refused)
-        return await finish(connection, request, record, result, error)
 
     async def _compensate(self, request: ActionRequest) -> ActionReport:
         begun = await patiently(lambda: self._begin_undoing(request))
@@ -212,17 +209,18 @@ class ActionActivities:
             if not await is_to_be_undone(connection, request.tenant, record.id):
                 raise NotAllowed(f"nothing of the proposal of action {record.id} has failed")
             arguments = recorded_arguments(action, record.arguments)
-            await _lock_subject(connection, request, record, action, arguments)
+            await _lock_subject(connection, request, record, action)
             if action.remote:
                 await begin_undoing(connection, request.tenant, record.id)
                 return _Call(record=record, action=action, arguments=arguments)
             context = _context(request, record, connection)
-            await action.compensate(context, arguments, record.result)
+            async with writing(connection):
+                await action.compensate(context, arguments, record.result)
             return await compensated(connection, request, record)
 
     async def _give_up(self, request: ActionRequest, error: Exception) -> ActionReport:
         """Record how an action ends that ends by its failures. One that was begun and left no end is on
-        another system: whatever the last failure was, it may have been done."""
+        another system, or ended its transaction: whatever the last failure was, it may have been done."""
         async with self._services.pool.acquire() as connection, connection.transaction():
             record = await _locked(connection, request)
             if record.state != "proposed":
@@ -231,13 +229,21 @@ class ActionActivities:
             problem = in_words(error)
             state: ActionState = "failed"
             action = self._services.registry.action(record.name)
-            if record.begun:
-                if isinstance(error, NotServedHere):  # somebody else began it, and will come back
-                    raise error
+            remote = action is not None and action.remote
+            if record.begun and isinstance(error, NotServedHere):
+                raise error  # somebody else began it, and will come back
+            if record.begun or isinstance(error, TransactionEnded):
                 problem += f"; {OUTCOME_UNKNOWN}"
-            elif isinstance(error, LockTaken | NotServedHere) or (
-                action is not None and action.remote
-            ):
+                if action is not None and not remote:  # it counts as what is on another system does
+                    subject = _subject(request, record, action)
+                    await begin_execution(
+                        connection,
+                        request.tenant,
+                        record.id,
+                        idempotency_key=record.id,
+                        subject=subject,
+                    )
+            elif isinstance(error, LockTaken | NotServedHere) or remote:
                 problem, state = f"{problem}; nothing was done", "not_attempted"
             else:
                 await begin_execution(
@@ -321,17 +327,18 @@ async def _locked(
 
 
 async def _lock_subject(
-    connection: Connection,
-    request: ActionRequest,
-    record: ActionRecord,
-    action: AnyAction,
-    arguments: BaseModel,
+    connection: Connection, request: ActionRequest, record: ActionRecord, action: AnyAction
 ) -> str:
     """The action's subject, on which no other action runs until the transaction ends."""
-    subject = action.subject_of(_context(request, record, None), arguments)
+    subject = _subject(request, record, action)
     await lock_subjects(connection, request.tenant, [subject])
     await require_no_call(connection, request.tenant, [subject], besides=record.id)
     return subject
+
+
+def _subject(request: ActionRequest, record: ActionRecord, action: AnyAction) -> str:
+    arguments = recorded_arguments(action, record.arguments)
+    return action.subject_of(_context(request, record, None), arguments)
 
 
 def _context(

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,8 +12,9 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from holdfast.activities.containment import contained
-from holdfast.activities.pulse import PULSE, Beating, Blockade, Tally
+from holdfast.activities.pulse import PULSE, Beating, Blockade
 from holdfast.activities.refusals import this_activity
+from holdfast.activities.tally import Tally
 from holdfast.domain.errors import (
     AttemptsLost,
     ConfigurationError,
@@ -102,6 +104,8 @@ class Attempt:
             raise AttemptsLost(f"{self._tally.failures} attempts failed: {self._tally.reason}")
         if lost >= self._lost:
             raise AttemptsLost(f"{lost} attempts ended without a word: workers died or fell silent")
+        if self._seconds is not None:
+            self._beating.until = time.monotonic() + self._seconds
         PULSE.add(self._beating)
         try:
             async with asyncio.timeout(self._seconds) as limit:

@@ -29,7 +29,7 @@ from holdfast.domain.records import ActionRecord
 from holdfast.domain.steps import ActionRequest
 from holdfast.store.actions import proposal_of
 from holdfast.store.pool import Connection
-from holdfast.store.subjects import reading
+from holdfast.store.subjects import lent_reads, reading
 from holdfast.store.windows import Place
 
 _DESCRIPTION = TypeAdapter(ActionDescription)
@@ -62,7 +62,7 @@ async def permission(
     origin = _origin(key, record)
     try:
         if action.remote:
-            async with services.reads.acquire() as reads:
+            async with lent_reads(services.reads) as reads:
                 facts, customer, description = await _look(
                     services, reads, origin, record, action, arguments
                 )

@@ -8,6 +8,7 @@ import asyncio
 import contextvars
 import faulthandler
 import logging
+import math
 import sys
 import threading
 import time
@@ -22,6 +23,7 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
+from holdfast.activities.tally import Tally
 from holdfast.domain.errors import LoopBlocked
 from holdfast.graphs.runner import Progress
 
@@ -35,39 +37,12 @@ BLOCKED_SECONDS = 1.0
 _FROZEN_SECONDS = 0.5
 """A thread that wakes up this late was frozen itself, with its whole process."""
 
+_LATE_SECONDS = 0.1
+"""An attempt that runs on for this long after its own time, while its loop gives no sign, can't end itself."""
+
 _ARM_SECONDS = 1.0
 _BEATS_PER_TIMEOUT = 3
 _TELL_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class Tally:
-    """How the attempts before this one have ended. It travels from attempt to attempt in their heartbeats,
-    which Temporal keeps."""
-
-    failures: int = 0
-    """Those that count: brought code raised, took too long, or blocked the worker."""
-    heard: int = 0
-    """The number of the last one that said how it ended; those after it were lost."""
-    reason: str = ""
-    """How the last one that counts has ended, in short."""
-
-    @classmethod
-    def carried(cls, details: tuple[Any, ...]) -> "Tally":
-        """The tally in the last heartbeat of the attempts before; empty where none was sent."""
-        match details:
-            case (_, _, int(failures), int(heard), str(reason), *_):
-                return cls(failures, heard, reason)
-            case _:
-                return cls()
-
-    def failed(self, attempt: int, reason: str) -> "Tally":
-        """With this one, which counts."""
-        return Tally(self.failures + 1, attempt, reason[:200])
-
-    def passed_over(self, attempt: int) -> "Tally":
-        """With this one, which does not count."""
-        return Tally(self.failures, attempt, self.reason)
 
 
 @dataclass(frozen=True)
@@ -92,7 +67,11 @@ class Beating:
     context: contextvars.Context
     client: Client | None
     due: float
+    until: float = math.inf
+    """When its own time is over; a little later, Temporal ends it, and hears of no reason."""
     beaten: bool = False
+    told: bool = False
+    """Whether Temporal was told that it has blocked its loop for too long."""
     blockades: list[Blockade] = field(default_factory=list)
     """Where this attempt has blocked the loop."""
 
@@ -116,6 +95,10 @@ class Beating:
             client=client,
             due=time.monotonic() + interval,
         )
+
+    def is_late_on(self, loop: asyncio.AbstractEventLoop, now: float) -> bool:
+        """Whether it should have ended by itself by now, and this loop is what it runs on."""
+        return self.loop is loop and self.until + _LATE_SECONDS <= now
 
     def details(self, tally: Tally | None = None) -> tuple[Any, ...]:
         """What a heartbeat says: the nodes that run, for how many seconds, and the tally."""
@@ -151,6 +134,7 @@ class Pulse:
         self._thread: threading.Thread | None = None
         self._own: asyncio.AbstractEventLoop | None = None
         self._armed = 0.0
+        self._telling: set[asyncio.Task[None]] = set()
         self._lock = threading.Lock()
 
     def add(self, beating: Beating) -> None:
@@ -189,7 +173,7 @@ class Pulse:
             woke = now
             beating = tuple(self._beating)
             for one in beating:
-                if one.due <= now:
+                if one.due <= now and not one.told:
                     self._beat(one, now)
             try:
                 await self._look(beating, now, frozen)
@@ -221,6 +205,10 @@ class Pulse:
                 seen.asked = now
             elif now - seen.asked >= BLOCKED_SECONDS:
                 await self._blocked(loop, seen, now - seen.asked, beating)
+            elif now - seen.asked >= _LATE_SECONDS:
+                by, _ = _who_blocks(loop, [one for one in beating if one.is_late_on(loop, now)])
+                if by is not None:
+                    await self._blocked(loop, seen, now - seen.asked, beating)
 
     def _answered(self, loop: asyncio.AbstractEventLoop) -> None:
         """The sign that a loop is asked for."""
@@ -255,9 +243,11 @@ class Pulse:
             )
             if by is not None:
                 by.context.run(_count, blockade.node)
+        by, blockade = seen.blocking
+        if by is not None and by.is_late_on(loop, time.monotonic()):
+            self._report(by, f"{blockade.node} blocked the worker until its time was over")
         if self.give_up is not None and seconds >= self.give_up_seconds and not seen.given_up:
             seen.given_up = True
-            by, blockade = seen.blocking
             _logger.critical(
                 "%s has blocked the worker for %.0f s, at %s: the worker ends",
                 blockade.node,
@@ -265,8 +255,17 @@ class Pulse:
                 blockade.where,
             )
             if by is not None:
-                await _tell(by, f"{blockade.node} blocked the worker for {seconds:.0f} s")
+                self._report(by, f"{blockade.node} blocked the worker for {seconds:.0f} s")
+            await asyncio.gather(*self._telling)
             self.give_up()
+
+    def _report(self, by: Beating, reason: str) -> None:
+        """Report the attempt as failed, once, beside the beats of the others."""
+        if not by.told:
+            by.told = True
+            telling = asyncio.create_task(_tell(by, reason))
+            self._telling.add(telling)
+            telling.add_done_callback(self._telling.discard)
 
 
 PULSE = Pulse()

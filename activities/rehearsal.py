@@ -19,12 +19,12 @@ from holdfast.activities.services import Services
 from holdfast.activities.waiting import patiently
 from holdfast.contract.action import ActionContext, ActionRefused, AnyAction
 from holdfast.domain.description import ActionDescription
-from holdfast.domain.errors import BrokenContract
+from holdfast.domain.errors import BrokenContract, TransactionEnded
 from holdfast.domain.failures import in_words
 from holdfast.domain.model import storable, storable_value
-from holdfast.domain.outcomes import ActionState, ProposedAction
+from holdfast.domain.outcomes import OUTCOME_UNKNOWN, ActionState, ProposedAction
 from holdfast.store.pool import Connection, is_gone
-from holdfast.store.subjects import lock_subjects, reading, require_no_call
+from holdfast.store.subjects import lent_reads, lock_subjects, reading, require_no_call, writing
 
 _FACTS: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 
@@ -140,7 +140,7 @@ async def _rehearse(
     try:
         async with within(seconds, f"the rehearsal of {one.proposed.name}"):
             if one.action.remote:
-                async with services.reads.acquire() as reads:
+                async with lent_reads(services.reads) as reads:
                     met = await _look(services, origin, reads, one)
             else:
                 async with reading(connection):
@@ -149,6 +149,10 @@ async def _rehearse(
         return met
     except ActionRefused as refused:
         return _blocked(one.proposed, "refused", str(refused))
+    except TransactionEnded as error:
+        if origin.approval is None:  # the turn ends with it, and a person is called
+            raise TransactionEnded(f"{one.proposed.name}, rehearsed: {error}") from None
+        return _blocked(one.proposed, "failed", f"{in_words(error)}; {OUTCOME_UNKNOWN}")
     except Exception as error:
         another_try_helps = not isinstance(error, BrokenContract)
         if is_passing(error) or (another_try_helps and not is_last):
@@ -186,7 +190,7 @@ async def facts_of(
 
 async def _run(origin: Origin, connection: Connection, one: _Prepared) -> None:
     """Run it; constraints that wait for a commit are checked at once, since none follows."""
-    async with connection.transaction():
+    async with writing(connection):
         await one.action.execute(origin.context(one.index, connection), one.arguments)
         await connection.execute("set constraints all immediate; set constraints all deferred")
 

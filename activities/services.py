@@ -12,6 +12,7 @@ from holdfast.notifications.webhook import WebhookSender
 from holdfast.packages.registry import Registry
 from holdfast.security.statements import Verifier
 from holdfast.store.pool import Connection, Pool
+from holdfast.store.subjects import lent_reads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,6 @@ class PooledReads:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A read-only connection, for as long as the context lasts."""
-        async with self._pool.acquire() as connection:
+        """A read-only connection, in one transaction, for as long as the context lasts."""
+        async with lent_reads(self._pool) as connection:
             yield connection

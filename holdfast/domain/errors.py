@@ -297,6 +297,13 @@ class BrokenContract(Permanent):
     code = "BrokenContract"
 
 
+class TransactionEnded(Permanent):
+    """Brought code has ended the transaction that it was lent: what it wrote before that may stand, and what
+    came after it does."""
+
+    code = "TransactionEnded"
+
+
 RefusalReason = Literal["content_filter", "context_length", "other"]
 
 

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
+_LEAST, _MOST = -(2**63), 2**64 - 1
+
+
 class Unstorable(ValueError):
     """A value cannot be stored by Postgres; the message names the field, and no value."""
 
@@ -22,13 +25,15 @@ def storable_value(value: JsonValue) -> JsonValue:
     """What brought code returned, with all texts in it storable.
 
     Raises:
-        Unstorable: it holds a number that JSON has not.
+        Unstorable: it holds a number that JSON has not, or that a graph's state can't hold.
     """
     match value:
         case str():
             return storable(value)
         case float() if not math.isfinite(value):
             raise Unstorable("NaN and infinities are no numbers of JSON")
+        case int() if not _LEAST <= value <= _MOST:
+            raise Unstorable("an integer does not fit 64 bits; give it as a text")
         case dict():
             return {storable(str(name)): storable_value(part) for name, part in value.items()}
         case list() | tuple():

@@ -9,15 +9,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
-from asyncpg.pool import PoolAcquireContext
+from asyncpg.pool import PoolAcquireContext, PoolConnectionProxy
 
 from holdfast.domain.errors import ConfigurationError, HoldfastError, Unavailable
 from holdfast.store.address import read_address
 from holdfast.store.hosts import connect
+from holdfast.store.lent import Lent
 
 if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
-
     Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
     Pool = asyncpg.Pool[asyncpg.Record]
     _PlainConnection = asyncpg.Connection[asyncpg.Record]
@@ -311,9 +310,12 @@ async def _speak_json(connection: Connection) -> None:
 
 
 def lend(connection: Connection) -> Connection:
-    """The connection, for brought code: it is reset when it is given back."""
+    """The connection, for brought code, which can't end its transaction: it is reset when it is given
+    back."""
     if isinstance(own := getattr(connection, "itself", None), _SelfAware):
         own.is_lent = True
+    if isinstance(connection, PoolConnectionProxy) and not isinstance(connection, Lent):
+        return Lent(connection)
     return connection
 
 

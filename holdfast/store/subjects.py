@@ -3,10 +3,14 @@
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
-from holdfast.domain.errors import LockTaken
+import asyncpg
+
+from holdfast.domain.errors import LockTaken, TransactionEnded
 from holdfast.store.faults import reach
 from holdfast.store.locks import take_lock
-from holdfast.store.pool import Connection
+from holdfast.store.pool import Connection, Pool, is_gone, lend
+
+_BEGIN_READING = "set local idle_in_transaction_session_timeout = '10min'; select 1"
 
 
 async def lock_subjects(connection: Connection, tenant: str, subjects: Iterable[str]) -> None:
@@ -53,10 +57,68 @@ def _key(tenant: str, subject: str) -> str:
 
 
 @asynccontextmanager
+async def writing(connection: Connection) -> AsyncIterator[Connection]:
+    """A part of the connection's transaction that is brought code's; it is rolled back where that raises.
+
+    Raises:
+        TransactionEnded: it has ended the transaction.
+    """
+    part = connection.transaction()
+    await part.start()
+    try:
+        yield connection
+    except BaseException:
+        async with _same_transaction():
+            await part.rollback()
+        raise
+    async with _same_transaction():
+        await part.commit()
+
+
+@asynccontextmanager
 async def reading(connection: Connection) -> AsyncIterator[Connection]:
-    """A part of the connection's transaction in which Postgres refuses writes."""
+    """A part of the connection's transaction in which Postgres refuses writes.
+
+    Raises:
+        TransactionEnded: brought code has ended the transaction.
+    """
     await connection.execute("savepoint reading; set local transaction_read_only = on")
     try:
         yield connection
     finally:
-        await connection.execute("rollback to savepoint reading; release savepoint reading")
+        async with _same_transaction():
+            await connection.execute("rollback to savepoint reading; release savepoint reading")
+
+
+@asynccontextmanager
+async def _same_transaction() -> AsyncIterator[None]:
+    """The way back to a savepoint of ours, which ends with its transaction and is in no other."""
+    try:
+        yield
+    except (asyncpg.NoActiveSQLTransactionError, asyncpg.InvalidSavepointSpecificationError):
+        raise TransactionEnded(
+            "the code has ended the transaction that it was lent; what it wrote may stand"
+        ) from None
+
+
+@asynccontextmanager
+async def lent_reads(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection for brought code that reads, in a transaction that Postgres keeps read-only.
+
+    Raises:
+        TransactionEnded: the code has ended it.
+    """
+    async with pool.acquire() as connection:
+        transaction = connection.transaction(readonly=True)
+        await transaction.start()
+        try:
+            # Once it has asked something, nothing makes it read-write any more. It may wait for other
+            # systems: it locks nothing that others need.
+            await connection.execute(_BEGIN_READING)
+            yield lend(connection)
+        finally:
+            if not is_gone(connection):
+                ended = not connection.is_in_transaction()
+                await transaction.rollback()
+                if ended:
+                    raise TransactionEnded("the code has ended the transaction that it was lent")

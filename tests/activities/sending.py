@@ -32,8 +32,18 @@ class Note(BaseModel):
     """Nothing."""
 
 
+class Number(BaseModel):
+    """A number of so many digits, or none."""
+
+    digits: int
+
+
 async def _note(context: ActionContext, note: Note) -> JsonValue:
     return "noted"
+
+
+async def _number(context: ActionContext, number: Number) -> JsonValue:
+    return {"numbers": [10**number.digits if number.digits else float("nan")]}
 
 
 async def _unsettle(context: ActionContext, note: Note) -> JsonValue:
@@ -48,6 +58,12 @@ async def _forget(context: ActionContext, note: Note, result: JsonValue) -> None
 package = Package(
     name="sending",
     actions=(
+        Action(
+            name="number",
+            description="Give a number.",
+            arguments=Number,
+            execute=_number,
+        ),
         Action(
             name="unsettle",
             description="Leave one's session changed.",

@@ -231,6 +231,24 @@ async def test_what_fails_to_be_undone_in_one_s_own_database_stands(opening: Ope
     assert account.half_done
 
 
+@pytest.mark.parametrize(
+    ("digits", "state", "why"),
+    [
+        (18, "executed", None),
+        (0, "failed", "Unstorable: NaN and infinities are no numbers of JSON"),
+        (20, "failed", "Unstorable: an integer does not fit 64 bits; give it as a text"),
+    ],
+)
+async def test_a_result_that_a_graph_cannot_hold_fails_before_the_commit(
+    opening: Opening, digits: int, state: str, why: str | None
+) -> None:
+    policy = SENDING.replace("note: allow", "number: allow")
+    desk = await opening(policy=policy, packages=("tests.activities.sending:package",))
+    asked = await desk.propose("c1", ("number", {"digits": digits}))
+    assert await desk.execute(asked) == [state]
+    assert await desk.states(asked) == [(state, why)]
+
+
 async def test_an_action_that_changes_its_session_changes_nobody_else_s(opening: Opening) -> None:
     desk = await opening(policy=SENDING, packages=("tests.activities.sending:package",))
     asked = await desk.propose("c1", ("unsettle", {}))

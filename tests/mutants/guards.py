@@ -29,6 +29,7 @@ class Guard:
 
 
 _PERMISSION = "tests/activities/test_permission.py"
+_LENT = "tests/activities/test_lent.py"
 _TURNS = "tests/activities/test_taking_turns.py"
 _LOST = "tests/workflows/test_lost_runs.py"
 _WINDOWS = "tests/activities/test_windows.py"
@@ -513,6 +514,46 @@ GUARDS: tuple[Guard, ...] = (
         "; set local transaction_read_only = on",
         "",
         (f"{_PERMISSION}::test_facts_cannot_write",),
+    ),
+    Guard(
+        "brought code sends nothing that ends its transaction",
+        "holdfast/store/pool.py",
+        "return Lent(connection)",
+        "return connection",
+        (
+            f"{_LENT}::test_a_rehearsal_that_wants_to_end_its_transaction_leaves_nothing_and_is_not_tried_again",
+        ),
+    ),
+    Guard(
+        "it is noticed where brought code has ended its transaction",
+        "holdfast/store/subjects.py",
+        "except (asyncpg.NoActiveSQLTransactionError, asyncpg.InvalidSavepointSpecificationError):",
+        "except ZeroDivisionError:",
+        (f"{_LENT}::test_of_an_action_that_has_ended_its_transaction_nobody_knows_what_it_did",),
+    ),
+    Guard(
+        "what an action has committed by itself is not done again",
+        "activities/actions.py",
+        "if record.begun and not action.remote:",
+        "if False:",
+        (f"{_LENT}::test_what_a_dead_worker_s_action_has_committed_is_not_done_again",),
+    ),
+    Guard(
+        "an attempt counts that blocks its worker until its time is over",
+        "activities/pulse.py",
+        "if by is not None and by.is_late_on(loop, time.monotonic()):",
+        "if False:",
+        (
+            "tests/recovery/test_bounds.py"
+            "::test_an_attempt_that_blocks_its_worker_until_its_time_is_over_counts",
+        ),
+    ),
+    Guard(
+        "nothing makes a read write",
+        "holdfast/store/subjects.py",
+        "'10min'; select 1\"",
+        "'10min'\"",
+        ("tests/store/test_lent.py::test_nothing_makes_a_read_write",),
     ),
     Guard(
         "a rehearsal leaves nothing behind",

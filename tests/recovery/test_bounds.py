@@ -232,6 +232,32 @@ async def test_a_worker_that_stays_blocked_ends_and_the_node_is_not_tried_for_ev
         await platform.replay("c1")
 
 
+@pytest.mark.parametrize("code", ["a node", "an action"])
+async def test_an_attempt_that_blocks_its_worker_until_its_time_is_over_counts(
+    open_stubborn: Open, code: str
+) -> None:
+    seconds = {"step_seconds": 4} if code == "a node" else {"action_seconds": 4}
+    async with open_stubborn(attempts=2, turn_seconds=60, **seconds) as platform:
+        said = "block 7" if code == "a node" else "propose block_remotely"
+        sent = await platform.send("c1", said)
+        tenant = platform.tenant
+        if code == "a node":
+            assert RUNS[tenant] == 2
+            (ended,) = [
+                one.data
+                async for one in platform.client.events("c1")
+                if isinstance(one.data, TurnEnded)
+            ]
+            assert "node obey blocked the worker" in str(ended.reason)
+        else:
+            assert RUNS[f"{tenant} action"] == 2
+            (action,) = (await platform.client.show("c1")).actions
+            assert action.state == "failed"
+            assert "execute_action blocked the worker" in str(action.error)
+        assert sent.status != "answered" or code == "an action"
+        await platform.replay("c1")
+
+
 async def test_a_turn_whose_worker_is_killed_five_times_in_a_row_is_answered(
     open_stubborn: Open,
 ) -> None:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, JsonValue
 from holdfast import (
     Action,
     ActionContext,
+    Connection,
     Package,
     ProposedAction,
     Reply,
@@ -76,11 +77,13 @@ async def _asynchronous(state: TurnState, runtime: Runtime[TurnContext]) -> dict
             case ["lose", "postgres", times]:
                 if RUNS[tenant] <= int(times):
                     async with runtime.context.reads.connection() as connection:
-                        await connection.execute("select pg_terminate_backend(pg_backend_pid())")
+                        await _of_the_pool(connection).execute(
+                            "select pg_terminate_backend(pg_backend_pid())"
+                        )
             case ["lose", "cursor", times]:
                 if RUNS[tenant] <= int(times):
                     async with runtime.context.reads.connection() as connection:
-                        statement = await connection.prepare(
+                        statement = await _of_the_pool(connection).prepare(
                             "select pg_terminate_backend(pg_backend_pid())"
                         )
                         await statement.fetch()
@@ -95,6 +98,11 @@ async def _asynchronous(state: TurnState, runtime: Runtime[TurnContext]) -> dict
     finally:
         ENDED[tenant] += 1
     return _DONE
+
+
+def _of_the_pool(lent: Connection) -> Any:
+    """The connection itself, which is ended here as if the server had done it."""
+    return lent._con  # type: ignore[union-attr]
 
 
 def _synchronous(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
@@ -139,6 +147,12 @@ async def _cancel_itself(context: ActionContext, arguments: Nothing) -> JsonValu
     raise asyncio.CancelledError
 
 
+async def _block(context: ActionContext, arguments: Nothing) -> JsonValue:
+    RUNS[f"{context.tenant} action"] += 1
+    time.sleep(7)  # noqa: ASYNC251 what this package is for
+    return None
+
+
 def _graph(node: Any) -> StateGraph[Any, TurnContext, Any, Any]:
     graph: StateGraph[Any, TurnContext, Any, Any] = StateGraph(
         TurnState, context_schema=TurnContext
@@ -162,6 +176,13 @@ package = Package(
             description="Hangs.",
             arguments=Nothing,
             execute=_hang,
+            remote=True,
+        ),
+        Action(
+            name="block_remotely",
+            description="Blocks.",
+            arguments=Nothing,
+            execute=_block,
             remote=True,
         ),
         Action(name="raise", description="Fails.", arguments=Nothing, execute=_raise),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from holdfast.domain import wire
-from holdfast.domain.approval import Decision
+from holdfast.domain.decision import Decision
 from holdfast.domain.errors import InvalidStatement
 from holdfast.domain.events import DecisionRefused
 from holdfast.domain.limits import Limits

@@ -1,0 +1,151 @@
+"""What brought code gets of a connection: all of it, but for what would end the transaction that it is lent
+in, or the session."""
+
+import functools
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from asyncpg.pool import PoolConnectionProxy
+
+from holdfast.domain.errors import BrokenContract
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    _Proxy = PoolConnectionProxy[asyncpg.Record]
+else:
+    _Proxy = PoolConnectionProxy
+
+_SUSPECT = re.compile(
+    r"\b(?:commit|end|abort|rollback|begin|start|prepare|pg_terminate_backend)\b", re.IGNORECASE
+)
+"""What a statement has somewhere in it that is worth being read."""
+
+_TOKEN = re.compile(
+    r"""--[^\n]*
+    | /\*
+    | [eE]'(?:[^'\\]|\\.|'')*'
+    | '(?:[^']|'')*'
+    | "(?:[^"]|"")*"
+    | (\$(?:[^\W\d]\w*)?\$).*?\1
+    | [^\W\d][\w$]*
+    | ;
+    | [^\w'"$/;-]+
+    | .""",
+    re.VERBOSE | re.DOTALL,
+)
+_COMMENT_BOUND = re.compile(r"/\*|\*/")
+
+_ENDS = {"commit", "end", "abort", "begin"}
+
+
+class Lent(_Proxy):
+    """A pool's connection in the hands of brought code, for as long as the pool's own proxy has it."""
+
+    __slots__ = ("_lender",)
+
+    def __init__(
+        self, lender: _Proxy
+    ) -> None:  # without asyncpg's: it would be the connection's proxy
+        self._lender = lender
+
+    @property
+    def _con(self) -> Any:
+        return self._lender._con  # type: ignore[attr-defined]
+
+
+def _reading(name: str, *, first: bool = True) -> Any:
+    """The method of a connection, once the statement in it has been read."""
+    method = getattr(PoolConnectionProxy, name)
+
+    @functools.wraps(method)
+    def read(self: Lent, *args: Any, **options: Any) -> Any:
+        parts = [options[part] for part in ("query", "command", "where") if part in options]
+        for statement in (*args[:1], *parts) if first else parts:
+            if isinstance(statement, str):
+                require_no_end(statement)
+        return method(self, *args, **options)
+
+    return read
+
+
+def _refusing(name: str) -> Any:
+    @functools.wraps(getattr(PoolConnectionProxy, name))
+    def refuse(self: Lent, *args: Any, **options: Any) -> Any:
+        raise _refused(f"{name}()")
+
+    return refuse
+
+
+for _name in (
+    "execute",
+    "executemany",
+    "fetch",
+    "fetchrow",
+    "fetchval",
+    "fetchmany",
+    "prepare",
+    "cursor",
+    "copy_from_query",
+):
+    setattr(Lent, _name, _reading(_name))
+for _name in ("copy_to_table", "copy_records_to_table"):  # whose first argument is a table's name
+    setattr(Lent, _name, _reading(_name, first=False))
+for _name in ("close", "terminate", "reset"):
+    setattr(Lent, _name, _refusing(_name))
+
+
+def require_no_end(sql: str) -> None:
+    """Make sure that none of the statements begins or ends a transaction, or ends a session, as far as
+    reading them tells: what a procedure does is not known, and Postgres itself lets none end ours.
+
+    Raises:
+        BrokenContract: one does.
+    """
+    if not _SUSPECT.search(sql):
+        return
+    for words in _statements(sql):
+        first, second, *_ = (*words, "", "")
+        back = first == "rollback" and "to" not in words[1:3]
+        started = (first, second) == ("start", "transaction")
+        prepared = (first, second) == ("prepare", "transaction")
+        if first in _ENDS or back or started or prepared:
+            raise _refused(first)
+        if "pg_terminate_backend" in words:
+            raise _refused("pg_terminate_backend")
+
+
+def _statements(sql: str) -> Iterator[list[str]]:
+    """The words of each statement, without comments and what is quoted."""
+    words: list[str] = []
+    at = 0
+    while token := _TOKEN.match(sql, at):
+        text, at = token.group(), token.end()
+        if text == "/*":
+            at = _after_comment(sql, at)
+        elif text == ";":
+            yield words
+            words = []
+        elif text[0].isidentifier() and text[-1] != "'":
+            words.append(text.lower())
+        elif text[0] == '"':
+            words.append(text.strip('"'))
+    yield words
+
+
+def _after_comment(sql: str, at: int) -> int:
+    """Where the comment ends that begins before `at`; comments of SQL may hold others."""
+    depth = 1
+    for bound in _COMMENT_BOUND.finditer(sql, at):
+        depth += 1 if bound.group() == "/*" else -1
+        if not depth:
+            return bound.end()
+    return len(sql)
+
+
+def _refused(what: str) -> BrokenContract:
+    return BrokenContract(
+        f"brought code may not send {what}: the transaction and its connection are lent. Write or read, "
+        "and return; `connection.transaction()` is a savepoint"
+    )

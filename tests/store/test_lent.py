@@ -1,0 +1,156 @@
+"""What brought code gets of a connection ends no transaction and no session."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import pytest
+
+from holdfast.domain.errors import BrokenContract, TransactionEnded
+from holdfast.runtime.connection import require_database_url
+from holdfast.runtime.settings import Settings
+from holdfast.store.lent import require_no_end
+from holdfast.store.pool import Connection, Pool, lend, open_pool
+from holdfast.store.subjects import lent_reads
+
+REFUSED = (
+    "commit",
+    "/* x */ end",
+    "insert into a values (1); commit",
+    "-- x\nCOMMIT and chain",
+    "/* /* */ ; */ commit",
+    "rollback",
+    "rollback work; begin",
+    "abort",
+    "begin",
+    "start transaction read write",
+    "prepare transaction 'x'",
+    "commit prepared 'x'",
+    "rollback prepared 'x'",
+    "select $$ a; $$; commit",
+    "select $x$ $$ ; $x$ ; commit",
+    r"select E'\''; commit",
+    r"select '\'; commit",
+    "select 'it''s'; commit",
+    "select a$b$ from t; commit; select c$b$",
+    "select $1; commit",
+    "select pg_terminate_backend(pg_backend_pid())",
+    'select pg_catalog."pg_terminate_backend"(1)',
+)
+SENT = (
+    "select case when a then 1 end from b",
+    "savepoint begin",
+    "rollback to savepoint x",
+    "rollback work to x",
+    "release savepoint x",
+    "select 'a; commit'",
+    "select $$; commit $$",
+    'select "commit" from t',
+    "-- commit\nselect 1",
+    "select /* /* ; */ ; commit */ 1",
+    r"select e'\'; commit '",
+    "insert into t values ('/*'); select '; commit'",
+    "prepare p as select 1",
+    "select start from begin",
+    "select 'pg_terminate_backend'",
+)
+
+
+@pytest.mark.parametrize("statement", REFUSED)
+def test_a_statement_that_ends_a_transaction_or_a_session_is_told(statement: str) -> None:
+    with pytest.raises(BrokenContract, match="may not send"):
+        require_no_end(statement)
+
+
+@pytest.mark.parametrize("statement", SENT)
+def test_a_statement_that_only_reads_like_one_is_sent(statement: str) -> None:
+    require_no_end(statement)
+
+
+@pytest.fixture
+async def pool(stack_settings: Settings) -> AsyncIterator[Pool]:
+    async with await open_pool(require_database_url(stack_settings), max_size=1) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def reads(stack_settings: Settings) -> AsyncIterator[Pool]:
+    url = require_database_url(stack_settings)
+    async with await open_pool(url, read_only=True, max_size=1) as opened:
+        yield opened
+
+
+async def _cursor(lent: Connection) -> None:
+    async for _ in lent.cursor("commit"):
+        pass
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        lambda lent: lent.execute("commit"),
+        lambda lent: lent.execute(query="commit"),
+        lambda lent: lent.executemany("commit", [()]),
+        lambda lent: lent.fetch("commit"),
+        lambda lent: lent.fetchrow("commit"),
+        lambda lent: lent.fetchval("commit"),
+        lambda lent: lent.fetchmany("commit", [()]),
+        lambda lent: lent.prepare("commit"),
+        lambda lent: lent.copy_from_query(
+            "select 1) to stdout; commit; copy (select 1", output="x"
+        ),
+        lambda lent: lent.copy_to_table("t", source="x", where="true; commit"),
+        lambda lent: lent.copy_records_to_table("t", records=[], where="true; commit"),
+        _cursor,
+        lambda lent: lent.close(),
+        lambda lent: lent.terminate(),
+        lambda lent: lent.reset(),
+    ],
+)
+async def test_no_way_leads_out_of_a_lent_transaction(
+    pool: Pool, ending: Callable[[Any], Awaitable[object]]
+) -> None:
+    async with pool.acquire() as connection, connection.transaction():
+        before = await connection.fetchval("select pg_current_xact_id()")
+        with pytest.raises(BrokenContract, match="may not send"):
+            await ending(lend(connection))
+        assert await connection.fetchval("select pg_current_xact_id()") == before
+
+
+async def test_a_lent_connection_is_one_and_ends_with_what_it_is_lent_from(pool: Pool) -> None:
+    async with pool.acquire() as connection, connection.transaction():
+        lent = lend(connection)
+        assert isinstance(lent, asyncpg.Connection)
+        async with lent.transaction():
+            assert await lent.fetchval("select 1") == 1
+            assert await (await lent.prepare("select 2")).fetchval() == 2
+    with pytest.raises(asyncpg.InterfaceError, match="released back to the pool"):
+        await lent.execute("select 1")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "set transaction read write",
+        "set transaction_read_only = off",
+        "select set_config('transaction_read_only', 'off', false)",
+        "set session characteristics as transaction read write",
+        "set default_transaction_read_only = off",
+    ],
+)
+async def test_nothing_makes_a_read_write(reads: Pool, statement: str) -> None:
+    async def write() -> None:
+        async with lent_reads(reads) as lent:
+            await lent.execute(f"{statement}; create temp table if not exists x (id int)")
+            await lent.execute("create table holdfast.x (id int)")
+
+    with pytest.raises((asyncpg.ReadOnlySQLTransactionError, asyncpg.ActiveSQLTransactionError)):
+        await write()
+    async with lent_reads(reads) as lent:
+        assert await lent.fetchval("show default_transaction_read_only") == "on"
+
+
+async def test_a_read_that_ends_its_transaction_fails(reads: Pool) -> None:
+    with pytest.raises(TransactionEnded):
+        async with lent_reads(reads) as lent:
+            await lent._con.execute("commit")  # type: ignore[union-attr]
