@@ -2,6 +2,7 @@
 
 from pydantic import JsonValue
 
+from holdfast.domain.activity_protocol import ActionReport, ActionRequest
 from holdfast.domain.events import (
     ActionCompensated,
     ActionExecuted,
@@ -13,7 +14,6 @@ from holdfast.domain.events import (
 from holdfast.domain.model import storable, storable_value
 from holdfast.domain.outcomes import OUTCOME_UNKNOWN, ActionState
 from holdfast.domain.records import ActionRecord
-from holdfast.domain.steps import ActionReport, ActionRequest
 from holdfast.store.actions import (
     end_execution,
     mark_compensated,

@@ -16,13 +16,14 @@ from holdfast.activities.action_ends import (
 )
 from holdfast.activities.arguments import OtherForm, recorded_arguments
 from holdfast.activities.attempts import Attempt, beating
+from holdfast.activities.lock_retries import patiently
 from holdfast.activities.permission import permission, require_order
-from holdfast.activities.services import Services
-from holdfast.activities.serving import look_before_acting, waited_for_long
+from holdfast.activities.resources import Resources
+from holdfast.activities.routing import check_before_acting, waited_for_long
 from holdfast.activities.unsent import was_not_sent
-from holdfast.activities.waiting import patiently
 from holdfast.contract.action import ActionContext, ActionRefused, AnyAction
 from holdfast.domain import wire
+from holdfast.domain.activity_protocol import ActionReport, ActionRequest
 from holdfast.domain.approval import Approval, replay
 from holdfast.domain.errors import (
     LockTaken,
@@ -35,7 +36,6 @@ from holdfast.domain.failures import in_words
 from holdfast.domain.outcomes import OUTCOME_UNKNOWN, ActionState
 from holdfast.domain.records import ActionRecord
 from holdfast.domain.shown import ShownAction, shown_digest
-from holdfast.domain.steps import ActionReport, ActionRequest
 from holdfast.store.actions import (
     begin_execution,
     begin_undoing,
@@ -64,8 +64,8 @@ class _Call:
 class ActionActivities:
     """Executes actions, each at most once."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
 
     @activity.defn(name=wire.EXECUTE_ACTION)
     async def execute_action(self, request: ActionRequest) -> ActionReport:
@@ -81,11 +81,11 @@ class ActionActivities:
             return await self._let_stand(request, refused)
 
     async def _execute_where_served(self, request: ActionRequest) -> ActionReport:
-        report = await look_before_acting(self._services, request, acts_on="proposed")
+        report = await check_before_acting(self._resources, request, acts_on="proposed")
         if report is None:
             return await self._execute(request)
         if report.stuck is not None:
-            async with self._services.pool.acquire() as connection, connection.transaction():
+            async with self._resources.pool.acquire() as connection, connection.transaction():
                 record = await _locked(connection, request)
                 if record.state != "proposed":
                     return report_of(record)
@@ -97,7 +97,7 @@ class ActionActivities:
         return report
 
     async def _compensate_where_served(self, request: ActionRequest) -> ActionReport:
-        report = await look_before_acting(self._services, request, acts_on="executed")
+        report = await check_before_acting(self._resources, request, acts_on="executed")
         return await self._compensate(request) if report is None else report
 
     async def _execute(self, request: ActionRequest) -> ActionReport:
@@ -109,7 +109,7 @@ class ActionActivities:
     async def _begin(self, request: ActionRequest) -> ActionReport | _Call:
         """In one transaction, permission and effect; of an action on another system, permission and the
         intention, which holds its subject from then on."""
-        async with self._services.pool.acquire() as connection, connection.transaction():
+        async with self._resources.pool.acquire() as connection, connection.transaction():
             record = await _locked(connection, request, waits=False)
             if record.state != "proposed":
                 return report_of(record)
@@ -130,7 +130,7 @@ class ActionActivities:
             facts = None
             if not record.begun:  # what was sent once is sent again, whatever has changed since
                 permitted = await permission(
-                    self._services, connection, request.key, record, action, arguments, approval
+                    self._resources, connection, request.key, record, action, arguments, approval
                 )
                 if permitted.objection is not None:
                     return await go_stale(connection, request, record, permitted.objection)
@@ -167,11 +167,11 @@ class ActionActivities:
         except Exception as failure:
             if not was_not_sent(failure):
                 raise
-            async with self._services.pool.acquire() as connection:
+            async with self._resources.pool.acquire() as connection:
                 await take_back_execution(connection, request.tenant, call.record.id)
             raise
         await reach("before_action_commit")
-        async with self._services.pool.acquire() as connection, connection.transaction():
+        async with self._resources.pool.acquire() as connection, connection.transaction():
             record = await _locked(connection, request)
             if record.state != "proposed":
                 return report_of(record)
@@ -193,15 +193,15 @@ class ActionActivities:
         except Exception as failure:
             if not (isinstance(failure, ActionRefused) or was_not_sent(failure)):
                 raise
-            async with self._services.pool.acquire() as connection:
+            async with self._resources.pool.acquire() as connection:
                 await take_back_undoing(connection, request.tenant, record.id)
             raise
-        async with self._services.pool.acquire() as connection, connection.transaction():
+        async with self._resources.pool.acquire() as connection, connection.transaction():
             record = await _locked(connection, request)
             return await compensated(connection, request, record)
 
     async def _begin_undoing(self, request: ActionRequest) -> ActionReport | _Call:
-        async with self._services.pool.acquire() as connection, connection.transaction():
+        async with self._resources.pool.acquire() as connection, connection.transaction():
             record = await _locked(connection, request, waits=False)
             action = self._action(record)
             if record.state != "executed" or action.compensate is None:
@@ -221,14 +221,14 @@ class ActionActivities:
     async def _give_up(self, request: ActionRequest, error: Exception) -> ActionReport:
         """Record how an action ends that ends by its failures. One that was begun and left no end is on
         another system, or ended its transaction: whatever the last failure was, it may have been done."""
-        async with self._services.pool.acquire() as connection, connection.transaction():
+        async with self._resources.pool.acquire() as connection, connection.transaction():
             record = await _locked(connection, request)
             if record.state != "proposed":
                 return report_of(record)
             await require_order(connection, request, record)
             problem = in_words(error)
             state: ActionState = "failed"
-            action = self._services.registry.action(record.name)
+            action = self._resources.registry.action(record.name)
             remote = action is not None and action.remote
             if record.begun and isinstance(error, NotServedHere):
                 raise error  # somebody else began it, and will come back
@@ -254,7 +254,7 @@ class ActionActivities:
     async def _let_stand(self, request: ActionRequest, error: Exception) -> ActionReport:
         """Record that what was to be undone could not be. What was asked of another system may have been
         done there after all."""
-        async with self._services.pool.acquire() as connection, connection.transaction():
+        async with self._resources.pool.acquire() as connection, connection.transaction():
             record = await _locked(connection, request)
             if record.state != "executed" or not await is_to_be_undone(
                 connection, request.tenant, record.id
@@ -277,7 +277,7 @@ class ActionActivities:
         for one in taken:
             if one.decision.kind == "comment":  # which counts for nothing
                 continue
-            await self._services.verifier.verify(one.decision, tenant=request.tenant, at=one.at)
+            await self._resources.verifier.verify(one.decision, tenant=request.tenant, at=one.at)
         recorded = await lock_approval(connection, request.tenant, record.approval)
         approval = replay(asked, taken, now=await database_now(connection))
         if recorded.state != "accepted" or approval.state != "accepted":
@@ -291,7 +291,7 @@ class ActionActivities:
         return approval
 
     def _action(self, record: ActionRecord) -> AnyAction:
-        action = self._services.registry.action(record.name)
+        action = self._resources.registry.action(record.name)
         if action is None:
             raise LookupError(f"this worker has no action {record.name!r}")
         return action

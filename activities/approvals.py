@@ -8,21 +8,28 @@ from temporalio.exceptions import ApplicationError
 
 from holdfast.activities.arguments import are_equal
 from holdfast.activities.attempts import Attempt, attempting, heartbeating, recording
-from holdfast.activities.circumstances import Origin
-from holdfast.activities.proposals import (
+from holdfast.activities.judgement import (
     Judgement,
     judged,
     recorded_actions,
     what_an_edit_needs,
 )
+from holdfast.activities.lock_retries import patiently
+from holdfast.activities.policy_input import ProposalOrigin
 from holdfast.activities.refusals import refused, this_activity
 from holdfast.activities.rehearsal import rehearse
 from holdfast.activities.repeats import denied_repeats
-from holdfast.activities.services import Services
-from holdfast.activities.serving import elsewhere
-from holdfast.activities.waiting import patiently
+from holdfast.activities.resources import Resources
+from holdfast.activities.routing import elsewhere
 from holdfast.contract.action import AnyAction
 from holdfast.domain import wire
+from holdfast.domain.activity_protocol import (
+    AlarmOutcome,
+    AlarmRequest,
+    DecisionOutcome,
+    DecisionRequest,
+    RefusalRequest,
+)
 from holdfast.domain.approval import Approval, ApprovalState, TakenDecision
 from holdfast.domain.decision import Decision
 from holdfast.domain.errors import (
@@ -45,13 +52,6 @@ from holdfast.domain.events import (
 from holdfast.domain.identity import ConversationKey
 from holdfast.domain.outcomes import ActionState, ProposedAction
 from holdfast.domain.records import ApprovalRecord, AskedAction
-from holdfast.domain.steps import (
-    AlarmOutcome,
-    AlarmRequest,
-    DecisionOutcome,
-    DecisionRequest,
-    RefusalRequest,
-)
 from holdfast.domain.terms import Alarm, EditTerms
 from holdfast.notifications.outbox import enqueue_alarm, enqueue_decision
 from holdfast.store.actions import replace_action, set_open_actions
@@ -93,8 +93,8 @@ _ENDS: Mapping[ApprovalState, tuple[ActionState, str]] = {
 class ApprovalActivities:
     """Takes decisions; records decisions, alarms and withdrawals."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
 
     @activity.defn(name=wire.DECIDE_APPROVAL)
     async def decide_approval(self, request: DecisionRequest) -> DecisionOutcome:
@@ -107,14 +107,14 @@ class ApprovalActivities:
         decision = request.decision
         attempt = Attempt(_DECISION_ATTEMPTS)
         async with attempting(attempt):
-            async with self._services.pool.acquire() as connection:
+            async with self._resources.pool.acquire() as connection:
                 at = await database_now(connection)
                 before = await self._before(connection, request)
             if before is not None:
                 return before
             genuine = False
             try:
-                await self._services.verifier.verify(decision, tenant=request.tenant, at=at)
+                await self._resources.verifier.verify(decision, tenant=request.tenant, at=at)
                 genuine = True
                 return await self._take(request, is_last=attempt.is_last)
             except Refused as error:
@@ -126,10 +126,10 @@ class ApprovalActivities:
     async def record_refusal(self, request: RefusalRequest) -> None:
         """Record a decision that the workflow has refused; its statement, where genuine, is spent."""
         error = ERRORS_BY_CODE.get(request.code, Refused)(request.refusal)
-        async with self._services.pool.acquire() as connection:
+        async with self._resources.pool.acquire() as connection:
             at = await database_now(connection)
         try:
-            await self._services.verifier.verify(request.decision, tenant=request.tenant, at=at)
+            await self._resources.verifier.verify(request.decision, tenant=request.tenant, at=at)
             genuine = True
         except Refused:
             genuine = False
@@ -149,7 +149,7 @@ class ApprovalActivities:
     async def _let_go_off(self, request: AlarmRequest) -> AlarmOutcome:
         alarm = request.alarm
         able = await self._could_somebody_decide(request) if alarm is not None else True
-        async with recording(self._services.pool, request.key) as connection:
+        async with recording(self._resources.pool, request.key) as connection:
             approval = await lock_approval(
                 connection,
                 request.tenant,
@@ -173,7 +173,7 @@ class ApprovalActivities:
                 return AlarmOutcome(approval=approval)
             deliveries = await enqueue_alarm(
                 connection,
-                self._services.notifications,
+                self._resources.notifications,
                 tenant=request.tenant,
                 approval=approval,
                 alarm=alarm,
@@ -183,7 +183,7 @@ class ApprovalActivities:
     async def _could_somebody_decide(self, request: AlarmRequest) -> bool:
         """Whether silence may be taken for consent: somebody has to have been told, in time, who could
         have signed a decision."""
-        async with self._services.pool.acquire() as connection:
+        async with self._resources.pool.acquire() as connection:
             now = await database_now(connection)
             record = await read_approval(connection, request.tenant, request.approval.id)
             approval = record.approval
@@ -191,7 +191,7 @@ class ApprovalActivities:
                 return True
             heard = await was_heard(connection, request.tenant, approval, now=now)
         roles = frozenset(_who_counts(approval.advance(now)))
-        return heard and await self._services.verifier.may_anybody(roles, tenant=request.tenant)
+        return heard and await self._resources.verifier.may_anybody(roles, tenant=request.tenant)
 
     async def _record_alarm(
         self,
@@ -235,32 +235,32 @@ class ApprovalActivities:
     async def _take(self, request: DecisionRequest, *, is_last: bool) -> DecisionOutcome:
         decision = request.decision
         if decision.kind != "edit":
-            async with self._services.pool.acquire() as connection, connection.transaction():
+            async with self._resources.pool.acquire() as connection, connection.transaction():
                 return await self._record(connection, request)
-        async with self._services.reads.acquire() as reading:
+        async with self._resources.reads.acquire() as reading:
             taken = await outcome_of(reading, request.tenant, decision.approval, decision.id)
             record = await read_approval(reading, request.tenant, decision.approval)
             origin = await _origin(reading, request, record)
         if taken is None and (place := self._elsewhere(decision)) is not None:
             return DecisionOutcome(elsewhere=place)
         if taken is not None:
-            async with self._services.pool.acquire() as connection, connection.transaction():
+            async with self._resources.pool.acquire() as connection, connection.transaction():
                 return await self._decided(connection, request, taken)
         edited = [
-            _as_recorded(self._services.registry.action(one.name), one, asked)
+            _as_recorded(self._resources.registry.action(one.name), one, asked)
             for one, asked in zip(decision.actions, record.actions, strict=True)
         ]
-        rehearsed = await rehearse(self._services, origin, edited, is_last=is_last)
+        rehearsed = await rehearse(self._resources, origin, edited, is_last=is_last)
 
         async def judge_and_record() -> DecisionOutcome:
-            async with judged(self._services, origin, rehearsed) as (writing, judgement):
+            async with judged(self._resources, origin, rehearsed) as (writing, judgement):
                 return await self._record(writing, request, origin, judgement)
 
         return await patiently(judge_and_record)
 
     def _elsewhere(self, edit: Decision) -> str | None:
         """The package to whose workers an edit is taken whose actions are not here."""
-        fleet, registry = self._services.fleet, self._services.registry
+        fleet, registry = self._resources.fleet, self._resources.registry
         for action in edit.actions:
             if registry.action(action.name) is None:
                 place = fleet.place_of_action(action.name)
@@ -272,7 +272,7 @@ class ApprovalActivities:
         self,
         connection: Connection,
         request: DecisionRequest,
-        origin: Origin | None = None,
+        origin: ProposalOrigin | None = None,
         judgement: Judgement | None = None,
     ) -> DecisionOutcome:
         """Take the decision, with policy's word on its arguments where it is an edit."""
@@ -285,7 +285,7 @@ class ApprovalActivities:
             return await self._decided(connection, request, before)
         # The time of the decision is one at which nothing else happens to the approval.
         at = await database_now(connection)
-        await self._services.verifier.verify(decision, tenant=request.tenant, at=at)
+        await self._resources.verifier.verify(decision, tenant=request.tenant, at=at)
         if decision.statement and not await spend(
             connection, request.tenant, decision.statement, by=this_activity()
         ):
@@ -295,7 +295,7 @@ class ApprovalActivities:
         edit = None
         if judgement is not None and origin is not None:
             edit = await _edit(connection, request, origin, judgement, at=at)
-            repeats = await denied_repeats(self._services, connection, origin, judgement)
+            repeats = await denied_repeats(self._resources, connection, origin, judgement)
             if repeats:
                 raise InvalidEdit(" ".join(repeats))
         approval = recorded.decide(decision, now=at, edit=edit)
@@ -318,7 +318,7 @@ class ApprovalActivities:
         """The outcome of a decision that is recorded; its notifications are written down once."""
         deliveries = await enqueue_decision(
             connection,
-            self._services.notifications,
+            self._resources.notifications,
             tenant=request.tenant,
             approval=approval,
             decision=request.decision,
@@ -336,7 +336,7 @@ class ApprovalActivities:
         """Record a refusal, up to a bound: whoever can signal could fill the tables. A genuine statement is
         spent by it."""
         refusal = f"{error.code}: {error}"
-        async with self._services.pool.acquire() as connection, connection.transaction():
+        async with self._resources.pool.acquire() as connection, connection.transaction():
             if genuine and decision.statement:
                 await spend(connection, key.tenant, decision.statement, by=this_activity())
             room = await room_for_refusals(connection, key, decision.approval, genuine=genuine)
@@ -427,7 +427,7 @@ def _as_recorded(
 
 async def _origin(
     connection: Connection, request: DecisionRequest, record: ApprovalRecord
-) -> Origin:
+) -> ProposalOrigin:
     """Where the arguments come from that a reviewer edits.
 
     Raises:
@@ -442,7 +442,7 @@ async def _origin(
         )
     key = ConversationKey(request.tenant, record.conversation)
     conversation = await read_conversation(connection, key)
-    return Origin(
+    return ProposalOrigin(
         key=key.turn_key(record.turn).step_key(record.step),
         agent=record.agent,
         customer=record.customer,
@@ -456,7 +456,7 @@ async def _origin(
 async def _edit(
     connection: Connection,
     request: DecisionRequest,
-    origin: Origin,
+    origin: ProposalOrigin,
     judgement: Judgement,
     *,
     at: datetime,

@@ -30,7 +30,7 @@ from holdfast.domain.errors import (
 from holdfast.domain.failures import in_words
 from holdfast.domain.identity import ConversationKey
 from holdfast.graphs.runner import Progress
-from holdfast.store.attempts import begin_attempt
+from holdfast.store.attempt_fence import begin_attempt
 from holdfast.store.pool import Connection, Pool, is_transient
 
 Parameters = ParamSpec("Parameters")

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from holdfast.activities.services import Services
+from holdfast.activities.resources import Resources
 from holdfast.security.statements import StatementVerifier
 from holdfast.store.changes import note_change
 from holdfast.store.pool import TRANSIENT_ERRORS
@@ -13,15 +13,15 @@ _logger = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0
 
 
-async def keep_noting_changes(services: Services, *, every: float = LOOK_SECONDS) -> None:
+async def keep_noting_changes(resources: Resources, *, every: float = LOOK_SECONDS) -> None:
     """Look every few seconds whether keys and policies are those that were noted, for ever."""
     noted: dict[tuple[str, str], dict[str, str]] = {}
     while True:
-        for (kind, subject), now in (await _what_decides(services)).items():
+        for (kind, subject), now in (await _what_decides(resources)).items():
             if noted.get((kind, subject)) == now:
                 continue
             try:
-                async with services.pool.acquire() as connection:
+                async with resources.pool.acquire() as connection:
                     await note_change(connection, kind=kind, subject=subject, now=now)
                 noted[kind, subject] = now
             except TRANSIENT_ERRORS as error:
@@ -29,14 +29,14 @@ async def keep_noting_changes(services: Services, *, every: float = LOOK_SECONDS
         await asyncio.sleep(every)
 
 
-async def _what_decides(services: Services) -> dict[tuple[str, str], dict[str, str]]:
+async def _what_decides(resources: Resources) -> dict[tuple[str, str], dict[str, str]]:
     """Digests of the keys and of the policies as they are in force here, by what they are."""
     found = {
         ("policies_changed", source): policies
-        for source, policies in services.registry.policies.fingerprints().items()
+        for source, policies in resources.registry.policies.fingerprints().items()
     }
-    if isinstance(services.verifier, StatementVerifier):
-        keys = services.verifier.keys
+    if isinstance(resources.verifier, StatementVerifier):
+        keys = resources.verifier.keys
         await keys.refresh()
         found["keys_changed", keys.source] = keys.fingerprint()
     return found

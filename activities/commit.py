@@ -6,28 +6,28 @@ from typing import Any, assert_never
 
 from holdfast.activities import step_commits
 from holdfast.activities.bounded import bounded, bounded_proposal, reply_cut
-from holdfast.activities.circumstances import Origin
 from holdfast.activities.denials import note_denials
-from holdfast.activities.judging import in_thread
-from holdfast.activities.proposals import judged
+from holdfast.activities.judgement import judged
+from holdfast.activities.lock_retries import patiently
+from holdfast.activities.policy_input import ProposalOrigin
+from holdfast.activities.policy_threads import in_thread
 from holdfast.activities.rehearsal import LONGEST_SECONDS, RehearsedAction, rehearse
 from holdfast.activities.repeats import without_repeats
-from holdfast.activities.services import Services
+from holdfast.activities.resources import Resources
 from holdfast.activities.step_commits import of_turn
-from holdfast.activities.waiting import patiently
+from holdfast.domain.activity_protocol import StepRequest
 from holdfast.domain.endings import Account
 from holdfast.domain.errors import BrokenContract
 from holdfast.domain.events import Payload
 from holdfast.domain.outcomes import Escalation, Handoff, Proposal, Reply, Route
-from holdfast.domain.steps import StepRequest
 from holdfast.domain.words import language_of
 from holdfast.graphs.runner import StepEnd
 from holdfast.notifications.outbox import enqueue_request
+from holdfast.store.action_history import account_of
 from holdfast.store.audit import append_audit
 from holdfast.store.clock import database_now
 from holdfast.store.faults import reach
 from holdfast.store.pool import Connection
-from holdfast.store.standing import account_of
 from holdfast.store.steps import (
     BegunStep,
     NewApproval,
@@ -45,8 +45,8 @@ _FIRST_OF_AN_AGENT = 2
 class StepCommitter:
     """Commits steps, each once."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
 
     async def commit(
         self,
@@ -68,7 +68,7 @@ class StepCommitter:
                 await self._require_agent(request, end.outcome.to)
                 commit = step_commits.handed_off(request, end.outcome)
             case Reply():
-                bounds = self._services.models.bounds
+                bounds = self._resources.models.bounds
                 reply = bounded(end.outcome, bounds)
                 account = Account()
                 if request.step > _FIRST_OF_AN_AGENT:  # before it, nothing can have been proposed
@@ -81,7 +81,7 @@ class StepCommitter:
                 if len(end.outcome.text) > bounds.reply_characters:
                     noted = (*noted, reply_cut(request, bounds))
             case Escalation():
-                bounds = self._services.models.bounds
+                bounds = self._resources.models.bounds
                 account = await self._account(request)
                 # Triage calls a person without having routed, so nobody may have told the language yet.
                 said = next(
@@ -94,18 +94,18 @@ class StepCommitter:
                     noted = (*noted, reply_cut(request, bounds))
             case Proposal():
                 origin = _origin(request, begun)
-                self._services.fleet.require_actions(
+                self._resources.fleet.require_actions(
                     tuple(action.name for action in end.outcome.actions)
                 )
                 rehearsed = await rehearse(
-                    self._services,
+                    self._resources,
                     origin,
                     end.outcome.actions,
                     is_last=is_last,
                     seconds=min(request.action_seconds, LONGEST_SECONDS),
                 )
                 left: dict[str, object] = {"snapshot": end.snapshot, "summary": summary}
-                proposal = bounded_proposal(end.outcome, self._services.models.bounds)
+                proposal = bounded_proposal(end.outcome, self._resources.models.bounds)
                 return await patiently(
                     lambda: self._commit_proposal(
                         request, key, origin, proposal, rehearsed, noted, left, degraded=degraded
@@ -115,7 +115,7 @@ class StepCommitter:
                 assert_never(end.outcome)
         await reach("before_commit")
         return await commit_step(
-            self._services.pool,
+            self._resources.pool,
             key,
             commit.model_copy(
                 update={
@@ -129,7 +129,7 @@ class StepCommitter:
         self,
         request: StepRequest,
         key: StepAttempt,
-        origin: Origin,
+        origin: ProposalOrigin,
         proposal: Proposal,
         rehearsed: Sequence[RehearsedAction],
         noted: Sequence[Payload],
@@ -142,9 +142,9 @@ class StepCommitter:
         Raises:
             LockTaken: others count what it counts.
         """
-        async with judged(self._services, origin, rehearsed) as (connection, judgement):
+        async with judged(self._resources, origin, rehearsed) as (connection, judgement):
             judgement = await without_repeats(
-                self._services, connection, origin, proposal, judgement
+                self._resources, connection, origin, proposal, judgement
             )
             now = await database_now(connection) if judgement.asking else origin.opened_at
             propose = partial(
@@ -173,7 +173,7 @@ class StepCommitter:
 
     async def _account(self, request: StepRequest) -> Account:
         """What was done in the turn that a person goes on with, and what was not."""
-        async with self._services.pool.acquire() as connection:
+        async with self._resources.pool.acquire() as connection:
             return await account_of(connection, request.key)
 
     async def _ask(
@@ -206,7 +206,7 @@ class StepCommitter:
         )
         deliveries = await enqueue_request(
             connection,
-            self._services.notifications,
+            self._resources.notifications,
             request.key,
             asked=asked,
             actions=commit.actions,
@@ -215,17 +215,17 @@ class StepCommitter:
         return commit.model_copy(update={"outcome": outcome})
 
     async def _require_agent(self, request: StepRequest, agent: str) -> None:
-        is_known = await self._services.fleet.knows_agent(agent)
+        is_known = await self._resources.fleet.knows_agent(agent)
         if not is_known or agent == request.subgraph:
-            known = [card.name for card in self._services.fleet.agents()]
+            known = [card.name for card in self._resources.fleet.agents()]
             raise BrokenContract(
                 f"subgraph {request.subgraph!r} names the agent {agent!r}; it may name "
                 f"{', '.join(name for name in known if name != request.subgraph)}"
             )
 
 
-def _origin(request: StepRequest, begun: BegunStep) -> Origin:
-    return Origin(
+def _origin(request: StepRequest, begun: BegunStep) -> ProposalOrigin:
+    return ProposalOrigin(
         key=request.key,
         agent=request.subgraph,
         customer=begun.customer,

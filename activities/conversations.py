@@ -5,19 +5,19 @@ from contextlib import AbstractAsyncContextManager
 from temporalio import activity
 
 from holdfast.activities.attempts import heartbeating, recording
-from holdfast.activities.services import Services
+from holdfast.activities.resources import Resources
 from holdfast.domain import wire
-from holdfast.domain.events import ConversationClosed, NewEvent
-from holdfast.domain.steps import (
+from holdfast.domain.activity_protocol import (
     CloseRequest,
     DelayRequest,
     EndTurnRequest,
-    Opened,
+    OpenReport,
     OpenRequest,
     RecallRequest,
     RecordedTurn,
     TurnEnd,
 )
+from holdfast.domain.events import ConversationClosed, NewEvent
 from holdfast.domain.texts import customer_text
 from holdfast.domain.words import language_of
 from holdfast.store import conversations, events, notices, turns
@@ -30,16 +30,16 @@ _Request = OpenRequest | EndTurnRequest | DelayRequest | CloseRequest
 class ConversationActivities:
     """Writes conversation records."""
 
-    def __init__(self, services: Services) -> None:
-        self._pool = services.pool
-        self._fleet = services.fleet
+    def __init__(self, resources: Resources) -> None:
+        self._pool = resources.pool
+        self._fleet = resources.fleet
 
     def _recording(self, request: _Request) -> AbstractAsyncContextManager[Connection]:
         return recording(self._pool, request.key)
 
     @activity.defn(name=wire.OPEN_CONVERSATION)
     @heartbeating
-    async def open_conversation(self, request: OpenRequest) -> Opened:
+    async def open_conversation(self, request: OpenRequest) -> OpenReport:
         """Create the conversation's records, or find and reopen them."""
         async with self._recording(request) as connection:
             return await conversations.open_conversation(

@@ -16,7 +16,14 @@ from temporalio.service import RPCError
 from holdfast.contract.subgraph import AgentCard
 from holdfast.domain import wire
 from holdfast.domain.errors import NotServedHere
-from holdfast.domain.fleet import Graphs, GraphShape, Served, ServedAction, ServedAgent, missing
+from holdfast.domain.fleet import (
+    Capabilities,
+    Graphs,
+    GraphShape,
+    ServedAction,
+    ServedAgent,
+    missing,
+)
 from holdfast.graphs.snapshots import needs_of
 from holdfast.packages.registry import Registry
 from holdfast.store.fleet import (
@@ -68,7 +75,7 @@ class Fleet:
         self._pool = pool
         self._registry = registry
         self._code = registry.served()
-        self._own = Served(
+        self._own = Capabilities(
             agents=self._code.agents if serves_agents else (),
             actions=self._code.actions if serves_actions else (),
         )
@@ -150,16 +157,16 @@ class Fleet:
             raise NotServedHere(what)
         return package
 
-    def _live(self) -> list[Served]:
+    def _live(self) -> list[Capabilities]:
         return [self._own, *(one.served for one in self._others if one.live)]
 
-    def _known(self) -> list[Served]:
+    def _known(self) -> list[Capabilities]:
         """What is served; and of packages that nobody serves at this moment, what those served who were
         there last."""
         live = self._live()
         present = {package for served in live for package in served.packages()}
         gone = [
-            Served(
+            Capabilities(
                 agents=tuple(a for a in member.served.agents if a.package not in present),
                 actions=tuple(a for a in member.served.actions if a.package not in present),
             )

@@ -9,9 +9,9 @@ from holdfast.domain import wire
 from holdfast.domain.failures import in_words
 from holdfast.domain.notifications import SendReport, SendRequest
 from holdfast.domain.records import DeliveryRecord
-from holdfast.notifications.attempts import AttemptFailed
 from holdfast.notifications.config import Notifications
 from holdfast.notifications.email import send_email
+from holdfast.notifications.failure import DeliveryFailed
 from holdfast.notifications.webhook import WebhookSender
 from holdfast.store.deliveries import begin_attempt, record_delivered, record_failed, state_of
 from holdfast.store.faults import reach
@@ -43,11 +43,11 @@ class NotificationActivities:
         try:
             async with beating():
                 status = await self._send(request.tenant, delivery)
-        except AttemptFailed as failed:
+        except DeliveryFailed as failed:
             return await self._failed(request, failed)
         except Exception as error:  # a mistake of ours must not try a receiver for ever
             activity.logger.exception("delivery %s cannot be sent", delivery.id)
-            return await self._failed(request, AttemptFailed(in_words(error)))
+            return await self._failed(request, DeliveryFailed(in_words(error)))
         await reach("after_sending")
         async with self._pool.acquire() as connection:
             await record_delivered(connection, request.tenant, delivery.id, status=status)
@@ -74,7 +74,7 @@ class NotificationActivities:
             recipient=delivery.recipient,
         )
 
-    async def _failed(self, request: SendRequest, failed: AttemptFailed) -> SendReport:
+    async def _failed(self, request: SendRequest, failed: DeliveryFailed) -> SendReport:
         """Record a failure; raises, so that it is tried again, unless the delivery is settled now."""
         async with self._pool.acquire() as connection:
             state = await record_failed(
@@ -96,8 +96,8 @@ class NotificationActivities:
         ) from None
 
 
-def _not_configured(delivery: DeliveryRecord) -> AttemptFailed:
-    return AttemptFailed(
+def _not_configured(delivery: DeliveryRecord) -> DeliveryFailed:
+    return DeliveryFailed(
         f"the configuration has no {delivery.kind} {delivery.channel!r} for this receiver any more; "
         "put it back and redrive the delivery",
         final=True,

@@ -23,7 +23,7 @@ from holdfast.domain.operations import (
 from holdfast.notifications.batches import send_batch
 from holdfast.store import deliveries
 from holdfast.store.approvals import read_approval
-from holdfast.store.attempts import recorded_at
+from holdfast.store.attempt_fence import recorded_at
 from holdfast.store.audit import append_audit, append_sighting, receipt_of
 from holdfast.store.conversations import fork_conversation, read_conversation
 from holdfast.store.deliveries import Batch

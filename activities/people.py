@@ -5,8 +5,9 @@ from temporalio import activity
 
 from holdfast.activities.attempts import heartbeating, recording
 from holdfast.activities.refusals import refused, this_activity
-from holdfast.activities.services import Services
+from holdfast.activities.resources import Resources
 from holdfast.domain import wire
+from holdfast.domain.activity_protocol import HumanTurnRequest, TakeoverRequest
 from holdfast.domain.conversation import ConversationPhase
 from holdfast.domain.errors import (
     ConversationClosed,
@@ -19,7 +20,6 @@ from holdfast.domain.events import HandedBack, NewEvent, TakenOver
 from holdfast.domain.ids import text_digest
 from holdfast.domain.people import PersonAct, same_person
 from holdfast.domain.records import ConversationRecord, MessageRecord
-from holdfast.domain.steps import HumanTurnRequest, TakeoverRequest
 from holdfast.store import conversations, events, transcript
 from holdfast.store.audit import append_audit
 from holdfast.store.clock import database_now
@@ -31,8 +31,8 @@ from holdfast.store.steps import NewMessage
 class PeopleActivities:
     """Records takeovers, replies of people, and handing back."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
 
     @activity.defn(name=wire.RECORD_TAKEOVER)
     @heartbeating
@@ -46,7 +46,7 @@ class PeopleActivities:
         if act is None or not _is_asked_for(request, act):
             raise refused(InvalidStatement("nobody has asked for this"))
         refusal: Refused | None = await self._objection(request.tenant, act)
-        async with recording(self._services.pool, request.key) as connection:
+        async with recording(self._resources.pool, request.key) as connection:
             record = await conversations.lock_conversation(connection, request.key)
             if _is_so(record, request, act):
                 return
@@ -77,7 +77,7 @@ class PeopleActivities:
             statement=request.statement,
         )
         refusal: Refused | None = await self._objection(request.tenant, act)
-        async with recording(self._services.pool, request.key) as connection:
+        async with recording(self._resources.pool, request.key) as connection:
             record = await conversations.lock_conversation(connection, request.key)
             known = await transcript.find_message(connection, request.key, request.id)
             if known is not None and _says_the_same(known, request):
@@ -100,10 +100,10 @@ class PeopleActivities:
     async def _objection(self, tenant: str, act: PersonAct) -> Refused | None:
         """What is wrong with the statement of an act, by the database's clock. Looked at before the
         transaction, since keys may have to be fetched."""
-        async with self._services.pool.acquire() as connection:
+        async with self._resources.pool.acquire() as connection:
             at = await database_now(connection)
         try:
-            await self._services.verifier.verify_act(act, tenant=tenant, at=at)
+            await self._resources.verifier.verify_act(act, tenant=tenant, at=at)
         except InvalidStatement as error:
             return error
         return None

@@ -10,13 +10,19 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, JsonValue, TypeAdapter
 
-from holdfast.activities.circumstances import Origin, circumstances, customer_of, locked_windows
 from holdfast.activities.description import describe
-from holdfast.activities.judging import verdict_of
+from holdfast.activities.policy_input import (
+    ProposalOrigin,
+    customer_of,
+    locked_windows,
+    policy_input,
+)
+from holdfast.activities.policy_threads import verdict_of
 from holdfast.activities.refusals import refused
 from holdfast.activities.rehearsal import facts_of
-from holdfast.activities.services import Services
+from holdfast.activities.resources import Resources
 from holdfast.contract.action import ActionRefused, AnyAction
+from holdfast.domain.activity_protocol import ActionRequest
 from holdfast.domain.approval import Approval
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.display import line
@@ -24,9 +30,8 @@ from holdfast.domain.errors import NotAllowed, PolicyError
 from holdfast.domain.identity import ActionKey
 from holdfast.domain.ids import canonical_json
 from holdfast.domain.model import storable
-from holdfast.domain.policy import ApprovalRule, Circumstances, Policy, Verdict
+from holdfast.domain.policy import ApprovalRule, Policy, PolicyInput, Verdict
 from holdfast.domain.records import ActionRecord
-from holdfast.domain.steps import ActionRequest
 from holdfast.store.actions import proposal_of
 from holdfast.store.pool import Connection
 from holdfast.store.subjects import lent_reads, reading
@@ -49,7 +54,7 @@ class Permission:
 
 
 async def permission(
-    services: Services,
+    resources: Resources,
     connection: Connection,
     key: ActionKey,
     record: ActionRecord,
@@ -62,14 +67,14 @@ async def permission(
     origin = _origin(key, record)
     try:
         if action.remote:
-            async with lent_reads(services.reads) as reads:
+            async with lent_reads(resources.reads) as reads:
                 facts, customer, description = await _look(
-                    services, reads, origin, record, action, arguments
+                    resources, reads, origin, record, action, arguments
                 )
         else:
             async with reading(connection):
                 facts, customer, description = await _look(
-                    services, connection, origin, record, action, arguments
+                    resources, connection, origin, record, action, arguments
                 )
     except ActionRefused as error:
         return Permission(objection=storable(str(error)))
@@ -78,7 +83,7 @@ async def permission(
         changed = changed or _other_description(action, record.description, description)
         if changed is not None:
             return Permission(objection=changed)
-    forbidden = await _forbidden(services, connection, origin, record, facts, customer, approval)
+    forbidden = await _forbidden(resources, connection, origin, record, facts, customer, approval)
     return Permission(facts=facts, objection=forbidden)
 
 
@@ -101,23 +106,23 @@ async def require_order(
 
 
 async def _look(
-    services: Services,
+    resources: Resources,
     connection: Connection,
-    origin: Origin,
+    origin: ProposalOrigin,
     record: ActionRecord,
     action: AnyAction,
     arguments: BaseModel,
 ) -> tuple[dict[str, JsonValue], dict[str, JsonValue], ActionDescription]:
     context = origin.context(record.index, connection, read_only=True)
     facts = await facts_of(action, context, arguments)
-    customer = await customer_of(services, connection, origin, action.name)
+    customer = await customer_of(resources, connection, origin, action.name)
     return facts, customer, await describe(action, context, arguments, facts)
 
 
 async def _forbidden(
-    services: Services,
+    resources: Resources,
     connection: Connection,
-    origin: Origin,
+    origin: ProposalOrigin,
     record: ActionRecord,
     facts: dict[str, JsonValue],
     customer: dict[str, JsonValue],
@@ -125,11 +130,11 @@ async def _forbidden(
 ) -> str | None:
     """What policy has against it: a stricter verdict of the version that it was asked under, or a denial
     of the one in force."""
-    current = services.registry.policy(origin.key.tenant, record.name)
+    current = resources.registry.policy(origin.key.tenant, record.name)
     asked: Policy | None = current
     if record.policy_digest != current.digest and record.policy_digest is not None:
         try:
-            asked = await services.policy_texts.find(
+            asked = await resources.policy_texts.find(
                 connection, origin.key.tenant, record.policy_digest
             )
         except PolicyError:
@@ -145,8 +150,8 @@ async def _forbidden(
     async def verdict(policy: Policy) -> Verdict:
         return await verdict_of(policy, record.name, await seen(policy))
 
-    async def seen(policy: Policy) -> Circumstances:
-        return circumstances(
+    async def seen(policy: Policy) -> PolicyInput:
+        return policy_input(
             origin,
             arguments=record.arguments,
             facts=facts,
@@ -186,8 +191,8 @@ def _saw_these_facts(approval: Approval, record: ActionRecord) -> bool:
     return approval.covers == "shown" or record.index == 0
 
 
-def _origin(key: ActionKey, record: ActionRecord) -> Origin:
-    return Origin(
+def _origin(key: ActionKey, record: ActionRecord) -> ProposalOrigin:
+    return ProposalOrigin(
         key=key,
         agent="",
         customer=record.customer,

@@ -12,11 +12,11 @@ from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
 from holdfast.activities.arguments import read_arguments
 from holdfast.activities.attempts import is_passing, within
-from holdfast.activities.circumstances import Origin, customer_of
 from holdfast.activities.containment import contained
 from holdfast.activities.description import describe
-from holdfast.activities.services import Services
-from holdfast.activities.waiting import patiently
+from holdfast.activities.lock_retries import patiently
+from holdfast.activities.policy_input import ProposalOrigin, customer_of
+from holdfast.activities.resources import Resources
 from holdfast.contract.action import ActionContext, ActionRefused, AnyAction
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.errors import BrokenContract, TransactionEnded
@@ -57,8 +57,8 @@ class _Prepared:
 
 
 async def rehearse(
-    services: Services,
-    origin: Origin,
+    resources: Resources,
+    origin: ProposalOrigin,
     proposed: Sequence[ProposedAction],
     *,
     is_last: bool,
@@ -69,15 +69,15 @@ async def rehearse(
     An action whose code raises anything but `ActionRefused`, or takes longer than `seconds`, is tried
     again with the whole activity; in its last attempt, it counts as failed.
     """
-    prepared = [_prepare(services, origin, index, one) for index, one in enumerate(proposed)]
+    prepared = [_prepare(resources, origin, index, one) for index, one in enumerate(proposed)]
 
     async def run_on_trial() -> tuple[RehearsedAction, ...]:
-        async with _on_trial(services, origin, prepared) as connection:
+        async with _on_trial(resources, origin, prepared) as connection:
             return tuple(
                 [
                     one
                     if isinstance(one, RehearsedAction)
-                    else await _rehearse(services, origin, connection, one, is_last, seconds)
+                    else await _rehearse(resources, origin, connection, one, is_last, seconds)
                     for one in prepared
                 ]
             )
@@ -87,12 +87,12 @@ async def rehearse(
 
 @asynccontextmanager
 async def _on_trial(
-    services: Services, origin: Origin, prepared: Sequence[_Prepared | RehearsedAction]
+    resources: Resources, origin: ProposalOrigin, prepared: Sequence[_Prepared | RehearsedAction]
 ) -> AsyncIterator[Connection]:
     """A transaction under the subjects' locks, which is rolled back. A reviewer's edit does not wait for
     other systems: its facts are read again before it runs."""
     subjects = [one.subject for one in prepared if isinstance(one, _Prepared)]
-    async with services.pool.acquire() as connection:
+    async with resources.pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
         try:
@@ -106,11 +106,11 @@ async def _on_trial(
 
 
 def _prepare(
-    services: Services, origin: Origin, index: int, proposed: ProposedAction
+    resources: Resources, origin: ProposalOrigin, index: int, proposed: ProposedAction
 ) -> _Prepared | RehearsedAction:
     """What its arguments are and what it is about: brought code that reads nothing, and is not tried
     again."""
-    action = services.registry.action(proposed.name)
+    action = resources.registry.action(proposed.name)
     if action is None:
         return _blocked(proposed, "refused", f"There is no action {proposed.name!r}.")
     try:
@@ -130,8 +130,8 @@ def _prepare(
 
 
 async def _rehearse(
-    services: Services,
-    origin: Origin,
+    resources: Resources,
+    origin: ProposalOrigin,
     connection: Connection,
     one: _Prepared,
     is_last: bool,
@@ -140,11 +140,11 @@ async def _rehearse(
     try:
         async with within(seconds, f"the rehearsal of {one.proposed.name}"):
             if one.action.remote:
-                async with lent_reads(services.reads) as reads:
-                    met = await _look(services, origin, reads, one)
+                async with lent_reads(resources.reads) as reads:
+                    met = await _look(resources, origin, reads, one)
             else:
                 async with reading(connection):
-                    met = await _look(services, origin, connection, one)
+                    met = await _look(resources, origin, connection, one)
                 await _run(origin, connection, one)
         return met
     except ActionRefused as refused:
@@ -161,7 +161,7 @@ async def _rehearse(
 
 
 async def _look(
-    services: Services, origin: Origin, connection: Connection, one: _Prepared
+    resources: Resources, origin: ProposalOrigin, connection: Connection, one: _Prepared
 ) -> RehearsedAction:
     """What the action would meet, and what a reviewer reads of it."""
     context = origin.context(one.index, connection, read_only=True)
@@ -169,7 +169,7 @@ async def _look(
     return RehearsedAction(
         proposed=one.proposed,
         facts=facts,
-        customer=await customer_of(services, connection, origin, one.action.name),
+        customer=await customer_of(resources, connection, origin, one.action.name),
         description=await describe(one.action, context, one.arguments, facts),
     )
 
@@ -188,7 +188,7 @@ async def facts_of(
         ) from None
 
 
-async def _run(origin: Origin, connection: Connection, one: _Prepared) -> None:
+async def _run(origin: ProposalOrigin, connection: Connection, one: _Prepared) -> None:
     """Run it; constraints that wait for a commit are checked at once, since none follows."""
     async with writing(connection):
         await one.action.execute(origin.context(one.index, connection), one.arguments)

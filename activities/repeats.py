@@ -11,16 +11,16 @@ from datetime import timedelta
 from pydantic import JsonValue
 
 from holdfast.activities.arguments import are_equal
-from holdfast.activities.circumstances import Origin
-from holdfast.activities.proposals import JudgedAction, Judgement
-from holdfast.activities.services import Services
+from holdfast.activities.judgement import JudgedAction, Judgement
+from holdfast.activities.policy_input import ProposalOrigin
+from holdfast.activities.resources import Resources
 from holdfast.domain.ids import canonical_json
 from holdfast.domain.outcomes import Proposal
 from holdfast.domain.past import PastState
 from holdfast.domain.policy import RepeatRule
+from holdfast.store.action_history import EqualAction, find_equal, lock_repeats
 from holdfast.store.faults import reach
 from holdfast.store.pool import Connection
-from holdfast.store.standing import EqualAction, find_equal, lock_repeats
 
 _WHAT: dict[PastState, str] = {
     "executed": "The same was done before",
@@ -32,9 +32,9 @@ _WHAT: dict[PastState, str] = {
 
 
 async def without_repeats(
-    services: Services,
+    resources: Resources,
     connection: Connection,
-    origin: Origin,
+    origin: ProposalOrigin,
     proposal: Proposal,
     judgement: Judgement,
 ) -> Judgement:
@@ -46,11 +46,11 @@ async def without_repeats(
     turn of this conversation.
     """
     rules = {
-        one.proposed.name: services.registry.policy(origin.key.tenant, one.proposed.name).repeat(
+        one.proposed.name: resources.registry.policy(origin.key.tenant, one.proposed.name).repeat(
             one.proposed.name
         )
         for one in judgement.actions
-        if services.registry.action(one.proposed.name) is not None
+        if resources.registry.action(one.proposed.name) is not None
     }
     if all(rule.say == "allow" for rule in rules.values()):
         return judgement
@@ -68,10 +68,10 @@ async def without_repeats(
             customer=origin.customer,
             name=one.proposed.name,
             arguments=one.proposed.arguments,
-            is_equal=_equals(services, one),
+            is_equal=_equals(resources, one),
             within=rule.within,
         )
-        first = next((at for at, other in proposed if _are_equal(services, one, other)), index)
+        first = next((at for at, other in proposed if _are_equal(resources, one, other)), index)
         proposed.append((index, one))
         if equal is not None and not (rule.say == "ask" and proposal.again and equal.told):
             answered.append(_repeated(one, equal, rule, origin))
@@ -91,14 +91,14 @@ async def without_repeats(
 
 
 async def denied_repeats(
-    services: Services, connection: Connection, origin: Origin, judgement: Judgement
+    resources: Resources, connection: Connection, origin: ProposalOrigin, judgement: Judgement
 ) -> list[str]:
     """Why arguments that a reviewer has edited may not stand, where policy lets nobody repeat what they
     repeat."""
     reasons: list[str] = []
     for one in judgement.actions:
         name = one.proposed.name
-        rule = services.registry.policy(origin.key.tenant, name).repeat(name)
+        rule = resources.registry.policy(origin.key.tenant, name).repeat(name)
         if rule.say != "deny":
             continue
         await lock_repeats(connection, origin.key.tenant, origin.customer)
@@ -108,7 +108,7 @@ async def denied_repeats(
             customer=origin.customer,
             name=name,
             arguments=one.proposed.arguments,
-            is_equal=_equals(services, one),
+            is_equal=_equals(resources, one),
             within=rule.within,
             besides=origin.approval,
         )
@@ -118,7 +118,7 @@ async def denied_repeats(
 
 
 def _repeated(
-    one: JudgedAction, equal: EqualAction, rule: RepeatRule, origin: Origin
+    one: JudgedAction, equal: EqualAction, rule: RepeatRule, origin: ProposalOrigin
 ) -> JudgedAction:
     here = equal.conversation == origin.key.conversation
     where = f"in turn {equal.turn}" if here else "in another conversation of this customer"
@@ -146,14 +146,14 @@ def _repeated(
     )
 
 
-def _equals(services: Services, one: JudgedAction) -> Callable[[dict[str, JsonValue]], bool]:
-    action = services.registry.action(one.proposed.name)
+def _equals(resources: Resources, one: JudgedAction) -> Callable[[dict[str, JsonValue]], bool]:
+    action = resources.registry.action(one.proposed.name)
     return lambda recorded: are_equal(action, recorded, one.proposed.arguments)
 
 
-def _are_equal(services: Services, one: JudgedAction, other: JudgedAction) -> bool:
+def _are_equal(resources: Resources, one: JudgedAction, other: JudgedAction) -> bool:
     same = one.proposed.name == other.proposed.name
-    return same and _equals(services, one)(other.proposed.arguments)
+    return same and _equals(resources, one)(other.proposed.arguments)
 
 
 def _in_words(within: timedelta) -> str:

@@ -4,9 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from holdfast.activities.bounded import bounded_note
-from holdfast.activities.circumstances import Origin
-from holdfast.activities.proposals import Judgement, ask_for_approval, recorded_actions
+from holdfast.activities.judgement import Judgement, ask_for_approval, recorded_actions
+from holdfast.activities.policy_input import ProposalOrigin
 from holdfast.domain import wire
+from holdfast.domain.activity_protocol import (
+    EndResult,
+    HandoffResult,
+    ProposalResult,
+    RouteResult,
+    StepRequest,
+)
 from holdfast.domain.conversation import TurnResult, inline
 from holdfast.domain.endings import Account
 from holdfast.domain.events import (
@@ -22,7 +29,6 @@ from holdfast.domain.events import (
 )
 from holdfast.domain.outcomes import Citation, Escalation, Handoff, Proposal, Reply, Route
 from holdfast.domain.past import PastState
-from holdfast.domain.steps import Ended, HandedOff, Proposed, Routed, StepRequest
 from holdfast.domain.texts import customer_text
 from holdfast.store.steps import NewMessage, StepCommit
 
@@ -51,7 +57,7 @@ def routed(request: StepRequest, route: Route) -> StepCommit:
         language=route.language,
     )
     return StepCommit(
-        outcome=Routed(agent=route.agent, priority=route.priority),
+        outcome=RouteResult(agent=route.agent, priority=route.priority),
         agent=route.agent,
         priority=route.priority,
         language=route.language,
@@ -64,7 +70,7 @@ def handed_off(request: StepRequest, handoff: Handoff) -> StepCommit:
     handoff = bounded_note(handoff)
     event = TurnHandedOff(from_=request.subgraph, to=handoff.to, note=handoff.note)
     return StepCommit(
-        outcome=HandedOff(to=handoff.to, note=handoff.note),
+        outcome=HandoffResult(to=handoff.to, note=handoff.note),
         agent=handoff.to,
         events=of_turn(request, [event]),
     )
@@ -72,7 +78,7 @@ def handed_off(request: StepRequest, handoff: Handoff) -> StepCommit:
 
 def proposed(
     request: StepRequest,
-    origin: Origin,
+    origin: ProposalOrigin,
     proposal: Proposal,
     judgement: Judgement,
     *,
@@ -82,7 +88,7 @@ def proposed(
     """The commit of a proposal: blocked, allowed, or asked about."""
     if judgement.asking and not judgement.blocked and not request.may_park:
         judgement = judgement.block("denied", _TOO_MANY_WAIT)
-    outcome = Proposed(actions=len(judgement.actions), blocked=judgement.blocked)
+    outcome = ProposalResult(actions=len(judgement.actions), blocked=judgement.blocked)
     if judgement.blocked or not judgement.asking:
         actions = recorded_actions(origin, judgement, approval=None)
         return StepCommit(
@@ -174,7 +180,7 @@ def ended(
         degraded=degraded,
         actions=account.for_callers(),
     )
-    end = Ended(
+    end = EndResult(
         result=result,
         asked_back=isinstance(outcome, Reply) and outcome.asks_back,
         reason=outcome.reason if isinstance(outcome, Escalation) else None,

@@ -12,12 +12,22 @@ from holdfast.activities.commit import StepCommitter
 from holdfast.activities.fleet import needs
 from holdfast.activities.pulse import Blockade
 from holdfast.activities.refusals import this_activity
-from holdfast.activities.services import PooledReads, Services
-from holdfast.activities.serving import elsewhere
+from holdfast.activities.resources import PooledReads, Resources
+from holdfast.activities.routing import elsewhere
 from holdfast.activities.step_commits import of_turn
 from holdfast.activities.summaries import summarize, transcript_with
 from holdfast.contract.subgraph import TranscriptMessage, TurnContext
 from holdfast.domain import wire
+from holdfast.domain.activity_protocol import (
+    EndResult,
+    HandoffResult,
+    ProposalResult,
+    RepeatResult,
+    RouteResult,
+    StepReport,
+    StepRequest,
+    StepResult,
+)
 from holdfast.domain.errors import (
     BrokenContract,
     ModelUnavailable,
@@ -31,16 +41,6 @@ from holdfast.domain.events import (
 )
 from holdfast.domain.fleet import missing
 from holdfast.domain.outcomes import Escalation, Handoff, Proposal, Reply, Route
-from holdfast.domain.steps import (
-    Ended,
-    HandedOff,
-    Proposed,
-    Repeated,
-    Routed,
-    StepReport,
-    StepRequest,
-    StepResult,
-)
 from holdfast.graphs.runner import Progress, StepEnd, StepStart
 from holdfast.llm.ledger import StepLedger
 from holdfast.llm.model import LedgeredModel
@@ -58,15 +58,17 @@ from holdfast.store.steps import (
 _TRIAGE_OUTCOMES = (Route, Reply, Escalation)
 _AGENT_OUTCOMES = (Reply, Handoff, Escalation, Proposal)
 
-_RESULT: TypeAdapter[Routed | HandedOff | Ended | Proposed | Repeated] = TypeAdapter(StepResult)
+_RESULT: TypeAdapter[RouteResult | HandoffResult | EndResult | ProposalResult | RepeatResult] = (
+    TypeAdapter(StepResult)
+)
 
 
 class SubgraphActivities:
     """Runs subgraphs."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._committer = StepCommitter(services)
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._committer = StepCommitter(resources)
 
     @activity.defn(name=wire.RUN_SUBGRAPH)
     async def run_subgraph(self, request: StepRequest) -> StepReport:
@@ -90,12 +92,12 @@ class SubgraphActivities:
         if (place := self._elsewhere(request.subgraph)) is not None:
             return StepReport(elsewhere=place)
         result = await self._run(request, progress, attempt)
-        if not isinstance(result, Routed):
+        if not isinstance(result, RouteResult):
             return StepReport(result=result)
         if (place := self._elsewhere(result.agent)) is not None:
             return StepReport(routed=result, elsewhere=place)
         answered = await self._run(_first_step(request, result.agent), progress, attempt)
-        if isinstance(answered, Routed):
+        if isinstance(answered, RouteResult):
             raise BrokenContract("only triage may route")
         return StepReport(result=answered, routed=result)
 
@@ -109,7 +111,7 @@ class SubgraphActivities:
             for one in blockades
         ]
         try:
-            async with self._services.pool.acquire() as connection, connection.transaction():
+            async with self._resources.pool.acquire() as connection, connection.transaction():
                 await append_events(connection, request.key, announced)
         except Exception as error:
             if not is_passing(error):
@@ -117,11 +119,11 @@ class SubgraphActivities:
 
     def _elsewhere(self, agent: str) -> str | None:
         """The package to whose workers a step is taken whose agent is not here."""
-        services = self._services
-        if services.registry.has(agent):
+        resources = self._resources
+        if resources.registry.has(agent):
             return None
-        shared = wire.subgraphs_queue(services.fleet.task_queue)
-        return elsewhere(services.fleet.place_of_agent(agent), f"agent {agent!r}", shared=shared)
+        shared = wire.subgraphs_queue(resources.fleet.task_queue)
+        return elsewhere(resources.fleet.place_of_agent(agent), f"agent {agent!r}", shared=shared)
 
     async def _run(self, request: StepRequest, progress: Progress, attempt: Attempt) -> StepResult:
         key = StepAttempt(
@@ -134,10 +136,10 @@ class SubgraphActivities:
             attempt=activity.info().attempt,
         )
         begun = await begin_step(
-            self._services.pool, key, subgraph=request.subgraph, message=request.message
+            self._resources.pool, key, subgraph=request.subgraph, message=request.message
         )
         if begun.repeated is not None:
-            return Repeated(recorded=begun.repeated)
+            return RepeatResult(recorded=begun.repeated)
         if begun.outcome is not None:
             return _recorded(key, begun.outcome)
         model = self._model(request, key, begun)
@@ -167,15 +169,15 @@ class SubgraphActivities:
 
     def _model(self, request: StepRequest, key: StepAttempt, begun: BegunStep) -> LedgeredModel:
         ledger = StepLedger(
-            self._services.pool,
+            self._resources.pool,
             key,
             [recorded_call(row) for row in begun.calls],
             elsewhere=begun.spent_elsewhere,
-            keep_requests=self._services.keep_requests,
+            keep_requests=self._resources.keep_requests,
         )
         # What a brought graph makes of an answer is not known: a proposal, for all that anybody can tell.
-        stand_in = self._services.registry.is_builtin(request.subgraph)
-        return LedgeredModel(self._services.models, ledger, stand_in=stand_in)
+        stand_in = self._resources.registry.is_builtin(request.subgraph)
+        return LedgeredModel(self._resources.models, ledger, stand_in=stand_in)
 
     @asynccontextmanager
     async def _noting(self, request: StepRequest, model: LedgeredModel) -> AsyncIterator[None]:
@@ -184,7 +186,7 @@ class SubgraphActivities:
             yield
         except Permanent:
             if events := of_turn(request, model.events):
-                async with recording(self._services.pool, request.key) as connection:
+                async with recording(self._resources.pool, request.key) as connection:
                     await append_events(connection, request.key, events)
             raise
 
@@ -197,8 +199,8 @@ class SubgraphActivities:
         model: LedgeredModel,
         progress: Progress,
     ) -> StepEnd:
-        registry = self._services.registry
-        agents = self._services.fleet.agents()
+        registry = self._resources.registry
+        agents = self._resources.fleet.agents()
         past = [seen for one in begun.standing if (seen := one.seen()) is not None]
         context = TurnContext(
             tenant=request.tenant,
@@ -206,7 +208,7 @@ class SubgraphActivities:
             turn=request.turn,
             customer=begun.customer,
             model=model,
-            reads=PooledReads(self._services.reads),
+            reads=PooledReads(self._resources.reads),
             agents=tuple(card for card in agents if card.name != request.subgraph),
             agent=request.agent,
             note=request.note,
@@ -227,7 +229,7 @@ class SubgraphActivities:
         )
 
         async def save(snapshot: bytes) -> None:
-            if not await save_snapshot(self._services.pool, key, snapshot):
+            if not await save_snapshot(self._resources.pool, key, snapshot):
                 raise StaleAttempt(f"step {key.turn}.{key.step} has a newer attempt")
 
         return await registry.runner(request.subgraph).run(
@@ -245,11 +247,11 @@ class SubgraphActivities:
         if begun.snapshot is None:
             return None
         needed = needs(begun.snapshot)
-        if not missing(needed, self._services.registry.runner(request.subgraph).graphs):
+        if not missing(needed, self._resources.registry.runner(request.subgraph).graphs):
             return begun.snapshot
         if request.step == request.thread:
             return None
-        if lacking := await self._services.fleet.gaps(request.subgraph, needed):
+        if lacking := await self._resources.fleet.gaps(request.subgraph, needed):
             raise BrokenContract(
                 f"subgraph {request.subgraph!r} cannot go on without {', '.join(lacking)}"
             )

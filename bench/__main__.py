@@ -16,7 +16,7 @@ from typing import Annotated, Protocol, cast
 import typer
 
 from bench.report import RESULTS, Machine, Report, Section, now, write_report
-from holdfast.runtime.process import leave
+from holdfast.runtime.process import exit_process
 
 
 class SectionName(StrEnum):
@@ -89,7 +89,7 @@ def _main(
 ) -> None:
     """Run the benchmark and write its report."""
     names = [name for name in SectionName if not only or name in only]
-    leave(asyncio.run(_run(names, quick=quick, output=output)))
+    exit_process(asyncio.run(_run(names, quick=quick, output=output)))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from holdfast.runtime.process import leave
+from holdfast.runtime.process import exit_process
 from tests.platform import is_triage, route
 from tests.scripted_model import Reply, ScriptedModel, text, tool_calls
 
@@ -37,4 +37,4 @@ async def _serve() -> None:
 
 if __name__ == "__main__":
     asyncio.run(_serve())
-    leave(0)
+    exit_process(0)

@@ -12,7 +12,7 @@ from time import monotonic
 
 from holdfast.domain.errors import HoldfastError
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
-from holdfast.runtime.process import leave
+from holdfast.runtime.process import exit_process
 from holdfast.runtime.settings import Settings, read_settings
 from holdfast_devstack.temporary import temporary_postgres, temporary_temporal
 from tests import tau2
@@ -110,7 +110,7 @@ def main() -> None:
     except HoldfastError as error:
         print(error, file=sys.stderr)
         code = 4
-    leave(code)
+    exit_process(code)
 
 
 if __name__ == "__main__":

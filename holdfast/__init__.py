@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from holdfast.contract.dialogue import handover_tool as handover_tool
     from holdfast.contract.exchange import Exchange as Exchange
     from holdfast.contract.hints import AnsweredCall as AnsweredCall
+    from holdfast.contract.hints import HintContext as HintContext
     from holdfast.contract.hints import Hints as Hints
-    from holdfast.contract.hints import Known as Known
     from holdfast.contract.hints import Lookup as Lookup
     from holdfast.contract.hints import Say as Say
     from holdfast.contract.hints import ToolHint as ToolHint
@@ -98,7 +98,7 @@ _HOMES = {
     "holdfast.contract.hints": (
         "AnsweredCall",
         "Hints",
-        "Known",
+        "HintContext",
         "Lookup",
         "Say",
         "ToolHint",

@@ -32,7 +32,7 @@ from holdfast.runtime.settings import Settings
 from holdfast.security.signing_key import SigningKey
 from holdfast.security.statements import sign_decision
 from holdfast.store.pool import open_pool
-from holdfast.worker.assembly import open_services
+from holdfast.worker.assembly import open_resources
 from holdfast.worker.queues import build_workers
 from holdfast.workflows.conversation import ConversationWorkflow
 from tests.scripted_model import Answer, Reply, ScriptedModel, structured, text, tool_calls
@@ -265,10 +265,10 @@ async def open_platform(
             environment=environment_of(chosen),
         )
         if in_process:
-            services = await stack.enter_async_context(
-                open_services(chosen, load_packages(packages))
+            resources = await stack.enter_async_context(
+                open_resources(chosen, load_packages(packages))
             )
-            for one in build_workers(platform.temporal, services, chosen):
+            for one in build_workers(platform.temporal, resources, chosen):
                 await stack.enter_async_context(one)
         try:
             yield platform

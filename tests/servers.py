@@ -7,7 +7,7 @@ from pathlib import Path
 
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
 from holdfast.packages.registry import load_packages
-from holdfast.runtime.process import leave
+from holdfast.runtime.process import exit_process
 from holdfast.runtime.settings import Settings
 from holdfast.security.development_keys import write_development_keys
 from holdfast.worker.preparation import prepare
@@ -47,4 +47,4 @@ async def _keep(folder: Path) -> None:
 
 
 asyncio.run(_keep(Path(sys.argv[1])))
-leave(0)
+exit_process(0)

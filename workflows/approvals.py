@@ -8,10 +8,16 @@ from functools import cached_property
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from holdfast.workflows.calls import Calls
+from holdfast.workflows.activity_calls import ActivityCalls
 from holdfast.workflows.requests import refusal_of
 
 with workflow.unsafe.imports_passed_through():
+    from holdfast.domain.activity_protocol import (
+        AlarmRequest,
+        DecisionOutcome,
+        DecisionRequest,
+        RefusalRequest,
+    )
     from holdfast.domain.approval import Approval, ApprovalStatus
     from holdfast.domain.conversation import ConversationStart, ConversationState, ParkedTurn
     from holdfast.domain.decision import Decision
@@ -21,12 +27,6 @@ with workflow.unsafe.imports_passed_through():
         ApprovalNotFound,
         Refused,
         SubgraphFailed,
-    )
-    from holdfast.domain.steps import (
-        AlarmRequest,
-        DecisionOutcome,
-        DecisionRequest,
-        RefusalRequest,
     )
     from holdfast.domain.terms import Alarm
 
@@ -49,7 +49,9 @@ class ApprovalDesk:
     `state.resuming`; the workflow then goes on with its turn.
     """
 
-    def __init__(self, start: ConversationStart, state: ConversationState, calls: Calls) -> None:
+    def __init__(
+        self, start: ConversationStart, state: ConversationState, calls: ActivityCalls
+    ) -> None:
         self._start = start
         self._state = state
         self._calls = calls

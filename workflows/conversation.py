@@ -10,8 +10,8 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError
 from temporalio.workflow import ContinueAsNewVersioningBehavior
 
+from holdfast.workflows.activity_calls import ActivityCalls
 from holdfast.workflows.approvals import ApprovalDesk
-from holdfast.workflows.calls import Calls
 from holdfast.workflows.intake import Intake
 from holdfast.workflows.overview import Overview
 from holdfast.workflows.requests import read, read_start, refusal, refusing
@@ -19,6 +19,14 @@ from holdfast.workflows.turns import TurnRunner
 
 with workflow.unsafe.imports_passed_through():
     from holdfast.domain import wire
+    from holdfast.domain.activity_protocol import (
+        CloseRequest,
+        HumanTurnRequest,
+        OpenRequest,
+        RecallRequest,
+        RecordedTurn,
+        TakeoverRequest,
+    )
     from holdfast.domain.approval import ApprovalStatus
     from holdfast.domain.conversation import (
         CancelTurn,
@@ -42,14 +50,6 @@ with workflow.unsafe.imports_passed_through():
         TurnNotFound,
     )
     from holdfast.domain.people import PersonAct, same_person
-    from holdfast.domain.steps import (
-        CloseRequest,
-        HumanTurnRequest,
-        OpenRequest,
-        RecallRequest,
-        RecordedTurn,
-        TakeoverRequest,
-    )
 
 _IDLE = "idle"
 _TRY_AGAIN_AFTER = timedelta(minutes=10)
@@ -94,7 +94,7 @@ class ConversationWorkflow:
         self._start = start
         self._limits = start.limits
         self._state = start.state.model_copy(deep=True) if start.state else ConversationState()
-        self._calls = Calls(start)
+        self._calls = ActivityCalls(start)
         self._calls.priority = self._state.priority
         self._turns = TurnRunner(start, self._state, self._calls)
         self._desk = ApprovalDesk(start, self._state, self._calls)

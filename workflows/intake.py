@@ -6,12 +6,13 @@ from typing import Protocol
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from holdfast.domain.activity_protocol import RecordedTurn
     from holdfast.domain.conversation import (
         ConversationStart,
         ConversationState,
         CustomerMessage,
+        KnownMessage,
         QueuedMessage,
-        Remembered,
         TurnResult,
     )
     from holdfast.domain.errors import (
@@ -22,7 +23,6 @@ with workflow.unsafe.imports_passed_through():
         WrongCustomer,
     )
     from holdfast.domain.ids import text_digest
-    from holdfast.domain.steps import RecordedTurn
 
 
 class RunningTurn(Protocol):
@@ -166,6 +166,6 @@ class Intake:
 
     def _remember(self, message: CustomerMessage, turn: int) -> None:
         remembered = self._state.remembered
-        remembered[message.message_id] = Remembered(turn=turn, digest=text_digest(message.text))
+        remembered[message.message_id] = KnownMessage(turn=turn, digest=text_digest(message.text))
         while len(remembered) > self._limits.remembered_messages:
             del remembered[next(iter(remembered))]

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from holdfast.workflows.calls import Calls
+from holdfast.workflows.activity_calls import ActivityCalls
 
 with workflow.unsafe.imports_passed_through():
+    from holdfast.domain.activity_protocol import DelayRequest
     from holdfast.domain.conversation import ConversationStart
     from holdfast.domain.errors import ModelUnavailable
-    from holdfast.domain.steps import DelayRequest
 
 _FIRST_PAUSE = timedelta(seconds=1)
 _PAUSES_AT_LEAST = 10
@@ -41,7 +41,7 @@ def pause_asked_for(error: ActivityError) -> timedelta | None:
 class ModelOutages:
     """The waiting of one turn. All its steps have the same time for it, `Limits.model_wait_seconds`."""
 
-    def __init__(self, start: ConversationStart, calls: Calls, turn: int) -> None:
+    def __init__(self, start: ConversationStart, calls: ActivityCalls, turn: int) -> None:
         self._calls = calls
         self._request = DelayRequest(
             tenant=start.tenant, conversation=start.conversation, turn=turn

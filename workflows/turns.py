@@ -8,14 +8,26 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, RetryState, TimeoutError
 
-from holdfast.workflows.acting import Acting
-from holdfast.workflows.calls import Calls, answer_before
+from holdfast.workflows.action_calls import ActionCalls
+from holdfast.workflows.activity_calls import ActivityCalls, answer_before
 from holdfast.workflows.outages import ModelOutages, NoModel, pause_asked_for
 
 with workflow.unsafe.imports_passed_through():
     from typing import assert_never
 
     from holdfast.domain import failures, wire
+    from holdfast.domain.activity_protocol import (
+        ActionRequest,
+        AlarmRequest,
+        EndResult,
+        EndTurnRequest,
+        HandoffResult,
+        ProposalResult,
+        RepeatResult,
+        RouteResult,
+        StepReport,
+        StepRequest,
+    )
     from holdfast.domain.approval import Approval
     from holdfast.domain.conversation import (
         ConversationStart,
@@ -28,18 +40,6 @@ with workflow.unsafe.imports_passed_through():
     )
     from holdfast.domain.errors import PERMANENT_CODES, AttemptsLost, TookTooLong
     from holdfast.domain.outcomes import ActionState
-    from holdfast.domain.steps import (
-        ActionRequest,
-        AlarmRequest,
-        Ended,
-        EndTurnRequest,
-        HandedOff,
-        Proposed,
-        Repeated,
-        Routed,
-        StepReport,
-        StepRequest,
-    )
 
 _FOR_A_PERSON = PERMANENT_CODES | {AttemptsLost.code, TookTooLong.code, "TurnBudgetExceeded"}
 """Errors of a step that say that it has reached a bound, or would fail again: a person takes over."""
@@ -92,13 +92,15 @@ class _TakenOver(Exception):
 class TurnRunner:
     """Runs one turn at a time; the conversation's workflow owns it and its state."""
 
-    def __init__(self, start: ConversationStart, state: ConversationState, calls: Calls) -> None:
+    def __init__(
+        self, start: ConversationStart, state: ConversationState, calls: ActivityCalls
+    ) -> None:
         self._start = start
         self._state = state
         self._calls = calls
         self._stop: _Stop | None = None
         self._step_under_way: workflow.ActivityHandle[StepReport] | None = None
-        self._acting = Acting(calls)
+        self._acting = ActionCalls(calls)
         self._outages = ModelOutages(start, calls, 0)
         self._going_on = False
         self._until: datetime | None = None
@@ -234,14 +236,16 @@ class TurnRunner:
         if report.routed is not None:
             return await self._agent_goes_on(queued.turn, report.routed, report)
         result = report.result
-        if isinstance(result, Repeated):
+        if isinstance(result, RepeatResult):
             return answer_before(result.recorded, queued.message)
-        if not isinstance(result, Ended):
+        if not isinstance(result, EndResult):
             raise AssertionError(f"triage ended in {result and result.kind}")
         self._state.asked_back = self._state.asked_back + 1 if result.asked_back else 0
         return self._ended(result)
 
-    async def _agent_goes_on(self, turn: int, routed: Routed, report: StepReport) -> TurnResult:
+    async def _agent_goes_on(
+        self, turn: int, routed: RouteResult, report: StepReport
+    ) -> TurnResult:
         """Go on after triage and the first step of the agent that it has chosen."""
         self._state.asked_back = 0
         self._state.agent = routed.agent
@@ -261,24 +265,24 @@ class TurnRunner:
             match result:
                 case None:  # taken to where the agent is
                     continue
-                case Ended():
+                case EndResult():
                     return self._ended(result)
-                case HandedOff():
+                case HandoffResult():
                     cursor.handoffs += 1
                     if cursor.handoffs > limits.handoffs_per_turn:
                         break
                     cursor.agent, cursor.note = result.to, result.note
                     cursor.thread, cursor.package = cursor.step + 1, None
                     self._state.agent = result.to
-                case Proposed(approval=None):
+                case ProposalResult(approval=None):
                     if not result.blocked:
                         try:
                             await self._execute(cursor.turn, cursor.step, result.actions)
                         except _Stuck as stuck:
                             return await self._hand_over(cursor.turn, _STUCK, cause=str(stuck))
-                case Proposed():
+                case ProposalResult():
                     return await self._park(cursor, result)
-                case Repeated():
+                case RepeatResult():
                     raise AssertionError(f"{cursor.agent} ended in {result.kind}")
                 case _:
                     assert_never(result)
@@ -322,8 +326,8 @@ class TurnRunner:
             raise _Stopped
         report = await self._patiently(request, package)
         result = report.result
-        if self._stop is not None and not isinstance(result, Ended | Repeated):
-            if isinstance(result, Proposed) and result.approval is not None:
+        if self._stop is not None and not isinstance(result, EndResult | RepeatResult):
+            if isinstance(result, ProposalResult) and result.approval is not None:
                 await self._withdraw(result.approval)
             raise _Stopped
         return report
@@ -366,14 +370,14 @@ class TurnRunner:
     def _is_stopped(self) -> bool:
         return self._stop is not None
 
-    def _ended(self, ended: Ended) -> TurnResult:
+    def _ended(self, ended: EndResult) -> TurnResult:
         if ended.result.status == "awaiting_human":
             self._state.takeover = Takeover(
                 reason=ended.reason or "an agent asked for a person", since=workflow.now()
             )
         return ended.result
 
-    async def _park(self, cursor: _Cursor, proposed: Proposed) -> TurnResult:
+    async def _park(self, cursor: _Cursor, proposed: ProposalResult) -> TurnResult:
         assert proposed.approval is not None
         assert proposed.result is not None
         await self._calls.notify(proposed.deliveries)

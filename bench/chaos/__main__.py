@@ -14,7 +14,7 @@ import typer
 
 from bench.chaos.run import run_chaos
 from bench.report import RESULTS, write_report
-from holdfast.runtime.process import leave
+from holdfast.runtime.process import exit_process
 
 
 def _main(
@@ -35,7 +35,7 @@ def _main(
     report = asyncio.run(run_chaos(seed=seed, minutes=minutes, workers=workers, evidence=evidence))
     os.write(out, report.markdown().encode())
     write_report(report, output, name="chaos", title="Chaos")
-    leave(0 if report.holds else 1)
+    exit_process(0 if report.holds else 1)
 
 
 if __name__ == "__main__":

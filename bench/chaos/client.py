@@ -16,7 +16,7 @@ from holdfast.client import HoldfastClient
 from holdfast.domain.errors import Unavailable
 from holdfast.domain.limits import Limits
 from holdfast.domain.model import Frozen
-from holdfast.runtime.process import leave
+from holdfast.runtime.process import exit_process
 from holdfast.runtime.settings import Settings, read_settings
 
 
@@ -87,4 +87,4 @@ if __name__ == "__main__":
     try:
         asyncio.run(_serve())
     finally:
-        leave(0)
+        exit_process(0)

@@ -14,7 +14,7 @@ from typing import Literal
 import psutil
 
 from bench.turns.contender import Work
-from holdfast.runtime.process import leave
+from holdfast.runtime.process import exit_process
 from tests.platform import ROOT
 
 ProcessName = Literal["floor", "plugin", "saver"]
@@ -78,4 +78,4 @@ async def _serve(name: str) -> None:
 
 if __name__ == "__main__":
     asyncio.run(_serve(sys.argv[1]))
-    leave(0)
+    exit_process(0)

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from holdfast.domain.errors import ConfigurationError, HoldfastError
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
-from holdfast.runtime.process import lead_nowhere, leave
+from holdfast.runtime.process import exit_process, lead_nowhere
 from holdfast.runtime.settings import read_settings
 from holdfast.security.development_keys import DevelopmentKeys, write_development_keys
 from holdfast_devstack.stack import LocalStack, local_stack
@@ -89,10 +89,10 @@ def run_beside(command: list[str]) -> NoReturn:
         code = asyncio.run(_run(command))
     except HoldfastError as error:
         _console.print(str(error), style="red")
-        leave(2 if isinstance(error, ConfigurationError) else 4)
+        exit_process(2 if isinstance(error, ConfigurationError) else 4)
     except _CannotRun as error:
         _console.print(f"cannot run {command[0]}: {error}", style="red")
-        leave(127)
+        exit_process(127)
     except KeyboardInterrupt:  # before there was a command that it could go to
-        leave(_INTERRUPTED)
-    leave(code if code >= 0 else 128 - code)
+        exit_process(_INTERRUPTED)
+    exit_process(code if code >= 0 else 128 - code)

@@ -12,7 +12,7 @@ import asyncpg
 from holdfast.domain.admission import TURNS_FOR_EACH_STEP, UNKNOWN_CAPACITY, has_room
 from holdfast.domain.errors import ConversationBusy, Overloaded
 from holdfast.domain.identity import ConversationKey
-from holdfast.store.admissions import Admitted, note_admissions, read_load
+from holdfast.store.admissions import AdmittedMessage, note_admissions, read_load
 from holdfast.store.pool import TRANSIENT_ERRORS, Pool
 
 _LOOK_SECONDS = 0.05
@@ -43,12 +43,14 @@ class Admission:
         self._capacity = UNKNOWN_CAPACITY * TURNS_FOR_EACH_STEP
         self._looked = float("-inf")
         self._looking: asyncio.Task[None] | None = None
-        self._begun: list[Admitted] = []
-        self._ended: list[Admitted] = []
+        self._begun: list[AdmittedMessage] = []
+        self._ended: list[AdmittedMessage] = []
         self._noting: asyncio.Task[None] | None = None
 
     @asynccontextmanager
-    async def admitted(self, message: Admitted, *, places: int, waits: bool) -> AsyncIterator[None]:
+    async def admitted(
+        self, message: AdmittedMessage, *, places: int, waits: bool
+    ) -> AsyncIterator[None]:
         """Let the message in for as long as the context lasts, and until it is answered.
 
         `places` is how many messages of one conversation may be on their way at once; `waits` says
@@ -84,7 +86,7 @@ class Admission:
             if not conversation:
                 self._in_conversation.pop(message.key, None)
 
-    async def _admit(self, message: Admitted) -> None:
+    async def _admit(self, message: AdmittedMessage) -> None:
         age = time.monotonic() - self._looked
         comfortable = self._under_way.total() < _COMFORTABLE * self._capacity
         if age > (_COMFORTABLE_SECONDS if comfortable else _LOOK_SECONDS):
@@ -99,7 +101,7 @@ class Admission:
         self._begun.append(message)
         self._note_soon()
 
-    def _end(self, message: Admitted) -> None:
+    def _end(self, message: AdmittedMessage) -> None:
         if message in self._begun:
             self._begun.remove(message)
         self._ended.append(message)

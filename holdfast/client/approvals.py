@@ -5,11 +5,11 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING
 
-from holdfast.client.checking import checking, require_id
 from holdfast.client.decision import decided_before, decision_on, known_soon
 from holdfast.client.operations import Operations
 from holdfast.client.records import Records
 from holdfast.client.requests import REQUEST_SECONDS, Requests
+from holdfast.client.validation import checking, require_id
 from holdfast.domain import wire
 from holdfast.domain.approval import ApprovalState, ApprovalStatus
 from holdfast.domain.decision import Decision

@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncIterator
 
-from holdfast.client.checking import require_id, require_number
 from holdfast.client.operations import Operations
 from holdfast.client.records import Records
+from holdfast.client.validation import require_id, require_number
 from holdfast.domain.audit import AuditEntry, AuditReport
 from holdfast.domain.operations import ExportRequest
 from holdfast.store.audit import read_audit, verify_audit

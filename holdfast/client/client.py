@@ -12,16 +12,16 @@ from temporalio.service import RetryConfig
 from holdfast.client.admission import Admission
 from holdfast.client.approvals import Approvals
 from holdfast.client.audit import AuditLog
-from holdfast.client.checking import checking, require_id, require_number, require_text
 from holdfast.client.deliveries import Deliveries
-from holdfast.client.delivery import deliver
-from holdfast.client.listing import list_conversations
+from holdfast.client.dispatch import deliver
+from holdfast.client.messages import MessageSender
 from holdfast.client.operations import Operations
 from holdfast.client.people import People
 from holdfast.client.records import Records
 from holdfast.client.requests import REQUEST_SECONDS, Requests
-from holdfast.client.sending import Sending
+from holdfast.client.validation import checking, require_id, require_number, require_text
 from holdfast.client.views import ConversationView, ListedConversation, SentMessage
+from holdfast.client.visibility import list_conversations
 from holdfast.domain import wire
 from holdfast.domain.conversation import (
     CancelTurn,
@@ -39,7 +39,7 @@ from holdfast.domain.events import Event
 from holdfast.domain.limits import Limits
 from holdfast.domain.operations import ForkRequest, ReadingRequest
 from holdfast.domain.records import ConversationRecord, MessageRecord
-from holdfast.store.admissions import Admitted
+from holdfast.store.admissions import AdmittedMessage
 from holdfast.store.pool import Pool, open_pool
 
 if TYPE_CHECKING:
@@ -182,11 +182,11 @@ class HoldfastClient:
                 f"the message has {len(text)} characters, the limit is "
                 f"{self._limits.message_characters}"
             )
-        admitted = Admitted(start.key, message.message_id)
+        admitted = AdmittedMessage(start.key, message.message_id)
         places = self._limits.queued_messages + 1 + (on_busy == "interrupt")
         async with self._admission.admitted(admitted, places=places, waits=wait):
             result = await deliver(
-                Sending(self._temporal, start, message, wait=wait).attempt,
+                MessageSender(self._temporal, start, message, wait=wait).attempt,
                 what=f"message {message.message_id} to conversation {conversation}",
                 timeout=timeout,
             )

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from pydantic import JsonValue
 
-from holdfast.client.checking import checking
+from holdfast.client.validation import checking
 from holdfast.domain.approval import ApprovalStatus
 from holdfast.domain.decision import Decision
 from holdfast.domain.errors import (

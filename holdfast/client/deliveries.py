@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import get_args
 
-from holdfast.client.checking import require_id, require_number
 from holdfast.client.operations import Operations
 from holdfast.client.records import Records
 from holdfast.client.requests import REQUEST_SECONDS
+from holdfast.client.validation import require_id, require_number
 from holdfast.domain.errors import InvalidRequest
 from holdfast.domain.notifications import DeliveryState
 from holdfast.domain.operations import DELIVERIES_AT_ONCE, RedriveRequest

@@ -14,7 +14,7 @@ from temporalio.common import (
 )
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from holdfast.client.delivery import deliver
+from holdfast.client.dispatch import deliver
 from holdfast.client.requests import REQUEST_SECONDS
 from holdfast.domain import wire
 from holdfast.domain.operations import (

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from holdfast.client.checking import checking, require_id
 from holdfast.client.records import Records
 from holdfast.client.requests import REQUEST_SECONDS, Requests
+from holdfast.client.validation import checking, require_id
 from holdfast.domain import wire
 from holdfast.domain.conversation import HandBack, HumanReply, TakeOver
 from holdfast.domain.ids import text_digest

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 
-from holdfast.client.checking import require_id, require_number
+from holdfast.client.validation import require_id, require_number
 from holdfast.client.views import ConversationView, History
 from holdfast.domain.errors import (
     ConfigurationError,

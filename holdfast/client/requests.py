@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
-from holdfast.client.delivery import deliver, is_missing
+from holdfast.client.dispatch import deliver, is_missing
 from holdfast.client.records import Records
 from holdfast.client.views import History
 from holdfast.domain import wire

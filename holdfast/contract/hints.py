@@ -26,7 +26,7 @@ class AnsweredCall:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
+class HintContext:
     """What the offline model knows while it looks for an argument.
 
     `words` are the customer's, about this request; `arguments` those of the call found so far.
@@ -75,7 +75,7 @@ class Lookup(Strict):
     """
 
     needs: tuple[str, ...] = ()
-    find: Callable[[Known], JsonValue | Say]
+    find: Callable[[HintContext], JsonValue | Say]
 
 
 class ToolHint(Strict):
@@ -108,8 +108,8 @@ class ToolHint(Strict):
     doing: str | None = None
     doing_in: dict[str, str] = Field(default_factory=dict)
     beside: tuple[str, ...] = ()
-    then: Callable[[AnsweredCall, Known], Sequence[ToolUse]] | None = None
-    say: Callable[[AnsweredCall, Known], str] | None = None
+    then: Callable[[AnsweredCall, HintContext], Sequence[ToolUse]] | None = None
+    say: Callable[[AnsweredCall, HintContext], str] | None = None
 
 
 class Hints(Strict):

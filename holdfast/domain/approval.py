@@ -27,6 +27,7 @@ from holdfast.domain.errors import (
     Superseded,
 )
 from holdfast.domain.model import Frozen
+from holdfast.domain.participants import Acceptance, Delegation, Lease, Person
 from holdfast.domain.people import folded, same_person
 from holdfast.domain.terms import (
     Alarm,
@@ -38,7 +39,6 @@ from holdfast.domain.terms import (
     in_order,
     strictest,
 )
-from holdfast.domain.voices import Delegation, Lease, Person, Voice
 
 ApprovalState = Literal[
     "pending", "accepted", "rejected", "responded", "expired", "withdrawn", "stale"
@@ -85,7 +85,7 @@ class Approval(Frozen):
     on_expiry: OnExpiry = "deny"
     claim_seconds: int = 900
     state: ApprovalState = "pending"
-    voices: tuple[Voice, ...] = ()
+    voices: tuple[Acceptance, ...] = ()
     claim: Lease | None = None
     delegations: tuple[Delegation, ...] = ()
     superseded: tuple[str, ...] = ()
@@ -339,10 +339,10 @@ class Approval(Frozen):
         people = [*self.requesters, *(one.person for one in self._counting(requirement))]
         return {folded(person.team) for person in people if person.team is not None}
 
-    def _counting(self, requirement: Requirement) -> list[Voice]:
+    def _counting(self, requirement: Requirement) -> list[Acceptance]:
         """The voices that count for a requirement."""
         taken = {folded(person.team) for person in self.requesters if person.team is not None}
-        counting: list[Voice] = []
+        counting: list[Acceptance] = []
         for voice in self.voices:
             if not set(voice.roles) & set(requirement.roles):
                 continue
@@ -368,7 +368,7 @@ class Approval(Frozen):
 
     def _accept(self, decision: Decision) -> "Approval":
         person = Person(id=decision.reviewer, team=decision.team)
-        voice = Voice(person=person, roles=self._roles_of(decision))
+        voice = Acceptance(person=person, roles=self._roles_of(decision))
         voiced = self.model_copy(update={"voices": (*self.voices, voice), "claim": None})
         return voiced if voiced.open_requirements() else voiced._settle("accepted", decision)
 

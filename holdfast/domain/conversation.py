@@ -92,7 +92,7 @@ class ParkedTurn(Frozen):
     approval: Approval
 
 
-class Remembered(Frozen):
+class KnownMessage(Frozen):
     """What the workflow keeps of a message id, to recognise its repetition."""
 
     turn: int
@@ -163,7 +163,7 @@ class ConversationState(BaseModel):
     """Approvals that are decided and whose turn still has to go on, in order."""
     decided: list[ApprovalStatus] = Field(default_factory=list)
     """The latest approvals whose turn has gone on, to answer a decision that comes again."""
-    remembered: dict[str, Remembered] = Field(default_factory=dict)
+    remembered: dict[str, KnownMessage] = Field(default_factory=dict)
     takeover: Takeover | None = None
     last_activity: datetime | None = None
     left_build: str | None = None

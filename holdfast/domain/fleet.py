@@ -34,7 +34,7 @@ class ServedAction(Frozen):
     package: str
 
 
-class Served(Frozen):
+class Capabilities(Frozen):
     """What one worker process does."""
 
     agents: tuple[ServedAgent, ...] = ()

@@ -23,7 +23,7 @@ from holdfast.llm.breaker import Breaker, BreakerSettings
 from holdfast.llm.prices import FREE, PRICES, Price, Prices, price_of
 from holdfast.llm.providers import OPENAI_URL, Chain, Provider
 from holdfast.llm.request import ModelRequest
-from holdfast.llm.retrying import Outage, OutageKind, RetrySettings, pause_before_retry
+from holdfast.llm.retries import Outage, OutageKind, RetrySettings, pause_before_retry
 from holdfast.store.llm_calls import ModelAnswer
 
 log = logging.getLogger(__name__)

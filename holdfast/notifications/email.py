@@ -8,9 +8,9 @@ from email.utils import format_datetime
 import aiosmtplib
 
 from holdfast.domain.notifications import Payload
-from holdfast.notifications.attempts import AttemptFailed
 from holdfast.notifications.config import SmtpServer
-from holdfast.notifications.rendering import render_email
+from holdfast.notifications.email_content import render_email
+from holdfast.notifications.failure import DeliveryFailed
 
 TIMEOUT_SECONDS = 10.0
 """For the whole conversation with the server."""
@@ -55,9 +55,9 @@ async def send_email(
     except aiosmtplib.SMTPResponseException as error:
         raise _failure(error) from None
     except TimeoutError:  # aiosmtplib's own are of this kind, too
-        raise AttemptFailed(f"the SMTP server did not take it within {timeout:g} s") from None
+        raise DeliveryFailed(f"the SMTP server did not take it within {timeout:g} s") from None
     except (aiosmtplib.SMTPException, OSError) as error:
-        raise AttemptFailed(f"{type(error).__name__}: {error}") from None
+        raise DeliveryFailed(f"{type(error).__name__}: {error}") from None
     return _ACCEPTED
 
 
@@ -77,5 +77,5 @@ def compose(payload: Payload, *, delivery: str, sender: str, recipient: str) -> 
     return message
 
 
-def _failure(error: aiosmtplib.SMTPResponseException, *, final: bool = False) -> AttemptFailed:
-    return AttemptFailed(f"SMTP {error.code}: {error.message}", status=error.code, final=final)
+def _failure(error: aiosmtplib.SMTPResponseException, *, final: bool = False) -> DeliveryFailed:
+    return DeliveryFailed(f"SMTP {error.code}: {error.message}", status=error.code, final=final)

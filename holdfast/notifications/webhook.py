@@ -13,7 +13,7 @@ from standardwebhooks import Webhook
 
 from holdfast.domain.display import escaped_json
 from holdfast.domain.notifications import Payload
-from holdfast.notifications.attempts import AttemptFailed
+from holdfast.notifications.failure import DeliveryFailed
 
 TIMEOUT_SECONDS = 10.0
 """From the first byte of the connection to the answer's head; what comes later does not count."""
@@ -66,14 +66,14 @@ class WebhookSender:
             ):
                 status = answer.status_code
         except TimeoutError:
-            raise AttemptFailed(f"no answer within {self._timeout:g} s") from None
+            raise DeliveryFailed(f"no answer within {self._timeout:g} s") from None
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise AttemptFailed(f"{type(error).__name__}: {error}") from None
+            raise DeliveryFailed(f"{type(error).__name__}: {error}") from None
         if not 200 <= status < 300:
             redirect = ", a redirect, which is not followed" if 300 <= status < 400 else ""
             gone = status == _GONE
             why = ": the receiver wants no more webhooks" if gone else redirect
-            raise AttemptFailed(f"HTTP {status}{why}", status=status, final=gone)
+            raise DeliveryFailed(f"HTTP {status}{why}", status=status, final=gone)
         return status
 
 

@@ -14,7 +14,7 @@ from holdfast.contract.package import Customer, Package
 from holdfast.contract.subgraph import AgentCard, Subgraph
 from holdfast.domain.errors import ConfigurationError
 from holdfast.domain.failures import in_words
-from holdfast.domain.fleet import Served, ServedAction, ServedAgent
+from holdfast.domain.fleet import Capabilities, ServedAction, ServedAgent
 from holdfast.domain.ids import is_id
 from holdfast.domain.policy import Policy
 from holdfast.domain.wire import TRIAGE
@@ -83,7 +83,7 @@ class Registry:
         """Whether there is a subgraph of this name."""
         return name in self._runners
 
-    def served(self) -> Served:
+    def served(self) -> Capabilities:
         """All of it, as the other workers of the deployment get to know it."""
         package_of = {
             subgraph.name: package.name
@@ -105,7 +105,7 @@ class Registry:
             for package in self.packages
             for action in package.actions
         )
-        return Served(agents=tuple(agents), actions=tuple(actions))
+        return Capabilities(agents=tuple(agents), actions=tuple(actions))
 
     def is_builtin(self, name: str) -> bool:
         """Whether every installation has this subgraph, rather than a package. Those propose nothing."""

@@ -81,7 +81,7 @@ def _lead_nowhere(file: int) -> None:
     os.close(nowhere)
 
 
-def leave(code: int) -> NoReturn:
+def exit_process(code: int) -> NoReturn:
     """End this process with `code`, now.
 
     The interpreter's own shutdown is left out: with a Temporal client in the process it aborts in

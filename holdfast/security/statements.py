@@ -174,7 +174,7 @@ def sign_act(
     return sign(claims, key, kind=ACT_TYPE)
 
 
-class _Said(Frozen):
+class _DecisionContent(Frozen):
     """What a statement says, and what a decision says; these have to be equal."""
 
     sub: str
@@ -188,11 +188,11 @@ class _Said(Frozen):
     content: str
 
 
-class _Claims(_Said, Claims):
+class _Claims(_DecisionContent, Claims):
     """All claims of a statement that are looked at."""
 
 
-class _Done(Frozen):
+class _ActContent(Frozen):
     """What a statement says that a person does, and what is asked for; these have to be equal."""
 
     sub: str
@@ -203,13 +203,13 @@ class _Done(Frozen):
     content: str
 
 
-class _ActClaims(_Done, Claims):
+class _ActClaims(_ActContent, Claims):
     """All claims of such a statement that are looked at."""
 
 
-def _said(decision: Decision, tenant: str) -> _Said:
+def _said(decision: Decision, tenant: str) -> _DecisionContent:
     content = decision.model_dump(mode="json", include={"text", "actions", "to"})
-    return _Said(
+    return _DecisionContent(
         sub=decision.reviewer,
         team=decision.team,
         roles=decision.roles,
@@ -222,8 +222,8 @@ def _said(decision: Decision, tenant: str) -> _Said:
     )
 
 
-def _done(act: PersonAct, tenant: str) -> _Done:
-    return _Done(
+def _done(act: PersonAct, tenant: str) -> _ActContent:
+    return _ActContent(
         sub=act.reviewer,
         tenant=tenant,
         conversation=act.conversation,

@@ -20,7 +20,7 @@ _FORGOTTEN = timedelta(minutes=2)
 _READ_LOAD = statement("read_load")
 
 
-class Admitted(NamedTuple):
+class AdmittedMessage(NamedTuple):
     """A message that was let in."""
 
     key: ConversationKey
@@ -47,7 +47,11 @@ async def read_load(connection: Connection, scope: str) -> Load:
 
 
 async def note_admissions(
-    connection: Connection, scope: str, *, begun: Sequence[Admitted], ended: Sequence[Admitted]
+    connection: Connection,
+    scope: str,
+    *,
+    begun: Sequence[AdmittedMessage],
+    ended: Sequence[AdmittedMessage],
 ) -> None:
     """Note which messages were let in, and which are under way no more."""
     await connection.execute(
@@ -69,7 +73,7 @@ async def note_admissions(
     )
 
 
-def _columns(messages: Sequence[Admitted]) -> tuple[list[str], list[str], list[str]]:
+def _columns(messages: Sequence[AdmittedMessage]) -> tuple[list[str], list[str], list[str]]:
     return (
         [one.key.tenant for one in messages],
         [one.key.conversation for one in messages],

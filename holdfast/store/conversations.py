@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from holdfast.domain.activity_protocol import OpenReport
 from holdfast.domain.conversation import ConversationPhase
 from holdfast.domain.errors import ConversationExists, ConversationNotFound, TurnNotFound
 from holdfast.domain.events import (
@@ -12,11 +13,10 @@ from holdfast.domain.events import (
 )
 from holdfast.domain.identity import ConversationKey, TurnKey
 from holdfast.domain.records import ConversationRecord
-from holdfast.domain.steps import Opened
+from holdfast.store.action_history import end_open_actions
 from holdfast.store.approvals import withdraw_orphans
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
-from holdfast.store.standing import end_open_actions
 from holdfast.store.turns import end_lost_turns, find_turn
 
 
@@ -28,7 +28,7 @@ async def open_conversation(
     message_id: str | None,
     language_of: Callable[[str], str],
     scope: str | None = None,
-) -> Opened:
+) -> OpenReport:
     """Create the conversation, or find it; `scope` is the deployment whose workers have it from now on.
 
     A closed one is reopened, unless the message that asks for it is known or somebody else's. Turns
@@ -80,7 +80,7 @@ async def open_conversation(
         if row["created"] or reopened:
             begun = ConversationReopened() if reopened else ConversationOpened()
             await append_events(connection, key, [NewEvent(data=begun)])
-    return Opened(
+    return OpenReport(
         customer=row["customer"],
         turns=row["turns"],
         agent=row["agent"],

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
-from holdfast.domain.fleet import Served
+from holdfast.domain.fleet import Capabilities
 from holdfast.domain.identity import ActionKey, ConversationKey
 from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import RecordedActionState
@@ -23,7 +23,7 @@ class Member(Frozen):
 
     worker: str
     live: bool
-    served: Served
+    served: Capabilities
     remembered: bool = True
     """Whether what it serves still counts as known where nobody else serves its packages."""
 
@@ -40,7 +40,7 @@ class Waiting(Frozen):
     snapshot: bytes | None
 
 
-class Proposed(Frozen):
+class ProposedAction(Frozen):
     """An action that is to be executed, as `read_proposed` finds it; `later` are those that follow it in
     its proposal."""
 
@@ -52,7 +52,13 @@ class Proposed(Frozen):
 
 
 async def note_worker(
-    connection: Connection, scope: str, *, build: str, worker: str, served: Served, capacity: int
+    connection: Connection,
+    scope: str,
+    *,
+    build: str,
+    worker: str,
+    served: Capabilities,
+    capacity: int,
 ) -> None:
     """Say that the worker is there."""
     await connection.execute(
@@ -97,7 +103,7 @@ async def read_members(connection: Connection, scope: str, build: str) -> tuple[
     return tuple(Member.model_validate(dict(row)) for row in rows)
 
 
-async def read_proposed(connection: Connection, key: ActionKey) -> Proposed | None:
+async def read_proposed(connection: Connection, key: ActionKey) -> ProposedAction | None:
     """An action of a step, with the agent that proposed it and the snapshot in which that waits."""
     row = await connection.fetchrow(
         """
@@ -117,7 +123,7 @@ async def read_proposed(connection: Connection, key: ActionKey) -> Proposed | No
         key.step,
         key.index,
     )
-    return Proposed.model_validate(dict(row)) if row else None
+    return ProposedAction.model_validate(dict(row)) if row else None
 
 
 async def read_waiting(pool: Pool, scope: str, *, snapshots: bool) -> AsyncIterator[Waiting]:

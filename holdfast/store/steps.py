@@ -11,6 +11,13 @@ from typing import Any
 
 from pydantic import Field, JsonValue
 
+from holdfast.domain.activity_protocol import (
+    EndResult,
+    HandoffResult,
+    ProposalResult,
+    RecordedTurn,
+    RouteResult,
+)
 from holdfast.domain.approval import Approval
 from holdfast.domain.conversation import (
     ConversationPhase,
@@ -25,11 +32,10 @@ from holdfast.domain.events import NewEvent, NewMessageReceived
 from holdfast.domain.ids import text_digest
 from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import ActionResult, PriorityName, RecordedActionState, VerdictKind
-from holdfast.domain.steps import Ended, HandedOff, Proposed, RecordedTurn, Routed
+from holdfast.store.action_history import STANDING, StandingAction
 from holdfast.store.llm_calls import CallScope, Spent
 from holdfast.store.pool import Connection, Pool
 from holdfast.store.sql import statement
-from holdfast.store.standing import STANDING, StandingAction
 
 TRANSCRIPT_LIMIT = 60
 """The most messages that a step reads, the newest of those that no summary covers."""
@@ -140,7 +146,7 @@ class StepCommit(Frozen):
     graph for a later step; without one, the turn's checkpoints are deleted.
     """
 
-    outcome: Routed | HandedOff | Ended | Proposed
+    outcome: RouteResult | HandoffResult | EndResult | ProposalResult
     turn_status: TurnStatus | None = None
     turn_result: TurnResult | None = None
     agent: str | None = None

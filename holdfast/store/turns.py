@@ -2,18 +2,18 @@
 
 from collections.abc import Callable
 
+from holdfast.domain.activity_protocol import RecordedTurn, TurnEnd
 from holdfast.domain.conversation import CustomerMessage, TurnResult, TurnStatus, inline
 from holdfast.domain.endings import ending
 from holdfast.domain.errors import TurnNotFound
 from holdfast.domain.events import NewEvent, TurnEnded
 from holdfast.domain.identity import ConversationKey, TurnKey
 from holdfast.domain.ids import text_digest
-from holdfast.domain.steps import RecordedTurn, TurnEnd
+from holdfast.store.action_history import account_of, end_open_actions
 from holdfast.store.approvals import withdraw_orphans
 from holdfast.store.audit import append_audit
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
-from holdfast.store.standing import account_of, end_open_actions
 from holdfast.store.steps import NewMessage
 from holdfast.store.transcript import append_message
 

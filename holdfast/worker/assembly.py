@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from temporalio.common import WorkerDeploymentVersion
 
 from holdfast.activities.fleet import Fleet
-from holdfast.activities.services import Services
+from holdfast.activities.resources import Resources
 from holdfast.contract.package import Package, schemas
 from holdfast.domain.errors import ConfigurationError
 from holdfast.graphs.general import general
@@ -20,7 +20,7 @@ from holdfast.graphs.triage import triage
 from holdfast.llm.client import ModelClient
 from holdfast.llm.offline.transport import OfflineTransport
 from holdfast.llm.providers import Chain, default_chain
-from holdfast.notifications.loading import load_notifications
+from holdfast.notifications.config_file import load_notifications
 from holdfast.notifications.webhook import WebhookSender
 from holdfast.packages.registry import Registry
 from holdfast.runtime.connection import require_database_url
@@ -36,12 +36,12 @@ _logger = logging.getLogger("holdfast.worker")
 
 
 @asynccontextmanager
-async def open_services(
+async def open_resources(
     settings: Settings,
     packages: Sequence[Package],
     role: Role = Role.ALL,
     version: WorkerDeploymentVersion | None = None,
-) -> AsyncIterator[Services]:
+) -> AsyncIterator[Resources]:
     """Everything that activities work with, checked and connected.
 
     Raises:
@@ -107,7 +107,7 @@ async def open_services(
             serves_actions=role.includes(Role.ACTIONS),
             capacity=settings.concurrent_subgraphs if role.includes(Role.SUBGRAPHS) else 0,
         )
-        yield Services(
+        yield Resources(
             pool=pool,
             reads=reads,
             models=models,

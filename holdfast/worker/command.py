@@ -8,7 +8,7 @@ import typer
 
 from holdfast.domain.errors import HoldfastError, Unavailable
 from holdfast.extras import extra
-from holdfast.runtime.process import leave
+from holdfast.runtime.process import exit_process
 from holdfast.worker.roles import Role
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -63,7 +63,7 @@ def worker(
             uvloop.run(process.work(role))
     except Unavailable as error:
         _logger.error("%s", error)
-        leave(4)
+        exit_process(4)
     except HoldfastError as error:
         _logger.error("%s", error)
-        leave(2)
+        exit_process(2)

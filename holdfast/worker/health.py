@@ -14,7 +14,7 @@ from starlette.routing import Route
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from holdfast.activities.services import Services
+from holdfast.activities.resources import Resources
 from holdfast.domain.errors import ConfigurationError
 from holdfast.runtime.settings import Settings
 from holdfast.store.pool import UNREACHABLE_ERRORS, cause_of
@@ -24,7 +24,7 @@ _logger = logging.getLogger("holdfast.worker")
 
 @asynccontextmanager
 async def serve_health(
-    settings: Settings, client: Client, services: Services, workers: Sequence[Worker]
+    settings: Settings, client: Client, resources: Resources, workers: Sequence[Worker]
 ) -> AsyncIterator[None]:
     """Serve it while the context lasts.
 
@@ -37,7 +37,7 @@ async def serve_health(
             f"worker {one.task_queue} is not running" for one in workers if not one.is_running
         ]
         try:
-            await services.pool.fetchval("select 1", timeout=2.0)
+            await resources.pool.fetchval("select 1", timeout=2.0)
         except UNREACHABLE_ERRORS as error:
             problems.append(f"Postgres: {cause_of(error)}")
         try:
@@ -47,11 +47,11 @@ async def serve_health(
             _logger.debug("Temporal health check: %s", error)
         if not healthy:
             problems.append("Temporal does not answer")
-        problems += services.fleet.problems()
+        problems += resources.fleet.problems()
         return problems
 
     def remarks() -> list[str]:
-        return [*services.registry.policies.problems(), *services.notifications.problems()]
+        return [*resources.registry.policies.problems(), *resources.notifications.problems()]
 
     server = HealthServer(settings.health_host, settings.health_port, check, remarks)
     serving = asyncio.create_task(server.serve())

@@ -9,7 +9,7 @@ from functools import partial
 
 from temporalio.common import WorkerDeploymentVersion
 
-from holdfast.activities.presence import Presence
+from holdfast.activities.liveness import LivenessInterceptor
 from holdfast.activities.pulse import PULSE
 from holdfast.packages.registry import load_packages, package_modules
 from holdfast.runtime.connection import (
@@ -18,10 +18,10 @@ from holdfast.runtime.connection import (
     require_search_attributes,
     resolve,
 )
-from holdfast.runtime.process import leave
+from holdfast.runtime.process import exit_process
 from holdfast.runtime.settings import Settings, read_settings
 from holdfast.runtime.versioning import build_id
-from holdfast.worker.assembly import open_services
+from holdfast.worker.assembly import open_resources
 from holdfast.worker.health import serve_health
 from holdfast.worker.preparation import prepare
 from holdfast.worker.queues import build_workers
@@ -67,21 +67,21 @@ async def run(settings: Settings, role: Role) -> None:
     loop.set_default_executor(
         ThreadPoolExecutor(_THREADS * settings.concurrent_subgraphs, thread_name_prefix="node")
     )
-    PULSE.give_up, PULSE.give_up_seconds = partial(leave, 70), settings.blocked_seconds
+    PULSE.give_up, PULSE.give_up_seconds = partial(exit_process, 70), settings.blocked_seconds
     version = _version(settings)
-    async with open_services(settings, packages, role, version) as services:
-        presence = Presence(client, f"{client.namespace}/{settings.task_queue}")
-        workers = build_workers(client, services, settings, role, version, [presence])
+    async with open_resources(settings, packages, role, version) as resources:
+        presence = LivenessInterceptor(client, f"{client.namespace}/{settings.task_queue}")
+        workers = build_workers(client, resources, settings, role, version, [presence])
         async with contextlib.AsyncExitStack() as stack:
             keeping = presence.keep(require_database_url(settings))
             stack.callback(asyncio.create_task(keeping).cancel)  # after the workers have stopped
-            await services.fleet.join()
+            await resources.fleet.join()
             for worker in workers:
                 await stack.enter_async_context(worker)
-            await stack.enter_async_context(upkeep(client, services, settings, role))
+            await stack.enter_async_context(upkeep(client, resources, settings, role))
             if settings.health_port:
-                await stack.enter_async_context(serve_health(settings, client, services, workers))
-            agents = ", ".join(card.name for card in services.registry.agents())
+                await stack.enter_async_context(serve_health(settings, client, resources, workers))
+            agents = ", ".join(card.name for card in resources.registry.agents())
             of_build = f" of build {version.build_id}" if version else ""
             _logger.info("worker %s%s is ready; agents: %s", role.value, of_build, agents)
             await stopping.wait()

@@ -10,16 +10,16 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Interceptor, PollerBehaviorAutoscaling, Worker
 
+from holdfast.activities.abandonment import AbandonmentActivities
 from holdfast.activities.actions import ActionActivities
 from holdfast.activities.approvals import ApprovalActivities
 from holdfast.activities.containment import contain_tasks
 from holdfast.activities.conversations import ConversationActivities
-from holdfast.activities.leaving import LeavingActivities
 from holdfast.activities.notifications import NotificationActivities
 from holdfast.activities.operations import OperationActivities
 from holdfast.activities.people import PeopleActivities
-from holdfast.activities.services import Services
-from holdfast.activities.serving import HandingBack
+from holdfast.activities.resources import Resources
+from holdfast.activities.routing import RoutingInterceptor
 from holdfast.activities.subgraphs import SubgraphActivities
 from holdfast.domain import wire
 from holdfast.runtime.plugin import PLUGIN
@@ -43,17 +43,17 @@ _POLLERS = PollerBehaviorAutoscaling(minimum=1, maximum=20, initial=2)
 class _Activities:
     """All of them, with what they work with."""
 
-    def __init__(self, services: Services, task_queue: str) -> None:
-        self.steps = SubgraphActivities(services)
-        self.records = ConversationActivities(services)
-        self.people = PeopleActivities(services)
-        self.approvals = ApprovalActivities(services)
-        self.actions = ActionActivities(services)
-        self.leaving = LeavingActivities(services)
+    def __init__(self, resources: Resources, task_queue: str) -> None:
+        self.steps = SubgraphActivities(resources)
+        self.records = ConversationActivities(resources)
+        self.people = PeopleActivities(resources)
+        self.approvals = ApprovalActivities(resources)
+        self.actions = ActionActivities(resources)
+        self.leaving = AbandonmentActivities(resources)
         self.notifications = NotificationActivities(
-            services.pool, services.notifications, services.webhooks
+            resources.pool, resources.notifications, resources.webhooks
         )
-        self.operations = OperationActivities(services.pool, task_queue)
+        self.operations = OperationActivities(resources.pool, task_queue)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +121,7 @@ _QUEUES = (
 
 def build_workers(
     client: Client,
-    services: Services,
+    resources: Resources,
     settings: Settings,
     role: Role = Role.ALL,
     version: WorkerDeploymentVersion | None = None,
@@ -132,8 +132,8 @@ def build_workers(
     workers = []
     if role.includes(Role.WORKFLOWS):
         workers.append(_conversations(client, settings, version))
-    activities = _Activities(services, settings.task_queue)
-    packages = [package.name for package in services.registry.packages]
+    activities = _Activities(resources, settings.task_queue)
+    packages = [package.name for package in resources.registry.packages]
     for queue in _QUEUES:
         if role.includes(queue.role):
             workers += [
@@ -147,7 +147,7 @@ def build_workers(
                     max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
                     default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
                     graceful_shutdown_timeout=timedelta(seconds=settings.shutdown_seconds),
-                    interceptors=[*interceptors, HandingBack(services.pool)],
+                    interceptors=[*interceptors, RoutingInterceptor(resources.pool)],
                     # Notifications may be under way for long, and follow the current build.
                     deployment_config=deployment_config(version, VersioningBehavior.AUTO_UPGRADE),
                     workflow_task_poller_behavior=_POLLERS,

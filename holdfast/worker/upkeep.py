@@ -11,10 +11,10 @@ from functools import partial
 from temporalio.client import Client
 
 from holdfast.activities.changes import keep_noting_changes
-from holdfast.activities.services import Services
+from holdfast.activities.resources import Resources
 from holdfast.notifications.batches import keep_sweeping
 from holdfast.runtime.settings import Settings
-from holdfast.store.attempts import prune_attempts
+from holdfast.store.attempt_fence import prune_attempts
 from holdfast.store.llm_calls import prune_requests
 from holdfast.store.pool import TRANSIENT_ERRORS
 from holdfast.store.statements import prune_spent
@@ -32,20 +32,20 @@ _STATEMENTS_KEPT = timedelta(days=2)
 
 @asynccontextmanager
 async def upkeep(
-    client: Client, services: Services, settings: Settings, role: Role
+    client: Client, resources: Resources, settings: Settings, role: Role
 ) -> AsyncIterator[None]:
     """Keep everything up while the context lasts."""
     async with contextlib.AsyncExitStack() as stack:
-        keeping_in_touch = asyncio.create_task(services.fleet.keep(client))
+        keeping_in_touch = asyncio.create_task(resources.fleet.keep(client))
         stack.push_async_callback(_cancelled, keeping_in_touch)
         duties: dict[str, _Duty] = {
-            "pruning": partial(_prune, services, settings),
-            "the watch over policies": services.registry.policies.watch,
-            "the watch over notifications": services.notifications.watch,
-            "the notes of changes": partial(keep_noting_changes, services),
+            "pruning": partial(_prune, resources, settings),
+            "the watch over policies": resources.registry.policies.watch,
+            "the watch over notifications": resources.notifications.watch,
+            "the notes of changes": partial(keep_noting_changes, resources),
         }
         if role.includes(Role.NOTIFICATIONS):
-            sweeping = partial(keep_sweeping, client, services.pool, settings.task_queue)
+            sweeping = partial(keep_sweeping, client, resources.pool, settings.task_queue)
             duties["the sweep of deliveries"] = sweeping
         for name, duty in duties.items():
             stack.callback(asyncio.create_task(keep_up(name, duty)).cancel)
@@ -63,12 +63,12 @@ async def keep_up(name: str, duty: _Duty, *, pause: float = _RESTART_SECONDS) ->
         await asyncio.sleep(pause)
 
 
-async def _prune(services: Services, settings: Settings) -> None:
+async def _prune(resources: Resources, settings: Settings) -> None:
     """Remove whole model requests that are older than the settings want, and attempts that nobody can be
     late for any more, now and every hour."""
     while True:
         try:
-            async with services.pool.acquire() as connection:
+            async with resources.pool.acquire() as connection:
                 await prune_requests(connection, timedelta(days=settings.model_request_days))
                 await prune_attempts(connection, _ATTEMPTS_KEPT)
                 await prune_spent(connection, _STATEMENTS_KEPT)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.activities.services import Services
+from holdfast.activities.resources import Resources
 from holdfast.packages.registry import load_packages
 from holdfast.runtime.settings import Settings
-from holdfast.worker.assembly import open_services
+from holdfast.worker.assembly import open_resources
 from tests.activities.desk import Desk, Opening
 
 PACKAGES = ("tests.counter:package", "tests.activities.bank:package")
@@ -36,10 +36,10 @@ async def opening(stack_settings: Settings, tenant: str, tmp_path: Path) -> Asyn
                     "task_queue": tenant,
                 }
             )
-            services: Services = await stack.enter_async_context(
-                open_services(settings, load_packages(packages))
+            resources: Resources = await stack.enter_async_context(
+                open_resources(settings, load_packages(packages))
             )
-            desk = Desk(services, settings, tenant, "cust")
+            desk = Desk(resources, settings, tenant, "cust")
             for conversation in conversations or ("c1",):
                 await desk.open(conversation)
             return desk

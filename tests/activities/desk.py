@@ -13,19 +13,19 @@ from holdfast.activities.actions import ActionActivities
 from holdfast.activities.approvals import ApprovalActivities
 from holdfast.activities.commit import StepCommitter
 from holdfast.activities.conversations import ConversationActivities
-from holdfast.activities.services import Services
+from holdfast.activities.resources import Resources
 from holdfast.domain import wire
-from holdfast.domain.conversation import CustomerMessage
-from holdfast.domain.decision import Decision, DecisionKind
-from holdfast.domain.outcomes import Proposal, ProposedAction
-from holdfast.domain.steps import (
+from holdfast.domain.activity_protocol import (
     ActionReport,
     ActionRequest,
     DecisionRequest,
     OpenRequest,
-    Proposed,
+    ProposalResult,
     StepRequest,
 )
+from holdfast.domain.conversation import CustomerMessage
+from holdfast.domain.decision import Decision, DecisionKind
+from holdfast.domain.outcomes import Proposal, ProposedAction
 from holdfast.graphs.runner import StepEnd
 from holdfast.runtime.settings import Settings
 from holdfast.security.signing_key import SigningKey
@@ -41,20 +41,22 @@ class Asked:
 
     conversation: str
     turn: int
-    proposed: Proposed
+    proposed: ProposalResult
 
 
 class Desk:
     """A tenant's proposals, each in a turn of its own."""
 
-    def __init__(self, services: Services, settings: Settings, tenant: str, customer: str) -> None:
-        self.services = services
+    def __init__(
+        self, resources: Resources, settings: Settings, tenant: str, customer: str
+    ) -> None:
+        self.resources = resources
         self.tenant = tenant
         self._customer = customer
         self._settings = settings
         self._turns: Counter[str] = Counter()
-        self._committer = StepCommitter(services)
-        self._actions = ActionActivities(services)
+        self._committer = StepCommitter(resources)
+        self._actions = ActionActivities(resources)
 
     async def _run(self, work: Any, *arguments: Any) -> Any:
         environment = ActivityEnvironment()
@@ -73,7 +75,7 @@ class Desk:
         opening = OpenRequest(
             tenant=self.tenant, conversation=conversation, customer=customer or self._customer
         )
-        await self._run(ConversationActivities(self.services).open_conversation, opening)
+        await self._run(ConversationActivities(self.resources).open_conversation, opening)
 
     async def propose(
         self, conversation: str, *actions: tuple[str, dict[str, Any]], is_last: bool = True
@@ -112,7 +114,7 @@ class Desk:
             attempt=1,
         )
         begun = await begin_step(
-            self.services.pool, key, subgraph=request.subgraph, message=message
+            self.resources.pool, key, subgraph=request.subgraph, message=message
         )
         proposal = Proposal(
             actions=tuple(ProposedAction(name=name, arguments=given) for name, given in actions),
@@ -123,15 +125,15 @@ class Desk:
             request, key, begun, end, None, (), degraded=False, is_last=is_last
         )
 
-    async def _outcome(self, conversation: str, turn: int) -> Proposed:
-        outcome = await self.services.pool.fetchval(
+    async def _outcome(self, conversation: str, turn: int) -> ProposalResult:
+        outcome = await self.resources.pool.fetchval(
             "select outcome from holdfast.steps"
             " where tenant = $1 and conversation = $2 and turn = $3 and step = 1",
             self.tenant,
             conversation,
             turn,
         )
-        return Proposed.model_validate(outcome)
+        return ProposalResult.model_validate(outcome)
 
     async def accept(self, asked: Asked, *, reviewer: str, roles: Sequence[str]) -> str:
         """Accept the approval of a proposal; its state after that."""
@@ -151,7 +153,7 @@ class Desk:
         approval = asked.proposed.approval
         assert approval is not None
         assert self._settings.signing_key is not None
-        recorded = await self.services.pool.fetchval(
+        recorded = await self.resources.pool.fetchval(
             "select approval from holdfast.approvals where tenant = $1 and id = $2",
             self.tenant,
             approval.id,
@@ -171,13 +173,13 @@ class Desk:
             decision, tenant=self.tenant, key=SigningKey.read(self._settings.signing_key)
         )
         outcome = await self._run(
-            ApprovalActivities(self.services).decide_approval,
+            ApprovalActivities(self.resources).decide_approval,
             DecisionRequest(
                 tenant=self.tenant,
                 conversation=asked.conversation,
                 approval=current,
                 decision=signed,
-                at=await self.services.pool.fetchval("select now()"),
+                at=await self.resources.pool.fetchval("select now()"),
             ),
         )
         assert outcome.approval is not None, outcome.refusal
@@ -234,7 +236,7 @@ class Desk:
 
     async def states(self, asked: Asked) -> list[tuple[str, str | None]]:
         """The recorded states of a proposal's actions, with the reasons."""
-        rows = await self.services.pool.fetch(
+        rows = await self.resources.pool.fetch(
             "select state, error from holdfast.actions"
             " where tenant = $1 and conversation = $2 and turn = $3 order by index",
             self.tenant,
@@ -245,7 +247,7 @@ class Desk:
 
     async def executions(self) -> list[str]:
         """The states of all executions, in the order of their actions."""
-        rows = await self.services.pool.fetch(
+        rows = await self.resources.pool.fetch(
             "select execution.state from holdfast.executions as execution"
             " join holdfast.actions as action on action.tenant = $1 and action.id = execution.action"
             " where execution.tenant = $1 order by conversation, turn, index",

@@ -9,8 +9,8 @@ from httpx2 import HTTPStatusError
 
 from holdfast.domain.errors import NotApproved
 from holdfast.domain.identity import TurnKey
+from holdfast.store.action_history import account_of
 from holdfast.store.faults import pausing
-from holdfast.store.standing import account_of
 from holdfast.store.subjects import lock_subjects
 from tests.activities.desk import Desk, Opening
 from tests.activities.test_remote_actions import OtherSystem, other_system
@@ -31,7 +31,7 @@ def add(amount: int, counter: str = "c") -> tuple[str, dict[str, Any]]:
 
 
 async def effects(desk: Desk) -> list[int]:
-    rows = await desk.services.pool.fetch(
+    rows = await desk.resources.pool.fetch(
         "select amount from counter.effects where tenant = $1 order by amount", desk.tenant
     )
     return [row["amount"] for row in rows]
@@ -39,7 +39,7 @@ async def effects(desk: Desk) -> list[int]:
 
 async def told(desk: Desk) -> list[tuple[str, str | None, str | None]]:
     """The events about actions and approvals, with the state and the reason that they say."""
-    rows = await desk.services.pool.fetch(
+    rows = await desk.resources.pool.fetch(
         "select type, data from holdfast.events where tenant = $1"
         " and (type like 'action\\_%' or type = 'approval_stale')"
         " order by seq",
@@ -57,7 +57,7 @@ async def told(desk: Desk) -> list[tuple[str, str | None, str | None]]:
 
 async def audited(desk: Desk) -> list[tuple[str, Any]]:
     """The entries of the audit about actions and stale approvals."""
-    rows = await desk.services.pool.fetch(
+    rows = await desk.resources.pool.fetch(
         "select kind, data from holdfast.audit where tenant = $1"
         " and (kind like 'action\\_%' or kind = 'approval_stale') order by seq",
         desk.tenant,
@@ -72,7 +72,7 @@ async def test_an_executed_action_is_told_and_audited_once(opening: Opening) -> 
         assert await desk.execute(asked) == ["executed"]
     assert await effects(desk) == [5]
     assert await desk.states(asked) == [("executed", None)]
-    (execution,) = await desk.services.pool.fetch(
+    (execution,) = await desk.resources.pool.fetch(
         "select action, idempotency_key, state from holdfast.executions where tenant = $1",
         desk.tenant,
     )
@@ -225,7 +225,7 @@ async def test_what_fails_to_be_undone_in_one_s_own_database_stands(opening: Ope
         "It should have been undone, and could not be: RuntimeError",
     )
     assert (await told(desk))[-1] == ("action_not_undone", "not_undone", error)
-    async with desk.services.pool.acquire() as connection:
+    async with desk.resources.pool.acquire() as connection:
         account = await account_of(connection, TurnKey(desk.tenant, "c1", asked.turn))
     assert [one.came_to for one in account.actions] == ["not_undone", None]
     assert account.half_done
@@ -253,7 +253,7 @@ async def test_an_action_that_changes_its_session_changes_nobody_else_s(opening:
     desk = await opening(policy=SENDING, packages=("tests.activities.sending:package",))
     asked = await desk.propose("c1", ("unsettle", {}))
     assert await desk.execute(asked) == ["executed"]
-    pool = desk.services.pool
+    pool = desk.resources.pool
     async with AsyncExitStack() as exits:
         for _ in range(pool.get_size()):
             connection = await exits.enter_async_context(pool.acquire())
@@ -340,7 +340,7 @@ async def test_an_action_is_undone_while_no_other_one_on_its_subject_runs(openin
         assert free
 
     with pausing("lock_taken", note):
-        async with desk.services.pool.acquire() as connection, connection.transaction():
+        async with desk.resources.pool.acquire() as connection, connection.transaction():
             await lock_subjects(connection, desk.tenant, ["customer/cust"])
             undoing = asyncio.create_task(undone())
             await asyncio.wait_for(found_it_taken.wait(), 20)
@@ -369,7 +369,7 @@ async def test_an_approval_goes_stale_with_its_actions(opening: Opening) -> None
     desk = await opening(policy=ASKING)
     asked = await desk.propose("c1", add(5, "watched"), add(6, "watched"))
     assert await desk.accept(asked, reviewer="ann", roles=["boss"]) == "accepted"
-    await desk.services.pool.execute(
+    await desk.resources.pool.execute(
         "insert into counter.effects (tenant, counter, amount) values ($1, 'watched', 9)",
         desk.tenant,
     )
@@ -378,7 +378,7 @@ async def test_an_approval_goes_stale_with_its_actions(opening: Opening) -> None
     assert await desk.states(asked) == [("stale", reason)] * 2
     assert asked.proposed.approval is not None
     approval = asked.proposed.approval.id
-    state, recorded = await desk.services.pool.fetchrow(  # type: ignore[misc]
+    state, recorded = await desk.resources.pool.fetchrow(  # type: ignore[misc]
         "select state, stale_reason from holdfast.approvals where tenant = $1", desk.tenant
     )
     assert (state, recorded) == ("stale", reason)
@@ -403,7 +403,7 @@ async def test_what_has_no_approval_is_not_executed(
     if problem == "recorded: withdrawn":
         await desk.accept(asked, reviewer="ann", roles=["boss"])
     if change is not None:
-        await desk.services.pool.execute(f"{change} where tenant = $1", desk.tenant)
+        await desk.resources.pool.execute(f"{change} where tenant = $1", desk.tenant)
     with pytest.raises(NotApproved, match=problem):
         await desk.execute(asked, attempts=3)
     assert await effects(desk) == []
@@ -430,9 +430,9 @@ async def test_an_action_that_nobody_proposed_is_not_found(opening: Opening) -> 
 
 async def test_an_action_is_executed_and_undone_by_a_worker_that_has_it(opening: Opening) -> None:
     desk = await opening()
-    await desk.services.fleet.join()
+    await desk.resources.fleet.join()
     other = await opening("c9", packages=("holdfast_shop:package",))
-    await other.services.fleet.join()
+    await other.resources.fleet.join()
     async with other_system(409) as system:
         asked = await desk.propose("c1", add(5), ("send", {"url": system.url}))
         assert (await other.execute_one(asked)).elsewhere == "counter"

@@ -18,7 +18,7 @@ ACTIONS = {action.name: action for action in package.actions}
 
 
 async def rows(desk: Desk) -> list[dict[str, Any]]:
-    found = await desk.services.pool.fetch(
+    found = await desk.resources.pool.fetch(
         "select name, arguments, state, error, result from holdfast.actions where tenant = $1",
         desk.tenant,
     )

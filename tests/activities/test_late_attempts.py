@@ -9,28 +9,28 @@ from temporalio.testing import ActivityEnvironment
 
 from holdfast.activities.conversations import ConversationActivities
 from holdfast.activities.people import PeopleActivities
-from holdfast.activities.services import Services
+from holdfast.activities.resources import Resources
+from holdfast.domain.activity_protocol import CloseRequest, OpenRequest, TakeoverRequest
 from holdfast.domain.errors import InvalidStatement, StaleAttempt
 from holdfast.domain.identity import ConversationKey
 from holdfast.domain.people import ActKind, PersonAct
-from holdfast.domain.steps import CloseRequest, OpenRequest, TakeoverRequest
 from holdfast.packages.registry import load_packages
 from holdfast.runtime.settings import Settings
 from holdfast.security.signing_key import SigningKey
 from holdfast.security.statements import sign_act
 from holdfast.store.conversations import read_conversation
-from holdfast.worker.assembly import open_services
+from holdfast.worker.assembly import open_resources
 
 
 @pytest.fixture
-async def services(stack_settings: Settings) -> AsyncIterator[Services]:
-    async with open_services(stack_settings, load_packages(["tests.counter:package"])) as opened:
+async def resources(stack_settings: Settings) -> AsyncIterator[Resources]:
+    async with open_resources(stack_settings, load_packages(["tests.counter:package"])) as opened:
         yield opened
 
 
 @pytest.fixture
-def records(services: Services) -> ConversationActivities:
-    return ConversationActivities(services)
+def records(resources: Resources) -> ConversationActivities:
+    return ConversationActivities(resources)
 
 
 @pytest.fixture
@@ -63,11 +63,11 @@ def attempt(number: int, activity: str = "1") -> ActivityEnvironment:
 
 async def test_a_late_attempt_changes_nothing(
     records: ConversationActivities,
-    services: Services,
+    resources: Resources,
     taking: Callable[[ActKind], TakeoverRequest],
     tenant: str,
 ) -> None:
-    people = PeopleActivities(services)
+    people = PeopleActivities(resources)
     opening = OpenRequest(tenant=tenant, conversation="c1", customer="cust")
     closing = CloseRequest(tenant=tenant, conversation="c1", reason="test")
     over, back = taking("take_over"), taking("hand_back")
@@ -89,13 +89,13 @@ async def test_a_late_attempt_changes_nothing(
 @pytest.mark.parametrize("number", [1, 2])
 async def test_a_statement_counts_once_whatever_attempt_of_which_activity_it_is_handed_in_by(
     records: ConversationActivities,
-    services: Services,
+    resources: Resources,
     taking: Callable[[ActKind], TakeoverRequest],
     tenant: str,
     number: int,
 ) -> None:
     """Whoever starts workflows gives several activities one id, or has one tried again when it suits."""
-    people = PeopleActivities(services)
+    people = PeopleActivities(resources)
     opening = OpenRequest(tenant=tenant, conversation="c1", customer="cust")
     await attempt(1).run(records.open_conversation, opening)
     over = taking("take_over")

@@ -4,7 +4,7 @@ import pytest
 
 from holdfast.domain.errors import Permanent, TransactionEnded
 from holdfast.domain.identity import TurnKey
-from holdfast.store.standing import account_of
+from holdfast.store.action_history import account_of
 from tests.activities.desk import Desk, Opening
 from tests.activities.test_actions import effects
 
@@ -62,7 +62,7 @@ async def test_of_an_action_that_has_ended_its_transaction_nobody_knows_what_it_
     ((_, error),) = await desk.states(asked)
     assert str(error).startswith("TransactionEnded: ")
     assert str(error).endswith("its outcome is unknown")
-    async with desk.services.pool.acquire() as connection:
+    async with desk.resources.pool.acquire() as connection:
         account = await account_of(connection, TurnKey(desk.tenant, "c1", asked.turn))
     assert [one.came_to for one in account.actions] == ["unclear"]
     assert account.half_done  # which calls a person
@@ -74,7 +74,7 @@ async def test_what_a_dead_worker_s_action_has_committed_is_not_done_again(
     desk = await _desk(opening)
     end = {"statement": "commit", "past": True, "when": "executed"}
     asked = await desk.propose("c1", ("end", end))
-    await desk.services.pool.execute(
+    await desk.resources.pool.execute(
         "insert into holdfast.executions (tenant, action, idempotency_key, state)"
         " select tenant, id, id, 'sending' from holdfast.actions where tenant = $1",
         desk.tenant,

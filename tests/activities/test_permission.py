@@ -32,7 +32,7 @@ def add(amount: int, counter: str = "c") -> tuple[str, dict[str, Any]]:
 
 
 async def effects(desk: Desk, counter: str = "c") -> list[int]:
-    rows = await desk.services.pool.fetch(
+    rows = await desk.resources.pool.fetch(
         "select amount from counter.effects where tenant = $1 and counter = $2 order by amount",
         desk.tenant,
         counter,
@@ -158,7 +158,7 @@ async def test_the_version_that_was_asked_under_is_asked_again(opening: Opening)
     )
     desk = await opening(policy=rules.format(1, 5))
     asked = await desk.propose("c1", add(1, "watched"))
-    await desk.services.pool.execute(
+    await desk.resources.pool.execute(
         "insert into counter.effects (tenant, counter, amount) values ($1, 'watched', 6)",
         desk.tenant,
     )
@@ -172,7 +172,7 @@ async def test_facts_that_inform_do_not_bind_and_new_ids_are_the_same(opening: O
     asked = await desk.propose("c1", ("open_ticket", {"counter": "n"}))
     await desk.accept(asked, reviewer="ann", roles=["counters"])
     assert await desk.execute(asked) == ["executed"]
-    facts, result = await desk.services.pool.fetchrow(  # type: ignore[misc]
+    facts, result = await desk.resources.pool.fetchrow(  # type: ignore[misc]
         "select facts, result from holdfast.actions where tenant = $1", desk.tenant
     )
     assert facts["ticket"] == result["ticket"]
@@ -210,7 +210,7 @@ async def test_what_is_changed_in_the_table_after_the_approval_is_not_executed(
     desk = await opening()
     asked = await desk.propose("c1", add(150))
     await desk.accept(asked, reviewer="ann", roles=["counters"])
-    await desk.services.pool.execute(
+    await desk.resources.pool.execute(
         f"update holdfast.actions set {change} where tenant = $1", desk.tenant
     )
     with pytest.raises(NotApproved, match="something else"):
@@ -223,12 +223,12 @@ async def asked_by_an_earlier_version(desk: Desk, *actions: tuple[str, dict[str,
     any ran; nothing says which policy judged it, nor what was described."""
     asked = await desk.propose("c1", *actions)
     before = json_digest([{"name": name, "arguments": given} for name, given in actions])
-    await desk.services.pool.execute(
+    await desk.resources.pool.execute(
         "update holdfast.actions set facts = facts || '{\"total\": 0}', policy_digest = null,"
         " description = null where tenant = $1",
         desk.tenant,
     )
-    await desk.services.pool.execute(
+    await desk.resources.pool.execute(
         """
         update holdfast.approvals
            set asked = asked - 'covers' || jsonb_build_object('args_digest', $2::text),
@@ -254,7 +254,7 @@ async def test_an_approval_of_an_earlier_version_is_stale_once_its_facts_have_ch
 ) -> None:
     desk = await opening()
     asked = await asked_by_an_earlier_version(desk, add(150, "watched"))
-    await desk.services.pool.execute(
+    await desk.resources.pool.execute(
         "insert into counter.effects (tenant, counter, amount) values ($1, 'watched', 6)",
         desk.tenant,
     )
@@ -266,7 +266,7 @@ async def test_another_amount_than_the_one_that_was_shown_is_stale(opening: Open
     desk = await opening()
     asked = await asked_by_an_earlier_version(desk, add(150, "watched"))
     shown = {"title": "Pay", "amount": "5.00", "currency": "USD"}
-    await desk.services.pool.execute(
+    await desk.resources.pool.execute(
         "update holdfast.actions set description = $2 where tenant = $1", desk.tenant, shown
     )
     assert await desk.execute(asked) == ["stale"]
@@ -290,7 +290,7 @@ async def transferring(
 
 
 async def leads_to(desk: Desk, account: int) -> None:
-    await desk.services.pool.execute(
+    await desk.resources.pool.execute(
         "insert into counter.effects (tenant, counter, amount) values ($1, 'destination', $2)",
         desk.tenant,
         account,
@@ -339,7 +339,7 @@ async def test_facts_of_any_size_are_stale_in_few_words(opening: Opening) -> Non
     desk = await opening()
     asked = await asked_by_an_earlier_version(desk, add(150, "watched"))
     facts = {f"fact {number}\n": "x" * 9_000 for number in range(99)}
-    await desk.services.pool.execute(
+    await desk.resources.pool.execute(
         "update holdfast.actions set facts = facts || $2 where tenant = $1", desk.tenant, facts
     )
     assert await desk.execute(asked) == ["stale"]
@@ -375,7 +375,7 @@ async def test_what_was_asked_under_a_policy_that_nobody_has_kept_is_judged_by_t
 ) -> None:
     desk = await opening()
     asked = await desk.propose("c1", add(1))
-    await desk.services.pool.execute(
+    await desk.resources.pool.execute(
         "update holdfast.actions set policy_digest = 'unknown' where tenant = $1", desk.tenant
     )
     assert await desk.execute(asked) == ["executed"]
@@ -386,7 +386,7 @@ async def test_a_comment_whose_key_is_gone_stops_nothing(opening: Opening) -> No
     asked = await desk.propose("c1", add(150))
     await desk.decide(asked, "comment", reviewer="eve", roles=["counters"], text="Look twice.")
     await desk.accept(asked, reviewer="ann", roles=["counters"])
-    await desk.services.pool.execute(
+    await desk.resources.pool.execute(
         "update holdfast.decisions set statement = 'gone' where tenant = $1 and reviewer = 'eve'",
         desk.tenant,
     )
@@ -398,7 +398,7 @@ async def test_a_forged_acceptance_is_not_executed(opening: Opening) -> None:
     desk = await opening()
     asked = await desk.propose("c1", add(150))
     await desk.accept(asked, reviewer="ann", roles=["counters"])
-    await desk.services.pool.execute(
+    await desk.resources.pool.execute(
         "update holdfast.decisions set reviewer = 'bob', roles = '[\"counters\"]' where tenant = $1",
         desk.tenant,
     )
@@ -460,7 +460,7 @@ async def test_what_was_begun_is_not_ended_as_if_it_had_not_been(
     asked = await desk.propose("c1", pay_from("a", 5), pay_from("b", 13))
 
     async def meanwhile() -> None:
-        async with desk.services.pool.acquire() as connection:
+        async with desk.resources.pool.acquire() as connection:
             await set_open_actions(
                 connection, StepKey(tenant, "c1", 1, 1), state="not_attempted", error="Too late."
             )
@@ -472,7 +472,7 @@ async def test_what_was_begun_is_not_ended_as_if_it_had_not_been(
 
 async def kept_silent_about(desk: Desk) -> None:
     """Let the time of what waits be over, ten seconds after it was asked for."""
-    await desk.services.pool.execute(
+    await desk.resources.pool.execute(
         """
         update holdfast.approvals
            set state = 'accepted',

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.activities import waiting
+from holdfast.activities import lock_retries
 from holdfast.domain.errors import LockTaken
 from holdfast.store.faults import pausing
 from tests.activities.bank import BANKS, Bank
@@ -40,7 +40,7 @@ def bank(tenant: str) -> Bank:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts that don't wait for long."""
-    monkeypatch.setattr(waiting, "_LONGEST_SECONDS", 0.2)
+    monkeypatch.setattr(lock_retries, "_LONGEST_SECONDS", 0.2)
 
 
 async def broken() -> None:

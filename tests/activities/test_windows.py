@@ -35,7 +35,7 @@ def pay(amount: float) -> tuple[str, dict[str, Any]]:
 async def age(desk: Desk, *columns: str) -> None:
     """Let these times of all the tenant's actions be two days ago."""
     for column in columns:
-        await desk.services.pool.execute(
+        await desk.resources.pool.execute(
             f"update holdfast.actions set {column} = {column} - interval '2 days' where tenant = $1",
             desk.tenant,
         )
@@ -122,7 +122,7 @@ async def test_what_is_under_way_counts_for_those_that_were_proposed_before_it(
 
     async def meanwhile() -> None:
         BANKS[tenant].does = None
-        await desk.services.pool.execute(
+        await desk.resources.pool.execute(
             "update holdfast.actions set arguments = arguments || '{\"amount\": 700}'"
             " where tenant = $1 and conversation = 'c1'",
             desk.tenant,
@@ -150,7 +150,7 @@ WATCHED = ("add", {"counter": "watched", "amount": 1})
 
 async def put(desk: Desk, amount: int) -> None:
     """Let the watched counter stand that much higher."""
-    await desk.services.pool.execute(
+    await desk.resources.pool.execute(
         "insert into counter.effects (tenant, counter, amount) values ($1, 'watched', $2)",
         desk.tenant,
         amount,
@@ -216,7 +216,7 @@ async def test_what_another_system_answers_is_made_storable_or_its_outcome_is_un
     assert await desk.execute(asked) == [state]
     ((_, error),) = await desk.states(asked)
     assert ("outcome is unknown" in str(error)) == (state == "failed")
-    assert result == await desk.services.pool.fetchval(
+    assert result == await desk.resources.pool.fetchval(
         "select result from holdfast.actions where tenant = $1", tenant
     )
     assert await denied(desk, pay(600))

@@ -7,10 +7,10 @@ import pytest
 from bench.chaos import shopping
 from bench.chaos.oracle.shops import judge_tenants
 from bench.chaos.oracle.verdict import Verdict
-from holdfast.activities.services import Services
+from holdfast.activities.resources import Resources
 from holdfast.packages.registry import load_packages
 from holdfast.runtime.settings import Settings
-from holdfast.worker.assembly import open_services
+from holdfast.worker.assembly import open_resources
 from tests.activities.desk import Desk
 from tests.platform import is_triage
 from tests.shop.ledger import (
@@ -36,20 +36,22 @@ def lawless(stack_settings: Settings, tmp_path: Path, tenant: str) -> Settings:
     return stack_settings.model_copy(update={"policy_dir": tmp_path})
 
 
-async def judged(services: Services, settings: Settings, tenant: str, *proposals: Call) -> Verdict:
+async def judged(
+    resources: Resources, settings: Settings, tenant: str, *proposals: Call
+) -> Verdict:
     """What the oracle says once each of these was proposed and executed."""
-    desk = Desk(services, settings, tenant, CUSTOMER)
-    async with services.pool.acquire() as connection:
+    desk = Desk(resources, settings, tenant, CUSTOMER)
+    async with resources.pool.acquire() as connection:
         await open_shop(connection, tenant)
     await desk.open("c1")
     for call in proposals:
         assert await desk.execute(await desk.propose("c1", call)) == ["executed"]
-    return await judge(services, tenant)
+    return await judge(resources, tenant)
 
 
-async def judge(services: Services, tenant: str) -> Verdict:
+async def judge(resources: Resources, tenant: str) -> Verdict:
     verdict = Verdict()
-    async with services.pool.acquire() as connection:
+    async with resources.pool.acquire() as connection:
         await judge_tenants(connection, [tenant], verdict)
     return verdict
 
@@ -65,8 +67,8 @@ async def judge(services: Services, tenant: str) -> Verdict:
 async def test_an_effect_that_the_rules_forbid_is_found(
     lawless: Settings, tenant: str, calls: list[Call], why: str
 ) -> None:
-    async with open_services(lawless, load_packages(["holdfast_shop:package"])) as services:
-        verdict = await judged(services, lawless, tenant, *calls)
+    async with open_resources(lawless, load_packages(["holdfast_shop:package"])) as resources:
+        verdict = await judged(resources, lawless, tenant, *calls)
     assert verdict.count("forbidden") == len(verdict.problems) > 0
     assert any(f"in c1: {why}" in what for _, what in verdict.problems)
     assert verdict.checked["effects judged by the rules of their moment"] == len(calls)
@@ -84,11 +86,13 @@ async def test_an_effect_that_the_rules_forbid_is_found(
 async def test_a_change_that_no_effect_explains_is_found(
     stack_settings: Settings, tenant: str, change: str
 ) -> None:
-    async with open_services(stack_settings, load_packages(["holdfast_shop:package"])) as services:
-        verdict = await judged(services, stack_settings, tenant, cancel(SMALL))
+    async with open_resources(
+        stack_settings, load_packages(["holdfast_shop:package"])
+    ) as resources:
+        verdict = await judged(resources, stack_settings, tenant, cancel(SMALL))
         assert verdict.problems == []
-        await services.pool.execute(change, tenant)
-        verdict = await judge(services, tenant)
+        await resources.pool.execute(change, tenant)
+        verdict = await judge(resources, tenant)
     assert verdict.count("forbidden") == len(verdict.problems) > 0
 
 

@@ -21,8 +21,8 @@ from holdfast.domain.decision import Decision
 from holdfast.domain.errors import ERRORS_BY_CODE, InvalidStatement, Refused
 from holdfast.domain.identity import ConversationKey
 from holdfast.domain.outcomes import ProposedAction
-from holdfast.domain.policy import Circumstances, Policy, Verdict, load_policy
-from holdfast.domain.policy.checking import KnownAction, check_names
+from holdfast.domain.policy import Policy, PolicyInput, Verdict, load_policy
+from holdfast.domain.policy.name_check import KnownAction, check_names
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
 from holdfast.notifications.webhook import signed_headers
 from holdfast.packages.registry import load_packages
@@ -49,7 +49,7 @@ def policy(name: str) -> Policy:
 def verdict(name: str, refund: float, **seen: Any) -> Verdict:
     """What a policy of the page says about cancelling an order."""
     facts = {"refund_amount": refund, **seen.pop("facts", {})}
-    return policy(name).verdict(CANCEL, Circumstances(facts=facts, **seen))
+    return policy(name).verdict(CANCEL, PolicyInput(facts=facts, **seen))
 
 
 def needed(name: str, refund: float) -> tuple[tuple[str, ...], int, bool, bool] | None:
@@ -107,8 +107,8 @@ def test_the_first_policy_allows_denies_and_asks() -> None:
     assert said(100.5, 100.5) == ("approve", ("refunds",))
     assert said(100.0, 50.0) == ("deny", ())
     first = policy("policies/default.yaml")
-    assert first.verdict("modify_user_address", Circumstances()).kind == "allow"
-    assert first.verdict("anything_else", Circumstances()).rule == "default"
+    assert first.verdict("modify_user_address", PolicyInput()).kind == "allow"
+    assert first.verdict("anything_else", PolicyInput()).rule == "default"
     without = Policy(name="none", version=1).default.approve
     assert without is not None
     assert (without.roles, without.expire_after.total_seconds()) == (("support",), 72 * 3600)
@@ -116,7 +116,7 @@ def test_the_first_policy_allows_denies_and_asks() -> None:
 
 def test_conditions_see_what_the_page_says() -> None:
     page = PAGE.read_text().partition("### Conditions")[2].partition("### Sums")[0]
-    assert re.findall(r"^\| `(\w+)` \|", page, re.M) == list(Circumstances.model_fields)
+    assert re.findall(r"^\| `(\w+)` \|", page, re.M) == list(PolicyInput.model_fields)
 
     def said(refund: float, reason: str, **seen: Any) -> str:
         conversation = {"priority": "normal", **seen.pop("conversation", {})}
@@ -137,11 +137,11 @@ def test_whole_numbers_and_others_are_calculated_with_alike_and_texts_are_not() 
     rules = "name: x\nversion: 1\nactions: {add: [{when: args.amount * 1.2 > 60.0, deny: true}]}"
     mixed = load_policy(rules, source="mixed")
     for amount, said in ((150.5, "deny"), (150, "deny"), (150.0, "deny"), (50, "approve")):
-        assert mixed.verdict("add", Circumstances(args={"amount": amount})).kind == said
-    assert mixed.verdict("add", Circumstances(args={"amount": "5.00"})).kind == "deny"
+        assert mixed.verdict("add", PolicyInput(args={"amount": amount})).kind == said
+    assert mixed.verdict("add", PolicyInput(args={"amount": "5.00"})).kind == "deny"
     mild = load_policy(rules.replace("deny: true", "allow: true"), source="mixed")
-    assert mild.verdict("add", Circumstances(args={"amount": 150})).kind == "allow"
-    unsure = mild.verdict("add", Circumstances(args={"amount": "150.00"}))
+    assert mild.verdict("add", PolicyInput(args={"amount": 150})).kind == "allow"
+    unsure = mild.verdict("add", PolicyInput(args={"amount": "150.00"}))
     assert unsure.approve is not None
     assert unsure.approve.roles == ("support",)
     text = mixed.model_validate(
@@ -151,7 +151,7 @@ def test_whole_numbers_and_others_are_calculated_with_alike_and_texts_are_not() 
             "actions": {"add": [{"when": "double(args.amount) * 2 > 60", "deny": True}, "allow"]},
         }
     )
-    assert text.verdict("add", Circumstances(args={"amount": "5.00"})).kind == "allow"
+    assert text.verdict("add", PolicyInput(args={"amount": "5.00"})).kind == "allow"
 
 
 def test_sums_decide_together_with_the_action_itself() -> None:

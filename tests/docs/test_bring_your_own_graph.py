@@ -6,7 +6,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from holdfast.domain.policy import Circumstances, load_policy
+from holdfast.domain.policy import PolicyInput, load_policy
 from holdfast.packages.registry import ENTRY_POINTS
 from holdfast.runtime.settings import Settings
 from tests.docs.blocks import ROOT, blocks, write_files
@@ -130,7 +130,7 @@ def test_its_policy_decides_as_the_page_says(folder: Path) -> None:
     def verdict(to: str, insured: int) -> str:
         return policy.verdict(
             "redirect_parcel",
-            Circumstances(args={"number": "PX-1001", "to": to}, facts={"insured_euros": insured}),
+            PolicyInput(args={"number": "PX-1001", "to": to}, facts={"insured_euros": insured}),
         ).kind
 
     assert verdict("Elm Street 5", 100) == "allow"

@@ -41,6 +41,16 @@ def test_every_link_to_a_file_or_heading_leads_somewhere(page: Path) -> None:
             assert anchor in headings, link
 
 
+def test_every_file_of_the_walks_exists_and_has_what_it_is_named_for() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    walks = page.partition("\n## Where to look\n")[2].partition("\n## ")[0]
+    named = re.findall(r"`([\w/]+\.(?:py|sql))`(?: \(`(\w+)`\))?", walks)
+    assert len(named) > 20
+    for file, name in named:
+        assert (ROOT / file).exists(), file
+        assert not name or f"def {name}(" in (ROOT / file).read_text(), f"{name} in {file}"
+
+
 def test_every_test_that_is_linked_exists() -> None:
     named = re.findall(r"\[`(test_\w+)`\]\(([^)]+)\)", (ROOT / "README.md").read_text())
     assert len(named) >= 7

@@ -31,9 +31,9 @@ from holdfast.domain.errors import (
 )
 from holdfast.domain.ids import json_digest
 from holdfast.domain.outcomes import ProposedAction
+from holdfast.domain.participants import Person
 from holdfast.domain.shown import ShownAction, shown_digest
 from holdfast.domain.terms import Alarm, EditTerms, OnExpiry, Requirement, Terms
-from holdfast.domain.voices import Person
 
 ASKED = datetime(2030, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

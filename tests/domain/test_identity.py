@@ -3,9 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast.domain.activity_protocol import (
+    ActionRequest,
+    EndTurnRequest,
+    RecallRequest,
+    StepRequest,
+)
 from holdfast.domain.identity import ConversationKey, StepKey, TurnKey
 from holdfast.domain.ids import ID_PATTERN, derived_id
-from holdfast.domain.steps import ActionRequest, EndTurnRequest, RecallRequest, StepRequest
 
 ids = st.from_regex(ID_PATTERN, fullmatch=True).map(str.strip)
 PLACE = {"tenant": "demo", "conversation": "c1", "turn": 3, "step": 2, "index": 1}

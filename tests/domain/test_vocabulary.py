@@ -12,11 +12,11 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 import holdfast.domain
+from holdfast.domain.activity_protocol import EndResult, StepRequest
 from holdfast.domain.conversation import ConversationState, CustomerMessage, TurnResult
 from holdfast.domain.limits import Limits
 from holdfast.domain.model import Frozen, Strict
 from holdfast.domain.outcomes import ActionResult, ProposedAction, Reply
-from holdfast.domain.steps import Ended, StepRequest
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"asyncpg", "langgraph", "langchain_core", "openai", "sqlalchemy", "alembic", "temporalio"}
@@ -100,9 +100,9 @@ def test_values_survive_the_way_through_json() -> None:
         tenant="t", conversation="c", turn=1, step=1, thread=1, subgraph="s", attempts=3,
         message=message,
     )  # fmt: skip
-    ended = Ended(result=TurnResult(turn=1, status="answered", reply="Hi."))
+    ended = EndResult(result=TurnResult(turn=1, status="answered", reply="Hi."))
     assert StepRequest.model_validate_json(request.model_dump_json()) == request
-    assert Ended.model_validate_json(ended.model_dump_json()) == ended
+    assert EndResult.model_validate_json(ended.model_dump_json()) == ended
 
 
 def test_only_an_executed_action_that_stands_is_ok() -> None:

@@ -19,7 +19,7 @@ from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
 from holdfast.domain.errors import HoldfastError
 from holdfast.packages.registry import load_packages
 from holdfast.runtime.connection import resolve
-from holdfast.runtime.process import leave
+from holdfast.runtime.process import exit_process
 from holdfast.runtime.settings import Settings, read_settings
 from holdfast.worker.preparation import prepare
 from tests.histories.normalising import normalised
@@ -146,8 +146,8 @@ def main() -> None:
         asyncio.run(_record(more))
     except HoldfastError as error:
         print(error, file=sys.stderr)
-        leave(4)
-    leave(0)
+        exit_process(4)
+    exit_process(0)
 
 
 if __name__ == "__main__":

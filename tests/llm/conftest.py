@@ -12,7 +12,7 @@ from holdfast.llm.breaker import BreakerSettings
 from holdfast.llm.client import ModelClient
 from holdfast.llm.prices import PRICES, Prices
 from holdfast.llm.providers import Chain, Provider
-from holdfast.llm.retrying import RetrySettings
+from holdfast.llm.retries import RetrySettings
 from tests.scripted_model import ScriptedModel, text
 
 OFFLINE_TEXT = "Our models are unreachable."

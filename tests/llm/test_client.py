@@ -16,7 +16,7 @@ from holdfast.llm.breaker import BreakerSettings
 from holdfast.llm.prices import Price
 from holdfast.llm.providers import Provider
 from holdfast.llm.request import ModelRequest
-from holdfast.llm.retrying import RetrySettings
+from holdfast.llm.retries import RetrySettings
 from holdfast.store.llm_calls import RawToolCall
 from tests.llm.conftest import OFFLINE_TEXT, Clock, OfflineAnswers, OpenClient, provider
 from tests.scripted_model import (

@@ -100,10 +100,10 @@ GUARDS: tuple[Guard, ...] = (
     ),
     Guard(
         "policy is asked beside the event loop",
-        "activities/judging.py",
+        "activities/policy_threads.py",
         "return await asyncio.get_running_loop().run_in_executor(_THREADS, run)",
         "return run()",
-        ("tests/activities/test_judging.py",),
+        ("tests/activities/test_policy_threads.py",),
     ),
     Guard(
         "only who reads the records can say that somebody has seen an approval",
@@ -144,7 +144,7 @@ GUARDS: tuple[Guard, ...] = (
     ),
     Guard(
         "equal values repeat each other, however they are spelt",
-        "holdfast/store/standing.py",
+        "holdfast/store/action_history.py",
         "for one in recorded if is_equal(one)",
         "for one in ()",
         ("tests/activities/test_arguments.py",),
@@ -322,7 +322,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard(
         "every signed statement is verified again when the action runs",
         "activities/actions.py",
-        "await self._services.verifier.verify(one.decision, tenant=request.tenant, at=one.at)",
+        "await self._resources.verifier.verify(one.decision, tenant=request.tenant, at=one.at)",
         "pass",
         (f"{_PERMISSION}::test_a_forged_acceptance_is_not_executed",),
     ),
@@ -404,7 +404,7 @@ GUARDS: tuple[Guard, ...] = (
     ),
     Guard(
         "an action that no worker takes is left in time",
-        "workflows/calls.py",
+        "workflows/activity_calls.py",
         "            schedule_to_start_timeout=begun_within,\n",
         "",
         ("tests/worker/test_unserved.py",),
@@ -418,17 +418,17 @@ GUARDS: tuple[Guard, ...] = (
     ),
     Guard(
         "an action that was begun is not left",
-        "activities/leaving.py",
+        "activities/abandonment.py",
         "if record.begun:",
         "if False:",
-        ("tests/activities/test_leaving.py",),
+        ("tests/activities/test_abandonment.py",),
     ),
     Guard(
         "an action that was begun to be undone is not left standing",
-        "activities/leaving.py",
+        "activities/abandonment.py",
         "if record.undo_tries:",
         "if False:",
-        ("tests/activities/test_leaving.py",),
+        ("tests/activities/test_abandonment.py",),
     ),
     Guard(
         "a call for a person outlives its run",
@@ -579,7 +579,7 @@ GUARDS: tuple[Guard, ...] = (
     ),
     Guard(
         "no action of a proposal runs before all can",
-        "activities/serving.py",
+        "activities/routing.py",
         "            fleet.place_of_action(name)\n",
         "            pass\n",
         ("tests/worker/test_fleets.py::test_no_action_of_a_proposal_runs_before_all_can",),
@@ -762,7 +762,7 @@ GUARDS: tuple[Guard, ...] = (
     ),
     Guard(
         "a late attempt records nothing outside of steps either",
-        "holdfast/store/attempts.py",
+        "holdfast/store/attempt_fence.py",
         "where known.attempt <= excluded.attempt",
         "where true",
         ("tests/activities/test_late_attempts.py::test_a_late_attempt_changes_nothing",),

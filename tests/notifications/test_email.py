@@ -9,10 +9,10 @@ import pytest
 from pydantic import SecretStr
 
 from holdfast.domain.notifications import NoticedAction, NoticeType, Payload
-from holdfast.notifications.attempts import AttemptFailed
 from holdfast.notifications.config import SmtpServer
 from holdfast.notifications.email import send_email
-from holdfast.notifications.rendering import render_email
+from holdfast.notifications.email_content import render_email
+from holdfast.notifications.failure import DeliveryFailed
 from tests.notifications.notices import HOSTILE, payload
 from tests.notifications.receiving import Mailbox, mailbox
 
@@ -119,7 +119,7 @@ async def test_a_refused_recipient_is_final_when_the_server_says_so(
 ) -> None:
     async with mailbox() as receiver:
         receiver.refuse = answer
-        with pytest.raises(AttemptFailed) as failed:
+        with pytest.raises(DeliveryFailed) as failed:
             await send(receiver, payload())
     assert (failed.value.status, failed.value.final) == (status, final)
 
@@ -132,14 +132,14 @@ async def test_a_server_that_hangs_is_a_failure() -> None:
     server = await asyncio.start_server(hang, "127.0.0.1", 0)
     async with server:
         silent = Mailbox(port=server.sockets[0].getsockname()[1])
-        with pytest.raises(AttemptFailed, match=r"within 0\.2 s"):
+        with pytest.raises(DeliveryFailed, match=r"within 0\.2 s"):
             await send(silent, payload(), timeout=0.2)
 
 
 async def test_a_server_that_is_away_is_a_failure() -> None:
     async with mailbox() as receiver:
         pass
-    with pytest.raises(AttemptFailed):
+    with pytest.raises(DeliveryFailed):
         await send(receiver, payload())
 
 
@@ -152,7 +152,7 @@ async def test_a_password_is_not_sent_over_a_connection_in_the_clear() -> None:
             username="holdfast",
             password=SecretStr("secret"),
         )
-        with pytest.raises(AttemptFailed, match="STARTTLS"):
+        with pytest.raises(DeliveryFailed, match="STARTTLS"):
             await send_email(
                 server,
                 payload(),

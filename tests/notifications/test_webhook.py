@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from holdfast.notifications.attempts import AttemptFailed
+from holdfast.notifications.failure import DeliveryFailed
 from holdfast.notifications.webhook import WebhookSender
 from tests.notifications.notices import OLD_SECRET, SECRET, payload
 from tests.notifications.receiving import Answered, Endpoint, Posted, endpoint
@@ -23,8 +23,8 @@ async def send(receiver: Endpoint, *secrets: str, timeout: float = 5.0) -> Poste
     return receiver.posted[-1]
 
 
-async def refusal(receiver: Endpoint, *, timeout: float = 5.0) -> AttemptFailed:
-    with pytest.raises(AttemptFailed) as failed:
+async def refusal(receiver: Endpoint, *, timeout: float = 5.0) -> DeliveryFailed:
+    with pytest.raises(DeliveryFailed) as failed:
         await send(receiver, timeout=timeout)
     return failed.value
 

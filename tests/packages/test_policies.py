@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.domain.errors import ConfigurationError
-from holdfast.domain.policy import Circumstances, Policy, load_policy
+from holdfast.domain.policy import Policy, PolicyInput, load_policy
 from holdfast.packages import policies
 from holdfast.packages.policies import PolicyBook
 from holdfast.runtime import tenant_files
@@ -30,7 +30,7 @@ def write(path: Path, rule: str, *, version: int = 1, action: str = "pay") -> No
 def said(book: PolicyBook, tenant: str = "acme") -> tuple[str, int, str]:
     """Name and version of the policy in force, and what it says about `pay`."""
     policy = book.policy(tenant, "pay")
-    return policy.name, policy.version, policy.verdict("pay", Circumstances()).kind
+    return policy.name, policy.version, policy.verdict("pay", PolicyInput()).kind
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import holdfast_shop
 from holdfast import TurnContext, TurnState
 from holdfast.contract.package import Package
 from holdfast.domain.errors import ConfigurationError, PolicyError
-from holdfast.domain.policy import Circumstances
+from holdfast.domain.policy import PolicyInput
 from holdfast.graphs.general import general
 from holdfast.graphs.triage import triage
 from holdfast.packages.registry import Registry, load_packages
@@ -70,7 +70,7 @@ def test_a_policy_that_cannot_be_read_is_an_error_that_names_the_file(tmp_path: 
 
 def test_a_package_without_a_policy_needs_an_approval_for_everything() -> None:
     registry = Registry(builtin=(), packages=[replace(package, policy=None)])
-    verdict = registry.policy("acme", "add").verdict("add", Circumstances())
+    verdict = registry.policy("acme", "add").verdict("add", PolicyInput())
     assert verdict.approve is not None
     assert verdict.approve.roles == ("support",)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.domain.policy import Circumstances, load_policy
+from holdfast.domain.policy import PolicyInput, load_policy
 from holdfast_shop import package
 from holdfast_shop.reads import READS
 
@@ -46,7 +46,7 @@ def test_the_policy_speaks_of_every_action_and_of_no_other() -> None:
 def test_the_policy_asks_people_about_returns_and_large_refunds(
     action: str, facts: dict[str, float], kind: str, role: str | None
 ) -> None:
-    verdict = POLICY.verdict(action, Circumstances(facts={**facts}))
+    verdict = POLICY.verdict(action, PolicyInput(facts={**facts}))
     assert (verdict.kind, verdict.approve and verdict.approve.roles) == (kind, role and (role,))
 
 
@@ -64,7 +64,7 @@ def test_the_policy_asks_people_about_returns_and_large_refunds(
 def test_very_large_refunds_need_two_people_and_go_to_the_lead_after_a_day(
     action: str, facts: dict[str, float], quorum: int
 ) -> None:
-    rule = POLICY.verdict(action, Circumstances(facts={**facts})).approve
+    rule = POLICY.verdict(action, PolicyInput(facts={**facts})).approve
     assert rule is not None
     escalations = [(step.after, step.roles) for step in rule.escalate]
     two = quorum == 2

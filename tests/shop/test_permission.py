@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from holdfast.activities.services import Services
+from holdfast.activities.resources import Resources
 from holdfast.packages.registry import load_packages
 from holdfast.runtime.settings import Settings
-from holdfast.worker.assembly import open_services
+from holdfast.worker.assembly import open_resources
 from tests.activities.desk import Asked, Desk
 from tests.shop.ledger import (
     CARD,
@@ -37,15 +37,15 @@ CONVERSATIONS = ("c1", "c2", "c3", "c4")
 class Shops:
     """Opens a shop of its own for each try, on the same services."""
 
-    def __init__(self, services: Services, stack: Settings) -> None:
-        self._services = services
+    def __init__(self, resources: Resources, stack: Settings) -> None:
+        self._resources = resources
         self._stack = stack
 
     async def open(self, conversations: int = 2) -> Desk:
         tenant = f"t-{uuid4().hex[:12]}"
-        async with self._services.pool.acquire() as connection:
+        async with self._resources.pool.acquire() as connection:
             await open_shop(connection, tenant)
-        desk = Desk(self._services, self._stack, tenant, CUSTOMER)
+        desk = Desk(self._resources, self._stack, tenant, CUSTOMER)
         for conversation in CONVERSATIONS[:conversations]:
             await desk.open(conversation)
         return desk
@@ -53,8 +53,10 @@ class Shops:
 
 @pytest.fixture
 async def shops(stack_settings: Settings) -> AsyncIterator[Shops]:
-    async with open_services(stack_settings, load_packages(["holdfast_shop:package"])) as services:
-        yield Shops(services, stack_settings)
+    async with open_resources(
+        stack_settings, load_packages(["holdfast_shop:package"])
+    ) as resources:
+        yield Shops(resources, stack_settings)
 
 
 async def run(desk: Desk, conversation: str, *calls: Call) -> tuple[Asked, list[str]]:
@@ -66,7 +68,7 @@ async def run(desk: Desk, conversation: str, *calls: Call) -> tuple[Asked, list[
 
 
 async def allowed(desk: Desk) -> None:
-    async with desk.services.pool.acquire() as connection:
+    async with desk.resources.pool.acquire() as connection:
         await require_allowed(connection, desk.tenant)
 
 
@@ -122,7 +124,7 @@ async def test_a_reviewer_sees_what_all_actions_of_a_proposal_come_to(shops: Sho
     asked = await desk.propose(
         "c1", pay_with(SMALL, PAYPAL), cancel(LARGE), swap(SMALL, CHEAP, GIFT)
     )
-    row = await desk.services.pool.fetchrow(
+    row = await desk.resources.pool.fetchrow(
         """
         select amount, (select array_agg(description ->> 'title' order by index)
                           from holdfast.actions where tenant = $1 and approval = approvals.id)
@@ -186,8 +188,8 @@ def test_no_sequence_has_an_effect_that_the_rules_forbid(
 
 
 async def _play(stack: Settings, played: list[list[tuple[str, list[Call]]]], late: bool) -> None:
-    async with open_services(stack, load_packages(["holdfast_shop:package"])) as services:
-        desk = await Shops(services, stack).open(4)
+    async with open_resources(stack, load_packages(["holdfast_shop:package"])) as resources:
+        desk = await Shops(resources, stack).open(4)
         waiting: list[Asked] = []
 
         async def approve() -> None:

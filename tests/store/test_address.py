@@ -19,9 +19,9 @@ from holdfast.domain.errors import ConfigurationError, Unavailable
 from holdfast.runtime.connection import require_migration_url
 from holdfast.runtime.settings import Settings, read_settings
 from holdfast.store.address import read_address
+from holdfast.store.liveness import open_session
 from holdfast.store.migrate import migrate
 from holdfast.store.pool import open_pool
-from holdfast.store.presence import open_session
 
 
 def test_every_part_is_read(tmp_path: Path) -> None:

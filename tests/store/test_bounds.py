@@ -9,8 +9,8 @@ from holdfast.client.records import Records
 from holdfast.domain.errors import Unavailable
 from holdfast.runtime.connection import require_database_url
 from holdfast.runtime.settings import Settings
+from holdfast.store.liveness import open_session
 from holdfast.store.pool import Connection, Pool, open_pool
-from holdfast.store.presence import open_session
 from tests.platform import eventually
 
 SHOWN = """

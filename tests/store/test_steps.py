@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from holdfast.domain.activity_protocol import EndResult, TurnEnd
 from holdfast.domain.conversation import CustomerMessage, TurnResult
 from holdfast.domain.errors import StaleAttempt
 from holdfast.domain.events import NewEvent, NewMessageSent
 from holdfast.domain.identity import ConversationKey, TurnKey
-from holdfast.domain.steps import Ended, TurnEnd
 from holdfast.domain.words import language_of
 from holdfast.runtime.settings import Settings
 from holdfast.store.conversations import open_conversation
@@ -52,7 +52,7 @@ def key(tenant: str, *, attempt: int = 1, run: str = "run-1", turn: int = 1) -> 
 def reply(text: str) -> StepCommit:
     result = TurnResult(turn=1, status="answered", reply=text)
     return StepCommit(
-        outcome=Ended(result=result),
+        outcome=EndResult(result=result),
         turn_status="answered",
         turn_result=result,
         messages=(NewMessage(role="assistant", text=text),),

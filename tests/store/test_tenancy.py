@@ -13,19 +13,20 @@ import pytest
 
 import holdfast.store
 from holdfast import Connection
+from holdfast.domain.activity_protocol import EndResult
 from holdfast.domain.approval import TakenDecision
 from holdfast.domain.conversation import TurnResult
 from holdfast.domain.errors import LockTaken
 from holdfast.domain.events import NewEvent, NewMessageSent, TurnEnded
 from holdfast.domain.records import ApprovalFilter
-from holdfast.domain.steps import Ended
 from holdfast.domain.words import language_of
 from holdfast.runtime.connection import require_migration_url
 from holdfast.runtime.settings import Settings
 from holdfast.store import (
+    action_history,
     actions,
     approvals,
-    attempts,
+    attempt_fence,
     audit,
     compensation,
     conversations,
@@ -37,7 +38,6 @@ from holdfast.store import (
     llm_calls,
     notices,
     policies,
-    standing,
     statements,
     steps,
     subjects,
@@ -134,10 +134,10 @@ READS: dict[str, Asked] = {
         c, t.key(tenant).turn_key(RUNNING)
     ),
     "policies.read_policy_text": lambda t, c, tenant: _policy_texts(c, tenant),
-    "standing.account_of": lambda t, c, tenant: standing.account_of(
+    "action_history.account_of": lambda t, c, tenant: action_history.account_of(
         c, t.key(tenant).turn_key(DONE)
     ),
-    "standing.find_equal": lambda t, c, tenant: _equal(t, c, tenant, amount=3),
+    "action_history.find_equal": lambda t, c, tenant: _equal(t, c, tenant, amount=3),
     "transcript.find_message": lambda t, c, tenant: transcript.find_message(
         c, t.key(tenant), REQUEST_ID
     ),
@@ -180,10 +180,10 @@ WRITES: dict[str, Asked] = {
     "approvals.withdraw_orphans": lambda t, c, tenant: approvals.withdraw_orphans(
         c, t.key(tenant), reason="new"
     ),
-    "attempts.begin_attempt": lambda t, c, tenant: attempts.begin_attempt(
+    "attempt_fence.begin_attempt": lambda t, c, tenant: attempt_fence.begin_attempt(
         c, t.key(tenant), activity="a", attempt=9
     ),
-    "attempts.recorded_at": lambda t, c, tenant: attempts.recorded_at(
+    "attempt_fence.recorded_at": lambda t, c, tenant: attempt_fence.recorded_at(
         c, t.key(tenant), activity="b"
     ),
     "audit.append_audit": lambda t, c, tenant: audit.append_audit(
@@ -237,7 +237,7 @@ WRITES: dict[str, Asked] = {
         c, t.key(tenant).turn_key(RUNNING), "new"
     ),
     "policies.keep_policy": lambda t, c, tenant: _policy_kept(t, c, tenant),
-    "standing.end_open_actions": lambda t, c, tenant: standing.end_open_actions(
+    "action_history.end_open_actions": lambda t, c, tenant: action_history.end_open_actions(
         c, t.key(tenant), turn=None, reason="new"
     ),
     "statements.spend": lambda t, c, tenant: statements.spend(c, tenant, "new", by="x"),
@@ -271,7 +271,7 @@ WRITES: dict[str, Asked] = {
 }
 
 _LOCKS = {
-    "standing.lock_repeats",
+    "action_history.lock_repeats",
     "subjects.lock_subjects",
     "subjects.require_no_call",
     "windows.lock_windows",
@@ -291,7 +291,7 @@ async def _passed_over(twins: Twins, connection: Connection, tenant: str) -> obj
 
 
 async def _equal(twins: Twins, connection: Connection, tenant: str, *, amount: int) -> object:
-    return await standing.find_equal(
+    return await action_history.find_equal(
         connection,
         twins.key(tenant).turn_key(RUNNING),
         customer="cust",
@@ -407,7 +407,7 @@ async def _delivery(twins: Twins, connection: Connection, tenant: str) -> None:
 
 
 async def _policy_kept(twins: Twins, connection: Connection, tenant: str) -> None:
-    policy = twins.services.registry.policy(tenant, "add")
+    policy = twins.resources.registry.policy(tenant, "add")
     other = policy.model_copy(update={"digest": "another"})
     await policies.keep_policy(cast(Pool, connection), tenant, other)
 
@@ -421,7 +421,7 @@ def _edited() -> NewAction:
 def _answer() -> StepCommit:
     result = TurnResult(turn=RUNNING, status="answered", reply="new")
     return StepCommit(
-        outcome=Ended(result=result),
+        outcome=EndResult(result=result),
         turn_status="answered",
         turn_result=result,
         agent="new",
@@ -514,7 +514,7 @@ async def test_what_another_tenant_has_heard_or_done_is_not_heard_or_done(
 
 
 @pytest.mark.parametrize(
-    "lock", [standing.lock_repeats, subjects.lock_subjects, windows.lock_windows]
+    "lock", [action_history.lock_repeats, subjects.lock_subjects, windows.lock_windows]
 )
 async def test_no_lock_is_in_the_way_of_another_tenant(
     stack_settings: Settings, owner: Connection, lock: Callable[..., Awaitable[None]]

@@ -10,7 +10,7 @@ from uuid import uuid4
 import asyncpg
 
 from holdfast import Connection
-from holdfast.activities.services import Services
+from holdfast.activities.resources import Resources
 from holdfast.domain.conversation import CustomerMessage
 from holdfast.domain.decision import Decision
 from holdfast.domain.identity import ConversationKey
@@ -26,7 +26,7 @@ from holdfast.store.llm_calls import CallScope, ModelResponse, RecordedCall, sav
 from holdfast.store.steps import NewMessage, StepAttempt, begin_step, save_snapshot
 from holdfast.store.transcript import append_message
 from holdfast.store.turns import end_turn
-from holdfast.worker.assembly import open_services
+from holdfast.worker.assembly import open_resources
 from tests.activities.desk import Desk
 from tests.notifications.notices import payload
 
@@ -49,7 +49,7 @@ _COLUMNS = """
 class Twins:
     """`theirs` comes first in every table and index, so that what does not ask for the tenant finds it."""
 
-    services: Services
+    resources: Resources
     theirs: str
     ours: str
     conversation: str
@@ -109,9 +109,9 @@ async def open_twins(settings: Settings, folder: Path) -> AsyncIterator[Twins]:
     article.mkdir()
     (article / "one.md").write_text("# Parcels\n\n## Lost\n\nA parcel of theirs is lost.\n")
     mark = uuid4().hex[:10]
-    async with open_services(settings, load_packages(["tests.counter:package"])) as services:
+    async with open_resources(settings, load_packages(["tests.counter:package"])) as resources:
         twins = Twins(
-            services=services,
+            resources=resources,
             theirs=f"t-0{mark}",
             ours=f"t-1{mark}",
             conversation=f"c-{mark}",
@@ -122,16 +122,16 @@ async def open_twins(settings: Settings, folder: Path) -> AsyncIterator[Twins]:
 
 
 async def _play(twins: Twins, settings: Settings) -> None:
-    services, tenant, conversation = twins.services, twins.theirs, twins.conversation
+    resources, tenant, conversation = twins.resources, twins.theirs, twins.conversation
     key = twins.key(tenant)
-    desk = Desk(services, settings, tenant, "cust")
+    desk = Desk(resources, settings, tenant, "cust")
     await desk.open(conversation)
     done = await desk.propose(conversation, ("add", {"counter": "theirs", "amount": 3}))
     assert await desk.execute(done) == ["executed"]
     await desk.propose(conversation, ("add", {"counter": "theirs", "amount": 150}))
     accepted = await desk.propose(conversation, ("add", {"counter": "theirs", "amount": 151}))
     await desk.accept(accepted, reviewer="theirs-ann", roles=["counters"])
-    async with services.pool.acquire() as connection:
+    async with resources.pool.acquire() as connection:
         answer = NewMessage(role="human", author="theirs-pat", text="an answer of theirs")
         await append_message(connection, key.turn_key(ANSWERED), answer, request_id=REQUEST_ID)
         await end_turn(
@@ -144,9 +144,9 @@ async def _play(twins: Twins, settings: Settings) -> None:
         )
         await _note(twins, connection)
     await begin_step(
-        services.pool, twins.attempt(tenant), subgraph="theirs", message=twins.message()
+        resources.pool, twins.attempt(tenant), subgraph="theirs", message=twins.message()
     )
-    assert await save_snapshot(services.pool, twins.attempt(tenant), b"theirs")
+    assert await save_snapshot(resources.pool, twins.attempt(tenant), b"theirs")
 
 
 async def _note(twins: Twins, connection: Connection) -> None:

@@ -10,7 +10,7 @@ from holdfast.packages.registry import load_packages
 from holdfast.runtime.settings import Settings
 from holdfast.security.signing_key import SigningKey
 from holdfast.store.changes import PLATFORM
-from holdfast.worker.assembly import open_services
+from holdfast.worker.assembly import open_resources
 from tests.platform import Platform, counting, eventually, routed_to
 from tests.security.examples import jwks
 
@@ -117,8 +117,8 @@ async def test_changed_keys_and_policies_are_in_the_platforms_own_log(
         found: list[Any] = await eventually(so_many, what=f"{number} of {kind}")
         return found
 
-    async with open_services(settings, load_packages(["tests.counter:package"])) as services:
-        noting = [asyncio.create_task(keep_noting_changes(services, every=0.05)) for _ in range(2)]
+    async with open_resources(settings, load_packages(["tests.counter:package"])) as resources:
+        noting = [asyncio.create_task(keep_noting_changes(resources, every=0.05)) for _ in range(2)]
         try:
             await noted("keys_changed", str(keys), 1)
             keys.write_text(jwks([first, SigningKey.generate("k2")]))

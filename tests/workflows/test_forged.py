@@ -9,18 +9,18 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from holdfast.domain import wire
-from holdfast.domain.approval import Approval
-from holdfast.domain.decision import Decision
-from holdfast.domain.people import PersonAct
-from holdfast.domain.records import ApprovalRecord
-from holdfast.domain.review import Accept, Claim, Release, Reviewer
-from holdfast.domain.steps import (
+from holdfast.domain.activity_protocol import (
     ActionRequest,
     AlarmRequest,
     DecisionRequest,
     HumanTurnRequest,
     TakeoverRequest,
 )
+from holdfast.domain.approval import Approval
+from holdfast.domain.decision import Decision
+from holdfast.domain.people import PersonAct
+from holdfast.domain.records import ApprovalRecord
+from holdfast.domain.review import Accept, Claim, Release, Reviewer
 from holdfast.domain.terms import Alarm, Requirement
 from holdfast.runtime.settings import Settings
 from holdfast.security.signing_key import SigningKey

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from holdfast.domain.activity_protocol import RecordedTurn
 from holdfast.domain.conversation import (
     ConversationStart,
     ConversationState,
     CustomerMessage,
+    KnownMessage,
     OnBusy,
     QueuedMessage,
-    Remembered,
     TurnResult,
 )
 from holdfast.domain.errors import (
@@ -23,7 +24,6 @@ from holdfast.domain.errors import (
 )
 from holdfast.domain.ids import text_digest
 from holdfast.domain.limits import Limits
-from holdfast.domain.steps import RecordedTurn
 from holdfast.workflows.intake import Intake
 
 LIMITS = Limits(message_characters=10, queued_messages=2, remembered_messages=3)
@@ -64,7 +64,7 @@ def opened(
     state = ConversationState(
         turns=turns,
         remembered={
-            id: Remembered(turn=number, digest=text_digest("hello"))
+            id: KnownMessage(turn=number, digest=text_digest("hello"))
             for number, id in enumerate(remembered, start=first)
         },
     )
@@ -286,4 +286,4 @@ def test_the_oldest_messages_are_forgotten_first() -> None:
         intake.accept(message(f"m{number}"))
         assert len(state.remembered) == min(number, 3)
     assert list(state.remembered) == ["m2", "m3", "m4"]
-    assert state.remembered["m4"] == Remembered(turn=4, digest=text_digest("hello"))
+    assert state.remembered["m4"] == KnownMessage(turn=4, digest=text_digest("hello"))

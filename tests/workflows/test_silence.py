@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from holdfast.domain import wire
+from holdfast.domain.activity_protocol import ActionRequest, AlarmRequest
 from holdfast.domain.approval import ApprovalState, ApprovalStatus
 from holdfast.domain.errors import ConversationClosed, Refused
 from holdfast.domain.notifications import DeliveryState
 from holdfast.domain.review import Claim, Comment, Edit, Reject, Release, Review, Reviewer
-from holdfast.domain.steps import ActionRequest, AlarmRequest
 from holdfast.domain.terms import Alarm
 from holdfast.runtime.settings import Settings
 from holdfast.security.bounds import KeyBounds

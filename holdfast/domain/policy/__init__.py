@@ -25,14 +25,14 @@ is an expression of the Common Expression Language over `args`, `facts`, `custom
 executed; without it, the customer has to confirm that they want it twice.
 """
 
-from holdfast.domain.policy.approving import ApprovalRule, EscalationStep
-from holdfast.domain.policy.loading import load_policy
+from holdfast.domain.policy.approval_rules import ApprovalRule, EscalationStep
+from holdfast.domain.policy.policy_file import load_policy
 from holdfast.domain.policy.rules import (
-    Circumstances,
     Policy,
+    PolicyInput,
     RepeatRule,
     Rule,
-    Tried,
+    RuleTrial,
     Verdict,
     Window,
 )
@@ -40,12 +40,12 @@ from holdfast.domain.policy.working_time import WorkingTime
 
 __all__ = [
     "ApprovalRule",
-    "Circumstances",
     "EscalationStep",
     "Policy",
+    "PolicyInput",
     "RepeatRule",
     "Rule",
-    "Tried",
+    "RuleTrial",
     "Verdict",
     "Window",
     "WorkingTime",

@@ -19,7 +19,7 @@ from holdfast.domain.errors import PolicyError
 from holdfast.domain.model import Frozen, Strict
 from holdfast.domain.outcomes import PriorityName, VerdictKind
 from holdfast.domain.policy.durations import Duration
-from holdfast.domain.policy.rules import Circumstances, Policy, Verdict
+from holdfast.domain.policy.rules import Policy, PolicyInput, Verdict
 
 
 class ConversationFacts(Strict):
@@ -56,9 +56,9 @@ class Case(Strict):
     tenant: str = "demo"
     expect: Expectation
 
-    def circumstances(self) -> Circumstances:
+    def policy_input(self) -> PolicyInput:
         """What the policy is asked about. Sums that are not given are 0."""
-        return circumstances(
+        return policy_input(
             arguments=self.arguments,
             facts=self.facts,
             customer=self.customer,
@@ -70,7 +70,7 @@ class Case(Strict):
     def problems(self, policy: Policy) -> tuple[str, ...]:
         """Where the policy says something else."""
         known = dict.fromkeys(policy.windows, Decimal(0))
-        given = self.circumstances()
+        given = self.policy_input()
         verdict = policy.verdict(
             self.action, given.model_copy(update={"windows": {**known, **given.windows}})
         )
@@ -97,7 +97,7 @@ class CaseResult(Frozen):
     problems: tuple[str, ...]
 
 
-def circumstances(
+def policy_input(
     *,
     arguments: dict[str, JsonValue],
     facts: dict[str, JsonValue],
@@ -105,12 +105,12 @@ def circumstances(
     conversation: ConversationFacts,
     windows: dict[str, Decimal],
     tenant: str,
-) -> Circumstances:
+) -> PolicyInput:
     """Circumstances as a worker would make them; `customer` gets an id where it has none."""
     seen: dict[str, Any] = conversation.model_dump(exclude={"age"})
     if conversation.age is not None:
         seen["age"] = conversation.age
-    return Circumstances(
+    return PolicyInput(
         args=arguments,
         facts=facts,
         customer={"id": "customer", **customer},

@@ -18,7 +18,7 @@ from pydantic import (
 from holdfast.domain.documents import Misfit
 from holdfast.domain.model import Frozen, Strict
 from holdfast.domain.outcomes import VerdictKind
-from holdfast.domain.policy.approving import ApprovalRule
+from holdfast.domain.policy.approval_rules import ApprovalRule
 from holdfast.domain.policy.conditions import (
     COST_OF_ALL,
     VARIABLES,
@@ -166,7 +166,7 @@ class RepeatRule(Strict):
         return {"say": value} if isinstance(value, str) else value
 
 
-class Circumstances(Frozen):
+class PolicyInput(Frozen):
     """What conditions see. `customer` has at least `id`; `conversation` has `id`, `priority`,
     `language`, `age` (a duration) and `turns`; `windows` are exact sums without this action itself,
     which conditions see as the nearest double."""
@@ -184,7 +184,7 @@ class Circumstances(Frozen):
         return {**seen, "windows": {name: float(sum) for name, sum in self.windows.items()}}
 
 
-class Tried(Frozen):
+class RuleTrial(Frozen):
     """A rule that was tried: its place, its condition, and what that gave (true, false, or why it
     could not be told)."""
 
@@ -266,20 +266,20 @@ class Policy(Strict):
         """What happens to a proposal of `action` that is equal to an earlier one."""
         return self.repeats.get(action, RepeatRule())
 
-    def verdict(self, action: str, circumstances: Circumstances) -> Verdict:
+    def verdict(self, action: str, policy_input: PolicyInput) -> Verdict:
         """What happens to `action` under these circumstances."""
-        return self.explain(action, circumstances)[1]
+        return self.explain(action, policy_input)[1]
 
     def explain(
-        self, action: str, circumstances: Circumstances
-    ) -> tuple[tuple[Tried, ...], Verdict]:
+        self, action: str, policy_input: PolicyInput
+    ) -> tuple[tuple[RuleTrial, ...], Verdict]:
         """What happens to `action`, and the rules that were tried to find out.
 
         Where a condition cannot be evaluated, nobody knows whether its rule matches: of this rule and
         what decides after it, the strictest counts, and it is an approval at least.
         """
-        evaluation = Evaluation(circumstances.variables())
-        tried: list[Tried] = []
+        evaluation = Evaluation(policy_input.variables())
+        tried: list[RuleTrial] = []
         unsure: list[tuple[str, Rule]] = []
         found = ("default", self.default)
         for index, rule in enumerate(self.actions.get(action, ())):
@@ -288,10 +288,10 @@ class Policy(Strict):
                 matched = rule.matches(evaluation)
             except Exception as error:
                 problem = str(error) or type(error).__name__
-                tried.append(Tried(rule=place, when=rule.when, matched=False, error=problem))
+                tried.append(RuleTrial(rule=place, when=rule.when, matched=False, error=problem))
                 unsure.append((place, rule))
                 continue
-            tried.append(Tried(rule=place, when=rule.when, matched=matched))
+            tried.append(RuleTrial(rule=place, when=rule.when, matched=matched))
             if matched:
                 found = (place, rule)
                 break

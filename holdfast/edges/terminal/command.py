@@ -7,9 +7,9 @@ from importlib.metadata import entry_points
 import typer
 
 from holdfast.domain.errors import ConfigurationError, ExtraMissing
-from holdfast.edges.terminal import auditing, conversing, delivering, policies, reviewing
-from holdfast.edges.terminal.running import INTERRUPTED, code_when_done, exit_code
-from holdfast.runtime.process import leave, never_fail_to_write, prepare_streams
+from holdfast.edges.terminal import approvals, audit, conversations, deliveries, policies
+from holdfast.edges.terminal.runner import INTERRUPTED, code_when_done, exit_code
+from holdfast.runtime.process import exit_process, never_fail_to_write, prepare_streams
 from holdfast.worker import command as working
 
 app = typer.Typer(
@@ -20,11 +20,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(conversing.app)
-app.add_typer(reviewing.app)
-app.add_typer(auditing.app, name="audit")
+app.add_typer(conversations.app)
+app.add_typer(approvals.app)
+app.add_typer(audit.app, name="audit")
 app.add_typer(policies.app, name="policy")
-app.add_typer(delivering.app)
+app.add_typer(deliveries.app)
 app.add_typer(working.app)
 
 
@@ -62,7 +62,7 @@ def main(app: typer.Typer = app) -> None:
         code = exit_code(error)
     if not code:
         code = code_when_done()
-    leave(code if isinstance(code, int) else int(code is not None))
+    exit_process(code if isinstance(code, int) else int(code is not None))
 
 
 def _check_arguments(arguments: list[str]) -> None:

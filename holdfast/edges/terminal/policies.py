@@ -12,11 +12,11 @@ from holdfast.domain.documents import line_of
 from holdfast.domain.errors import InvalidRequest, PolicyCasesFailed, PolicyError
 from holdfast.domain.failures import in_words
 from holdfast.domain.outcomes import VerdictKind
-from holdfast.domain.policy import ApprovalRule, Policy, Tried, load_policy
-from holdfast.domain.policy.cases import CaseResult, ConversationFacts, circumstances, load_cases
-from holdfast.domain.policy.checking import KnownAction, check_names
+from holdfast.domain.policy import ApprovalRule, Policy, RuleTrial, load_policy
+from holdfast.domain.policy.cases import CaseResult, ConversationFacts, load_cases, policy_input
+from holdfast.domain.policy.name_check import KnownAction, check_names
 from holdfast.edges.terminal.options import AsJson, Tenant, json_object
-from holdfast.edges.terminal.running import print_document
+from holdfast.edges.terminal.runner import print_document
 from holdfast.extras import extra
 from holdfast.runtime.tenant_files import read_text
 
@@ -72,7 +72,7 @@ def explain(
     """Say which rule decides about an action, and why."""
     chosen = _load(policy) if policy is not None else _of_tenant(tenant, action, arguments)
     try:
-        seen = circumstances(
+        seen = policy_input(
             arguments=json_object(arguments),
             facts=json_object(facts),
             customer=json_object(customer),
@@ -192,7 +192,7 @@ def _in_words(kind: VerdictKind, approve: ApprovalRule | None) -> str:
     return f"approve by {approve.quorum} of {' or '.join(approve.roles)}{under}"
 
 
-def _outcome(tried: Tried) -> str:
+def _outcome(tried: RuleTrial) -> str:
     if tried.error is not None:
         return f"could not be told ({tried.error}), so the strictest that could match counts"
     return "true" if tried.matched else "false"

@@ -6,8 +6,8 @@ the model once (`correction`). A body that is no answer at all is a `NoAnswer`: 
 """
 
 from holdfast.llm.answer.body import NoAnswer, ReadBody, read_body, refusal_of
+from holdfast.llm.answer.completion import Unusable, completion_of, cut_to, fitting
 from holdfast.llm.answer.correction import corrected
-from holdfast.llm.answer.reading import Unusable, completion_of, cut_to, fitting
 
 __all__ = [
     "NoAnswer",

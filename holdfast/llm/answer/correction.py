@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from openai.types.chat import ChatCompletionMessageParam
 
-from holdfast.llm.answer.reading import Unusable
+from holdfast.llm.answer.completion import Unusable
 from holdfast.llm.request import ModelRequest
 from holdfast.store.llm_calls import RecordedCall
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 
-from holdfast.contract.hints import AnsweredCall, Hints, Known, ToolHint, ToolUse
+from holdfast.contract.hints import AnsweredCall, HintContext, Hints, ToolHint, ToolUse
 from holdfast.domain.outcomes import OUTCOME_UNKNOWN
 from holdfast.domain.past import tells_of_effects
 from holdfast.llm.offline.builtin import ABILITIES, FAREWELL, GREETING, IDENTITY, THANKS
@@ -63,13 +63,13 @@ _FOR_MODELS = " Nothing was done now."
 _FAILURE = "I am sorry, I could not {doing}. {why}"
 
 
-def from_calls(calls: Sequence[tuple[AnsweredCall, Known]], hints: Hints) -> str:
+def from_calls(calls: Sequence[tuple[AnsweredCall, HintContext]], hints: Hints) -> str:
     """What the calls returned, a paragraph for each."""
     texts = [_told(call, known, hints) for call, known in calls]
     return "\n\n".join(dict.fromkeys(texts))
 
 
-def _told(call: AnsweredCall, known: Known, hints: Hints) -> str:
+def _told(call: AnsweredCall, known: HintContext, hints: Hints) -> str:
     hint = hints.tools.get(call.name, ToolHint())
     if call.error is not None:
         state = call.result.get("state") if isinstance(call.result, dict) else None

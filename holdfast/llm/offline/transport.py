@@ -30,7 +30,7 @@ from holdfast.llm.offline.goals import (
     may_be_called,
     may_change,
 )
-from holdfast.llm.offline.planning import Done, steps_for
+from holdfast.llm.offline.planner import Done, steps_for
 from holdfast.llm.offline.request import ChatRequest
 from holdfast.llm.offline.sources import from_sources
 from holdfast.llm.offline.structured import fill

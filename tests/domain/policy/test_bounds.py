@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from holdfast.domain.errors import PolicyError
-from holdfast.domain.policy import ApprovalRule, Circumstances, Policy, load_policy
+from holdfast.domain.policy import ApprovalRule, Policy, PolicyInput, load_policy
 
 HEAD = "name: shop\nversion: 1\n"
 SUM = "{amount: args.amount, actions: [pay], within: 30d}"
@@ -87,10 +87,10 @@ def test_an_explanation_has_every_rule_that_was_tried_and_what_it_gave() -> None
         "    - deny\n"
     )
     loaded = load_policy(f"{HEAD}default: allow\n{rules}", source="shop.yaml")
-    tried, said = loaded.explain("pay", Circumstances(args={"amount": 5, "missing": 2}))
+    tried, said = loaded.explain("pay", PolicyInput(args={"amount": 5, "missing": 2}))
     assert [(one.rule, one.matched, one.error) for one in tried] == [("pay[0]", True, None)]
     assert said.kind == "allow"
-    tried, said = loaded.explain("pay", Circumstances(args={"amount": 5}))
+    tried, said = loaded.explain("pay", PolicyInput(args={"amount": 5}))
     assert tried[0].rule == "pay[0]"
     assert not tried[0].matched
     assert "missing" in str(tried[0].error)
@@ -101,7 +101,7 @@ def test_an_explanation_has_every_rule_that_was_tried_and_what_it_gave() -> None
 def test_rules_are_tried_in_order_until_one_matches() -> None:
     rules = 'actions: {pay: [{when: "args.amount > 9", deny: true}, allow, deny]}\n'
     loaded = load_policy(HEAD + rules, source="shop.yaml")
-    tried, said = loaded.explain("pay", Circumstances(args={"amount": 5}))
+    tried, said = loaded.explain("pay", PolicyInput(args={"amount": 5}))
     assert [(one.rule, one.when, one.matched) for one in tried] == [
         ("pay[0]", "args.amount > 9", False),
         ("pay[1]", None, True),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.domain.policy import Circumstances, load_policy
+from holdfast.domain.policy import PolicyInput, load_policy
 from holdfast.domain.policy.conditions import MOST_VALUES, Condition, TooCostly
 from holdfast.domain.policy.expressions import parse
 
@@ -200,7 +200,7 @@ def test_values_may_be_nested_up_to_a_bound() -> None:
 
 
 def seen(**args: Any) -> dict[str, Any]:
-    return Circumstances(args=args).variables()
+    return PolicyInput(args=args).variables()
 
 
 NUMBERS = list(range(5_000))
@@ -257,9 +257,9 @@ def test_lists_of_an_ordinary_size_are_looked_through() -> None:
 
 def test_sums_are_exact_until_a_condition_looks_at_them() -> None:
     exact = Decimal("0.1") + Decimal("0.2")
-    circumstances = Circumstances(windows={"w": exact})
-    assert circumstances.windows == {"w": Decimal("0.3")}
-    assert Condition("windows.w <= 0.3").holds(circumstances.variables())
+    policy_input = PolicyInput(windows={"w": exact})
+    assert policy_input.windows == {"w": Decimal("0.3")}
+    assert Condition("windows.w <= 0.3").holds(policy_input.variables())
 
 
 RULES = """
@@ -320,7 +320,7 @@ def test_where_a_condition_fails_the_strictest_rule_that_could_match_counts(
     rules: str, expected: str, rule: int | None
 ) -> None:
     policy = load_policy(f"{RULES}    {rules}\n", source="strict.yaml")
-    verdict = policy.verdict("pay", Circumstances(args={"no": None}))
+    verdict = policy.verdict("pay", PolicyInput(args={"no": None}))
 
     assert verdict.kind == expected
     if rule is not None:
@@ -332,7 +332,7 @@ def test_what_may_be_allowed_or_not_is_asked_of_those_whom_the_default_asks() ->
     rules = "[{when: facts.x > 1, allow: true}, allow]"
     for default, roles in (("{approve: {roles: [duty]}}", ("duty",)), ("allow", ("support",))):
         text = f"name: a\nversion: 1\ndefault: {default}\nactions: {{pay: {rules}}}\n"
-        verdict = load_policy(text, source="a.yaml").verdict("pay", Circumstances())
+        verdict = load_policy(text, source="a.yaml").verdict("pay", PolicyInput())
         assert verdict.approve is not None
         assert verdict.approve.roles == roles
 
@@ -340,14 +340,14 @@ def test_what_may_be_allowed_or_not_is_asked_of_those_whom_the_default_asks() ->
 def test_a_condition_that_is_too_costly_counts_as_one_that_fails() -> None:
     text = f"{RULES}    [{{when: 'size(args.l) > 30000', deny: true}}, allow]\n"
     policy = load_policy(text, source="strict.yaml")
-    assert policy.verdict("pay", Circumstances(args={"l": list(range(30_000))})).kind == "deny"
-    assert policy.verdict("pay", Circumstances(args={"l": []})).kind == "allow"
+    assert policy.verdict("pay", PolicyInput(args={"l": list(range(30_000))})).kind == "deny"
+    assert policy.verdict("pay", PolicyInput(args={"l": []})).kind == "allow"
 
 
 def test_why_a_condition_fails_is_told_without_the_values() -> None:
     text = f"{RULES}    [{{when: args.secret > 1, deny: true}}, allow]\n"
     policy = load_policy(text, source="strict.yaml")
-    verdict = policy.verdict("pay", Circumstances(args={"secret": "4111 1111"}))
+    verdict = policy.verdict("pay", PolicyInput(args={"secret": "4111 1111"}))
     assert verdict.reason is not None
     assert "4111" not in verdict.reason
     assert "args.secret > 1" in verdict.reason

@@ -3,7 +3,7 @@
 import pytest
 
 from holdfast.domain.errors import PolicyError
-from holdfast.domain.policy import Circumstances, Policy, load_policy
+from holdfast.domain.policy import Policy, PolicyInput, load_policy
 
 HEAD = "name: shop\nversion: 1\n"
 HOURS = "working_time: {zone: Europe/Berlin, hours: {mon: '09:00-09:01'}, holidays: HOLIDAYS}\n"
@@ -173,20 +173,20 @@ def test_of_many_problems_some_are_said() -> None:
 def test_the_conditions_on_one_action_are_evaluated_within_what_they_may_cost_together() -> None:
     deny = "{when: \"args.l.exists(x, x.matches(r'\\\\w{5}!'))\", deny: true}"
     policy = load(rules(20, deny).replace("name:", "default: allow\nname:"))
-    tried, said = policy.explain("pay", Circumstances(args={"l": ["abcdef"] * 20}))
+    tried, said = policy.explain("pay", PolicyInput(args={"l": ["abcdef"] * 20}))
     evaluated = [one for one in tried if one.error is None]
     assert 1 < len(evaluated) < 20
     assert {one.error for one in tried[len(evaluated) :]} == {
         "the conditions before it have cost what those of one action may"
     }
     assert said.kind == "deny"
-    tried, said = policy.explain("pay", Circumstances(args={"l": ["abcdef"]}))
+    tried, said = policy.explain("pay", PolicyInput(args={"l": ["abcdef"]}))
     assert ({one.error for one in tried}, said.kind) == ({None}, "allow")
 
 
 def test_the_reason_of_a_verdict_stays_short_however_many_conditions_fail() -> None:
     policy = load(rules(300, "{when: \"args.nothing == '" + "x" * 100 + "'\", deny: true}"))
-    said = policy.verdict("pay", Circumstances())
+    said = policy.verdict("pay", PolicyInput())
     assert said.kind == "deny"
     assert said.reason is not None
     assert said.reason.endswith(" and 295 more.")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from holdfast.domain.ids import canonical_json
-from holdfast.domain.policy import Circumstances, load_policy
+from holdfast.domain.policy import PolicyInput, load_policy
 from holdfast.domain.policy.conditions import Condition
 from holdfast.domain.policy.expressions import read
 
@@ -17,7 +17,7 @@ LARGE = 2**53 + 1
 
 
 def holds(source: str, **args: Any) -> bool:
-    return Condition(source).holds(Circumstances(args=args).variables())
+    return Condition(source).holds(PolicyInput(args=args).variables())
 
 
 def other(value: Any) -> Any:
@@ -146,8 +146,8 @@ seen = st.fixed_dictionaries(
 
 @given(seen)
 def test_the_same_values_get_the_same_verdict_in_every_form(seen: dict[str, JsonValue]) -> None:
-    expected = POLICY.verdict("pay", Circumstances.model_validate(seen))
+    expected = POLICY.verdict("pay", PolicyInput.model_validate(seen))
     canonical = json.loads(canonical_json(seen))
     for form in (canonical, json.loads(json.dumps(seen)), other(canonical)):
         if form == seen:  # a double of a number too long for one is another value
-            assert POLICY.verdict("pay", Circumstances.model_validate(form)) == expected
+            assert POLICY.verdict("pay", PolicyInput.model_validate(form)) == expected

@@ -8,8 +8,8 @@ import pytest
 from holdfast.domain.errors import PolicyError
 from holdfast.domain.policy import (
     ApprovalRule,
-    Circumstances,
     Policy,
+    PolicyInput,
     RepeatRule,
     Verdict,
     load_policy,
@@ -27,7 +27,7 @@ def policy(rules: str = "", *, default: str | None = None) -> Policy:
 def verdict(policy: Policy, action: str = "pay", **given: Any) -> Verdict:
     return policy.verdict(
         action,
-        Circumstances(
+        PolicyInput(
             args=given.get("args", {}),
             facts=given.get("facts", {}),
             customer={"id": "ann", "tier": "gold"},

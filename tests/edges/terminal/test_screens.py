@@ -15,7 +15,7 @@ from holdfast.domain.display import MARGIN
 from holdfast.domain.notifications import ApprovalData, NoticedAction, Payload
 from holdfast.domain.records import ApprovalRecord
 from holdfast.domain.review import Comment, Reviewer
-from holdfast.edges.terminal.rendering import render
+from holdfast.edges.terminal.output import render
 from holdfast.notifications.email import compose
 from tests.platform import Platform, counting, routed_to
 
@@ -95,7 +95,7 @@ async def test_no_line_of_a_conversation_is_anybody_elses(
 
 
 async def test_json_steers_no_terminal(platform: Platform, asked: ApprovalRecord) -> None:
-    from holdfast.edges.terminal.running import print_document
+    from holdfast.edges.terminal.runner import print_document
 
     with pytest.MonkeyPatch.context() as patch:
         out = io.StringIO()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import pytest
 
 from holdfast.domain.errors import Overloaded
-from holdfast.edges.terminal.running import exit_code
+from holdfast.edges.terminal.runner import exit_code
 from tests.edges.terminal.command import ROOT, starter
 from tests.platform import Platform, routed_to
 from tests.scripted_model import text

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from holdfast import Known, Lookup, Say
+from holdfast import HintContext, Lookup, Say
 from holdfast_shop import phrases
 from holdfast_shop.phrases import listed, money
 
@@ -44,7 +44,7 @@ Fields = Mapping[str, Any]
 def own_order() -> tuple[Lookup, ...]:
     """The order, where the customer gave no number: the only or the latest one, else a question."""
 
-    def find(known: Known) -> JsonValue | Say:
+    def find(known: HintContext) -> JsonValue | Say:
         profile = _record(known.result("get_user_details"))
         ids = [str(order) for order in profile.get("orders", [])]
         if not ids:
@@ -62,7 +62,7 @@ def own_order() -> tuple[Lookup, ...]:
 def address_part(name: str) -> tuple[Lookup, ...]:
     """A part of the postal address in the customer's words."""
 
-    def find(known: Known) -> JsonValue | Say:
+    def find(known: HintContext) -> JsonValue | Say:
         match = _ADDRESS.search(known.words)
         if match is None:
             return None
@@ -81,7 +81,7 @@ def address_part(name: str) -> tuple[Lookup, ...]:
 def items_to(verb: str) -> tuple[Lookup, ...]:
     """The ids of the order's items that the customer names."""
 
-    def find(known: Known) -> JsonValue | Say:
+    def find(known: HintContext) -> JsonValue | Say:
         order = _order(known)
         items = [_record(item) for item in order.get("items", [])]
         sole = len(items) == 1 and not _NOUN.search(known.words)
@@ -99,13 +99,13 @@ def items_to(verb: str) -> tuple[Lookup, ...]:
 def product() -> tuple[Lookup, ...]:
     """The product of the order's item that is named, else the one that the shop sells by that name."""
 
-    def of_order(known: Known) -> JsonValue | Say:
+    def of_order(known: HintContext) -> JsonValue | Say:
         items = [_record(item) for item in _order(known).get("items", [])]
         sole = len(items) == 1 and not _NOUN.search(known.words)
         named = items if sole else _named(items, known)
         return named[0]["product_id"] if named else None
 
-    def by_name(known: Known) -> JsonValue | Say:
+    def by_name(known: HintContext) -> JsonValue | Say:
         types = _record(known.result("list_all_product_types"))
         best = max(types, key=known.says, default="")
         if not best or known.says(best) < _NAMED:
@@ -118,7 +118,7 @@ def product() -> tuple[Lookup, ...]:
 def new_items(verb: str) -> tuple[Lookup, ...]:
     """For each chosen item the variant that has the options the customer names."""
 
-    def find(known: Known) -> JsonValue | Say:
+    def find(known: HintContext) -> JsonValue | Say:
         by_id = {item["item_id"]: item for item in _order(known).get("items", [])}
         found: list[JsonValue] = []
         for item_id in _strings(known.arguments.get("item_ids")):
@@ -138,7 +138,7 @@ def new_items(verb: str) -> tuple[Lookup, ...]:
 def named_method(otherwise_original: bool) -> tuple[Lookup, ...]:
     """The payment method that the customer names, else the one the order was paid with."""
 
-    def find(known: Known) -> JsonValue | Say:
+    def find(known: HintContext) -> JsonValue | Say:
         methods = _record(_record(known.result("get_user_details")).get("payment_methods"))
         for source, expression in _METHODS.items():
             if re.search(expression, known.words, re.IGNORECASE):
@@ -161,7 +161,7 @@ def named_method(otherwise_original: bool) -> tuple[Lookup, ...]:
 def in_their_words(prefix: str) -> tuple[Lookup, ...]:
     """What the customer wrote, for a person to read."""
 
-    def find(known: Known) -> JsonValue | Say:
+    def find(known: HintContext) -> JsonValue | Say:
         return f"{prefix}{' '.join(known.words.split())}"[:2_000]
 
     return (Lookup(find=find),)
@@ -187,7 +187,7 @@ def _method_in_words(method: Fields) -> str:
             return "a PayPal account"
 
 
-def _wanted(item: Fields, product: Fields, known: Known) -> str | Say:
+def _wanted(item: Fields, product: Fields, known: HintContext) -> str | Say:
     """The only available variant with the named options, the others as they are if possible."""
     variants = [
         variant
@@ -212,13 +212,13 @@ def _wanted(item: Fields, product: Fields, known: Known) -> str | Say:
     return Say(f"These are available: {listed(offered)}. Which one would you like?")
 
 
-def _named(items: Sequence[Fields], known: Known) -> list[Fields]:
+def _named(items: Sequence[Fields], known: HintContext) -> list[Fields]:
     named = [item for item in items if known.says(item["name"]) >= _NAMED]
     exact = [item for item in named if known.says(item["name"]) == 1]
     return list(exact or named)
 
 
-def _ambiguous(items: Sequence[Fields], known: Known) -> bool:
+def _ambiguous(items: Sequence[Fields], known: HintContext) -> bool:
     """Whether one name that was said stands for several different items."""
     if _ALL.search(known.words.lower()):
         return False
@@ -228,7 +228,7 @@ def _ambiguous(items: Sequence[Fields], known: Known) -> bool:
     return any(len(ids) > 1 for ids in ids_by_name.values())
 
 
-def _order(known: Known) -> dict[str, Any]:
+def _order(known: HintContext) -> dict[str, Any]:
     order_id = known.arguments.get("order_id")
     same = {} if order_id is None else {"order_id": order_id}
     return _record(known.result("get_order_details", **same))

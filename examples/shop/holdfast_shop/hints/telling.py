@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from holdfast import AnsweredCall, Known, ToolUse
+from holdfast import AnsweredCall, HintContext, ToolUse
 from holdfast_shop.hints.finding import in_words, methods_in_words
 from holdfast_shop.phrases import listed, money, variant
 
@@ -27,7 +27,7 @@ _NO_DATE = (
 _ORDERS_AT_ONCE = 8
 
 
-def order(call: AnsweredCall, known: Known) -> str:
+def order(call: AnsweredCall, known: HintContext) -> str:
     """Where an order is, what it contains and where it goes; on "when", that there is no date."""
     record = _record(call.result)
     status = str(record.get("status"))
@@ -49,7 +49,7 @@ def order(call: AnsweredCall, known: Known) -> str:
     return " ".join(sentences)
 
 
-def details_of_orders(call: AnsweredCall, known: Known) -> list[ToolUse]:
+def details_of_orders(call: AnsweredCall, known: HintContext) -> list[ToolUse]:
     """The details of the latest orders, where the customer asks for their orders."""
     if not _about_orders(known):
         return []
@@ -57,7 +57,7 @@ def details_of_orders(call: AnsweredCall, known: Known) -> list[ToolUse]:
     return [ToolUse("get_order_details", {"order_id": order_id}) for order_id in latest]
 
 
-def profile(call: AnsweredCall, known: Known) -> str:
+def profile(call: AnsweredCall, known: HintContext) -> str:
     """The customer's orders, or their profile."""
     record = _record(call.result)
     ids = record.get("orders", [])
@@ -80,7 +80,7 @@ def profile(call: AnsweredCall, known: Known) -> str:
     return f"You have {len(ids)} order{'s' if len(ids) > 1 else ''}:\n" + "\n".join(lines)
 
 
-def product(call: AnsweredCall, known: Known) -> str:
+def product(call: AnsweredCall, known: HintContext) -> str:
     """A product's available variants with prices."""
     record = _record(call.result)
     lines = [
@@ -93,22 +93,22 @@ def product(call: AnsweredCall, known: Known) -> str:
     return f"The {record.get('name')} is available in these variants:\n" + "\n".join(sorted(lines))
 
 
-def product_types(call: AnsweredCall, known: Known) -> str:
+def product_types(call: AnsweredCall, known: HintContext) -> str:
     """What the shop sells."""
     return f"We sell: {listed(sorted(_record(call.result)))}."
 
 
-def sum_of(call: AnsweredCall, known: Known) -> str:
+def sum_of(call: AnsweredCall, known: HintContext) -> str:
     """The value of an expression."""
     return f"{call.arguments.get('expression')} = {call.result}"
 
 
-def transferred(call: AnsweredCall, known: Known) -> str:
+def transferred(call: AnsweredCall, known: HintContext) -> str:
     """The farewell of a transfer."""
     return "I am handing you over to a colleague, who will answer you here. Please hold on."
 
 
-def _about_orders(known: Known) -> bool:
+def _about_orders(known: HintContext) -> bool:
     return "orders" in known.words.lower()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from holdfast import AnsweredCall, Exchange, ProposedAction, Rationale, TranscriptMessage
 from holdfast_shop.phrases import listed, money
 
-Calls = Sequence[AnsweredCall]
+ActivityCalls = Sequence[AnsweredCall]
 """What was called in the turn."""
 
 _DOING = {
@@ -45,7 +45,9 @@ def explain(exchange: Exchange, actions: Sequence[ProposedAction]) -> Rationale:
     )
 
 
-def holding_message(actions: Sequence[ProposedAction], calls: Calls, language: str = "en") -> str:
+def holding_message(
+    actions: Sequence[ProposedAction], calls: ActivityCalls, language: str = "en"
+) -> str:
     """What the customer is told while a colleague decides: in German, else in English."""
     if language == "de":
         doing = [GERMAN[one.name].format_map({"order_id": "", **one.arguments}) for one in actions]
@@ -71,7 +73,7 @@ def _asked(transcript: Sequence[TranscriptMessage]) -> str:
     return " … ".join(said)
 
 
-def _evidence(calls: Calls) -> tuple[str, ...]:
+def _evidence(calls: ActivityCalls) -> tuple[str, ...]:
     """What the agent looked up before, a sentence for each order."""
     found: dict[str, None] = {}
     for order in _orders(calls):
@@ -81,7 +83,7 @@ def _evidence(calls: Calls) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _doing(actions: Sequence[ProposedAction], calls: Calls) -> str:
+def _doing(actions: Sequence[ProposedAction], calls: ActivityCalls) -> str:
     names = {item["item_id"]: item["name"] for order in _orders(calls) for item in order["items"]}
     return listed(list(dict.fromkeys(_one(action, names) for action in actions)))
 
@@ -95,7 +97,7 @@ def _one(action: ProposedAction, names: dict[str, str]) -> str:
     return _DOING[action.name].format_map({"order_id": "", **action.arguments, "items": items})
 
 
-def _orders(calls: Calls) -> Iterator[dict[str, Any]]:
+def _orders(calls: ActivityCalls) -> Iterator[dict[str, Any]]:
     for call in calls:
         if call.name == "get_order_details" and isinstance(call.result, dict) and not call.error:
             yield call.result

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema
 
 from holdfast.domain.policy.conditions import Condition
-from holdfast.domain.policy.rules import Circumstances, Policy
+from holdfast.domain.policy.rules import Policy, PolicyInput
 
 _CONVERSATION = ("id", "priority", "language", "age", "turns")
 _SUMS = ("+", "-", "*", "/", "%", "<", "<=", ">", ">=")
@@ -80,7 +80,7 @@ def _seen_by(
     except PydanticInvalidForJsonSchema:
         arguments = _ANYTHING
     number = {"type": "number"}
-    roots: dict[str, Any] = dict.fromkeys(Circumstances.model_fields, _ANYTHING) | {
+    roots: dict[str, Any] = dict.fromkeys(PolicyInput.model_fields, _ANYTHING) | {
         "args": arguments,
         "facts": _object(action.facts),
         "customer": _object(None if customer is None else {"id", *customer}),

@@ -10,12 +10,12 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 
 from holdfast.activities.fleet import needs
 from holdfast.activities.refusals import this_activity
-from holdfast.activities.services import Services
+from holdfast.activities.resources import Resources
 from holdfast.domain import wire
+from holdfast.domain.activity_protocol import ActionReport, ActionRequest
 from holdfast.domain.errors import NotServedHere
 from holdfast.domain.identity import ConversationRequest
 from holdfast.domain.outcomes import RecordedActionState
-from holdfast.domain.steps import ActionReport, ActionRequest
 from holdfast.store.fleet import note_handed_back, read_proposed, taken_up
 from holdfast.store.pool import TRANSIENT_ERRORS, Pool
 
@@ -24,7 +24,7 @@ _LONGEST_PAUSE_SECONDS = 5.0
 _GROWTH = 1.5
 
 
-class HandingBack(Interceptor):
+class RoutingInterceptor(Interceptor):
     """Hands an activity back that raises `NotServedHere`: it is tried again soon, by whoever takes it,
     for as long as it needs."""
 
@@ -33,10 +33,10 @@ class HandingBack(Interceptor):
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         """Temporal's hook."""
-        return _HandingBack(next, self._pool)
+        return _RoutingInbound(next, self._pool)
 
 
-class _HandingBack(ActivityInboundInterceptor):
+class _RoutingInbound(ActivityInboundInterceptor):
     def __init__(self, next: ActivityInboundInterceptor, pool: Pool) -> None:
         super().__init__(next)
         self._pool = pool
@@ -87,8 +87,8 @@ def elsewhere(package: str, lacking: str, *, shared: str) -> str:
     return package
 
 
-async def look_before_acting(
-    services: Services, request: ActionRequest, *, acts_on: RecordedActionState
+async def check_before_acting(
+    resources: Resources, request: ActionRequest, *, acts_on: RecordedActionState
 ) -> ActionReport | None:
     """Whether an action can be executed here, and, before the first one of a proposal, whether the others
     can be executed as well and its agent can go on afterwards. In a state that the activity doesn't act
@@ -99,12 +99,12 @@ async def look_before_acting(
     Raises:
         NotServedHere: nobody has one of the actions, or nobody serves the agent.
     """
-    async with services.pool.acquire() as connection:
+    async with resources.pool.acquire() as connection:
         found = await read_proposed(connection, request.key)
     if found is None or found.state != acts_on:
         return None
-    fleet = services.fleet
-    if services.registry.action(found.name) is None:
+    fleet = resources.fleet
+    if resources.registry.action(found.name) is None:
         place = elsewhere(
             fleet.place_of_action(found.name),
             f"action {found.name!r}",
@@ -114,7 +114,7 @@ async def look_before_acting(
     if found.state != "proposed" or request.index > 0:
         return None
     for name in found.later:
-        if services.registry.action(name) is None:
+        if resources.registry.action(name) is None:
             fleet.place_of_action(name)
     if found.snapshot is None:
         return None

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from holdfast.contract.hints import AnsweredCall, Hints, Known, Say, ToolHint, ToolUse
+from holdfast.contract.hints import AnsweredCall, HintContext, Hints, Say, ToolHint, ToolUse
 from holdfast.llm.offline.arguments import from_results, from_words
 from holdfast.llm.offline.goals import Goal
 from holdfast.llm.offline.request import ChatRequest, Function
@@ -23,7 +23,7 @@ class Done:
     """A call that has its result already, or the one whose failure stands in the way of it."""
 
     call: AnsweredCall
-    known: Known
+    known: HintContext
 
 
 Step = ToolUse | Done | Say
@@ -181,8 +181,8 @@ class _Planner:
         uses = hint.then(done, self._known(done.arguments))
         return [use for use in uses if self._answered(use.name, use.arguments) is None]
 
-    def _known(self, arguments: Mapping[str, JsonValue]) -> Known:
-        return Known(words=self._words, arguments=dict(arguments), calls=self._request.calls)
+    def _known(self, arguments: Mapping[str, JsonValue]) -> HintContext:
+        return HintContext(words=self._words, arguments=dict(arguments), calls=self._request.calls)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import pytest
 
 from holdfast.runtime.connection import require_database_url
 from holdfast.runtime.settings import Settings
+from holdfast.store.liveness import is_shared, note_tasks, open_session, take_abandoned
 from holdfast.store.pool import Connection
-from holdfast.store.presence import is_shared, note_tasks, open_session, take_abandoned
 from tests.platform import eventually
 
 

@@ -23,7 +23,7 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from holdfast.client.delivery import failure_of
+from holdfast.client.dispatch import failure_of
 from holdfast.domain import wire
 from holdfast.domain.conversation import ConversationStart, CustomerMessage, TurnResult
 from holdfast.domain.errors import ConversationBusy
@@ -42,7 +42,7 @@ _TOO_MANY = "concurrent in-flight updates"
 _LOOK_BRIEFLY = timedelta(milliseconds=1)
 
 
-class Sending:
+class MessageSender:
     """Attempts to hand over one message.
 
     A repetition may join the attempt before, whose update id it shares. Another text under the same

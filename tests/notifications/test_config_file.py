@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from holdfast.domain.errors import ConfigurationError
 from holdfast.domain.notifications import NoticeType
 from holdfast.notifications.config import Notifications
-from holdfast.notifications.loading import load_channels, load_notifications
+from holdfast.notifications.config_file import load_channels, load_notifications
 from holdfast.runtime import tenant_files
 from tests.docs.blocks import all_blocks
 from tests.notifications.notices import OLD_SECRET, SECRET, email, webhook

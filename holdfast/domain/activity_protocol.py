@@ -33,7 +33,7 @@ class RecordedTurn(Frozen):
     result: TurnResult | None = None
 
 
-class Opened(Frozen):
+class OpenReport(Frozen):
     """What the records know: the customer, the turns so far, the repeated message's turn.
 
     `closed` says that the conversation stays closed, since the message that would have reopened it
@@ -80,7 +80,7 @@ class StepRequest(TurnRequest):
         return super().key.step_key(self.step)
 
 
-class Routed(Frozen):
+class RouteResult(Frozen):
     """Triage chose an agent."""
 
     kind: Literal["routed"] = "routed"
@@ -88,7 +88,7 @@ class Routed(Frozen):
     priority: PriorityName
 
 
-class HandedOff(Frozen):
+class HandoffResult(Frozen):
     """The subgraph passed the turn on."""
 
     kind: Literal["handed_off"] = "handed_off"
@@ -96,7 +96,7 @@ class HandedOff(Frozen):
     note: str
 
 
-class Ended(Frozen):
+class EndResult(Frozen):
     """The turn is over: answered, or waiting for a person (`reason` says why)."""
 
     kind: Literal["ended"] = "ended"
@@ -105,7 +105,7 @@ class Ended(Frozen):
     reason: str | None = None
 
 
-class Proposed(Frozen):
+class ProposalResult(Frozen):
     """The subgraph proposed `actions` actions. With `approval`, the turn waits, answered for now by
     `result`; with `blocked`, none of them may run and the subgraph goes on with the refusals."""
 
@@ -118,7 +118,7 @@ class Proposed(Frozen):
     """Notifications that were written down and still have to be sent."""
 
 
-class Repeated(Frozen):
+class RepeatResult(Frozen):
     """The message was answered before: in the turn that is named."""
 
     kind: Literal["repeated"] = "repeated"
@@ -126,7 +126,8 @@ class Repeated(Frozen):
 
 
 StepResult = Annotated[
-    Routed | HandedOff | Ended | Proposed | Repeated, Field(discriminator="kind")
+    RouteResult | HandoffResult | EndResult | ProposalResult | RepeatResult,
+    Field(discriminator="kind"),
 ]
 
 
@@ -138,9 +139,12 @@ class StepReport(Frozen):
     """
 
     result: (
-        Annotated[HandedOff | Ended | Proposed | Repeated, Field(discriminator="kind")] | None
+        Annotated[
+            HandoffResult | EndResult | ProposalResult | RepeatResult, Field(discriminator="kind")
+        ]
+        | None
     ) = None
-    routed: Routed | None = None
+    routed: RouteResult | None = None
     elsewhere: str | None = None
 
 

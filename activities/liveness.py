@@ -17,8 +17,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
+from holdfast.store.liveness import is_shared, note_tasks, open_session, take_abandoned
 from holdfast.store.pool import UNREACHABLE_ERRORS, Connection
-from holdfast.store.presence import is_shared, note_tasks, open_session, take_abandoned
 
 _logger = logging.getLogger("holdfast.worker")
 
@@ -32,7 +32,7 @@ _AGAIN_SECONDS = 1.0
 _TELL_TIMEOUT = timedelta(seconds=5)
 
 
-class Presence(Interceptor):
+class LivenessInterceptor(Interceptor):
     """What this process works on. Workers are built with it; `keep` tells the others in the same scope."""
 
     def __init__(self, client: Client, scope: str) -> None:
@@ -43,7 +43,7 @@ class Presence(Interceptor):
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         """Temporal's hook: keep the tokens of the tasks that run."""
-        return _Noting(next, self._running)
+        return _LivenessInbound(next, self._running)
 
     async def keep(self, url: str) -> None:
         """Note what this process works on, and look after the others, until cancelled."""
@@ -92,7 +92,7 @@ class Presence(Interceptor):
         await asyncio.gather(*(tell(token) for token in abandoned))
 
 
-class _Noting(ActivityInboundInterceptor):
+class _LivenessInbound(ActivityInboundInterceptor):
     def __init__(self, next: ActivityInboundInterceptor, running: set[bytes]) -> None:
         super().__init__(next)
         self._running = running

@@ -8,17 +8,17 @@ from decimal import Decimal
 
 from pydantic import JsonValue
 
-from holdfast.activities.services import Services
+from holdfast.activities.resources import Resources
 from holdfast.contract.action import ActionContext
 from holdfast.domain.identity import StepKey
 from holdfast.domain.outcomes import PriorityName, ProposedAction
-from holdfast.domain.policy import Circumstances, Policy, Window
+from holdfast.domain.policy import Policy, PolicyInput, Window
 from holdfast.store.pool import Connection, lend
 from holdfast.store.windows import Place, lock_windows, sum_of_window
 
 
 @dataclass(frozen=True, kw_only=True)
-class Origin:
+class ProposalOrigin:
     """Who proposes: the step, its agent, the customer it works for, and how the conversation is.
 
     `approval` is the one whose arguments a reviewer edits.
@@ -48,10 +48,10 @@ class Origin:
 
 
 async def customer_of(
-    services: Services, connection: Connection, origin: Origin, action: str
+    resources: Resources, connection: Connection, origin: ProposalOrigin, action: str
 ) -> dict[str, JsonValue]:
     """What conditions on an action may know of the customer: the id, and what the action's package says."""
-    customer = services.registry.customer(action)
+    customer = resources.registry.customer(action)
     attributes = (
         await customer(lend(connection), origin.key.tenant, origin.customer)
         if customer is not None
@@ -60,16 +60,16 @@ async def customer_of(
     return {**attributes, "id": origin.customer}
 
 
-def circumstances(
-    origin: Origin,
+def policy_input(
+    origin: ProposalOrigin,
     *,
     arguments: dict[str, JsonValue],
     facts: dict[str, JsonValue],
     customer: dict[str, JsonValue],
     windows: dict[str, Decimal],
-) -> Circumstances:
+) -> PolicyInput:
     """What the conditions on an action see now."""
-    return Circumstances(
+    return PolicyInput(
         args=arguments,
         facts=facts,
         customer=customer,
@@ -91,7 +91,7 @@ class Windows:
     to them. `before` leaves out what was proposed later than an action that is about to run."""
 
     connection: Connection
-    origin: Origin
+    origin: ProposalOrigin
     before: Place | None = None
     added: dict[str, Decimal] = field(default_factory=dict)
     """What earlier actions of the same proposal add to each."""
@@ -127,7 +127,7 @@ class Windows:
 
 async def locked_windows(
     connection: Connection,
-    origin: Origin,
+    origin: ProposalOrigin,
     policies: Iterable[tuple[Policy, str]],
     *,
     before: Place | None = None,

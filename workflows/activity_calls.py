@@ -13,12 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import BaseModel
 
     from holdfast.domain import wire
-    from holdfast.domain.conversation import ConversationStart, CustomerMessage, TurnResult
-    from holdfast.domain.errors import MessageConflict
-    from holdfast.domain.ids import text_digest
-    from holdfast.domain.notifications import NotificationStart
-    from holdfast.domain.outcomes import PRIORITY_LEVELS, PriorityName
-    from holdfast.domain.steps import (
+    from holdfast.domain.activity_protocol import (
         ActionReport,
         ActionRequest,
         AlarmOutcome,
@@ -30,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
         EndTurnRequest,
         HumanTurnRequest,
         LeaveRequest,
-        Opened,
+        OpenReport,
         OpenRequest,
         RecallRequest,
         RecordedTurn,
@@ -40,6 +35,11 @@ with workflow.unsafe.imports_passed_through():
         TakeoverRequest,
         TurnEnd,
     )
+    from holdfast.domain.conversation import ConversationStart, CustomerMessage, TurnResult
+    from holdfast.domain.errors import MessageConflict
+    from holdfast.domain.ids import text_digest
+    from holdfast.domain.notifications import NotificationStart
+    from holdfast.domain.outcomes import PRIORITY_LEVELS, PriorityName
 
 ResultT = TypeVar("ResultT")
 
@@ -62,7 +62,7 @@ def answer_before(recorded: RecordedTurn, message: CustomerMessage) -> TurnResul
     return recorded.result or TurnResult(turn=recorded.turn, status="failed")
 
 
-class Calls:
+class ActivityCalls:
     """Calls activities for one conversation."""
 
     def __init__(self, start: ConversationStart) -> None:
@@ -114,15 +114,17 @@ class Calls:
             priority=self._priority(),
         )
 
-    async def leave(self, request: LeaveRequest) -> ActionReport | None:
+    async def exit_process(self, request: LeaveRequest) -> ActionReport | None:
         """Leave an action undone that nobody has begun; None where it is under way."""
         found = cast("type[ActionReport | None]", ActionReport | None)
         what = f"Turn {request.turn}: nobody has begun action {request.index + 1}"
         return await self._record(wire.LEAVE_ACTION, request, found, what)
 
-    async def open(self, request: OpenRequest) -> Opened:
+    async def open(self, request: OpenRequest) -> OpenReport:
         """Create or find the conversation's records."""
-        return await self._record(wire.OPEN_CONVERSATION, request, Opened, "Open the conversation")
+        return await self._record(
+            wire.OPEN_CONVERSATION, request, OpenReport, "Open the conversation"
+        )
 
     async def decide(self, request: DecisionRequest) -> DecisionOutcome:
         """Check a reviewer's decision, take it and record it."""

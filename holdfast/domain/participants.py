@@ -25,7 +25,7 @@ class Person(Frozen):
         return same_person(self.id, reviewer)
 
 
-class Voice(Frozen):
+class Acceptance(Frozen):
     """Somebody who accepted, with the roles that they have and were lent."""
 
     person: Person

@@ -1,7 +1,7 @@
 """How an attempt to reach a receiver fails."""
 
 
-class AttemptFailed(Exception):
+class DeliveryFailed(Exception):
     """The receiver did not take it. `status` is the HTTP status or SMTP reply code, where one came;
     `detail` is why, and may name addresses. A `final` failure would be the same the next time."""
 

@@ -8,11 +8,11 @@ import typer
 
 from holdfast.domain.conversation import ConversationPhase, OnBusy
 from holdfast.edges.terminal.options import AsJson, By, Conversation, Customer, Reader, Tenant
-from holdfast.edges.terminal.running import call, print_document, with_client
+from holdfast.edges.terminal.runner import call, print_document, with_client
 
 if TYPE_CHECKING:
     from holdfast.client import HoldfastClient
-    from holdfast.edges.terminal.rendering import Shown
+    from holdfast.edges.terminal.output import Shown
 
 app = typer.Typer()
 

@@ -16,7 +16,7 @@ from holdfast.store.subjects import lent_reads
 
 
 @dataclass(frozen=True, kw_only=True)
-class Services:
+class Resources:
     """The worker's connections and registry, and what it knows of the other workers.
 
     `reads` is a pool on which Postgres refuses writes; `verifier` knows the reviewers' keys;

@@ -11,9 +11,9 @@ from holdfast.domain.ids import derived_id
 from holdfast.domain.outcomes import RecordedActionState
 from holdfast.domain.words import language_of
 from holdfast.runtime.settings import Settings
+from holdfast.store.action_history import StandingAction, account_of
 from holdfast.store.conversations import open_conversation
 from holdfast.store.pool import Pool, open_pool
-from holdfast.store.standing import StandingAction, account_of
 from holdfast.store.steps import StepAttempt, begin_step
 
 

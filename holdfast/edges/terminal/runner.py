@@ -18,12 +18,12 @@ from holdfast.domain.errors import (
     Unavailable,
 )
 from holdfast.edges.terminal.lines import json_line
-from holdfast.runtime.process import leave, lost_output
+from holdfast.runtime.process import exit_process, lost_output
 
 if TYPE_CHECKING:
     # Imported where they are used: they bring the Temporal SDK, which `--help` can do without.
     from holdfast.client import HoldfastClient
-    from holdfast.edges.terminal.rendering import Shown
+    from holdfast.edges.terminal.output import Shown
 
 WRONG_USAGE = 2
 REFUSED = 3
@@ -75,7 +75,7 @@ def _interrupt_on_ctrl_c() -> None:
 
     def interrupt() -> None:
         task.cancel()
-        loop.call_later(_INTERRUPT_SECONDS, leave, INTERRUPTED)
+        loop.call_later(_INTERRUPT_SECONDS, exit_process, INTERRUPTED)
 
     loop.add_signal_handler(signal.SIGINT, interrupt)
 
@@ -111,7 +111,7 @@ def print_document(shown: "Shown", as_json: bool) -> bool:
     else:
         from rich.console import Console
 
-        from holdfast.edges.terminal.rendering import render
+        from holdfast.edges.terminal.output import render
 
         render(Console(), shown)
     return lost_output() is None

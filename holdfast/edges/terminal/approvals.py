@@ -34,11 +34,11 @@ from holdfast.edges.terminal.options import (
     Tenant,
     json_object,
 )
-from holdfast.edges.terminal.running import call
+from holdfast.edges.terminal.runner import call
 
 if TYPE_CHECKING:
     from holdfast.client import HoldfastClient
-    from holdfast.edges.terminal.rendering import Shown
+    from holdfast.edges.terminal.output import Shown
 
 app = typer.Typer()
 

@@ -6,11 +6,11 @@ import typer
 
 from holdfast.domain.notifications import DeliveryState
 from holdfast.edges.terminal.options import AsJson, By, Tenant
-from holdfast.edges.terminal.running import call
+from holdfast.edges.terminal.runner import call
 
 if TYPE_CHECKING:
     from holdfast.client import HoldfastClient
-    from holdfast.edges.terminal.rendering import Shown
+    from holdfast.edges.terminal.output import Shown
 
 app = typer.Typer()
 

@@ -6,8 +6,8 @@ from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
-from holdfast.client.checking import require_text
-from holdfast.client.delivery import failure_of
+from holdfast.client.dispatch import failure_of
+from holdfast.client.validation import require_text
 from holdfast.client.views import ListedConversation
 from holdfast.domain import wire
 from holdfast.domain.conversation import ConversationPhase

@@ -9,7 +9,7 @@ import pytest
 from holdfast.packages.registry import load_packages
 from holdfast.runtime.settings import Settings
 from holdfast.store.faults import FaultPoint, holding
-from holdfast.worker.assembly import open_services
+from holdfast.worker.assembly import open_resources
 from tests.activities.desk import Desk
 from tests.platform import eventually
 
@@ -34,8 +34,8 @@ async def test_another_tenant_is_answered_while_a_policy_is_asked(
     async def held() -> bool:
         return passed != []
 
-    async with open_services(settings, packages) as services:
-        slow, quick = (Desk(services, settings, f"{tenant}-{n}", "cust") for n in (1, 2))
+    async with open_resources(settings, packages) as resources:
+        slow, quick = (Desk(resources, settings, f"{tenant}-{n}", "cust") for n in (1, 2))
         await slow.open("c1")
         await quick.open("c1")
         with holding(point, hold):

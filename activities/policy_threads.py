@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from holdfast.domain.policy import Circumstances, Policy, Verdict
+from holdfast.domain.policy import Policy, PolicyInput, Verdict
 from holdfast.store.faults import FaultPoint, pass_by
 
 _THREADS = ThreadPoolExecutor(4, thread_name_prefix="policy")
@@ -17,9 +17,9 @@ _THREADS = ThreadPoolExecutor(4, thread_name_prefix="policy")
 Found = TypeVar("Found")
 
 
-async def verdict_of(policy: Policy, action: str, circumstances: Circumstances) -> Verdict:
+async def verdict_of(policy: Policy, action: str, policy_input: PolicyInput) -> Verdict:
     """What the policy says about an action."""
-    return await in_thread("while_judging", lambda: policy.verdict(action, circumstances))
+    return await in_thread("while_judging", lambda: policy.verdict(action, policy_input))
 
 
 async def in_thread(point: FaultPoint, work: Callable[[], Found]) -> Found:

@@ -4,19 +4,19 @@ from temporalio import activity
 
 from holdfast.activities.action_ends import finish, not_undone, report_of
 from holdfast.activities.attempts import heartbeating, recording
-from holdfast.activities.services import Services
-from holdfast.activities.waiting import patiently
+from holdfast.activities.lock_retries import patiently
+from holdfast.activities.resources import Resources
 from holdfast.domain import wire
-from holdfast.domain.steps import ActionReport, LeaveRequest
+from holdfast.domain.activity_protocol import ActionReport, LeaveRequest
 from holdfast.store.actions import lock_action
 from holdfast.store.compensation import is_to_be_undone
 
 
-class LeavingActivities:
+class AbandonmentActivities:
     """Ends actions that no worker has begun."""
 
-    def __init__(self, services: Services) -> None:
-        self._pool = services.pool
+    def __init__(self, resources: Resources) -> None:
+        self._pool = resources.pool
 
     @activity.defn(name=wire.LEAVE_ACTION)
     @heartbeating

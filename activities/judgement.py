@@ -8,17 +8,17 @@ from decimal import Decimal
 
 from pydantic import JsonValue
 
-from holdfast.activities.circumstances import Origin, Windows, circumstances, locked_windows
-from holdfast.activities.judging import verdict_of
+from holdfast.activities.policy_input import ProposalOrigin, Windows, locked_windows, policy_input
+from holdfast.activities.policy_threads import verdict_of
 from holdfast.activities.rehearsal import RehearsedAction
-from holdfast.activities.services import Services
+from holdfast.activities.resources import Resources
 from holdfast.domain.approval import Approval
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.outcomes import ActionState, ProposedAction
+from holdfast.domain.participants import Person
 from holdfast.domain.policy import ApprovalRule, Policy, Verdict
 from holdfast.domain.shown import ShownAction, shown_digest
 from holdfast.domain.terms import Alarm, EditTerms, Requirement, Terms, in_order, strictest
-from holdfast.domain.voices import Person
 from holdfast.store.faults import reach
 from holdfast.store.pool import Connection
 from holdfast.store.steps import NewAction, NewApproval
@@ -98,7 +98,7 @@ class Judgement:
 
 @asynccontextmanager
 async def judged(
-    services: Services, origin: Origin, rehearsed: Sequence[RehearsedAction]
+    resources: Resources, origin: ProposalOrigin, rehearsed: Sequence[RehearsedAction]
 ) -> AsyncIterator[tuple[Connection, Judgement]]:
     """What policy says about a proposal that was rehearsed, and the transaction to record that in.
 
@@ -107,16 +107,16 @@ async def judged(
     (`holdfast.activities.permission`): what is said here decides whether people are asked.
 
     Raises:
-        LockTaken: others count; try it again (`holdfast.activities.waiting`).
+        LockTaken: others count; try it again (`holdfast.activities.lock_retries`).
     """
     policies = {
-        one.proposed.name: services.registry.policy(origin.key.tenant, one.proposed.name)
+        one.proposed.name: resources.registry.policy(origin.key.tenant, one.proposed.name)
         for one in rehearsed
         if one.blocked_as is None
     }
     for policy in policies.values():
-        await services.policy_texts.keep(services.pool, origin.key.tenant, policy)
-    async with services.pool.acquire() as connection, connection.transaction():
+        await resources.policy_texts.keep(resources.pool, origin.key.tenant, policy)
+    async with resources.pool.acquire() as connection, connection.transaction():
         windows = await locked_windows(
             connection, origin, ((policy, name) for name, policy in policies.items())
         )
@@ -128,7 +128,7 @@ async def judged(
 
 
 async def _judge(
-    origin: Origin, rehearsed: RehearsedAction, policy: Policy | None, windows: Windows
+    origin: ProposalOrigin, rehearsed: RehearsedAction, policy: Policy | None, windows: Windows
 ) -> JudgedAction:
     proposed = rehearsed.proposed
     if policy is None or rehearsed.blocked_as is not None:
@@ -142,7 +142,7 @@ async def _judge(
     verdict = await verdict_of(
         policy,
         proposed.name,
-        circumstances(
+        policy_input(
             origin,
             arguments=proposed.arguments,
             facts=rehearsed.facts,
@@ -164,7 +164,7 @@ async def _judge(
 
 
 def recorded_actions(
-    origin: Origin, judgement: Judgement, *, approval: str | None
+    origin: ProposalOrigin, judgement: Judgement, *, approval: str | None
 ) -> tuple[NewAction, ...]:
     """The proposal's actions as they are recorded with the step."""
     return tuple(
@@ -191,7 +191,7 @@ def recorded_actions(
 
 
 def ask_for_approval(
-    origin: Origin,
+    origin: ProposalOrigin,
     judgement: Judgement,
     *,
     reason: str,

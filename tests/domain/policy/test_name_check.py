@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from holdfast.domain.policy import load_policy
-from holdfast.domain.policy.checking import KnownAction, Problem, check_names
+from holdfast.domain.policy.name_check import KnownAction, Problem, check_names
 
 
 class Parcel(BaseModel):

@@ -11,13 +11,13 @@ import typer
 from holdfast.domain.errors import AuditBroken, ConfigurationError
 from holdfast.edges.terminal.lines import json_line
 from holdfast.edges.terminal.options import AsJson, Reader, Tenant
-from holdfast.edges.terminal.running import call, with_client
+from holdfast.edges.terminal.runner import call, with_client
 from holdfast.runtime.process import lost_output
 
 if TYPE_CHECKING:
     from holdfast.client import HoldfastClient
     from holdfast.domain.audit import AuditReport
-    from holdfast.edges.terminal.rendering import Shown
+    from holdfast.edges.terminal.output import Shown
 
 app = typer.Typer(help="The audit log: who was asked, who decided what, what was executed.")
 
