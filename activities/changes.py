@@ -14,7 +14,7 @@ LOOK_SECONDS = 5.0
 
 
 async def keep_noting_changes(resources: Resources, *, every: float = LOOK_SECONDS) -> None:
-    """Look every few seconds whether keys and policies are those that were noted, for ever."""
+    """Look every few seconds whether keys and policies are those that were noted, forever."""
     noted: dict[tuple[str, str], dict[str, str]] = {}
     while True:
         for (kind, subject), now in (await _what_decides(resources)).items():

@@ -45,7 +45,7 @@ class NotificationActivities:
                 status = await self._send(request.tenant, delivery)
         except DeliveryFailed as failed:
             return await self._failed(request, failed)
-        except Exception as error:  # a mistake of ours must not try a receiver for ever
+        except Exception as error:  # a mistake of ours must not try a receiver forever
             activity.logger.exception("delivery %s cannot be sent", delivery.id)
             return await self._failed(request, DeliveryFailed(in_words(error)))
         await reach("after_sending")

@@ -132,7 +132,7 @@ class Platform:
         for id_, run in listed or [latest]:
             handle = self.temporal.get_workflow_handle(id_, run_id=run)
             history = await handle.fetch_history()
-            # A run that has just begun has nothing to replay, and the replayer waits for it for ever.
+            # A run that has just begun has nothing to replay, and the replayer waits for it forever.
             if any(
                 event.HasField("workflow_task_completed_event_attributes")
                 for event in history.events

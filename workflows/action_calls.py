@@ -1,4 +1,4 @@
-"""How a turn has its actions executed and undone: patiently once they are begun, and not for ever before."""
+"""How a turn has its actions executed and undone: patiently once they are begun, and not forever before."""
 
 import asyncio
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""How a turn waits while no model can be asked: patiently, not in silence, and not for ever."""
+"""How a turn waits while no model can be asked: patiently, not in silence, and not forever."""
 
 from collections.abc import Callable
 from contextlib import suppress

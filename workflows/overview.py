@@ -22,7 +22,7 @@ _KEYS: tuple[SearchAttributeKey[Any], ...] = (_STATUS, _AGENT, _PRIORITY, _ROLES
 
 
 _LARGEST_ROLES = 2_000
-"""Bytes of a list of roles; Temporal fails the task over an attribute of more than 2 KiB, for ever."""
+"""Bytes of a list of roles; Temporal fails the task over an attribute of more than 2 KiB, forever."""
 
 
 class Overview:

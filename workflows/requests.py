@@ -1,7 +1,7 @@
 """What handlers are sent, made regular: whoever reaches Temporal can send them anything.
 
 A value that does not fit raises in the SDK before a handler could refuse it, or inside the handler
-where their number is wrong; and a plain exception there fails the workflow task for ever. So handlers take
+where their number is wrong; and a plain exception there fails the workflow task forever. So handlers take
 what comes, and read it here.
 """
 
@@ -41,7 +41,7 @@ def read_start(
     kind: type[RequestT], received: Sequence[Any], otherwise: RequestT
 ) -> tuple[RequestT, InvalidRequest | None]:
     """The input of a workflow, or `otherwise` and why: an error in `__init__` would fail the workflow task
-    for ever, the workflow itself can fail for it."""
+    forever, the workflow itself can fail for it."""
     try:
         return read(kind, received), None
     except InvalidRequest as refused:

@@ -152,7 +152,7 @@ def _clients(
 
 
 async def _quiet(clients: Sequence[ClientProcess]) -> None:
-    """Wait until no conversation is under way; not for ever, those that are left are lost."""
+    """Wait until no conversation is under way; not forever, those that are left are lost."""
     deadline = time.monotonic() + _QUIET_SECONDS
     while _playing(clients):
         if time.monotonic() > deadline:

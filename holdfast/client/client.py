@@ -60,7 +60,7 @@ class HoldfastClient:
 
     Every method raises `Unavailable` when Temporal, Postgres or the workers do not answer, and the
     `Refused` that tells the reason when the request is refused. `timeout` is in seconds; None waits
-    for ever. A request that timed out may still be carried out.
+    forever. A request that timed out may still be carried out.
     """
 
     def __init__(

@@ -45,7 +45,7 @@ async def deliver(
     timeout: float | None,
     when_missing: Callable[[int], Awaitable[None]] | None = None,
 ) -> AnswerT:
-    """Make `request` until it is answered, at most `timeout` seconds; None is for ever.
+    """Make `request` until it is answered, at most `timeout` seconds; None is forever.
 
     `request` has to be safe to repeat, as updates are under their id. `what` names it in errors.
     When the workflow is not there, `when_missing` is told how often that was found, and raises

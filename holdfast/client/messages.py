@@ -47,7 +47,7 @@ class MessageSender:
 
     A repetition may join the attempt before, whose update id it shares. Another text under the same
     `message_id` has another id, so that the workflow sees and refuses it. A run that has sent the
-    message on, and closed, would say so for ever to whoever asks under that id: the next attempt has
+    message on, and closed, would say so forever to whoever asks under that id: the next attempt has
     another one, too.
     """
 

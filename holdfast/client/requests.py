@@ -28,7 +28,7 @@ class Requests:
 
     Every method raises `InvalidRequest` for what can be no id, `ConversationNotFound` and
     `ConversationClosed` where no workflow runs, and
-    `Unavailable` where nobody answers within `timeout` seconds (None: for ever).
+    `Unavailable` where nobody answers within `timeout` seconds (None: forever).
     """
 
     def __init__(self, temporal: Client, records: Records) -> None:

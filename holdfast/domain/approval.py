@@ -52,7 +52,7 @@ MOST_CHANGES = 100
 that (an acceptance, a rejection, a response), is never one too many."""
 
 MOST_CLAIMS = 3
-"""Claims of one person on one approval: nobody keeps others off for ever."""
+"""Claims of one person on one approval: nobody keeps others off forever."""
 
 _CHANGES: frozenset[DecisionKind] = frozenset({"claim", "release", "delegate", "edit"})
 

@@ -68,7 +68,7 @@ def build_models() -> None:
 class Strict(Frozen):
     """An immutable value that people write: unknown fields are refused, so that a typo is noticed, and
     so are NULs and halves of surrogate pairs, which Postgres cannot store: they would be tried again
-    for ever."""
+    forever."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -15,7 +15,7 @@ class NotJson:
 
 class Payloads(PydanticPayloadConverter):
     """Reads values whose type is not known here without raising for broken JSON: the SDK would fail the
-    workflow task, for ever, before a handler could refuse. Unknown encodings do raise: what was encrypted
+    workflow task, forever, before a handler could refuse. Unknown encodings do raise: what was encrypted
     can be read once the codec is there."""
 
     def from_payloads(

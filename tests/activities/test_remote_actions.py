@@ -19,7 +19,7 @@ from tests.platform import Platform, counting, eventually, open_platform, routed
 
 
 class OtherSystem(uvicorn.Server):
-    """A payment service, say: answers with these statuses in turn, the last one for ever."""
+    """A payment service, say: answers with these statuses in turn, the last one forever."""
 
     def __init__(self, statuses: Sequence[int]) -> None:
         self.keys: list[str] = []

@@ -114,7 +114,7 @@ async def _history(platform: Platform, run: WorkflowExecution) -> dict[str, Any]
 
 
 async def _end_all(platform: Platform) -> None:
-    """End what would wait for ever: no worker serves these task queues again."""
+    """End what would wait forever: no worker serves these task queues again."""
     for run in await _runs(platform):
         if run.status is WorkflowExecutionStatus.RUNNING:
             handle = platform.temporal.get_workflow_handle(run.id, run_id=run.run_id)

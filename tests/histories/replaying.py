@@ -66,7 +66,7 @@ async def replay_failure(
     """Why a history does not replay; None if it does.
 
     Raises:
-        ValueError: no workflow task of it has completed; the replayer would wait for ever.
+        ValueError: no workflow task of it has completed; the replayer would wait forever.
     """
     if not has_completed_task(history.events):
         raise ValueError(f"{history.workflow_id} has nothing to replay: no task has completed")

@@ -3,7 +3,7 @@
 Other people's modules are imported once; each line of input, the arguments of pytest as JSON, for how many
 seconds they may run, and whether what is compiled is kept, is run in a fork of its own, which imports the
 copy's modules as they are then. What goes back is a line of JSON, the exit code and the end of the output.
-A mutant may run for ever: a fork that takes too long is killed.
+A mutant may run forever: a fork that takes too long is killed.
 """
 
 import contextlib

@@ -29,7 +29,7 @@ class Posted:
 
 @dataclass(frozen=True)
 class Answered:
-    """What goes back. `delay` is in seconds, or until an event is set; None is for ever."""
+    """What goes back. `delay` is in seconds, or until an event is set; None is forever."""
 
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()

@@ -31,7 +31,7 @@ def add(amount: int, *, name: str = "add") -> tuple[str, dict[str, Any]]:
 
 
 def then(*replies: Reply) -> Any:
-    """An agent that adds 1, and then gets these answers of its model, the last one for ever."""
+    """An agent that adds 1, and then gets these answers of its model, the last one forever."""
 
     def answer(request: dict[str, Any]) -> Reply:
         said = sum(message["role"] == "tool" for message in request["messages"])

@@ -116,7 +116,7 @@ async def test_a_turn_makes_as_many_model_calls_as_it_may_over_all_its_steps_and
     async with open_platform(stack_settings, tenant, answers=bounds) as platform:
         again = routed_to("counter", lambda _: _add('{"counter": "c", "amount": 1}'))
         platform.script = again
-        answer = await platform.send("c1", "add for ever")
+        answer = await platform.send("c1", "add forever")
         assert answer.status in ("failed", "awaiting_human")
         assert len(platform.model.requests) == 3
         assert await platform.effects() == [1, 1]

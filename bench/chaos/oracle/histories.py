@@ -66,7 +66,7 @@ def _look_at_tasks(history: WorkflowHistory, verdict: Verdict) -> None:
 
 
 def _can_be_replayed(history: WorkflowHistory) -> bool:
-    """Whether a worker has completed a task of it: the replayer waits for ever for one that has begun
+    """Whether a worker has completed a task of it: the replayer waits forever for one that has begun
     just now."""
     return any(
         event.HasField("workflow_task_completed_event_attributes") for event in history.events

@@ -69,7 +69,7 @@ def with_client(tenant: str, operation: Callable[["HoldfastClient"], Awaitable[N
 
 def _interrupt_on_ctrl_c() -> None:
     """Cancel the running task on Ctrl-C, and end the process where that does not end the task: a query
-    that is cancelled in the wrong moment keeps its connection for ever."""
+    that is cancelled in the wrong moment keeps its connection forever."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
 

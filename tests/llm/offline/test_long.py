@@ -142,6 +142,6 @@ async def test_a_short_message_of_repeated_words_is_answered(
 
 @pytest.mark.timeout(300)
 def test_every_expression_reads_any_text_of_its_words() -> None:
-    """In a process of its own: an expression that takes for ever holds the interpreter."""
+    """In a process of its own: an expression that takes forever holds the interpreter."""
     read = [sys.executable, "-m", "tests.llm.offline.growth", "1"]
     assert subprocess.run(read, timeout=240, check=False).returncode == 0
