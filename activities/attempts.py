@@ -105,7 +105,10 @@ class Attempt:
         if lost >= self._lost:
             raise AttemptsLost(f"{lost} attempts ended without a word: workers died or fell silent")
         if self._seconds is not None:
-            self._beating.until = time.monotonic() + self._seconds
+            # Temporal counts from when the worker took it; where the loop was blocked, it begins later.
+            waited = (datetime.now(UTC) - activity.info().started_time).total_seconds()
+            left = self._seconds - min(max(waited, 0.0), self._seconds)
+            self._beating.until = time.monotonic() + left
         PULSE.add(self._beating)
         try:
             async with asyncio.timeout(self._seconds) as limit:
