@@ -105,7 +105,11 @@ class Attempt:
         if lost >= self._lost:
             raise AttemptsLost(f"{lost} attempts ended without a word: workers died or fell silent")
         if self._seconds is not None:
-            self._beating.until = time.monotonic() + self._seconds
+            # Temporal counts from when the worker took it; where the loop was blocked, it begins later.
+            # More than its whole time says that the clocks differ, or that it is lost already.
+            waited = (datetime.now(UTC) - activity.info().started_time).total_seconds()
+            waited = waited if 0 < waited < self._seconds else 0.0
+            self._beating.until = time.monotonic() + self._seconds - waited
         PULSE.add(self._beating)
         try:
             async with asyncio.timeout(self._seconds) as limit:

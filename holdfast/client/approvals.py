@@ -124,9 +124,9 @@ class Approvals:
         since the conversation was terminated, say, is no silence all the same.
 
         Raises:
-            MessageConflict: the `decision_id` was used before for another decision on it.
             ApprovalNotFound, AlreadyDecided, ApprovalExpired, NotAllowed, Claimed, DigestMismatch,
-            Superseded, InvalidEdit, InvalidStatement, InvalidRequest, ConversationClosed.
+            Superseded, InvalidEdit, InvalidStatement, InvalidRequest, ConversationClosed,
+            MessageConflict.
         """
         record = await self.get(approval)
         decision = decision_on(

@@ -346,7 +346,7 @@ async def test_facts_of_any_size_are_stale_in_few_words(opening: Opening) -> Non
     ((_, error),) = await desk.states(asked)
     assert error is not None
     assert "fact 0 was xxx" in error
-    assert error.endswith("… and is now None, and 89 more.")
+    assert error.endswith("… and is now not there, and 89 more.")
     assert len(error) < 3_000
 
 

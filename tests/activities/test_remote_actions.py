@@ -120,7 +120,22 @@ async def test_when_a_later_action_fails_the_earlier_ones_are_undone_where_they_
             ("add", {"counter": "c", "amount": 4}),
         ]
         platform.script = routed_to("counter", counting(calls, then="Half."))
-        assert (await platform.send("c1", "do all of it")).reply == "Half."
+        sent = await platform.send("c1", "do all of it")
+    assert sent.status == "awaiting_human"
+    assert [(one.name, one.state) for one in sent.actions] == [
+        ("add", "compensated"),
+        ("add_for_good", "executed"),
+        ("send", "refused"),
+        ("add", "not_attempted"),
+    ]
+    assert sent.reply is not None
+    assert sent.reply.startswith(
+        "Half.\n\nDone:\n- Add to a counter, without a way back\n\nNot done:\n"
+    )
+    (called,) = [
+        event.data async for event in platform.client.events("c1") if event.type == "awaiting_human"
+    ]
+    assert called.model_dump()["reason"] == "a part of it was not done"
     view = await platform.client.show("c1")
     states = [action.state for action in view.actions]
     assert states == ["compensated", "executed", "refused", "not_attempted"]

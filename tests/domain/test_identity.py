@@ -46,4 +46,10 @@ def test_a_request_has_the_key_of_what_it_concerns_and_stays_flat_on_the_wire() 
     assert step.key == STEP
     action = ActionRequest.model_validate({**PLACE, "attempts": 1})
     assert action.key == STEP.action_key(1)
-    assert list(action.model_dump()) == [*PLACE, "attempts", "lost_attempts", "seconds"]
+    assert list(action.model_dump()) == [
+        *PLACE,
+        "attempts",
+        "lost_attempts",
+        "seconds",
+        "served_within",
+    ]

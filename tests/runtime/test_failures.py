@@ -129,7 +129,11 @@ async def test_nothing_of_a_builders_exception_is_in_the_history_or_the_events(
         assert "this node is broken" not in text
         assert "Traceback" not in text
         assert ".py" not in text
-    assert "ValueError" in json.dumps(events)
+    assert "ValueError" not in json.dumps(events)
+    cause = await platform.database.fetchval(
+        "select error from holdfast.turns where tenant = $1", platform.tenant
+    )
+    assert cause == "SubgraphFailed: ValueError"
 
 
 async def test_a_request_that_does_not_fit_is_refused_without_its_values(

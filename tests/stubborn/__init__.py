@@ -149,7 +149,7 @@ async def _cancel_itself(context: ActionContext, arguments: Nothing) -> JsonValu
 
 async def _block(context: ActionContext, arguments: Nothing) -> JsonValue:
     RUNS[f"{context.tenant} action"] += 1
-    time.sleep(7)  # noqa: ASYNC251 what this package is for
+    time.sleep(4.5)  # noqa: ASYNC251 what this package is for
     return None
 
 

@@ -450,28 +450,6 @@ async def test_what_would_fail_again_is_tried_once_and_goes_to_a_person(
     await platform.replay("c1")
 
 
-async def test_an_effect_without_a_way_back_calls_a_person_where_the_rest_is_refused(
-    platform: Platform,
-) -> None:
-    platform.script = routed_to(
-        "counter", counting([add(1, name="add_for_good"), add(13)], then="All done!")
-    )
-    sent = await platform.send("c1", "add one for good, and thirteen")
-    assert sent.status == "awaiting_human"
-    assert [(one.name, one.state) for one in sent.actions] == [
-        ("add_for_good", "executed"),
-        ("add", "refused"),
-    ]
-    assert sent.reply is not None
-    assert "Done:\n- Add to a counter" in sent.reply
-    assert "Not done:\n- Add to a counter" in sent.reply
-    (called,) = [
-        event.data async for event in platform.client.events("c1") if event.type == "awaiting_human"
-    ]
-    assert called.model_dump()["reason"] == "a part of it was not done"
-    await platform.replay("c1")
-
-
 async def test_what_was_refused_once_does_not_make_later_turns_fail(platform: Platform) -> None:
     def answer(request: dict[str, Any]) -> Reply:
         if "the unspeakable" in str(request["messages"]):

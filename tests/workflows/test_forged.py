@@ -393,9 +393,13 @@ async def test_refused_decisions_are_recorded_up_to_a_bound_and_block_no_decisio
         return await platform.effects() == [150]
 
     await eventually(executed, within=90, what="the action")
-    rows = await platform.database.fetch(
-        "select approval, count(*) as refused from holdfast.decisions "
-        "where tenant = $1 and refusal is not null group by approval",
-        platform.tenant,
-    )
-    assert {row["approval"]: row["refused"] for row in rows} == {record.id: 50, "none": 50}
+
+    async def recorded() -> bool:
+        rows = await platform.database.fetch(
+            "select approval, count(*) as refused from holdfast.decisions "
+            "where tenant = $1 and refusal is not null group by approval",
+            platform.tenant,
+        )
+        return {row["approval"]: row["refused"] for row in rows} == {record.id: 50, "none": 50}
+
+    await eventually(recorded, within=60, what="the refusals, up to the bound")

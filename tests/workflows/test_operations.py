@@ -139,7 +139,7 @@ async def test_the_client_works_with_a_role_that_may_only_write_what_it_lets_in(
     own = SecretStr(url.render_as_string(hide_password=False))
     settings = platform.settings.model_copy(update={"database_url": own})
     grants = _GRANTS.findall(_PAGE.read_text())
-    assert len(grants) == 3
+    assert len(grants) == 4
     made = f"create role \"{role}\" login password 'secret'"
     await change("; ".join([made, *(f'{grant} to "{role}"' for grant in grants)]))
     try:
