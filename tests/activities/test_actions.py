@@ -288,6 +288,16 @@ async def test_of_what_was_never_sent_it_is_known_that_it_was_not_done(opening: 
     assert await desk.executions() == ["failed"]
 
 
+async def test_another_system_that_has_answered_is_not_called_again(opening: Opening) -> None:
+    desk = await opening()
+    async with other_system(200) as system:
+        asked = await desk.propose("c1", ("send", {"url": system.url}))
+        for _ in range(2):
+            assert await desk.execute(asked) == ["executed"]
+        assert len(system.keys) == 1
+    assert await told(desk) == [("action_executed", "executed", None)]
+
+
 async def test_what_has_been_executed_is_not_given_up(opening: Opening) -> None:
     desk = await opening()
     asked = await desk.propose("c1", add(5))

@@ -480,9 +480,8 @@ GUARDS: tuple[Guard, ...] = (
         "            await require_order(connection, request, record)\n            action =",
         "action =",
         (
-            "tests/recovery/test_kills.py::test_a_worker_killed_at_a_commit_boundary_costs_nothing_twice",
+            "tests/activities/test_actions.py::test_another_system_that_has_answered_is_not_called_again",
         ),
-        waits=True,
     ),
     Guard(
         "facts that were shown and have changed make it stale",
