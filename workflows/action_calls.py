@@ -6,13 +6,11 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, TimeoutError, TimeoutType
 
+from holdfast.workflows import patches
 from holdfast.workflows.activity_calls import ActivityCalls
 
 with workflow.unsafe.imports_passed_through():
     from holdfast.domain.activity_protocol import ActionReport, ActionRequest, LeaveRequest
-
-_NOT_BEGUN_IS_LEFT = "an-action-nobody-has-begun-is-left"
-"""Stopping a turn used to wait for its action, also where no worker had it."""
 
 _LEAST_TIME = timedelta(seconds=1)
 
@@ -33,47 +31,41 @@ class ActionCalls:
 
     async def execute(self, request: ActionRequest, *, within: timedelta) -> ActionReport:
         """Execute one action of a proposal."""
-        exit_process = LeaveRequest(**request.model_dump(), reason="no worker had it in time")
-        self._executing, self._left = exit_process, None
+        leave = LeaveRequest(**request.model_dump(), reason="no worker had it in time")
+        self._executing, self._left = leave, None
         try:
-            return await self._act(request, exit_process, within)
+            return await self._act(request, leave, within)
         finally:
             self._executing = self._handle = None
 
     async def undo(self, request: ActionRequest, *, within: timedelta) -> ActionReport:
         """Undo one action of a proposal, where it says how."""
-        exit_process = LeaveRequest(
-            **request.model_dump(), undo=True, reason="no worker had it in time"
-        )
+        leave = LeaveRequest(**request.model_dump(), undo=True, reason="no worker had it in time")
         self._left = None
-        return await self._act(request, exit_process, within)
+        return await self._act(request, leave, within)
 
     def stop(self) -> None:
         """Leave the action that is to be executed, unless somebody has begun it."""
-        if self._executing is not None and workflow.patched(_NOT_BEGUN_IS_LEFT):
-            exit_process = self._executing.model_copy(
-                update={"reason": "the turn was ended before"}
-            )
-            self._leaving = asyncio.create_task(self._leave(self._executing, exit_process))
+        if self._executing is not None and workflow.patched(patches.NOT_BEGUN_IS_LEFT):
+            leave = self._executing.model_copy(update={"reason": "the turn was ended before"})
+            self._leaving = asyncio.create_task(self._leave(self._executing, leave))
 
-    async def _leave(self, executing: LeaveRequest, exit_process: LeaveRequest) -> None:
-        report = await self._calls.exit_process(exit_process)
+    async def _leave(self, executing: LeaveRequest, leave: LeaveRequest) -> None:
+        report = await self._calls.leave_action(leave)
         if report is not None and self._executing is executing:
             self._left = report
             if self._handle is not None:
                 self._handle.cancel()
 
     async def _act(
-        self, request: ActionRequest, exit_process: LeaveRequest, within: timedelta
+        self, request: ActionRequest, leave: LeaveRequest, within: timedelta
     ) -> ActionReport:
         package: str | None = None
         until = workflow.now() + within
         while self._left is None:
             left = max(until - workflow.now(), _LEAST_TIME)
             request = request.model_copy(update={"served_within": left.total_seconds()})
-            self._handle = self._calls.act(
-                request, package, undo=exit_process.undo, begun_within=left
-            )
+            self._handle = self._calls.act(request, package, undo=leave.undo, begun_within=left)
             try:
                 report = await self._handle
             except ActivityError as error:
@@ -81,7 +73,7 @@ class ActionCalls:
                     break
                 if not _nobody_came(error):
                     raise
-                known = await self._calls.exit_process(exit_process)
+                known = await self._calls.leave_action(leave)
                 if known is not None:
                     return known
                 package, until = (

@@ -69,8 +69,7 @@ class ActivityCalls:
         self._limits = start.limits
         self._subgraphs = wire.subgraphs_queue(start.task_queue)
         self._actions = wire.actions_queue(start.task_queue)
-        self._tenant = start.tenant
-        self._conversation = start.conversation
+        self._key = start.key
         self._task_queue = start.task_queue
         self.priority: PriorityName = "normal"
 
@@ -114,7 +113,7 @@ class ActivityCalls:
             priority=self._priority(),
         )
 
-    async def exit_process(self, request: LeaveRequest) -> ActionReport | None:
+    async def leave_action(self, request: LeaveRequest) -> ActionReport | None:
         """Leave an action undone that nobody has begun; None where it is under way."""
         found = cast("type[ActionReport | None]", ActionReport | None)
         what = f"Turn {request.turn}: nobody has begun action {request.index + 1}"
@@ -187,10 +186,7 @@ class ActivityCalls:
         """Have notifications sent that were written down; conversations don't wait for that."""
         await start_notifications(
             NotificationStart(
-                tenant=self._tenant,
-                conversation=self._conversation,
-                task_queue=self._task_queue,
-                deliveries=deliveries,
+                **self._key.fields, task_queue=self._task_queue, deliveries=deliveries
             )
         )
 
@@ -216,4 +212,4 @@ class ActivityCalls:
         return recorded
 
     def _priority(self) -> Priority:
-        return Priority(priority_key=PRIORITY_LEVELS[self.priority], fairness_key=self._tenant)
+        return Priority(priority_key=PRIORITY_LEVELS[self.priority], fairness_key=self._key.tenant)

@@ -8,6 +8,7 @@ from functools import cached_property
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
+from holdfast.workflows import patches
 from holdfast.workflows.activity_calls import ActivityCalls
 from holdfast.workflows.requests import refusal_of
 
@@ -37,8 +38,6 @@ what is no approval."""
 _MOST_WAITING = 50
 """Signals with a decision on one approval that wait at a time."""
 _RECORDED_AT_ONCE = 4
-_BOUNDED = "signals-are-bounded"
-"""An activity used to be started for each signal, all at once."""
 
 
 class ApprovalDesk:
@@ -53,6 +52,7 @@ class ApprovalDesk:
         self, start: ConversationStart, state: ConversationState, calls: ActivityCalls
     ) -> None:
         self._start = start
+        self._key = start.key
         self._state = state
         self._calls = calls
         self._watching: dict[str, asyncio.Task[None]] = {}
@@ -147,8 +147,7 @@ class ApprovalDesk:
             parked = self._state.parked[decision.approval]
             outcome = await self._calls.decide(
                 DecisionRequest(
-                    tenant=self._start.tenant,
-                    conversation=self._start.conversation,
+                    **self._key.fields,
                     approval=parked.approval,
                     decision=decision,
                     at=workflow.now(),
@@ -183,16 +182,10 @@ class ApprovalDesk:
 
     @cached_property
     def _signals_are_bounded(self) -> bool:
-        return workflow.patched(_BOUNDED)
+        return workflow.patched(patches.SIGNALS_ARE_BOUNDED)
 
     async def _record_refusal(self, decision: Decision, code: str, refusal: str) -> None:
-        request = RefusalRequest(
-            tenant=self._start.tenant,
-            conversation=self._start.conversation,
-            decision=decision,
-            code=code,
-            refusal=refusal,
-        )
+        request = RefusalRequest(**self._key.fields, decision=decision, code=code, refusal=refusal)
         if not self._signals_are_bounded:
             await self._calls.record_refusal(request)
             return
@@ -280,12 +273,7 @@ class ApprovalDesk:
         return None
 
     def _change(self, approval: Approval, alarm: Alarm | None = None) -> AlarmRequest:
-        return AlarmRequest(
-            tenant=self._start.tenant,
-            conversation=self._start.conversation,
-            approval=approval,
-            alarm=alarm,
-        )
+        return AlarmRequest(**self._key.fields, approval=approval, alarm=alarm)
 
 
 def _status(approval: Approval) -> ApprovalStatus:

@@ -10,6 +10,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError
 from temporalio.workflow import ContinueAsNewVersioningBehavior
 
+from holdfast.workflows import patches
 from holdfast.workflows.activity_calls import ActivityCalls
 from holdfast.workflows.approvals import ApprovalDesk
 from holdfast.workflows.intake import Intake
@@ -55,16 +56,6 @@ _IDLE = "idle"
 _TRY_AGAIN_AFTER = timedelta(minutes=10)
 _MOST_TOLD = 20
 """Lines in the log, for each run, about signals that are passed over."""
-_RECORDED_FIRST = "a-takeover-is-recorded-first"
-"""Who is allowed to hold a conversation is known once it is recorded; it used to be taken for granted."""
-_ALL_TURNS_END = "closing-ends-all-turns"
-"""Closing used to end those turns alone that waited for a decision when it began."""
-_DECIDED_IS_CANCELLED = "a-turn-decided-meanwhile-is-cancelled"
-"""A turn used to escape that was decided, or held back by a takeover, while it was being cancelled."""
-
-_FULL_MOVES = "a-full-run-moves-on"
-"""A run used to continue as new after turns alone, however much else it was sent."""
-
 _NOBODY = ConversationStart(tenant="nobody", conversation="none", customer="nobody")
 """In the place of a start that is none, until the workflow has failed."""
 
@@ -92,6 +83,7 @@ class ConversationWorkflow:
     def __init__(self, *received: Any) -> None:
         start, self._unusable = read_start(ConversationStart, received, _NOBODY)
         self._start = start
+        self._key = start.key
         self._limits = start.limits
         self._state = start.state.model_copy(deep=True) if start.state else ConversationState()
         self._calls = ActivityCalls(start)
@@ -157,7 +149,7 @@ class ConversationWorkflow:
                 self._draining = True  # the message is sent again, to the current build
                 raise ConversationMoved("the conversation moves to another build")
             is_new = not self._intake.knows(message)
-            if is_new and self._intake.is_over_full() and workflow.patched("full-at-once"):
+            if is_new and self._intake.is_over_full() and workflow.patched(patches.FULL_AT_ONCE):
                 raise ConversationBusy("others came at the same time; send the message again later")
             turn = self._intake.accept(message)
             if not self._intake.is_under_way(turn):
@@ -208,7 +200,7 @@ class ConversationWorkflow:
         with refusing(self._unusable):
             request = read(TakeOver, received)
             before = self._state.takeover
-            recorded_first = workflow.patched(_RECORDED_FIRST)
+            recorded_first = workflow.patched(patches.RECORDED_FIRST)
             if not recorded_first:
                 self._be_held(request.reviewer)
             try:
@@ -237,9 +229,7 @@ class ConversationWorkflow:
             reply = read(HumanReply, received)
             return await self._calls.record_human_turn(
                 HumanTurnRequest(
-                    tenant=self._start.tenant,
-                    conversation=self._start.conversation,
-                    turn=self._state.turns,
+                    **self._key.turn_key(self._state.turns).fields,
                     reviewer=reply.reviewer,
                     text=reply.text,
                     id=reply.id,
@@ -258,7 +248,7 @@ class ConversationWorkflow:
         with refusing(self._unusable):
             request = read(HandBack, received)
             before = self._state.takeover
-            recorded_first = workflow.patched(_RECORDED_FIRST)
+            recorded_first = workflow.patched(patches.RECORDED_FIRST)
             if not recorded_first:
                 self._be_free()
             try:
@@ -334,8 +324,7 @@ class ConversationWorkflow:
         """Create or find the records; False when the conversation is to stay closed."""
         opened = await self._calls.open(
             OpenRequest(
-                tenant=self._start.tenant,
-                conversation=self._start.conversation,
+                **self._key.fields,
                 customer=self._start.customer,
                 message_id=self._start.message_id,
             )
@@ -366,13 +355,7 @@ class ConversationWorkflow:
             self._check_open()
 
     async def _recall(self, message_id: str) -> RecordedTurn | None:
-        return await self._calls.recall(
-            RecallRequest(
-                tenant=self._start.tenant,
-                conversation=self._start.conversation,
-                message_id=message_id,
-            )
-        )
+        return await self._calls.recall(RecallRequest(**self._key.fields, message_id=message_id))
 
     # Work.
 
@@ -430,7 +413,9 @@ class ConversationWorkflow:
             return False
         info = workflow.info()
         long = info.get_current_history_length() >= self._limits.events_per_run
-        return (long or info.is_continue_as_new_suggested()) and workflow.patched(_FULL_MOVES)
+        return (long or info.is_continue_as_new_suggested()) and workflow.patched(
+            patches.FULL_MOVES
+        )
 
     def _must_move(self) -> bool:
         return self._draining or self._is_outdated()
@@ -447,18 +432,15 @@ class ConversationWorkflow:
         await self._cancel_all_parked(reason)
         while self._has_work():  # what was decided just before
             await self._work()
-            if self._desk.waiting() and workflow.patched(_ALL_TURNS_END):  # it has asked again
+            if self._desk.waiting() and workflow.patched(
+                patches.ALL_TURNS_END
+            ):  # it has asked again
                 await self._cancel_all_parked(reason)
         for approval_id in list(self._state.resuming):
-            if workflow.patched(_ALL_TURNS_END):
+            if workflow.patched(patches.ALL_TURNS_END):
                 await self._cancel_decided(approval_id, reason, to_person=False)
         await self._calls.close(
-            CloseRequest(
-                tenant=self._start.tenant,
-                conversation=self._start.conversation,
-                reason=reason,
-                idle=reason == _IDLE,
-            )
+            CloseRequest(**self._key.fields, reason=reason, idle=reason == _IDLE)
         )
         self._overview.publish(closed=True)
         await workflow.wait_condition(workflow.all_handlers_finished)
@@ -469,7 +451,7 @@ class ConversationWorkflow:
 
     async def _cancel(self, turn: int, reason: str) -> None:
         await self._try_to_cancel(turn, reason)
-        while self._is_decided(turn) and workflow.patched(_DECIDED_IS_CANCELLED):
+        while self._is_decided(turn) and workflow.patched(patches.DECIDED_IS_CANCELLED):
             await self._try_to_cancel(turn, reason)
 
     async def _try_to_cancel(self, turn: int, reason: str) -> None:
@@ -554,16 +536,14 @@ class ConversationWorkflow:
         back = isinstance(asked, HandBack)
         note = asked.note if isinstance(asked, HandBack) else ""
         return TakeoverRequest(
-            tenant=self._start.tenant,
-            conversation=self._start.conversation,
-            turn=self._state.turns,
+            **self._key.turn_key(self._state.turns).fields,
             reviewer=None if back else asked.reviewer,
             note=note,
             act=PersonAct(
                 id=asked.id or "",
                 kind="hand_back" if back else "take_over",
                 reviewer=asked.reviewer,
-                conversation=self._start.conversation,
+                conversation=self._key.conversation,
                 text=note,
                 statement=asked.statement,
             ),

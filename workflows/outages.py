@@ -43,9 +43,7 @@ class ModelOutages:
 
     def __init__(self, start: ConversationStart, calls: ActivityCalls, turn: int) -> None:
         self._calls = calls
-        self._request = DelayRequest(
-            tenant=start.tenant, conversation=start.conversation, turn=turn
-        )
+        self._request = DelayRequest(**start.key.turn_key(turn).fields)
         self._patience = timedelta(seconds=start.limits.model_wait_seconds)
         self._silence = timedelta(seconds=start.limits.holding_message_seconds)
         self._left = self._patience

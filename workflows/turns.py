@@ -8,6 +8,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, RetryState, TimeoutError
 
+from holdfast.workflows import patches
 from holdfast.workflows.action_calls import ActionCalls
 from holdfast.workflows.activity_calls import ActivityCalls, answer_before
 from holdfast.workflows.outages import ModelOutages, NoModel, pause_asked_for
@@ -96,6 +97,7 @@ class TurnRunner:
         self, start: ConversationStart, state: ConversationState, calls: ActivityCalls
     ) -> None:
         self._start = start
+        self._key = start.key
         self._state = state
         self._calls = calls
         self._stop: _Stop | None = None
@@ -294,7 +296,7 @@ class TurnRunner:
     def _time_left(self) -> timedelta:
         """How long the next step may take, all its attempts together."""
         left = self._remaining()
-        if left <= timedelta(0) and workflow.patched("turn-seconds"):
+        if left <= timedelta(0) and workflow.patched(patches.TURN_SECONDS):
             raise _OutOfTime
         return max(left, _LEAST_TIME)
 
@@ -417,11 +419,7 @@ class TurnRunner:
 
     def _action(self, turn: int, step: int, index: int) -> ActionRequest:
         return ActionRequest(
-            tenant=self._start.tenant,
-            conversation=self._start.conversation,
-            turn=turn,
-            step=step,
-            index=index,
+            **self._key.turn_key(turn).step_key(step).action_key(index).fields,
             attempts=self._start.limits.attempts,
             lost_attempts=self._start.limits.lost_attempts,
             seconds=self._start.limits.turn_seconds,
@@ -430,11 +428,7 @@ class TurnRunner:
     async def _withdraw(self, approval: Approval) -> None:
         """Take back an approval that was asked for while the turn was being stopped."""
         outcome = await self._calls.record_alarm(
-            AlarmRequest(
-                tenant=self._start.tenant,
-                conversation=self._start.conversation,
-                approval=approval.withdraw(),
-            )
+            AlarmRequest(**self._key.fields, approval=approval.withdraw())
         )
         await self._calls.notify(outcome.deliveries)
 
@@ -443,9 +437,7 @@ class TurnRunner:
     ) -> TurnResult:
         ended = await self._calls.end_turn(
             EndTurnRequest(
-                tenant=self._start.tenant,
-                conversation=self._start.conversation,
-                turn=turn,
+                **self._key.turn_key(turn).fields,
                 status=stop.status,
                 reason=stop.reason,
                 cause=stop.cause,
@@ -462,10 +454,7 @@ class TurnRunner:
 
     def _request(self, turn: int, step: int, thread: int, subgraph: str) -> StepRequest:
         return StepRequest(
-            tenant=self._start.tenant,
-            conversation=self._start.conversation,
-            turn=turn,
-            step=step,
+            **self._key.turn_key(turn).step_key(step).fields,
             thread=thread,
             subgraph=subgraph,
             attempts=self._start.limits.attempts,

@@ -1,10 +1,12 @@
 """What names a conversation, a turn, a step and an action. Each key is one of the level above, too, so that
 what asks for a conversation's takes a turn's.
 
-Requests say the same in flat fields, which read well in Temporal's UI, and give it as their `key`.
+Requests say the same in flat fields, which read well in Temporal's UI. A key gives its `fields` to build
+them, and they give it back as their `key`.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from holdfast.domain.ids import derived_id
 from holdfast.domain.model import Frozen
@@ -27,6 +29,11 @@ class ConversationKey:
     def workflow_id(self) -> str:
         """The id of its workflow in Temporal: `{tenant}/{conversation}`."""
         return f"{self.tenant}/{self.conversation}"
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What a request repeats of the key: `RecallRequest(**key.fields, message_id="m1")`."""
+        return asdict(self)
 
     def turn_key(self, turn: int) -> "TurnKey":
         """One of its turns, counted from 1."""

@@ -36,7 +36,7 @@ async def send_batch(temporal: Client, task_queue: str, batch: Batch) -> None:
     key = batch.key
     await temporal.start_workflow(
         wire.NOTIFICATION_WORKFLOW,
-        NotificationStart(tenant=key.tenant, conversation=key.conversation, task_queue=task_queue),
+        NotificationStart(**key.fields, task_queue=task_queue),
         id=notification_workflow_id(key, batch.batch),
         task_queue=wire.notifications_queue(task_queue),
         start_signal=wire.SEND_ALSO,

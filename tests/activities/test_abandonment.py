@@ -16,7 +16,7 @@ async def desk(opening: Opening) -> Desk:
     return await opening("c1")
 
 
-async def exit_process(
+async def leave(
     desk: Desk, asked: Asked, index: int = 0, *, undo: bool = False
 ) -> ActionReport | None:
     request = desk.request(asked, index)
@@ -41,7 +41,7 @@ async def action_id(desk: Desk, asked: Asked, index: int = 0) -> str:
 
 async def test_what_nobody_has_begun_is_not_attempted_and_never_runs(desk: Desk) -> None:
     asked = await desk.propose("c1", ADD, MORE)
-    left = await exit_process(desk, asked)
+    left = await leave(desk, asked)
     assert left is not None
     assert left.state == "not_attempted"
     assert (await desk.execute_one(asked)).state == "not_attempted"
@@ -55,14 +55,14 @@ async def test_what_may_have_been_begun_is_not_left(desk: Desk) -> None:
     async with desk.resources.pool.acquire() as connection:
         one = await action_id(desk, asked)
         await begin_execution(connection, desk.tenant, one, idempotency_key=one, subject="s")
-    assert await exit_process(desk, asked) is None
+    assert await leave(desk, asked) is None
     assert [state for state, _ in await desk.states(asked)] == ["proposed"]
 
 
 async def test_what_was_done_keeps_its_end(desk: Desk) -> None:
     asked = await desk.propose("c1", ADD)
     assert await desk.execute(asked) == ["executed"]
-    left = await exit_process(desk, asked)
+    left = await leave(desk, asked)
     assert left is not None
     assert left.state == "executed"
 
@@ -70,19 +70,19 @@ async def test_what_was_done_keeps_its_end(desk: Desk) -> None:
 async def test_what_nobody_begins_to_undo_stands(desk: Desk) -> None:
     asked = await desk.propose("c1", ADD, MORE)
     assert (await desk.execute_one(asked)).state == "executed"
-    standing = await exit_process(desk, asked, undo=True)  # nothing has failed yet
+    standing = await leave(desk, asked, undo=True)  # nothing has failed yet
     assert standing is not None
     assert await desk.states(asked) == [("executed", None), ("proposed", None)]
-    await exit_process(desk, asked, 1)
+    await leave(desk, asked, 1)
     async with desk.resources.pool.acquire() as connection:
         await begin_undoing(connection, desk.tenant, await action_id(desk, asked))
-    assert await exit_process(desk, asked, undo=True) is None
+    assert await leave(desk, asked, undo=True) is None
     async with desk.resources.pool.acquire() as connection:
         await connection.execute(
             "update holdfast.executions set state = 'executed', undo_tries = 0 where tenant = $1",
             desk.tenant,
         )
-    await exit_process(desk, asked, undo=True)
+    await leave(desk, asked, undo=True)
     state, error = (await desk.states(asked))[0]
     assert state == "executed"
     assert error is not None

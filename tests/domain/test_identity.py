@@ -37,6 +37,15 @@ def test_the_ids_of_approvals_and_actions_are_those_that_records_have() -> None:
     assert STEP.action_key(1).action_id == derived_id("act", "demo", "c1", 3, 2, 1)
 
 
+def test_a_request_is_built_from_a_key_and_gives_it_back() -> None:
+    assert RecallRequest(**CONVERSATION.fields, message_id="m1").key == CONVERSATION
+    turn = CONVERSATION.turn_key(3)
+    assert EndTurnRequest(**turn.fields, status="cancelled", reason="test").key == turn
+    assert StepRequest(**STEP.fields, thread=1, subgraph="orders", attempts=1).key == STEP
+    action = STEP.action_key(1)
+    assert ActionRequest(**action.fields, attempts=1).key == action
+
+
 def test_a_request_has_the_key_of_what_it_concerns_and_stays_flat_on_the_wire() -> None:
     recall = RecallRequest.model_validate({**PLACE, "message_id": "m1"})
     assert recall.key == CONVERSATION

@@ -152,7 +152,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard(
         "a turn that is decided or held back while it is being cancelled is cancelled",
         "workflows/conversation.py",
-        "while self._is_decided(turn) and workflow.patched(_DECIDED_IS_CANCELLED):",
+        "while self._is_decided(turn) and workflow.patched(patches.DECIDED_IS_CANCELLED):",
         "while False:",
         ("tests/workflows/test_endings.py::test_a_turn_is_cancelled_that_is_decided_meanwhile",),
     ),
