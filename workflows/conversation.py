@@ -16,6 +16,7 @@ from holdfast.workflows.approvals import ApprovalDesk
 from holdfast.workflows.intake import Intake
 from holdfast.workflows.overview import Overview
 from holdfast.workflows.requests import read, read_start, refusal, refusing
+from holdfast.workflows.turn_ends import Stop, TurnEnds
 from holdfast.workflows.turns import TurnRunner
 
 with workflow.unsafe.imports_passed_through():
@@ -88,7 +89,8 @@ class ConversationWorkflow:
         self._state = start.state.model_copy(deep=True) if start.state else ConversationState()
         self._calls = ActivityCalls(start)
         self._calls.priority = self._state.priority
-        self._turns = TurnRunner(start, self._state, self._calls)
+        self._ends = TurnEnds(start, self._state, self._calls)
+        self._turns = TurnRunner(start, self._state, self._calls, self._ends)
         self._desk = ApprovalDesk(start, self._state, self._calls)
         self._intake = Intake(start, self._state, self._turns)
         self._overview = Overview(self._state, self._desk)
@@ -474,7 +476,7 @@ class ConversationWorkflow:
             if queued.turn == turn:
                 self._intake.queue.remove(queued)
                 try:
-                    ended = await self._turns.cancel(turn, reason, queued=queued)
+                    ended = await self._ends.stop(turn, Stop("cancelled", reason), queued)
                     self._intake.results[turn] = ended
                 except Refused as refused:
                     self._intake.refuse(queued, refused)
@@ -490,7 +492,7 @@ class ConversationWorkflow:
         """Cancel a turn that waits for an approval; False when that was decided meanwhile."""
         if not await self._desk.withdraw(parked):
             return False
-        await self._turns.cancel(parked.turn, reason, to_person=to_person)
+        await self._ends.stop(parked.turn, Stop("cancelled", reason, to_person))
         return True
 
     async def _cancel_decided(self, approval_id: str, reason: str, *, to_person: bool) -> None:
@@ -498,7 +500,7 @@ class ConversationWorkflow:
         turn = self._state.parked[approval_id].turn
         self._held_back.discard(approval_id)
         self._desk.forget(approval_id)
-        await self._turns.cancel(turn, reason, to_person=to_person)
+        await self._ends.stop(turn, Stop("cancelled", reason, to_person))
 
     async def _watch_idleness(self) -> None:
         """Close the conversation after a long silence; one timer, looked at again when it fires."""

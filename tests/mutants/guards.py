@@ -412,7 +412,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard(
         "cancelling a turn leaves the action that nobody has begun",
         "workflows/turns.py",
-        "            self._acting.stop()",
+        "            self._actions.stop()",
         "            pass",
         ("tests/worker/test_unserved.py",),
     ),
