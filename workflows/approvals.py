@@ -61,12 +61,26 @@ class ApprovalDesk:
         self._waiting_signals: Counter[str] = Counter()
         self._refused: Counter[tuple[str, bool]] = Counter()
         self._recording = asyncio.Semaphore(_RECORDED_AT_ONCE)
+        self._held_back: set[str] = set()
         self.changed = False
         """Whether an approval has changed since somebody set this to False."""
 
     def waiting(self) -> list[ParkedTurn]:
         """Parked turns whose approval is not decided yet."""
         return [one for one in self._state.parked.values() if one.approval.state == "pending"]
+
+    def next_to_resume(self) -> str | None:
+        """The decided approval whose turn goes on next."""
+        waiting = (one for one in self._state.resuming if one not in self._held_back)
+        return next(waiting, None)
+
+    def hold_back(self, approval_id: str) -> None:
+        """Let a decided turn wait, since a person has the conversation."""
+        self._held_back.add(approval_id)
+
+    def release_held_back(self) -> None:
+        """Let the turns that were held back go on."""
+        self._held_back.clear()
 
     def busy(self) -> bool:
         """Whether a change of an approval is being recorded."""
@@ -209,6 +223,7 @@ class ApprovalDesk:
         parked = self._state.parked.pop(approval_id)
         if approval_id in self._state.resuming:
             self._state.resuming.remove(approval_id)
+        self._held_back.discard(approval_id)
         self._stop_watching(approval_id)
         self._locks.pop(approval_id, None)
         self._signalled.pop(approval_id, None)

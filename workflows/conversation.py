@@ -1,33 +1,32 @@
-"""One conversation: its queue of work, its handlers, its deadlines, its handover to the next run."""
+"""One conversation: its handlers, and the loop that does its work in order."""
 
 import asyncio
-from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any, NoReturn
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError
-from temporalio.workflow import ContinueAsNewVersioningBehavior
 
 from holdfast.workflows import patches
 from holdfast.workflows.activity_calls import ActivityCalls
 from holdfast.workflows.approvals import ApprovalDesk
+from holdfast.workflows.cancellation import Cancellation
 from holdfast.workflows.intake import Intake
+from holdfast.workflows.lifecycle import IDLE, RunLifecycle
 from holdfast.workflows.overview import Overview
 from holdfast.workflows.requests import read, read_start, refusal, refusing
-from holdfast.workflows.turn_ends import Stop, TurnEnds
+from holdfast.workflows.takeovers import Takeovers
+from holdfast.workflows.turn_ends import TurnEnds
 from holdfast.workflows.turns import TurnRunner
 
 with workflow.unsafe.imports_passed_through():
     from holdfast.domain import wire
     from holdfast.domain.activity_protocol import (
         CloseRequest,
-        HumanTurnRequest,
         OpenRequest,
         RecallRequest,
         RecordedTurn,
-        TakeoverRequest,
     )
     from holdfast.domain.approval import ApprovalStatus
     from holdfast.domain.conversation import (
@@ -37,38 +36,20 @@ with workflow.unsafe.imports_passed_through():
         CustomerMessage,
         HandBack,
         HumanReply,
-        ParkedTurn,
         TakeOver,
-        Takeover,
         TurnResult,
     )
     from holdfast.domain.decision import Decision
     from holdfast.domain.display import line
-    from holdfast.domain.errors import (
-        ConversationBusy,
-        ConversationMoved,
-        NotHeld,
-        Refused,
-        TurnNotFound,
-    )
-    from holdfast.domain.people import PersonAct, same_person
+    from holdfast.domain.errors import ConversationBusy, ConversationMoved, Refused
 
-_IDLE = "idle"
-_TRY_AGAIN_AFTER = timedelta(minutes=10)
-_MOST_TOLD = 20
-"""Lines in the log, for each run, about signals that are passed over."""
+RequestT = TypeVar("RequestT")
+
+_MOST_WARNINGS = 20
+"""Warnings in the log, in each run, of signals that are ignored."""
+
 _NOBODY = ConversationStart(tenant="nobody", conversation="none", customer="nobody")
-"""In the place of a start that is none, until the workflow has failed."""
-
-
-def _build() -> str | None:
-    """The build of the worker that executes this, where workers are versioned."""
-    version = workflow.info().get_current_deployment_version()
-    return version.build_id if version else None
-
-
-def _build_has_changed() -> bool:
-    return workflow.info().is_target_worker_deployment_version_changed()
+"""In place of an input that can't be read, until the workflow has failed."""
 
 
 @workflow.defn(name=wire.CONVERSATION_WORKFLOW)
@@ -83,10 +64,10 @@ class ConversationWorkflow:
     @workflow.init
     def __init__(self, *received: Any) -> None:
         start, self._unusable = read_start(ConversationStart, received, _NOBODY)
-        self._start = start
         self._key = start.key
-        self._limits = start.limits
+        self._start = start
         self._state = start.state.model_copy(deep=True) if start.state else ConversationState()
+        self._lifecycle = RunLifecycle(start, self._state)
         self._calls = ActivityCalls(start)
         self._calls.priority = self._state.priority
         self._ends = TurnEnds(start, self._state, self._calls)
@@ -94,24 +75,22 @@ class ConversationWorkflow:
         self._desk = ApprovalDesk(start, self._state, self._calls)
         self._intake = Intake(start, self._state, self._turns)
         self._overview = Overview(self._state, self._desk)
-        self._opened = start.state is not None
-        self._held_back: set[str] = set()
-        self._turns_in_run = 0
-        self._passed_over = 0
-        self._draining = False
-        self._leaving = False
-        self._close_reason: str | None = None
+        self._takeovers = Takeovers(start, self._state, self._calls, self._turns, self._desk)
+        self._cancellation = Cancellation(
+            self._state, self._intake, self._turns, self._ends, self._desk, self._overview
+        )
+        self._ignored = 0
 
     @workflow.run
     async def run(self, *received: Any) -> None:
         """Take a `ConversationStart`; with anything else, the workflow fails as `InvalidRequest`."""
         if self._unusable is not None:
             raise refusal(self._unusable)
-        if not self._opened and not await self._open():
+        if not self._lifecycle.opened and not await self._open():
             await workflow.wait_condition(workflow.all_handlers_finished)
             return
         self._desk.watch()
-        idle = asyncio.create_task(self._watch_idleness())
+        idle = asyncio.create_task(self._lifecycle.close_when_idle(self._has_work))
         try:
             while True:
                 self._desk.changed = False
@@ -119,13 +98,13 @@ class ConversationWorkflow:
                 await workflow.wait_condition(self._has_something_to_do)
                 if self._has_work():
                     await self._work()
-                elif self._close_reason is not None:
-                    await self._close(self._close_reason)
+                elif self._lifecycle.close_reason is not None:
+                    await self._close(self._lifecycle.close_reason)
                     return
-                elif self._must_drain():
-                    self._draining = True
-                elif self._must_move() and self._is_quiet():
-                    self._move_on()
+                elif self._lifecycle.must_drain():
+                    self._lifecycle.draining = True
+                elif self._lifecycle.must_move() and self._is_quiet():
+                    self._lifecycle.continue_as_new()
         finally:
             idle.cancel()
             self._desk.stop_watching()
@@ -135,9 +114,8 @@ class ConversationWorkflow:
     @workflow.update(name=wire.SEND_MESSAGE)
     async def send_message(self, *received: Any) -> TurnResult:
         """Answer a `CustomerMessage`; returns when the turn is answered or parked."""
-        with refusing(self._unusable):
-            message = read(CustomerMessage, received)
-            await workflow.wait_condition(lambda: self._opened)
+        with self._request(CustomerMessage, received) as message:
+            await workflow.wait_condition(lambda: self._lifecycle.opened)
             if self._intake.would_interrupt_unseen(message):  # an old one must not
                 recorded = await self._recall(message.message_id)
                 if recorded is not None:
@@ -147,10 +125,10 @@ class ConversationWorkflow:
             self._check_message(message)
             if (answer := self._intake.recorded_answer(message)) is not None:
                 return answer
-            if self._is_outdated() and not self._intake.knows(message) and not self._is_working():
-                self._draining = True  # the message is sent again, to the current build
-                raise ConversationMoved("the conversation moves to another build")
             is_new = not self._intake.knows(message)
+            if self._lifecycle.is_outdated() and is_new and not self._is_working():
+                self._lifecycle.draining = True  # the message is sent again, to the current build
+                raise ConversationMoved("the conversation moves to another build")
             if is_new and self._intake.is_over_full() and workflow.patched(patches.FULL_AT_ONCE):
                 raise ConversationBusy("others came at the same time; send the message again later")
             turn = self._intake.accept(message)
@@ -166,8 +144,7 @@ class ConversationWorkflow:
 
     @send_message.validator
     def _validate_message(self, *received: Any) -> None:
-        with refusing(self._unusable):
-            message = read(CustomerMessage, received)
+        with self._request(CustomerMessage, received) as message:
             self._check_message(message)
             if not self._intake.knows(message):
                 self._intake.check_capacity(message)
@@ -175,14 +152,13 @@ class ConversationWorkflow:
     @workflow.update(name=wire.DECIDE)
     async def decide(self, *received: Any) -> ApprovalStatus:
         """Take a reviewer's `Decision`; returns when it is recorded."""
-        with refusing(self._unusable):
-            return await self._desk.decide(read(Decision, received))
+        with self._request(Decision, received) as decision:
+            return await self._desk.decide(decision)
 
     @decide.validator
     def _validate_decision(self, *received: Any) -> None:
-        with refusing(self._unusable):
-            decision = read(Decision, received)
-            self._check_open()
+        with self._request(Decision, received) as decision:
+            self._lifecycle.check_open()
             self._desk.check(decision)
 
     @workflow.signal(name=wire.APPROVAL_DECISION)
@@ -191,109 +167,63 @@ class ConversationWorkflow:
         try:
             decision = read(Decision, received)
         except Refused as refused:
-            self._pass_over("it holds no decision", refused)
+            self._ignore("it holds no decision", refused)
             return
-        await workflow.wait_condition(lambda: self._opened)
+        await workflow.wait_condition(lambda: self._lifecycle.opened)
         await self._desk.take_signalled(decision)
 
     @workflow.update(name=wire.TAKE_OVER)
     async def take_over(self, *received: Any) -> None:
         """A person takes the conversation (`TakeOver`); a running turn ends without an agent's answer."""
-        with refusing(self._unusable):
-            request = read(TakeOver, received)
-            before = self._state.takeover
-            recorded_first = workflow.patched(patches.RECORDED_FIRST)
-            if not recorded_first:
-                self._be_held(request.reviewer)
-            try:
-                await self._calls.record_takeover(self._takeover_request(request))
-            except ActivityError:
-                self._state.takeover = before
-                raise
-            if recorded_first:
-                self._be_held(request.reviewer)
+        with self._request(TakeOver, received) as request:
+            await self._takeovers.take_over(request)
         self._overview.publish()
 
     @take_over.validator
     def _validate_take_over(self, *received: Any) -> None:
-        with refusing(self._unusable):
-            request = read(TakeOver, received)
-            self._check_open()
-            held_by = self._state.takeover.reviewer if self._state.takeover else None
-            if held_by is not None and not same_person(held_by, request.reviewer):
-                raise NotHeld(f"{held_by} holds the conversation")
+        with self._request(TakeOver, received) as request:
+            self._lifecycle.check_open()
+            self._takeovers.check_free(request.reviewer)
 
     @workflow.update(name=wire.REPLY_AS_HUMAN)
     async def reply_as_human(self, *received: Any) -> int:
         """Send a person's message to the customer (`HumanReply`); returns its number in the
         conversation."""
-        with refusing(self._unusable):
-            reply = read(HumanReply, received)
-            return await self._calls.record_human_turn(
-                HumanTurnRequest(
-                    **self._key.turn_key(self._state.turns).fields,
-                    reviewer=reply.reviewer,
-                    text=reply.text,
-                    id=reply.id,
-                    statement=reply.statement,
-                )
-            )
+        with self._request(HumanReply, received) as reply:
+            return await self._takeovers.reply(reply)
 
     @reply_as_human.validator
     def _validate_human_reply(self, *received: Any) -> None:
-        with refusing(self._unusable):
-            self._require_holder(read(HumanReply, received).reviewer)
+        with self._request(HumanReply, received) as reply:
+            self._lifecycle.check_open()
+            self._takeovers.check_held(reply.reviewer)
 
     @workflow.update(name=wire.HAND_BACK)
     async def hand_back(self, *received: Any) -> None:
         """Give the conversation back to the agents (`HandBack`)."""
-        with refusing(self._unusable):
-            request = read(HandBack, received)
-            before = self._state.takeover
-            recorded_first = workflow.patched(patches.RECORDED_FIRST)
-            if not recorded_first:
-                self._be_free()
-            try:
-                await self._calls.record_takeover(self._takeover_request(request))
-            except ActivityError:
-                self._state.takeover = before
-                raise
-            if recorded_first:
-                self._be_free()
+        with self._request(HandBack, received) as request:
+            await self._takeovers.hand_back(request)
         self._overview.publish()
 
     @hand_back.validator
     def _validate_hand_back(self, *received: Any) -> None:
-        with refusing(self._unusable):
-            self._require_holder(read(HandBack, received).reviewer)
+        with self._request(HandBack, received) as request:
+            self._lifecycle.check_open()
+            self._takeovers.check_held(request.reviewer)
 
     @workflow.update(name=wire.CANCEL_TURN)
     async def cancel_turn(self, *received: Any) -> int:
         """Cancel a turn (`CancelTurn`); returns its number when it is cancelled, or has ended otherwise
         meanwhile."""
-        with refusing(self._unusable):
-            request = read(CancelTurn, received)
-            turn = self._turn_to_cancel(request)
-            await self._cancel(turn, request.reason)
+        with self._request(CancelTurn, received) as request:
+            turn = self._cancellation.find(request)
+            await self._cancellation.cancel(turn, request.reason)
             return turn
 
     @cancel_turn.validator
     def _validate_cancel(self, *received: Any) -> None:
-        with refusing(self._unusable):
-            self._turn_to_cancel(read(CancelTurn, received))
-
-    def _turn_to_cancel(self, request: CancelTurn) -> int:
-        running = self._turns.running
-        parked = [parked.turn for parked in self._desk.waiting()]
-        if request.turn is None:
-            if running is None:
-                waiting = ", ".join(str(turn) for turn in parked) or "none"
-                raise TurnNotFound(f"no turn is running (waiting for approval: {waiting})")
-            return running
-        queued = [queued.turn for queued in self._intake.queue]
-        if request.turn not in (running, *parked, *queued) and not self._is_decided(request.turn):
-            raise TurnNotFound(f"turn {request.turn} is not queued, running or waiting")
-        return request.turn
+        with self._request(CancelTurn, received) as request:
+            self._cancellation.find(request)
 
     @workflow.signal(name=wire.CLOSE)
     def close(self, *received: Any) -> None:
@@ -302,10 +232,10 @@ class ConversationWorkflow:
         try:
             reason = read(str, received)
         except Refused as refused:
-            self._pass_over("it holds no reason", refused)
+            self._ignore("it holds no reason", refused)
             return
-        if self._close_reason is None:
-            self._close_reason = line(reason) or "closed on request"
+        if self._lifecycle.close_reason is None:
+            self._lifecycle.close_reason = line(reason) or "closed on request"
 
     @workflow.signal(name=wire.UPGRADE)
     def upgrade(self, *_: Any) -> None:
@@ -313,12 +243,18 @@ class ConversationWorkflow:
 
     @workflow.signal(dynamic=True)
     def other(self, _name: str, _received: Sequence[RawValue]) -> None:
-        """Pass over what has no handler; the SDK would keep it, and not wake the run that it makes long."""
+        """Ignore a signal without a handler; the SDK would keep it, and not wake the run that it makes
+        long."""
 
-    def _pass_over(self, why: str, refused: Refused) -> None:
-        self._passed_over += 1
-        if self._passed_over <= _MOST_TOLD:
-            workflow.logger.warning("a signal is passed over, %s: %s", why, refused)
+    @contextmanager
+    def _request(self, kind: type[RequestT], received: Sequence[Any]) -> Iterator[RequestT]:
+        with refusing(self._unusable):
+            yield read(kind, received)
+
+    def _ignore(self, why: str, refused: Refused) -> None:
+        self._ignored += 1
+        if self._ignored <= _MOST_WARNINGS:
+            workflow.logger.warning("a signal is ignored, %s: %s", why, refused)
 
     # Messages.
 
@@ -337,24 +273,16 @@ class ConversationWorkflow:
         self._state.agent = opened.agent
         if opened.repeated is not None and self._start.message_id is not None:
             self._intake.found(self._start.message_id, opened.repeated)
-        if (opened.held_by is not None or opened.awaits_person) and self._state.takeover is None:
-            reason = "taken over" if opened.held_by is not None else "a person was called"
-            self._state.takeover = Takeover(
-                reason=reason, since=workflow.now(), reviewer=opened.held_by
-            )
-        self._leaving = opened.closed
-        self._opened = True
+        self._takeovers.restore(opened)
+        self._lifecycle.leaving = opened.closed
+        self._lifecycle.opened = True
         self._state.last_activity = workflow.now()
         return not opened.closed
-
-    def _check_open(self) -> None:
-        if self._draining or self._leaving or self._close_reason is not None:
-            raise ConversationMoved("the conversation is handing over; send the request again")
 
     def _check_message(self, message: CustomerMessage) -> None:
         self._intake.check(message)
         if not self._intake.knows(message):
-            self._check_open()
+            self._lifecycle.check_open()
 
     async def _recall(self, message_id: str) -> RecordedTurn | None:
         return await self._calls.recall(RecallRequest(**self._key.fields, message_id=message_id))
@@ -362,14 +290,15 @@ class ConversationWorkflow:
     # Work.
 
     def _has_work(self) -> bool:
-        return bool(self._intake.queue) or self._next_to_resume() is not None
+        return bool(self._intake.queue) or self._desk.next_to_resume() is not None
 
     def _has_something_to_do(self) -> bool:
-        if self._has_work() or self._close_reason is not None or self._desk.changed:
+        closing = self._lifecycle.close_reason is not None
+        if self._has_work() or closing or self._desk.changed:
             return True
-        if self._must_drain():
+        if self._lifecycle.must_drain():
             return True
-        return self._must_move() and self._is_quiet()
+        return self._lifecycle.must_move() and self._is_quiet()
 
     def _is_working(self) -> bool:
         return self._turns.running is not None or self._has_work()
@@ -377,176 +306,34 @@ class ConversationWorkflow:
     def _is_quiet(self) -> bool:
         return workflow.all_handlers_finished() and not self._desk.busy()
 
-    def _next_to_resume(self) -> str | None:
-        waiting = (one for one in self._state.resuming if one not in self._held_back)
-        return next(waiting, None)
-
     async def _work(self) -> None:
-        approval_id = self._next_to_resume()
+        approval_id = self._desk.next_to_resume()
         if approval_id is not None:
             if await self._turns.go_on(self._state.parked[approval_id]):
                 self._desk.forget(approval_id)
             else:
-                self._held_back.add(approval_id)
+                self._desk.hold_back(approval_id)
         else:
             queued = self._intake.queue.popleft()
             try:
                 self._intake.results[queued.turn] = await self._turns.answer(queued)
             except Refused as refused:
                 self._intake.refuse(queued, refused)
-            self._turns_in_run += 1
         self._desk.watch()
-        self._state.last_activity = workflow.now()
-        full = self._turns_in_run >= self._limits.turns_per_run
-        if full or self._is_outdated() or workflow.info().is_continue_as_new_suggested():
-            self._draining = True
-
-    def _is_outdated(self) -> bool:
-        """Whether another build has become the deployment's current one. Where moving there has led back
-        to the same one, since an operator has pinned the conversation, say, it is tried again later."""
-        returned = _build() == self._state.left_build
-        age = workflow.now() - workflow.info().start_time
-        return _build_has_changed() and (not returned or age > _TRY_AGAIN_AFTER)
-
-    def _must_drain(self) -> bool:
-        """Whether this run's history has become long: without an end, what is sent would stop it. Looked at
-        when no turn runs."""
-        if self._draining:
-            return False
-        info = workflow.info()
-        long = info.get_current_history_length() >= self._limits.events_per_run
-        return (long or info.is_continue_as_new_suggested()) and workflow.patched(
-            patches.FULL_MOVES
-        )
-
-    def _must_move(self) -> bool:
-        return self._draining or self._is_outdated()
-
-    def _move_on(self) -> NoReturn:
-        self._state.left_build = _build() if _build_has_changed() else None
-        workflow.continue_as_new(
-            self._start.model_copy(update={"state": self._state}),
-            initial_versioning_behavior=ContinueAsNewVersioningBehavior.AUTO_UPGRADE,
-        )
+        self._lifecycle.work_done(turn=approval_id is None)
 
     async def _close(self, reason: str) -> None:
-        self._leaving = True
-        await self._cancel_all_parked(reason)
+        self._lifecycle.leaving = True
+        await self._cancellation.cancel_parked(reason)
         while self._has_work():  # what was decided just before
             await self._work()
-            if self._desk.waiting() and workflow.patched(
-                patches.ALL_TURNS_END
-            ):  # it has asked again
-                await self._cancel_all_parked(reason)
+            if self._desk.waiting() and workflow.patched(patches.ALL_TURNS_END):  # it asked again
+                await self._cancellation.cancel_parked(reason)
         for approval_id in list(self._state.resuming):
             if workflow.patched(patches.ALL_TURNS_END):
-                await self._cancel_decided(approval_id, reason, to_person=False)
+                await self._cancellation.cancel_decided(approval_id, reason, to_person=False)
         await self._calls.close(
-            CloseRequest(**self._key.fields, reason=reason, idle=reason == _IDLE)
+            CloseRequest(**self._key.fields, reason=reason, idle=reason == IDLE)
         )
         self._overview.publish(closed=True)
         await workflow.wait_condition(workflow.all_handlers_finished)
-
-    def _is_decided(self, turn: int) -> bool:
-        """Whether the turn's approval is decided, and the turn has not gone on to its end yet."""
-        return any(self._state.parked[one].turn == turn for one in self._state.resuming)
-
-    async def _cancel(self, turn: int, reason: str) -> None:
-        await self._try_to_cancel(turn, reason)
-        while self._is_decided(turn) and workflow.patched(patches.DECIDED_IS_CANCELLED):
-            await self._try_to_cancel(turn, reason)
-
-    async def _try_to_cancel(self, turn: int, reason: str) -> None:
-        """Cancel a turn, unless it is decided, or held back, while that is going on."""
-        if self._turns.running == turn:
-            self._turns.stop("cancelled", reason)
-            await workflow.wait_condition(lambda: self._turns.running != turn)
-            return
-        for parked in self._desk.waiting():
-            if parked.turn == turn:
-                if await self._cancel_parked(parked, reason):
-                    self._overview.publish()
-                return
-        for approval_id in self._state.resuming:
-            if self._state.parked[approval_id].turn == turn:
-                held = self._state.takeover is not None
-                await self._cancel_decided(approval_id, reason, to_person=not held)
-                return
-        for queued in self._intake.queue:
-            if queued.turn == turn:
-                self._intake.queue.remove(queued)
-                try:
-                    ended = await self._ends.stop(turn, Stop("cancelled", reason), queued)
-                    self._intake.results[turn] = ended
-                except Refused as refused:
-                    self._intake.refuse(queued, refused)
-                return
-
-    async def _cancel_all_parked(self, reason: str) -> None:
-        for parked in self._desk.waiting():
-            await self._cancel_parked(parked, reason, to_person=False)
-
-    async def _cancel_parked(
-        self, parked: ParkedTurn, reason: str, *, to_person: bool = True
-    ) -> bool:
-        """Cancel a turn that waits for an approval; False when that was decided meanwhile."""
-        if not await self._desk.withdraw(parked):
-            return False
-        await self._ends.stop(parked.turn, Stop("cancelled", reason, to_person))
-        return True
-
-    async def _cancel_decided(self, approval_id: str, reason: str, *, to_person: bool) -> None:
-        """Cancel a turn whose approval was decided, before it goes on."""
-        turn = self._state.parked[approval_id].turn
-        self._held_back.discard(approval_id)
-        self._desk.forget(approval_id)
-        await self._ends.stop(turn, Stop("cancelled", reason, to_person))
-
-    async def _watch_idleness(self) -> None:
-        """Close the conversation after a long silence; one timer, looked at again when it fires."""
-        limit = timedelta(seconds=self._limits.idle_seconds)
-        while True:
-            silent_since = self._state.last_activity or workflow.now()
-            remaining = silent_since + limit - workflow.now()
-            if remaining > timedelta(0):
-                await workflow.sleep(remaining, summary="Closes when nobody writes until then")
-            elif self._state.parked or self._state.takeover or self._has_work():
-                await workflow.sleep(limit, summary="Idle, but somebody is waited for")
-            else:
-                self._close_reason = self._close_reason or _IDLE
-                return
-
-    # People.
-
-    def _require_holder(self, reviewer: str) -> None:
-        held_by = self._state.takeover.reviewer if self._state.takeover else None
-        self._check_open()
-        if not same_person(held_by, reviewer):
-            raise NotHeld(f"{held_by or 'nobody'} holds the conversation; take it over first")
-
-    def _be_held(self, reviewer: str) -> None:
-        self._state.takeover = Takeover(
-            reason="taken over", since=workflow.now(), reviewer=reviewer
-        )
-        self._turns.stop("awaiting_human", f"{reviewer} took the conversation over")
-
-    def _be_free(self) -> None:
-        self._state.takeover = None
-        self._held_back.clear()
-
-    def _takeover_request(self, asked: TakeOver | HandBack) -> TakeoverRequest:
-        back = isinstance(asked, HandBack)
-        note = asked.note if isinstance(asked, HandBack) else ""
-        return TakeoverRequest(
-            **self._key.turn_key(self._state.turns).fields,
-            reviewer=None if back else asked.reviewer,
-            note=note,
-            act=PersonAct(
-                id=asked.id or "",
-                kind="hand_back" if back else "take_over",
-                reviewer=asked.reviewer,
-                conversation=self._key.conversation,
-                text=note,
-                statement=asked.statement,
-            ),
-        )

@@ -47,6 +47,6 @@ class Failing(ConversationWorkflow):
         await super().run(*received)
 
     async def _work(self) -> None:
-        if self._next_to_resume() is not None:
+        if self._desk.next_to_resume() is not None:
             raise KeyError("decision")
         await super()._work()

@@ -151,8 +151,8 @@ GUARDS: tuple[Guard, ...] = (
     ),
     Guard(
         "a turn that is decided or held back while it is being cancelled is cancelled",
-        "workflows/conversation.py",
-        "while self._is_decided(turn) and workflow.patched(patches.DECIDED_IS_CANCELLED):",
+        "workflows/cancellation.py",
+        "while self._decided(turn) is not None and workflow.patched(patches.DECIDED_IS_CANCELLED):",
         "while False:",
         ("tests/workflows/test_endings.py::test_a_turn_is_cancelled_that_is_decided_meanwhile",),
     ),
@@ -281,7 +281,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard(
         "a run whose history is long moves on, whatever made it long",
         "workflows/conversation.py",
-        "if self._must_drain():\n            return True",
+        "if self._lifecycle.must_drain():\n            return True",
         "if False:\n            return True",
         (
             f"{_FLOODED}::test_a_parked_conversation_that_is_only_sent_signals_continues_as_new",
@@ -432,7 +432,7 @@ GUARDS: tuple[Guard, ...] = (
     ),
     Guard(
         "a call for a person outlives its run",
-        "workflows/conversation.py",
+        "workflows/takeovers.py",
         "(opened.held_by is not None or opened.awaits_person)",
         "opened.held_by is not None",
         (f"{_LOST}::test_a_call_for_a_person_outlives_its_run",),
