@@ -1,4 +1,4 @@
-"""The approvals of one conversation: decisions, alarms, and what is remembered of them."""
+"""The approvals of one conversation: their decisions, alarms and ends."""
 
 import asyncio
 from collections import Counter, defaultdict
@@ -13,12 +13,7 @@ from holdfast.workflows.activity_calls import ActivityCalls
 from holdfast.workflows.requests import refusal_of
 
 with workflow.unsafe.imports_passed_through():
-    from holdfast.domain.activity_protocol import (
-        AlarmRequest,
-        DecisionOutcome,
-        DecisionRequest,
-        RefusalRequest,
-    )
+    from holdfast.domain.activity_protocol import DecisionOutcome
     from holdfast.domain.approval import Approval, ApprovalStatus
     from holdfast.domain.conversation import ConversationStart, ConversationState, ParkedTurn
     from holdfast.domain.decision import Decision
@@ -29,30 +24,27 @@ with workflow.unsafe.imports_passed_through():
         Refused,
         SubgraphFailed,
     )
-    from holdfast.domain.terms import Alarm
 
 _REMEMBERED_DECISIONS = 20
 _MOST_REFUSALS = 50
-"""Refusals of signals that a run has recorded of one approval, with a statement and without; and as many of
-what is no approval."""
+"""Refused signals that a run records for one approval, with a statement and without; and as many for approvals
+that don't exist."""
 _MOST_WAITING = 50
-"""Signals with a decision on one approval that wait at a time."""
+"""Signalled decisions on one approval that wait at a time."""
 _RECORDED_AT_ONCE = 4
 
 
 class ApprovalDesk:
     """Drives the state machine of `holdfast.domain.approval` for the parked turns of a state.
 
-    One change of an approval at a time: its lock is held until the change is recorded, so that
-    what is recorded and what the workflow knows agree. A settled approval's id joins
-    `state.resuming`; the workflow then goes on with its turn.
+    An approval changes under its lock, which is held until the change is recorded, so that the records and the
+    workflow agree. A settled approval's id joins `state.resuming`; the workflow then goes on with its turn.
     """
 
     def __init__(
         self, start: ConversationStart, state: ConversationState, calls: ActivityCalls
     ) -> None:
         self._start = start
-        self._key = start.key
         self._state = state
         self._calls = calls
         self._watching: dict[str, asyncio.Task[None]] = {}
@@ -63,7 +55,7 @@ class ApprovalDesk:
         self._recording = asyncio.Semaphore(_RECORDED_AT_ONCE)
         self._held_back: set[str] = set()
         self.changed = False
-        """Whether an approval has changed since somebody set this to False."""
+        """Whether an approval has changed since this was set to False."""
 
     def waiting(self) -> list[ParkedTurn]:
         """Parked turns whose approval is not decided yet."""
@@ -87,11 +79,7 @@ class ApprovalDesk:
         return any(lock.locked() for lock in self._locks.values())
 
     def check(self, decision: Decision) -> None:
-        """Refuse a decision that may not be taken; one that was taken before passes.
-
-        Raises:
-            Refused: one of the approval errors.
-        """
+        """Raise one of the approval errors if a decision may not be taken; one that was taken before passes."""
         if self._taken_before(decision) is not None:
             return
         parked = self._state.parked.get(decision.approval)
@@ -106,19 +94,15 @@ class ApprovalDesk:
         )
 
     async def decide(self, decision: Decision) -> ApprovalStatus:
-        """Take a decision and record it.
-
-        Raises:
-            Refused: one of the approval errors; also once its statement or its edit was looked at,
-                and then the refusal is recorded already.
-        """
+        """Take a decision and record it. Raises one of the approval errors; if the activity has refused the
+        decision, for its statement or its edit, that is recorded."""
         outcome = await self._decide(decision)
         if isinstance(outcome, ApprovalStatus):
             return outcome
         raise ERRORS_BY_CODE.get(outcome.code, Refused)(outcome.refusal)
 
     async def take_signalled(self, decision: Decision) -> None:
-        """Take a decision that nobody waits for; a refusal is recorded, up to a bound."""
+        """Take a decision without a caller; refusals are recorded, up to a bound."""
         try:
             try:
                 await self._decide_in_turn(decision)
@@ -133,14 +117,14 @@ class ApprovalDesk:
             workflow.logger.error("a refused decision is not recorded: %s", refusal_of(error))
 
     async def withdraw(self, parked: ParkedTurn) -> bool:
-        """Take the question back, since its turn is cancelled; False when it was decided meanwhile."""
+        """Withdraw the approval of a turn that is cancelled; False if it was decided meanwhile."""
         approval_id = parked.approval.id
         async with self._locks[approval_id]:
             found = self._state.parked.get(approval_id)
             if found is None or found.approval.state != "pending":
                 return False
             withdrawn = found.approval.withdraw()
-            outcome = await self._calls.record_alarm(self._change(withdrawn))
+            outcome = await self._calls.record_alarm(withdrawn)
             recorded = outcome.approval or withdrawn
             if recorded.state != "withdrawn":  # it had been decided before this run was reset, say
                 self._adopt(found, recorded)
@@ -151,22 +135,15 @@ class ApprovalDesk:
         return True
 
     async def _decide(self, decision: Decision) -> ApprovalStatus | DecisionOutcome:
-        """The status after the decision; the outcome where the activity has refused it, and recorded
-        that. Raises what `check` raises."""
+        """The status after the decision, or the outcome if the activity has refused it, which is recorded.
+        Raises what `check` raises."""
         self.check(decision)
         async with self._locks[decision.approval]:
             if (status := self._taken_before(decision)) is not None:
                 return status
             self.check(decision)
             parked = self._state.parked[decision.approval]
-            outcome = await self._calls.decide(
-                DecisionRequest(
-                    **self._key.fields,
-                    approval=parked.approval,
-                    decision=decision,
-                    at=workflow.now(),
-                )
-            )
+            outcome = await self._calls.decide(parked.approval, decision)
             if outcome.approval is None:
                 return outcome
             self._adopt(parked, outcome.approval)
@@ -177,8 +154,8 @@ class ApprovalDesk:
             return _status(outcome.approval)
 
     async def _decide_in_turn(self, decision: Decision) -> None:
-        """Take a signalled decision: one at a time on an approval, so that whoever waits for an answer waits
-        for one of them at most. One that is too many is dropped."""
+        """Take signalled decisions on an approval one at a time, so that an update waits for one of them at
+        most. Those that are too many are dropped."""
         self.check(decision)
         if not self._signals_are_bounded:
             await self._decide(decision)
@@ -199,9 +176,8 @@ class ApprovalDesk:
         return workflow.patched(patches.SIGNALS_ARE_BOUNDED)
 
     async def _record_refusal(self, decision: Decision, code: str, refusal: str) -> None:
-        request = RefusalRequest(**self._key.fields, decision=decision, code=code, refusal=refusal)
         if not self._signals_are_bounded:
-            await self._calls.record_refusal(request)
+            await self._calls.record_refusal(decision, code, refusal)
             return
         about = decision.approval if self._knows(decision.approval) else ""
         kind = (about, bool(decision.statement))
@@ -211,7 +187,7 @@ class ApprovalDesk:
                 workflow.logger.warning("refused signals are dropped, too many are recorded")
             return
         async with self._recording:
-            await self._calls.record_refusal(request)
+            await self._calls.record_refusal(decision, code, refusal)
 
     def _knows(self, approval_id: str) -> bool:
         return approval_id in self._state.parked or any(
@@ -219,7 +195,7 @@ class ApprovalDesk:
         )
 
     def forget(self, approval_id: str) -> None:
-        """Drop the parked turn; what was decided is remembered for a while."""
+        """Drop a parked turn; its approval's status is remembered for a while."""
         parked = self._state.parked.pop(approval_id)
         if approval_id in self._state.resuming:
             self._state.resuming.remove(approval_id)
@@ -248,7 +224,7 @@ class ApprovalDesk:
             task.cancel()
 
     async def _watch(self, approval_id: str) -> None:
-        """Let the approval's alarms go off, each at its time."""
+        """Let an approval's alarms go off, each at its time."""
         while (approval := self._pending(approval_id)) is not None:
             remaining = approval.due_at - workflow.now()
             if remaining > timedelta(0):
@@ -263,7 +239,7 @@ class ApprovalDesk:
             if due is None:
                 return
             after, alarm = due
-            outcome = await self._calls.record_alarm(self._change(after, alarm))
+            outcome = await self._calls.record_alarm(after, alarm)
             self._adopt(self._state.parked[approval_id], outcome.approval or after)
             await self._calls.notify(outcome.deliveries)
 
@@ -286,9 +262,6 @@ class ApprovalDesk:
             if status.approval == decision.approval and status.decision_id == decision.id:
                 return status
         return None
-
-    def _change(self, approval: Approval, alarm: Alarm | None = None) -> AlarmRequest:
-        return AlarmRequest(**self._key.fields, approval=approval, alarm=alarm)
 
 
 def _status(approval: Approval) -> ApprovalStatus:

@@ -1,5 +1,7 @@
 """How turns are cancelled, wherever they are: running, waiting for a decision, decided, or queued."""
 
+from dataclasses import dataclass
+
 from temporalio import workflow
 
 from holdfast.workflows import patches
@@ -14,39 +16,27 @@ with workflow.unsafe.imports_passed_through():
     from holdfast.domain.errors import Refused, TurnNotFound
 
 
+@dataclass(frozen=True)
 class Cancellation:
     """Cancels turns on request, and those that are left when the conversation closes."""
 
-    def __init__(
-        self,
-        state: ConversationState,
-        intake: Intake,
-        turns: TurnRunner,
-        ends: TurnEnds,
-        desk: ApprovalDesk,
-        overview: Overview,
-    ) -> None:
-        self._state = state
-        self._intake = intake
-        self._turns = turns
-        self._ends = ends
-        self._desk = desk
-        self._overview = overview
+    state: ConversationState
+    intake: Intake
+    turns: TurnRunner
+    ends: TurnEnds
+    desk: ApprovalDesk
+    overview: Overview
 
     def find(self, request: CancelTurn) -> int:
-        """The turn to cancel, by default the running one.
-
-        Raises:
-            TurnNotFound.
-        """
-        running = self._turns.running
-        parked = [parked.turn for parked in self._desk.waiting()]
+        """The turn to cancel, by default the running one. Raises `TurnNotFound`."""
+        running = self.turns.running
+        parked = [parked.turn for parked in self.desk.waiting()]
         if request.turn is None:
             if running is None:
                 waiting = ", ".join(str(turn) for turn in parked) or "none"
                 raise TurnNotFound(f"no turn is running (waiting for approval: {waiting})")
             return running
-        queued = [queued.turn for queued in self._intake.queue]
+        queued = [queued.turn for queued in self.intake.queue]
         known = (running, *parked, *queued)
         if request.turn not in known and self._decided(request.turn) is None:
             raise TurnNotFound(f"turn {request.turn} is not queued, running or waiting")
@@ -60,50 +50,50 @@ class Cancellation:
 
     async def cancel_parked(self, reason: str) -> None:
         """Cancel all turns that wait for a decision, without calling a person."""
-        for parked in self._desk.waiting():
+        for parked in self.desk.waiting():
             await self._cancel_parked(parked, reason, to_person=False)
 
     async def cancel_decided(self, approval_id: str, reason: str, *, to_person: bool) -> None:
         """Cancel a turn whose approval was decided, before it goes on."""
-        turn = self._state.parked[approval_id].turn
-        self._desk.forget(approval_id)
-        await self._ends.stop(turn, Stop("cancelled", reason, to_person))
+        turn = self.state.parked[approval_id].turn
+        self.desk.forget(approval_id)
+        await self.ends.stop(turn, Stop("cancelled", reason, to_person))
 
     def _decided(self, turn: int) -> str | None:
         """The turn's approval, if it is decided and the turn has not gone on to its end yet."""
-        decided = (one for one in self._state.resuming if self._state.parked[one].turn == turn)
+        decided = (one for one in self.state.resuming if self.state.parked[one].turn == turn)
         return next(decided, None)
 
     async def _try_to_cancel(self, turn: int, reason: str) -> None:
-        """Cancel a turn, unless it is decided, or held back, while that is going on."""
-        if self._turns.running == turn:
-            self._turns.stop("cancelled", reason)
-            await workflow.wait_condition(lambda: self._turns.running != turn)
+        """Cancel a turn; one that is decided, or held back, meanwhile is not cancelled."""
+        if self.turns.running == turn:
+            self.turns.stop("cancelled", reason)
+            await workflow.wait_condition(lambda: self.turns.running != turn)
             return
-        for parked in self._desk.waiting():
+        for parked in self.desk.waiting():
             if parked.turn == turn:
                 if await self._cancel_parked(parked, reason):
-                    self._overview.publish()
+                    self.overview.publish()
                 return
         if (approval_id := self._decided(turn)) is not None:
-            held = self._state.takeover is not None
+            held = self.state.takeover is not None
             await self.cancel_decided(approval_id, reason, to_person=not held)
             return
-        for queued in self._intake.queue:
+        for queued in self.intake.queue:
             if queued.turn == turn:
-                self._intake.queue.remove(queued)
+                self.intake.queue.remove(queued)
                 try:
                     stop = Stop("cancelled", reason)
-                    self._intake.results[turn] = await self._ends.stop(turn, stop, queued)
+                    self.intake.results[turn] = await self.ends.stop(turn, stop, queued)
                 except Refused as refused:
-                    self._intake.refuse(queued, refused)
+                    self.intake.refuse(queued, refused)
                 return
 
     async def _cancel_parked(
         self, parked: ParkedTurn, reason: str, *, to_person: bool = True
     ) -> bool:
         """Cancel a turn that waits for a decision; False if that came meanwhile."""
-        if not await self._desk.withdraw(parked):
+        if not await self.desk.withdraw(parked):
             return False
-        await self._ends.stop(parked.turn, Stop("cancelled", reason, to_person))
+        await self.ends.stop(parked.turn, Stop("cancelled", reason, to_person))
         return True

@@ -22,12 +22,6 @@ from holdfast.workflows.turns import TurnRunner
 
 with workflow.unsafe.imports_passed_through():
     from holdfast.domain import wire
-    from holdfast.domain.activity_protocol import (
-        CloseRequest,
-        OpenRequest,
-        RecallRequest,
-        RecordedTurn,
-    )
     from holdfast.domain.approval import ApprovalStatus
     from holdfast.domain.conversation import (
         CancelTurn,
@@ -64,7 +58,6 @@ class ConversationWorkflow:
     @workflow.init
     def __init__(self, *received: Any) -> None:
         start, self._unusable = read_start(ConversationStart, received, _NOBODY)
-        self._key = start.key
         self._start = start
         self._state = start.state.model_copy(deep=True) if start.state else ConversationState()
         self._lifecycle = RunLifecycle(start, self._state)
@@ -75,7 +68,7 @@ class ConversationWorkflow:
         self._desk = ApprovalDesk(start, self._state, self._calls)
         self._intake = Intake(start, self._state, self._turns)
         self._overview = Overview(self._state, self._desk)
-        self._takeovers = Takeovers(start, self._state, self._calls, self._turns, self._desk)
+        self._takeovers = Takeovers(self._state, self._calls, self._turns, self._desk)
         self._cancellation = Cancellation(
             self._state, self._intake, self._turns, self._ends, self._desk, self._overview
         )
@@ -117,7 +110,7 @@ class ConversationWorkflow:
         with self._request(CustomerMessage, received) as message:
             await workflow.wait_condition(lambda: self._lifecycle.opened)
             if self._intake.would_interrupt_unseen(message):  # an old one must not
-                recorded = await self._recall(message.message_id)
+                recorded = await self._calls.recall(message.message_id)
                 if recorded is not None:
                     self._intake.found(message.message_id, recorded)
             while self._intake.disputed_by(message) is not None:  # another may have come in between
@@ -133,7 +126,7 @@ class ConversationWorkflow:
                 raise ConversationBusy("others came at the same time; send the message again later")
             turn = self._intake.accept(message)
             if not self._intake.is_under_way(turn):
-                recorded = await self._recall(message.message_id)
+                recorded = await self._calls.recall(message.message_id)
                 answered = recorded.result if recorded is not None else None
                 return answered or TurnResult(turn=turn, status="failed")
             await workflow.wait_condition(lambda: turn in self._intake.results)
@@ -260,13 +253,7 @@ class ConversationWorkflow:
 
     async def _open(self) -> bool:
         """Create or find the records; False when the conversation is to stay closed."""
-        opened = await self._calls.open(
-            OpenRequest(
-                **self._key.fields,
-                customer=self._start.customer,
-                message_id=self._start.message_id,
-            )
-        )
+        opened = await self._calls.open()
         self._intake.customer = opened.customer
         self._state.turns = opened.turns
         self._intake.has_forgotten = opened.turns > 0
@@ -283,9 +270,6 @@ class ConversationWorkflow:
         self._intake.check(message)
         if not self._intake.knows(message):
             self._lifecycle.check_open()
-
-    async def _recall(self, message_id: str) -> RecordedTurn | None:
-        return await self._calls.recall(RecallRequest(**self._key.fields, message_id=message_id))
 
     # Work.
 
@@ -332,8 +316,6 @@ class ConversationWorkflow:
         for approval_id in list(self._state.resuming):
             if workflow.patched(patches.ALL_TURNS_END):
                 await self._cancellation.cancel_decided(approval_id, reason, to_person=False)
-        await self._calls.close(
-            CloseRequest(**self._key.fields, reason=reason, idle=reason == IDLE)
-        )
+        await self._calls.close(reason, idle=reason == IDLE)
         self._overview.publish(closed=True)
         await workflow.wait_condition(workflow.all_handlers_finished)

@@ -1,4 +1,4 @@
-"""The messages of one conversation: what may come in, what waits, what was answered."""
+"""The messages of one conversation: which are let in, which wait, and which were answered."""
 
 from collections import deque
 from typing import Protocol
@@ -26,22 +26,22 @@ with workflow.unsafe.imports_passed_through():
 
 
 class RunningTurn(Protocol):
-    """What the intake knows of the turn that runs."""
+    """The running turn, as the intake sees it."""
 
     @property
     def running(self) -> int | None:
-        """The turn that is running."""
+        """The running turn."""
 
     @property
     def answering(self) -> int | None:
-        """The turn that is running, unless its message has had an answer."""
+        """The running turn, unless its message has been answered."""
 
     def interrupt(self, reason: str) -> None:
-        """End that turn for a message that does not want to wait."""
+        """End the running turn for a message that does not want to wait."""
 
 
 class Intake:
-    """The queue of messages, and what is remembered to answer a repeated one."""
+    """The queue of messages, and the memory that repeated messages are answered from."""
 
     def __init__(
         self, start: ConversationStart, state: ConversationState, turns: RunningTurn
@@ -52,17 +52,17 @@ class Intake:
         self._turns = turns
         self._repeated: dict[str, RecordedTurn] = {}
         self.customer = start.customer
-        """Whose conversation it is; what the records say counts."""
+        """Whose conversation it is, according to the records once they were read."""
         self.has_forgotten = start.state is not None and start.state.turns > len(
             start.state.remembered
         )
-        """Whether the records have turns whose messages are not remembered here."""
+        """Whether the records have turns whose messages this run does not remember."""
         self.queue: deque[QueuedMessage] = deque()
         self.results: dict[int, TurnResult | Refused] = {}
         """How the turns of this run ended."""
 
     def found(self, message_id: str, recorded: RecordedTurn) -> None:
-        """Note that the records know a message from before this run."""
+        """Note the turn that a message had before this run."""
         self._repeated[message_id] = recorded
 
     def check(self, message: CustomerMessage) -> None:
@@ -88,8 +88,8 @@ class Intake:
             )
 
     def disputed_by(self, message: CustomerMessage) -> int | None:
-        """The turn that is under way for another text under the same id, where the records may know
-        that to be the wrong one; the turn's first step finds out."""
+        """The turn that is under way for another text under the same id, if the records may know that the
+        other text is the wrong one: the turn's first step finds out."""
         known = self._state.remembered.get(message.message_id)
         if known is None or known.digest == text_digest(message.text) or not self.has_forgotten:
             return None
@@ -97,16 +97,12 @@ class Intake:
         return known.turn if under_way else None
 
     def refuse(self, queued: QueuedMessage, refused: Refused) -> None:
-        """End the turn of a message whose id turned out to be another one's."""
+        """End the turn of a message whose id turned out to belong to another one."""
         self._state.remembered.pop(queued.message.message_id, None)
         self.results[queued.turn] = refused
 
     def check_capacity(self, message: CustomerMessage) -> None:
-        """Refuse a new message that there is no room or no time for.
-
-        Raises:
-            ConversationBusy.
-        """
+        """Raise `ConversationBusy` if there is no room for a new message, or it does not want to wait."""
         if message.on_busy == "reject" and (self._turns.running is not None or self.queue):
             raise ConversationBusy("a turn is running; send the message again later")
         if len(self.queue) >= self._limits.queued_messages:
@@ -115,8 +111,8 @@ class Intake:
             )
 
     def is_over_full(self) -> bool:
-        """Whether as many messages wait as may, besides the one that is about to run: several that come in
-        one workflow task are all checked before any of them is accepted."""
+        """Whether the queue is full, not counting the message that is about to run: several that come in one
+        workflow task are all checked before any of them is accepted."""
         about_to_run = int(self._turns.running is None)
         return len(self.queue) - about_to_run >= self._limits.queued_messages
 
@@ -126,7 +122,7 @@ class Intake:
         return id_ in self._state.remembered or id_ in self._repeated
 
     def would_interrupt_unseen(self, message: CustomerMessage) -> bool:
-        """Whether the message would end the turn that runs, and may be one that the records know."""
+        """Whether the message would end the running turn, although the records may know it."""
         if message.on_busy != "interrupt" or self._turns.answering is None:
             return False
         return self.has_forgotten and not self.knows(message)
@@ -137,10 +133,8 @@ class Intake:
         return repeated.result if repeated else None
 
     def accept(self, message: CustomerMessage) -> int:
-        """The turn of the message, which joins the queue if it is new.
-
-        One that was accepted by a run that was lost before answering keeps the turn it had.
-        """
+        """The turn of the message, which joins the queue if it is new. A message that a lost run had accepted
+        keeps its turn."""
         known = self._state.remembered.get(message.message_id)
         if known is not None:
             return known.turn
@@ -160,7 +154,7 @@ class Intake:
         return turn
 
     def is_under_way(self, turn: int) -> bool:
-        """Whether the turn's answer is under way: it runs, waits in the queue, or has ended in this run."""
+        """Whether the turn waits in the queue, runs, or has ended in this run."""
         queued = any(one.turn == turn for one in self.queue)
         return queued or turn == self._turns.answering or turn in self.results
 

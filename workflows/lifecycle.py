@@ -37,11 +37,7 @@ class RunLifecycle:
         """Why the conversation closes once its messages are answered."""
 
     def check_open(self) -> None:
-        """Refuse what this run can't take any more.
-
-        Raises:
-            ConversationMoved.
-        """
+        """Raise `ConversationMoved` if this run takes nothing more."""
         if self.draining or self.leaving or self.close_reason is not None:
             raise ConversationMoved("the conversation is handing over; send the request again")
 

@@ -1,4 +1,4 @@
-"""Sends notifications apart from the conversation that they are about, which never waits for them."""
+"""Sends notifications, in workflows of their own, so that no conversation waits for them."""
 
 import asyncio
 from collections.abc import Iterable
@@ -33,7 +33,7 @@ _RETRY = RetryPolicy(
     backoff_coefficient=2.0,
     maximum_interval=timedelta(minutes=10),
 )
-"""Without an end: the activity itself gives a delivery up, and says so in its row."""
+"""Without an end: the activity gives a delivery up itself, and records that."""
 
 _ATTEMPT_TIMEOUT = timedelta(seconds=30)
 _HEARTBEAT_TIMEOUT = timedelta(seconds=5)
@@ -44,10 +44,9 @@ _TENANT = SearchAttributeKey.for_keyword("HoldfastTenant")
 
 @workflow.defn(name=wire.NOTIFICATION_WORKFLOW)
 class NotificationWorkflow:
-    """Sends deliveries at the same time, each until it is delivered or given up.
+    """Sends deliveries side by side, each until it is delivered or given up, and ends when none is left.
 
-    It ends when none is left. More of them may come by `send_also`, which wakes a workflow that is
-    started for them alone, too.
+    More may come by `send_also`, with which a workflow may also be started without any.
     """
 
     @workflow.init
@@ -67,12 +66,12 @@ class NotificationWorkflow:
 
     @workflow.signal(name=wire.SEND_ALSO)
     def send_also(self, *received: Any) -> None:
-        """Send these, too: a list of ids. One that is being sent is looked at again afterwards, since it
-        may have been given up and redriven meanwhile."""
+        """Send more deliveries: a list of ids. One that is being sent is sent again afterwards, if it is still
+        pending: it may have been given up and redriven meanwhile."""
         try:
             self._send_all(read(list[str], received))
         except InvalidRequest as refused:
-            workflow.logger.warning("a signal is passed over, it names no deliveries: %s", refused)
+            workflow.logger.warning("a signal is ignored, it names no deliveries: %s", refused)
 
     def _send_all(self, deliveries: Iterable[str]) -> None:
         for delivery in deliveries:
@@ -101,10 +100,8 @@ class NotificationWorkflow:
 
 
 async def start_notifications(start: NotificationStart) -> None:
-    """From a conversation's workflow: have its deliveries sent by a workflow that outlives it.
-
-    Returns when that is started; one that runs already, after a reset say, is left to it.
-    """
+    """Start the workflow that sends a conversation's deliveries, and outlives the conversation's; one that runs
+    already, after a reset say, goes on."""
     if not start.deliveries:
         return
     try:

@@ -1,4 +1,4 @@
-"""Carries out one operation: an activity, which Temporal tries again until the records have it."""
+"""Carries out an operation, which is one activity; Temporal retries it until it is recorded."""
 
 from datetime import timedelta
 from typing import Any
@@ -22,7 +22,7 @@ _NOTHING = OperationStart(task_queue="none", operation=ExportRequest(tenant="nob
 
 @workflow.defn(name=wire.OPERATION_WORKFLOW)
 class OperationWorkflow:
-    """One operation. It fails with the type of the refusal where the operation is refused."""
+    """One operation. If it is refused, the workflow fails with the type of the refusal."""
 
     @workflow.init
     def __init__(self, *received: Any) -> None:

@@ -1,4 +1,4 @@
-"""How a turn waits while no model can be asked: patiently, not in silence, and not forever."""
+"""How a turn waits while no model answers: the customer hears of it, and the waiting has an end."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,16 +10,15 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from holdfast.workflows.activity_calls import ActivityCalls
 
 with workflow.unsafe.imports_passed_through():
-    from holdfast.domain.activity_protocol import DelayRequest
     from holdfast.domain.conversation import ConversationStart
     from holdfast.domain.errors import ModelUnavailable
 
 _FIRST_PAUSE = timedelta(seconds=1)
 _PAUSES_AT_LEAST = 10
-"""No pause is longer than this part of the whole wait, so that a bound of any length means some twenty
-tries at most, and as many in Temporal's history."""
+"""A pause is at most this part of the whole wait, so that a wait of any length means some twenty tries at most
+in Temporal's history."""
 _JITTER = 0.2
-"""The part of a pause that is left to chance, for turns that lost their model together."""
+"""The random part of a pause, so that turns that lost their model together don't come back together."""
 
 Over = Callable[[], bool]
 
@@ -29,8 +28,8 @@ class NoModel(Exception):
 
 
 def pause_asked_for(error: ActivityError) -> timedelta | None:
-    """How long the providers want to be left alone (0 where they don't say) where a step failed since no
-    model answered; None where it failed otherwise."""
+    """How long the providers want to be left alone (0 if they don't say) after a step that failed because no
+    model answered; None after any other failure."""
     cause = error.cause
     if not isinstance(cause, ApplicationError) or cause.type != ModelUnavailable.code:
         return None
@@ -39,11 +38,11 @@ def pause_asked_for(error: ActivityError) -> timedelta | None:
 
 
 class ModelOutages:
-    """The waiting of one turn. All its steps have the same time for it, `Limits.model_wait_seconds`."""
+    """The waiting of one turn. Its steps share `Limits.model_wait_seconds`."""
 
     def __init__(self, start: ConversationStart, calls: ActivityCalls, turn: int) -> None:
         self._calls = calls
-        self._request = DelayRequest(**start.key.turn_key(turn).fields)
+        self._turn = turn
         self._patience = timedelta(seconds=start.limits.model_wait_seconds)
         self._silence = timedelta(seconds=start.limits.holding_message_seconds)
         self._left = self._patience
@@ -57,23 +56,20 @@ class ModelOutages:
         self._began = workflow.now()
 
     def step_ends(self) -> None:
-        """It has ended: what it waited for a model is used up."""
+        """The step has ended; the time that it waited for a model is used up."""
         if self._tries:
             self._left -= workflow.now() - self._began
 
     async def watch(self, over: Over) -> None:
-        """While a step is tried again: tell the customer in time, though the try may hang."""
+        """Tell the customer in time while a step is tried again, even if the try hangs."""
         if self._tries and not self._announced:
             await self._pause_until(self._began + self._silence, over)
             if not over():
                 await self._announce()
 
     async def outlast(self, asked_for: timedelta, over: Over) -> None:
-        """Wait until the models may be asked again, or `over` says that there is no need to.
-
-        Raises:
-            NoModel: the turn has waited long enough.
-        """
+        """Wait until the models may be asked again, or until it is `over`. Raises `NoModel` if the turn has
+        waited long enough."""
         now, until = workflow.now(), self._began + self._left
         if now >= until:
             raise NoModel(f"no model answered for {self._patience.total_seconds():g} s")
@@ -100,9 +96,9 @@ class ModelOutages:
                 await workflow.wait_condition(
                     over,
                     timeout=remaining,
-                    timeout_summary=f"Turn {self._request.turn}: no model answers",
+                    timeout_summary=f"Turn {self._turn}: no model answers",
                 )
 
     async def _announce(self) -> None:
         self._announced = True
-        await self._calls.announce_delay(self._request)
+        await self._calls.announce_delay(self._turn)

@@ -1,4 +1,4 @@
-"""What operators see of a conversation: search attributes, and the details in the Temporal UI."""
+"""What operators see of a conversation: its search attributes, and its details in the Temporal UI."""
 
 import json
 from typing import Any
@@ -22,11 +22,11 @@ _KEYS: tuple[SearchAttributeKey[Any], ...] = (_STATUS, _AGENT, _PRIORITY, _ROLES
 
 
 _LARGEST_ROLES = 2_000
-"""Bytes of a list of roles; Temporal fails the task over an attribute of more than 2 KiB, forever."""
+"""Bytes of a list of roles; Temporal fails the workflow task over an attribute of more than 2 KiB, forever."""
 
 
 class Overview:
-    """Keeps search attributes and the details in the Temporal UI up to date."""
+    """Keeps the search attributes and the details up to date."""
 
     def __init__(self, state: ConversationState, desk: ApprovalDesk) -> None:
         self._state = state
@@ -35,13 +35,13 @@ class Overview:
         self._published = {key.name: known.get(key) for key in _KEYS}
 
     def _phase(self) -> ConversationPhase:
-        """What the conversation waits for, while it is not closed."""
+        """The phase of a conversation that is not closed."""
         if self._state.takeover is not None:
             return "awaiting_human"
         return "awaiting_approval" if self._desk.waiting() else "open"
 
     def publish(self, *, closed: bool = False) -> None:
-        """Set what has changed; an attribute that is as it was costs nothing."""
+        """Set what has changed; unchanged attributes add nothing to the history."""
         phase: ConversationPhase = "closed" if closed else self._phase()
         waiting = [] if closed else [parked.approval for parked in self._desk.waiting()]
         values = (
@@ -79,7 +79,7 @@ class Overview:
 
 
 def _listed(roles: set[str]) -> list[str]:
-    """The roles in order, as many as an attribute holds."""
+    """The roles in order, as many as an attribute takes."""
     listed = sorted(roles)
     while len(json.dumps(listed)) > _LARGEST_ROLES:
         listed.pop()

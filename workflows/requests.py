@@ -1,8 +1,8 @@
-"""What handlers are sent, made regular: whoever reaches Temporal can send them anything.
+"""Reads the requests that handlers are sent, and turns errors into typed refusals.
 
-A value that does not fit raises in the SDK before a handler could refuse it, or inside the handler
-where their number is wrong; and a plain exception there fails the workflow task forever. So handlers take
-what comes, and read it here.
+Anybody who reaches Temporal can send a handler anything. A value that does not fit its parameter would raise in
+the SDK, before the handler could refuse it, and a plain exception fails the workflow task forever. So handlers take any
+values, and read them here.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,10 +22,10 @@ RequestT = TypeVar("RequestT")
 
 
 def read(kind: type[RequestT], received: Sequence[Any]) -> RequestT:
-    """The request among the values that a handler was sent.
+    """The request that a handler was sent.
 
     Raises:
-        InvalidRequest: it is none of this kind; the message names the fields, and no values.
+        InvalidRequest: The message names the fields that do not fit, without their values.
     """
     if len(received) != 1:
         raise InvalidRequest(f"one value is expected, and {len(received)} came")
@@ -40,8 +40,8 @@ def read(kind: type[RequestT], received: Sequence[Any]) -> RequestT:
 def read_start(
     kind: type[RequestT], received: Sequence[Any], otherwise: RequestT
 ) -> tuple[RequestT, InvalidRequest | None]:
-    """The input of a workflow, or `otherwise` and why: an error in `__init__` would fail the workflow task
-    forever, the workflow itself can fail for it."""
+    """The input of a workflow; if it can't be read, `otherwise` and the error. Raised in `__init__`, that would
+    fail the workflow task forever; raised in `run`, it fails the workflow."""
     try:
         return read(kind, received), None
     except InvalidRequest as refused:
@@ -50,12 +50,8 @@ def read_start(
 
 @contextmanager
 def refusing(unusable: InvalidRequest | None) -> Iterator[None]:
-    """Let nothing out of a handler but refusals, which are typed and end nothing. `unusable` is why the
-    workflow's input can't be read, if so: then everything is refused for that.
-
-    Raises:
-        ApplicationError: its type is the refusal's code.
-    """
+    """Turn refusals and failed activities into an `ApplicationError`, which ends a handler and nothing else;
+    its type is the refusal's code. If the workflow's input is `unusable`, everything is refused for that."""
     try:
         if unusable is not None:
             raise unusable
@@ -67,13 +63,13 @@ def refusing(unusable: InvalidRequest | None) -> Iterator[None]:
 
 
 def refusal(refused: Exception) -> ApplicationError:
-    """A refusal as it crosses the wire."""
+    """The refusal for Temporal."""
     code = getattr(refused, "code", Refused.code)
     return ApplicationError(str(refused), type=code, non_retryable=True)
 
 
 def refusal_of(error: ActivityError) -> Exception:
-    """What the failure of an activity means to whoever has asked for it."""
+    """The refusal that a failed activity is to its caller."""
     cause = error.cause
     if isinstance(cause, ApplicationError):
         return ERRORS_BY_CODE.get(cause.type or "", SubgraphFailed)(cause.message)

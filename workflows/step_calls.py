@@ -1,4 +1,4 @@
-"""How a turn's steps are run: within its time, through outages of all models, until somebody stops it."""
+"""How a turn's steps are run: within the turn's time, through outages of all models, unless it is stopped."""
 
 from datetime import timedelta
 
@@ -12,7 +12,6 @@ from holdfast.workflows.turn_ends import Stop
 
 with workflow.unsafe.imports_passed_through():
     from holdfast.domain.activity_protocol import (
-        AlarmRequest,
         EndResult,
         ProposalResult,
         RepeatResult,
@@ -26,7 +25,7 @@ _LEAST_TIME = timedelta(seconds=1)
 
 
 class Stopped(Exception):
-    """The turn was stopped, and has reached a point where it can end."""
+    """The turn was stopped, and can end now."""
 
     def __init__(self, stop: Stop) -> None:
         super().__init__(stop.reason)
@@ -41,7 +40,6 @@ class StepCalls:
     """Runs the steps of one turn, one after the other."""
 
     def __init__(self, start: ConversationStart, calls: ActivityCalls, turn: int) -> None:
-        self._key = start.key
         self._calls = calls
         self._outages = ModelOutages(start, calls, turn)
         self._until = workflow.now() + timedelta(seconds=start.limits.turn_seconds)
@@ -118,7 +116,5 @@ class StepCalls:
 
     async def _withdraw(self, approval: Approval) -> None:
         """Take back an approval that was asked for while the turn was being stopped."""
-        outcome = await self._calls.record_alarm(
-            AlarmRequest(**self._key.fields, approval=approval.withdraw())
-        )
+        outcome = await self._calls.record_alarm(approval.withdraw())
         await self._calls.notify(outcome.deliveries)

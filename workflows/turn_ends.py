@@ -35,20 +35,18 @@ class Stop:
     cause: str = ""
 
 
+@dataclass(frozen=True)
 class TurnEnds:
-    """Ends turns in the records, and calls a person for the conversation where one is needed."""
+    """Ends turns in the records, and calls a person to the conversation if one is needed."""
 
-    def __init__(
-        self, start: ConversationStart, state: ConversationState, calls: ActivityCalls
-    ) -> None:
-        self._start = start
-        self._state = state
-        self._calls = calls
+    start: ConversationStart
+    state: ConversationState
+    calls: ActivityCalls
 
     def answered(self, ended: EndResult) -> TurnResult:
         """The result of a turn that a subgraph has ended, maybe by asking for a person."""
         if ended.result.status == "awaiting_human":
-            self._state.takeover = Takeover(
+            self.state.takeover = Takeover(
                 reason=ended.reason or "an agent asked for a person", since=workflow.now()
             )
         return ended.result
@@ -61,45 +59,42 @@ class TurnEnds:
         *,
         held: bool | None = None,
     ) -> TurnResult:
-        """End a turn; `queued` is its message, where no step may have recorded it. `held` says whether a
-        person had the conversation before, by default whether one has it.
-
-        Raises:
-            MessageConflict: the message's id is an old one, with another text.
-        """
-        ended = await self._calls.end_turn(
+        """End a turn, with its message `queued` if it may not be recorded yet. `held` says that a person had
+        the conversation before; by default, whether one has it now. Raises `MessageConflict` if the
+        message's id was used before with another text."""
+        ended = await self.calls.end_turn(
             EndTurnRequest(
-                **self._start.key.turn_key(turn).fields,
+                **self.start.key.turn_key(turn).fields,
                 status=stop.status,
                 reason=stop.reason,
                 cause=stop.cause,
                 message=queued.message if queued else None,
-                held=self._state.takeover is not None if held is None else held,
+                held=self.state.takeover is not None if held is None else held,
                 to_person=stop.to_person,
             )
         )
-        if ended.status == "awaiting_human" and self._state.takeover is None:
+        if ended.status == "awaiting_human" and self.state.takeover is None:
             # Only some of it was done; or the turn had ended so before, and the worker that knew has died.
-            self._state.takeover = Takeover(reason=stop.cause or stop.reason, since=workflow.now())
+            self.state.takeover = Takeover(reason=stop.cause or stop.reason, since=workflow.now())
         return ended
 
     async def hand_over(
         self, turn: int, reason: str, queued: QueuedMessage | None = None, *, cause: str = ""
     ) -> TurnResult:
         """End a turn, and leave the conversation to a person."""
-        held = self._state.takeover is not None
+        held = self.state.takeover is not None
         called = Takeover(reason=cause or reason, since=workflow.now())
         if not held:
-            self._state.takeover = called
+            self.state.takeover = called
         stop = Stop("awaiting_human", reason, cause=cause)
         ended = await self.stop(turn, stop, queued, held=held)
-        if ended.status != "awaiting_human" and self._state.takeover is called:
-            self._state.takeover = None  # a late attempt had answered it
+        if ended.status != "awaiting_human" and self.state.takeover is called:
+            self.state.takeover = None  # a late attempt had answered it
         return ended
 
     async def out_of_time(self, turn: int, queued: QueuedMessage | None) -> TurnResult:
         """Hand over a turn that has had its time."""
-        reason = f"turn {turn} took longer than {self._start.limits.turn_seconds} s"
+        reason = f"turn {turn} took longer than {self.start.limits.turn_seconds} s"
         return await self.hand_over(turn, reason, queued)
 
     async def failed(

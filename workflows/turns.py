@@ -50,7 +50,7 @@ class _Cursor:
     handoffs: int = 0
     note: str = ""
     package: str | None = None
-    """Whose workers have the agent, where that had to be found out."""
+    """The package whose workers have the agent, once a worker without it has said so."""
 
 
 class _TakenOver(Exception):
@@ -79,7 +79,7 @@ class TurnRunner:
 
     @property
     def answering(self) -> int | None:
-        """The running turn, unless its message has been answered, as that of a turn that goes on has."""
+        """The running turn, unless its message has been answered: it goes on after a decision."""
         return None if self._going_on else self.running
 
     def stop(self, status: TurnStatus, reason: str, *, to_person: bool = True) -> None:
@@ -97,23 +97,20 @@ class TurnRunner:
             self.stop("cancelled", reason, to_person=False)
 
     async def answer(self, queued: QueuedMessage) -> TurnResult:
-        """Run the turn of a message until it is answered, parked, or ended otherwise.
-
-        Raises:
-            MessageConflict: its id is an old one, with another text.
-        """
+        """Run the turn of a message until it is answered, parked, or ended otherwise. Raises
+        `MessageConflict` if the message's id was used before with another text."""
         self._begin(queued.turn)
         try:
             if self._state.takeover is not None:
                 stop = Stop("awaiting_human", "a person has the conversation")
                 return await self._ends.stop(queued.turn, stop, queued)
-            return await self._to_its_end(self._triage(queued), queued.turn, queued)
+            return await self._run(self._triage(queued), queued.turn, queued)
         finally:
             self.running = None
 
     async def go_on(self, parked: ParkedTurn) -> bool:
-        """Go on with a parked turn whose approval is decided; False while it has to wait, since a
-        person holds the conversation and agents keep quiet."""
+        """Go on with a parked turn whose approval is decided; False if it has to wait, since a person holds
+        the conversation and agents keep quiet."""
         self._begin(parked.turn)
         self._going_on = True
         try:
@@ -134,7 +131,7 @@ class TurnRunner:
                 agent=parked.agent,
                 handoffs=parked.handoffs,
             )
-            await self._to_its_end(self._agent(cursor), parked.turn)
+            await self._run(self._agent(cursor), parked.turn)
             return True
         except Stuck as stuck:
             self._mark_stale(parked)
@@ -149,13 +146,13 @@ class TurnRunner:
         self.running = turn
         self._steps = StepCalls(self._start, self._calls, turn)
 
-    async def _to_its_end(
+    async def _run(
         self,
         work: Coroutine[Any, Any, TurnResult],
         turn: int,
         queued: QueuedMessage | None = None,
     ) -> TurnResult:
-        """The result of the work; if it doesn't come to one, the turn is ended for the reason."""
+        """The result of the work; if it has none, that of ending the turn for the reason."""
         try:
             return await work
         except Stopped as stopped:
