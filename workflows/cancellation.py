@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from holdfast.domain.errors import Refused, TurnNotFound
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Cancellation:
     """Cancels turns on request, and those that are left when the conversation closes."""
 

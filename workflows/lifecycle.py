@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from holdfast.domain.errors import ConversationMoved
 
 IDLE = "idle"
-"""The reason for which a conversation closes that nobody writes to."""
+"""The reason for closing a conversation after a long silence."""
 
 _TRY_AGAIN_AFTER = timedelta(minutes=10)
 

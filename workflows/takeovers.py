@@ -24,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from holdfast.domain.people import same_person
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Takeovers:
     """Lets one person at a time hold the conversation. Whether they may, the activities decide."""
 

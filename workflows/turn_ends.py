@@ -1,6 +1,7 @@
 """How turns end that no subgraph has answered: stopped, failed, out of time, or handed over to a person."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, RetryState, TimeoutError
@@ -24,8 +25,7 @@ _FOR_A_PERSON = PERMANENT_CODES | {AttemptsLost.code, TookTooLong.code, "TurnBud
 """Errors of a step that has reached a bound, or would fail again: a person takes over."""
 
 
-@dataclass(frozen=True)
-class Stop:
+class Stop(NamedTuple):
     """Why a turn ends, and as what. With `to_person`, a person goes on if some of it was done and the rest
     was not. `cause` tells operators more than `reason`, which customers' programs may read."""
 
@@ -35,7 +35,7 @@ class Stop:
     cause: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class TurnEnds:
     """Ends turns in the records, and calls a person to the conversation if one is needed."""
 

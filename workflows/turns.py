@@ -39,7 +39,7 @@ with workflow.unsafe.imports_passed_through():
 _STUCK = "the agent cannot go on from where it was"
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Cursor:
     """Where a turn is. `thread` is the step that started the agent's graph."""
 
