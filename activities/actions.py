@@ -24,7 +24,7 @@ from holdfast.activities.unsent import was_not_sent
 from holdfast.contract.action import ActionContext, ActionRefused, AnyAction
 from holdfast.domain import wire
 from holdfast.domain.activity_protocol import ActionReport, ActionRequest
-from holdfast.domain.approval import Approval, replay
+from holdfast.domain.approval import Approval
 from holdfast.domain.errors import (
     LockTaken,
     NotAllowed,
@@ -36,6 +36,7 @@ from holdfast.domain.failures import in_words
 from holdfast.domain.outcomes import OUTCOME_UNKNOWN, ActionState
 from holdfast.domain.records import ActionRecord
 from holdfast.domain.shown import ShownAction, shown_digest
+from holdfast.domain.transitions import replay
 from holdfast.store.actions import (
     begin_execution,
     begin_undoing,

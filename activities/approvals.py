@@ -30,7 +30,7 @@ from holdfast.domain.activity_protocol import (
     DecisionRequest,
     RefusalRequest,
 )
-from holdfast.domain.approval import Approval, ApprovalState, TakenDecision
+from holdfast.domain.approval import Approval, ApprovalState
 from holdfast.domain.decision import Decision
 from holdfast.domain.errors import (
     ERRORS_BY_CODE,
@@ -53,6 +53,7 @@ from holdfast.domain.identity import ConversationKey
 from holdfast.domain.outcomes import ActionState, ProposedAction
 from holdfast.domain.records import ApprovalRecord, AskedAction
 from holdfast.domain.terms import Alarm, EditTerms
+from holdfast.domain.transitions import TakenDecision, decide
 from holdfast.notifications.outbox import enqueue_alarm, enqueue_decision
 from holdfast.store.actions import replace_action, set_open_actions
 from holdfast.store.approvals import (
@@ -298,7 +299,7 @@ class ApprovalActivities:
             repeats = await denied_repeats(self._resources, connection, origin, judgement)
             if repeats:
                 raise InvalidEdit(" ".join(repeats))
-        approval = recorded.decide(decision, now=at, edit=edit)
+        approval = decide(recorded, decision, now=at, edit=edit)
         taken = TakenDecision(decision=decision, at=at, edit=edit)
         await record_taken(connection, request.tenant, taken, approval)
         await save_approval(connection, request.tenant, approval)

@@ -29,6 +29,7 @@ with workflow.unsafe.imports_passed_through():
         SubgraphFailed,
     )
     from holdfast.domain.terms import Alarm
+    from holdfast.domain.transitions import check_decision
 
 _REMEMBERED_DECISIONS = 20
 _MOST_REFUSALS = 50
@@ -42,7 +43,7 @@ _BOUNDED = "signals-are-bounded"
 
 
 class ApprovalDesk:
-    """Drives the state machine of `holdfast.domain.approval` for the parked turns of a state.
+    """Drives the state machine of `holdfast.domain.transitions` for the parked turns of a state.
 
     One change of an approval at a time: its lock is held until the change is recorded, so that
     what is recorded and what the workflow knows agree. A settled approval's id joins
@@ -82,7 +83,7 @@ class ApprovalDesk:
             return
         parked = self._state.parked.get(decision.approval)
         if parked is not None:
-            parked.approval.check(decision, now=workflow.now())
+            check_decision(parked.approval, decision, now=workflow.now())
             return
         for status in self._state.decided:
             if status.approval == decision.approval:
