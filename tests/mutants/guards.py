@@ -217,7 +217,7 @@ GUARDS: tuple[Guard, ...] = (
     ),
     Guard(
         "what was handed in and not taken is no silence",
-        "activities/approvals.py",
+        "activities/alarms.py",
         "if not silent or await was_passed_over(",
         "if not silent or False and await was_passed_over(",
         (f"{_SILENCE}::test_what_somebody_has_said_is_no_silence_also_where_no_workflow_takes_it",),
@@ -291,7 +291,7 @@ GUARDS: tuple[Guard, ...] = (
     ),
     Guard(
         "what was claimed is not allowed by silence",
-        "activities/approvals.py",
+        "activities/alarms.py",
         "silent = able and not approval.claims  # a claim has kept others off",
         "silent = able",
         (f"{_SILENCE}::test_silence_behind_a_claim_hands_over",),
