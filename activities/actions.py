@@ -72,17 +72,17 @@ class ActionActivities:
     @activity.defn(name=wire.EXECUTE_ACTION)
     async def execute_action(self, request: ActionRequest) -> ActionReport:
         """Execute one action of a proposal; one that has ended before gives its recorded end."""
-        return await _tried(request, self._execute_where_served, self._give_up)
+        return await _tried(request, self._execute, self._give_up)
 
     @activity.defn(name=wire.COMPENSATE_ACTION)
     async def compensate_action(self, request: ActionRequest) -> ActionReport:
         """Undo an executed action where it says how; otherwise it stands."""
         try:
-            return await _tried(request, self._compensate_where_served, self._let_stand)
+            return await _tried(request, self._compensate, self._let_stand)
         except (NotAllowed, ActionRefused) as refused:
             return await self._let_stand(request, refused)
 
-    async def _execute_where_served(self, request: ActionRequest) -> ActionReport:
+    async def _execute(self, request: ActionRequest) -> ActionReport:
         report = await check_before_acting(self._resources, request, acts_on="proposed")
         if report is not None:
             if report.stuck is None:
@@ -94,13 +94,6 @@ class ActionActivities:
                     await require_order(connection, request, record)
                     await go_stale(connection, request, record, report.stuck)
                     return report
-        return await self._execute(request)
-
-    async def _compensate_where_served(self, request: ActionRequest) -> ActionReport:
-        report = await check_before_acting(self._resources, request, acts_on="executed")
-        return await self._compensate(request) if report is None else report
-
-    async def _execute(self, request: ActionRequest) -> ActionReport:
         begun = await patiently(lambda: self._begin(request))
         report = await self._send(request, begun) if isinstance(begun, _Call) else begun
         await reach("after_action_commit")
@@ -179,6 +172,9 @@ class ActionActivities:
             return await finish(connection, request, record, result, error)
 
     async def _compensate(self, request: ActionRequest) -> ActionReport:
+        report = await check_before_acting(self._resources, request, acts_on="executed")
+        if report is not None:
+            return report
         begun = await patiently(lambda: self._begin_undoing(request))
         if isinstance(begun, ActionReport):
             return begun

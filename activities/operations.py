@@ -90,7 +90,7 @@ class OperationActivities:
         """
         async with self._recording(_tenant_key(request.tenant)) as (connection, _):
             record = await read_approval(connection, request.tenant, request.approval)
-            # Silence may allow what somebody has seen, so this takes nobody's word for it.
+            # Silence may allow what somebody has seen, so a claim to have seen it is not enough.
             if request.receipt != await receipt_of(connection, request.tenant, record.id):
                 raise InvalidRequest(f"nobody was shown approval {record.id} with this receipt")
             await append_sighting(

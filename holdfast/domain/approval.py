@@ -1,4 +1,4 @@
-"""What waits for people: an approval, whom it needs, and what time does to it.
+"""An approval: what waits for people, who has to decide, and what time does to it.
 
 What an approval is at a time follows from how it was asked for, from the decisions taken, and from
 that time alone; `replay` in `holdfast.domain.transitions` computes it, so that the signed decisions

@@ -1,4 +1,4 @@
-"""What decisions make of an approval, and whether they may be taken: pure code, also for the workflow."""
+"""What a decision does to an approval, and whether it may be taken. Pure code; the workflow runs it, too."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -47,7 +47,7 @@ class TakenDecision(Frozen):
 
 
 def replay(asked: Approval, taken: Iterable[TakenDecision], *, now: datetime) -> Approval:
-    """What became of an approval by `now`, from how it was asked for and the decisions alone.
+    """The approval at `now`, worked out from how it was asked for and the decisions alone.
 
     Raises:
         Refused: a decision could not have been taken.
