@@ -1,4 +1,4 @@
-"""How actions end on record: state, event and audit entry, in the transaction of whoever ends them."""
+"""How actions end on record: state, event and audit entry, in the caller's transaction."""
 
 from pydantic import JsonValue
 
@@ -53,7 +53,7 @@ async def finish(
         error=error,
     )
     if error is not None:
-        await _end_the_rest(connection, request, "not_attempted", _NOT_ATTEMPTED)
+        await set_open_actions(connection, request.key, state="not_attempted", error=_NOT_ATTEMPTED)
     await announce(connection, request, record, ended)
     return ActionReport(state=ended.state)
 
@@ -64,7 +64,7 @@ async def go_stale(
     """End what may not run any more, the rest of its proposal, and the approval that it had."""
     if record.approval is not None:
         await mark_stale(connection, request.tenant, record.approval, reason)
-    await _end_the_rest(connection, request, "stale", reason)
+    await set_open_actions(connection, request.key, state="stale", error=reason)
     if record.approval is None:
         ended = ActionNotExecuted(action=record.id, name=record.name, state="stale", error=reason)
         await announce(connection, request, record, ended)
@@ -112,25 +112,13 @@ async def undone_perhaps(
     return await finish(connection, request, record, record.result, error, state="failed")
 
 
-async def _end_the_rest(
-    connection: Connection, request: ActionRequest, state: ActionState, error: str
-) -> None:
-    """End every action of the proposal that is still open and was not begun."""
-    await set_open_actions(
-        connection,
-        request.key,
-        state=state,
-        error=error,
-    )
-
-
 async def announce(
     connection: Connection,
     request: ActionRequest,
     record: ActionRecord,
     ended: ActionExecuted | ActionNotExecuted | ActionNotUndone | ActionCompensated,
 ) -> None:
-    """Write the event and the audit entry of what has become of the action."""
+    """Write the event and the audit entry of an action's end."""
     event = NewEvent(turn=request.turn, data=ended)
     await append_events(connection, request.key, [event])
     await append_audit(
@@ -148,5 +136,5 @@ async def announce(
 
 
 def report_of(record: ActionRecord) -> ActionReport:
-    """What is recorded of an action that has ended before."""
+    """The recorded end of an action."""
     return ActionReport.model_validate({"state": record.state})

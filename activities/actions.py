@@ -1,6 +1,7 @@
 """The activities that execute and undo actions: the effect and its records are one transaction."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -24,7 +25,7 @@ from holdfast.activities.unsent import was_not_sent
 from holdfast.contract.action import ActionContext, ActionRefused, AnyAction
 from holdfast.domain import wire
 from holdfast.domain.activity_protocol import ActionReport, ActionRequest
-from holdfast.domain.approval import Approval, replay
+from holdfast.domain.approval import Approval
 from holdfast.domain.errors import (
     LockTaken,
     NotAllowed,
@@ -36,6 +37,7 @@ from holdfast.domain.failures import in_words
 from holdfast.domain.outcomes import OUTCOME_UNKNOWN, ActionState
 from holdfast.domain.records import ActionRecord
 from holdfast.domain.shown import ShownAction, shown_digest
+from holdfast.domain.transitions import replay
 from holdfast.store.actions import (
     begin_execution,
     begin_undoing,
@@ -54,7 +56,7 @@ from holdfast.store.subjects import lock_subjects, require_no_call, writing
 
 @dataclass(frozen=True, kw_only=True)
 class _Call:
-    """What is to be done on another system, and is recorded as begun."""
+    """A call of another system that is recorded as begun."""
 
     record: ActionRecord
     action: AnyAction
@@ -69,48 +71,38 @@ class ActionActivities:
 
     @activity.defn(name=wire.EXECUTE_ACTION)
     async def execute_action(self, request: ActionRequest) -> ActionReport:
-        """Execute one action of a proposal, or say what became of it before."""
-        return await _tried(request, self._execute_where_served, self._give_up)
+        """Execute one action of a proposal; one that has ended before gives its recorded end."""
+        return await _tried(request, self._execute, self._give_up)
 
     @activity.defn(name=wire.COMPENSATE_ACTION)
     async def compensate_action(self, request: ActionRequest) -> ActionReport:
         """Undo an executed action where it says how; otherwise it stands."""
         try:
-            return await _tried(request, self._compensate_where_served, self._let_stand)
+            return await _tried(request, self._compensate, self._let_stand)
         except (NotAllowed, ActionRefused) as refused:
             return await self._let_stand(request, refused)
 
-    async def _execute_where_served(self, request: ActionRequest) -> ActionReport:
+    async def _execute(self, request: ActionRequest) -> ActionReport:
         report = await check_before_acting(self._resources, request, acts_on="proposed")
-        if report is None:
-            return await self._execute(request)
-        if report.stuck is not None:
-            async with self._resources.pool.acquire() as connection, connection.transaction():
-                record = await _locked(connection, request)
+        if report is not None:
+            if report.stuck is None:
+                return report
+            async with self._locked(request) as (connection, record):
                 if record.state != "proposed":
                     return report_of(record)
                 if not record.begun:  # else something may have been done already
                     await require_order(connection, request, record)
                     await go_stale(connection, request, record, report.stuck)
                     return report
-            return await self._execute(request)
-        return report
-
-    async def _compensate_where_served(self, request: ActionRequest) -> ActionReport:
-        report = await check_before_acting(self._resources, request, acts_on="executed")
-        return await self._compensate(request) if report is None else report
-
-    async def _execute(self, request: ActionRequest) -> ActionReport:
         begun = await patiently(lambda: self._begin(request))
         report = await self._send(request, begun) if isinstance(begun, _Call) else begun
         await reach("after_action_commit")
         return report
 
     async def _begin(self, request: ActionRequest) -> ActionReport | _Call:
-        """In one transaction, permission and effect; of an action on another system, permission and the
-        intention, which holds its subject from then on."""
-        async with self._resources.pool.acquire() as connection, connection.transaction():
-            record = await _locked(connection, request, waits=False)
+        """Check permission and have the effect, in one transaction. For an action on another system, record
+        the intention instead, which holds its subject from then on."""
+        async with self._locked(request, waits=False) as (connection, record):
             if record.state != "proposed":
                 return report_of(record)
             await require_order(connection, request, record)
@@ -157,8 +149,7 @@ class ActionActivities:
             return report
 
     async def _send(self, request: ActionRequest, call: _Call) -> ActionReport:
-        """The call is made without a transaction and with the same key on every try, and then its result
-        is recorded."""
+        """Make the call without a transaction and with the same key on every try, and record its result."""
         context = _context(request, call.record, None)
         try:
             result, error = await call.action.execute(context, call.arguments), None
@@ -171,8 +162,7 @@ class ActionActivities:
                 await take_back_execution(connection, request.tenant, call.record.id)
             raise
         await reach("before_action_commit")
-        async with self._resources.pool.acquire() as connection, connection.transaction():
-            record = await _locked(connection, request)
+        async with self._locked(request) as (connection, record):
             if record.state != "proposed":
                 return report_of(record)
             # After several tries, it may be refused because an earlier one was taken.
@@ -182,6 +172,9 @@ class ActionActivities:
             return await finish(connection, request, record, result, error)
 
     async def _compensate(self, request: ActionRequest) -> ActionReport:
+        report = await check_before_acting(self._resources, request, acts_on="executed")
+        if report is not None:
+            return report
         begun = await patiently(lambda: self._begin_undoing(request))
         if isinstance(begun, ActionReport):
             return begun
@@ -196,13 +189,11 @@ class ActionActivities:
             async with self._resources.pool.acquire() as connection:
                 await take_back_undoing(connection, request.tenant, record.id)
             raise
-        async with self._resources.pool.acquire() as connection, connection.transaction():
-            record = await _locked(connection, request)
+        async with self._locked(request) as (connection, record):
             return await compensated(connection, request, record)
 
     async def _begin_undoing(self, request: ActionRequest) -> ActionReport | _Call:
-        async with self._resources.pool.acquire() as connection, connection.transaction():
-            record = await _locked(connection, request, waits=False)
+        async with self._locked(request, waits=False) as (connection, record):
             action = self._action(record)
             if record.state != "executed" or action.compensate is None:
                 return report_of(record)
@@ -219,10 +210,9 @@ class ActionActivities:
             return await compensated(connection, request, record)
 
     async def _give_up(self, request: ActionRequest, error: Exception) -> ActionReport:
-        """Record how an action ends that ends by its failures. One that was begun and left no end is on
-        another system, or ended its transaction: whatever the last failure was, it may have been done."""
-        async with self._resources.pool.acquire() as connection, connection.transaction():
-            record = await _locked(connection, request)
+        """End an action that has failed too often. One that was begun and has no end is on another system, or
+        has ended its transaction: whatever its last failure was, it may have been done."""
+        async with self._locked(request) as (connection, record):
             if record.state != "proposed":
                 return report_of(record)
             await require_order(connection, request, record)
@@ -252,10 +242,9 @@ class ActionActivities:
             return await finish(connection, request, record, None, problem, state=state)
 
     async def _let_stand(self, request: ActionRequest, error: Exception) -> ActionReport:
-        """Record that what was to be undone could not be. What was asked of another system may have been
-        done there after all."""
-        async with self._resources.pool.acquire() as connection, connection.transaction():
-            record = await _locked(connection, request)
+        """Record that an action could not be undone. Another system that was asked may have undone it after
+        all."""
+        async with self._locked(request) as (connection, record):
             if record.state != "executed" or not await is_to_be_undone(
                 connection, request.tenant, record.id
             ):
@@ -269,8 +258,8 @@ class ActionActivities:
     async def _require_approval(
         self, connection: Connection, request: ActionRequest, record: ActionRecord
     ) -> Approval:
-        """Check that an action that needs an approval has one, for exactly what was shown: every
-        signed decision is verified again, and the approval is worked out from them anew."""
+        """The approval of an action that needs one, given for exactly what was shown: every signed decision is
+        verified again, and the approval replayed from them."""
         if record.approval is None:
             raise NotApproved(f"action {record.id} needs an approval and has none")
         asked, taken = await read_taken(connection, request.tenant, record.approval)
@@ -289,6 +278,20 @@ class ActionActivities:
         if approval.args_digest != shown_digest(shown, approval.covers):
             raise NotApproved(f"approval {record.approval} was given for something else")
         return approval
+
+    @asynccontextmanager
+    async def _locked(
+        self, request: ActionRequest, *, waits: bool = True
+    ) -> AsyncIterator[tuple[Connection, ActionRecord]]:
+        """The transaction that holds the lock of the action's record, and that record."""
+        async with self._resources.pool.acquire() as connection, connection.transaction():
+            record = await lock_action(connection, request.key, waits=waits)
+            if record is None:
+                raise LookupError(
+                    f"step {request.turn}.{request.step} of {request.conversation} proposed no "
+                    f"action {request.index}"
+                )
+            yield connection, record
 
     def _action(self, record: ActionRecord) -> AnyAction:
         action = self._resources.registry.action(record.name)
@@ -312,18 +315,6 @@ async def _tried(
             raise
         async with beating():
             return await give_up(request, error)
-
-
-async def _locked(
-    connection: Connection, request: ActionRequest, *, waits: bool = True
-) -> ActionRecord:
-    record = await lock_action(connection, request.key, waits=waits)
-    if record is None:
-        raise LookupError(
-            f"step {request.turn}.{request.step} of {request.conversation} proposed no action "
-            f"{request.index}"
-        )
-    return record
 
 
 async def _lock_subject(

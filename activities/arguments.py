@@ -14,7 +14,7 @@ from holdfast.domain.errors import BrokenContract
 from holdfast.domain.ids import canonical_json
 
 
-class OtherForm(BrokenContract):
+class OtherForm(BrokenContract, code=BrokenContract.code):
     """An action's model does not read from a record what was recorded, since it has become another. The
     message is for agents, `problem` for builders."""
 

@@ -1,7 +1,5 @@
 """The activities that record a conversation outside of its subgraphs' steps."""
 
-from contextlib import AbstractAsyncContextManager
-
 from temporalio import activity
 
 from holdfast.activities.attempts import heartbeating, recording
@@ -22,9 +20,6 @@ from holdfast.domain.texts import customer_text
 from holdfast.domain.words import language_of
 from holdfast.store import conversations, events, notices, turns
 from holdfast.store.audit import append_audit
-from holdfast.store.pool import Connection
-
-_Request = OpenRequest | EndTurnRequest | DelayRequest | CloseRequest
 
 
 class ConversationActivities:
@@ -34,14 +29,11 @@ class ConversationActivities:
         self._pool = resources.pool
         self._fleet = resources.fleet
 
-    def _recording(self, request: _Request) -> AbstractAsyncContextManager[Connection]:
-        return recording(self._pool, request.key)
-
     @activity.defn(name=wire.OPEN_CONVERSATION)
     @heartbeating
     async def open_conversation(self, request: OpenRequest) -> OpenReport:
         """Create the conversation's records, or find and reopen them."""
-        async with self._recording(request) as connection:
+        async with recording(self._pool, request.key) as connection:
             return await conversations.open_conversation(
                 connection,
                 request.key,
@@ -62,7 +54,7 @@ class ConversationActivities:
     @heartbeating
     async def end_turn(self, request: EndTurnRequest) -> TurnEnd:
         """End a turn that no subgraph ended; one that has ended keeps its end."""
-        async with self._recording(request) as connection:
+        async with recording(self._pool, request.key) as connection:
             return await turns.end_turn(
                 connection,
                 request.key,
@@ -79,7 +71,7 @@ class ConversationActivities:
     @heartbeating
     async def announce_delay(self, request: DelayRequest) -> None:
         """Tell the customer, once for each turn, that it takes longer."""
-        async with self._recording(request) as connection:
+        async with recording(self._pool, request.key) as connection:
             words = await notices.last_words(connection, request.key)
             if words is None:
                 return
@@ -90,7 +82,7 @@ class ConversationActivities:
     @heartbeating
     async def close_conversation(self, request: CloseRequest) -> None:
         """Close the records, with a farewell to a customer who has not written for a while."""
-        async with self._recording(request) as connection:
+        async with recording(self._pool, request.key) as connection:
             changed = await conversations.set_phase(connection, request.key, "closed")
             if not changed:
                 return

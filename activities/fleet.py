@@ -198,12 +198,12 @@ class Fleet:
         try:
             while True:
                 try:
-                    await self._beat()
+                    await self.join()
                     if beat % _LOOKS_AFTER_BEATS == 0:
                         await self._look(client)
                 except TRANSIENT_ERRORS as error:
                     _logger.debug("fleet: %s", error)
-                except Exception:  # whoever stops here is taken for gone, and works on
+                except Exception:  # a worker that stopped here would work on, and count as gone
                     _logger.exception("the other workers cannot be looked at")
                 beat += 1
                 await asyncio.sleep(_BEAT_SECONDS)
@@ -212,10 +212,7 @@ class Fleet:
                 await note_leaving(connection, self.scope, self._worker)
 
     async def join(self) -> None:
-        """Be there, and know the others, before the first work comes."""
-        await self._beat()
-
-    async def _beat(self) -> None:
+        """Be there, and know the others; also before the first work comes."""
         async with self._pool.acquire() as connection:
             await note_worker(
                 connection,

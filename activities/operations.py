@@ -1,9 +1,10 @@
-"""The activities that carry out operations, each once however often it is tried."""
+"""The activities that carry out operations, each once, however often it is tried."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
+from pydantic import JsonValue
 from temporalio import activity
 
 from holdfast.activities.attempts import heartbeating
@@ -67,22 +68,16 @@ class OperationActivities:
         Raises:
             ApplicationError: refused, as `ConversationNotFound`.
         """
-        key = ConversationKey(request.tenant, request.conversation)
-        async with self._recording(key) as (connection, done):
-            await read_conversation(connection, key)
-            if done is None:
-                await append_audit(
-                    connection,
-                    key,
-                    kind="conversation_read",
-                    subject=request.conversation,
-                    data={
-                        "reader": request.reader,
-                        "turns": request.turns,
-                        "messages": request.messages,
-                    },
-                )
-        return OperationReport()
+        return await self._note(
+            ConversationKey(request.tenant, request.conversation),
+            kind="conversation_read",
+            subject=request.conversation,
+            data={
+                "reader": request.reader,
+                "turns": request.turns,
+                "messages": request.messages,
+            },
+        )
 
     @activity.defn(name=wire.RECORD_SIGHTING)
     @heartbeating
@@ -90,12 +85,12 @@ class OperationActivities:
         """Note in the audit log that a reviewer has seen an approval, unless that is noted.
 
         Raises:
-            ApplicationError: refused, as `ApprovalNotFound`; or as `InvalidRequest`, from whoever can't
-                have read it.
+            ApplicationError: refused, as `ApprovalNotFound`; or as `InvalidRequest`, where the request
+                doesn't know what only readers of the approval know.
         """
-        async with self._recording(_of_none(request.tenant)) as (connection, _):
+        async with self._recording(_tenant_key(request.tenant)) as (connection, _):
             record = await read_approval(connection, request.tenant, request.approval)
-            # Silence may allow what somebody has seen, so this takes nobody's word for it.
+            # Silence may allow what somebody has seen, so a claim to have seen it is not enough.
             if request.receipt != await receipt_of(connection, request.tenant, record.id):
                 raise InvalidRequest(f"nobody was shown approval {record.id} with this receipt")
             await append_sighting(
@@ -110,17 +105,13 @@ class OperationActivities:
     @activity.defn(name=wire.RECORD_EXPORT)
     @heartbeating
     async def record_export(self, request: ExportRequest) -> OperationReport:
-        """Note in the audit log that it is exported."""
-        async with self._recording(_of_none(request.tenant)) as (connection, done):
-            if done is None:
-                await append_audit(
-                    connection,
-                    _of_none(request.tenant),
-                    kind="audit_exported",
-                    subject=request.tenant,
-                    data={"reader": request.reader, "after": request.after},
-                )
-        return OperationReport()
+        """Note in the audit log that somebody exports it."""
+        return await self._note(
+            _tenant_key(request.tenant),
+            kind="audit_exported",
+            subject=request.tenant,
+            data={"reader": request.reader, "after": request.after},
+        )
 
     @activity.defn(name=wire.REDRIVE_DELIVERIES)
     @heartbeating
@@ -130,7 +121,7 @@ class OperationActivities:
         Raises:
             ApplicationError: refused, as `DeliveryNotFound` or `DeliveryNotDead`.
         """
-        async with self._recording(_of_none(request.tenant)) as (connection, done):
+        async with self._recording(_tenant_key(request.tenant)) as (connection, done):
             if done is None:
                 batches = await _revive(connection, request)
             else:
@@ -139,22 +130,30 @@ class OperationActivities:
             await send_batch(activity.client(), self._task_queue, batch)
         return OperationReport(deliveries=_ids(batches))
 
+    async def _note(
+        self, key: ConversationKey, *, kind: str, subject: str, data: dict[str, JsonValue]
+    ) -> OperationReport:
+        """Append an entry to the audit log; where it is about a conversation, that has to exist."""
+        async with self._recording(key) as (connection, done):
+            if key.conversation:
+                await read_conversation(connection, key)
+            if done is None:
+                await append_audit(connection, key, kind=kind, subject=subject, data=data)
+        return OperationReport()
+
     @asynccontextmanager
     async def _recording(
         self, key: ConversationKey
     ) -> AsyncIterator[tuple[Connection, datetime | None]]:
-        """The transaction in which this activity records something, and when an earlier attempt at it has
-        done so (None: none has).
+        """The transaction in which this activity records something, and when an earlier attempt has done so,
+        if one has.
 
         Raises:
             ApplicationError: for what is refused in the context, which is undone.
         """
         try:
             async with self._pool.acquire() as connection, connection.transaction():
-                yield (
-                    connection,
-                    await recorded_at(connection, key, activity=this_activity()),
-                )
+                yield connection, await recorded_at(connection, key, activity=this_activity())
         except Refused as error:
             raise refused(error) from None
         await reach("after_operation_commit")
@@ -167,7 +166,7 @@ async def _revive(connection: Connection, request: RedriveRequest) -> list[Batch
     if revived := _ids(batches):
         await append_audit(
             connection,
-            _of_none(request.tenant),
+            _tenant_key(request.tenant),
             kind="deliveries_redriven",
             subject=revived[0],
             data={"deliveries": [*revived], "by": request.by},
@@ -175,8 +174,8 @@ async def _revive(connection: Connection, request: RedriveRequest) -> list[Batch
     return batches
 
 
-def _of_none(tenant: str) -> ConversationKey:
-    """For what is about no conversation of the tenant."""
+def _tenant_key(tenant: str) -> ConversationKey:
+    """The key of what is about no conversation of the tenant."""
     return ConversationKey(tenant, "")
 
 

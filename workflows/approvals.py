@@ -24,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
         Refused,
         SubgraphFailed,
     )
+    from holdfast.domain.transitions import check_decision
 
 _REMEMBERED_DECISIONS = 20
 _MOST_REFUSALS = 50
@@ -35,7 +36,7 @@ _RECORDED_AT_ONCE = 4
 
 
 class ApprovalDesk:
-    """Drives the state machine of `holdfast.domain.approval` for the parked turns of a state.
+    """Drives the state machine of `holdfast.domain.transitions` for the parked turns of a state.
 
     An approval changes under its lock, which is held until the change is recorded, so that the records and the
     workflow agree. A settled approval's id joins `state.resuming`; the workflow then goes on with its turn.
@@ -84,7 +85,7 @@ class ApprovalDesk:
             return
         parked = self._state.parked.get(decision.approval)
         if parked is not None:
-            parked.approval.check(decision, now=workflow.now())
+            check_decision(parked.approval, decision, now=workflow.now())
             return
         for status in self._state.decided:
             if status.approval == decision.approval:

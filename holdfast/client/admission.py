@@ -73,7 +73,7 @@ class Admission:
                 await self._admit(message)
             try:
                 yield
-            except BaseException:  # what became of it nobody here knows; it counts no more
+            except BaseException:  # its end is unknown here; it counts no more
                 waits = True
                 raise
             finally:
@@ -109,7 +109,7 @@ class Admission:
         self._note_soon()
 
     async def _look(self) -> None:
-        """Look at the load; whoever comes meanwhile waits for the same look."""
+        """Look at the load; messages that come meanwhile wait for the same look."""
         if self._looking is None:
             self._looking = asyncio.create_task(self._look_now())
             self._looking.add_done_callback(self._looked_now)

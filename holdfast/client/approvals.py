@@ -1,4 +1,4 @@
-"""Approvals: what waits for people, what was decided, and a reviewer's word on it."""
+"""Approvals: what waits for people, what was decided, and reviewers' decisions."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -12,7 +12,6 @@ from holdfast.client.requests import REQUEST_SECONDS, Requests
 from holdfast.client.validation import checking, require_id
 from holdfast.domain import wire
 from holdfast.domain.approval import ApprovalState, ApprovalStatus
-from holdfast.domain.decision import Decision
 from holdfast.domain.ids import text_digest
 from holdfast.domain.operations import SightingRequest
 from holdfast.domain.records import ApprovalFilter, ApprovalRecord
@@ -120,8 +119,8 @@ class Approvals:
         identity service has signed (see `holdfast.security.statements`); without one, this client
         signs with its own key, where its settings name one.
 
-        Where policy takes silence for consent, that this was handed in is noted first: what is not taken,
-        since the conversation was terminated, say, is no silence all the same.
+        Where policy takes silence for consent, it is noted first that this was handed in: it breaks the
+        silence even if it is not taken, since the conversation was terminated, say.
 
         Raises:
             ApprovalNotFound, AlreadyDecided, ApprovalExpired, NotAllowed, Claimed, DigestMismatch,
@@ -139,7 +138,9 @@ class Approvals:
         if (status := decided_before(record, decision)) is not None:
             return status
         if record.approval.on_expiry == "allow":
-            await self._note_handed_in(record, decision)
+            key = self._records.key(record.conversation)
+            async with self._records.connection() as connection:
+                await note_handed_in(connection, key, decision)
         return await known_soon(
             partial(
                 self._requests.update,
@@ -152,9 +153,3 @@ class Approvals:
                 timeout=timeout,
             )
         )
-
-    async def _note_handed_in(self, record: ApprovalRecord, decision: Decision) -> None:
-        """Note that nobody is silent here, whatever becomes of the decision on its way."""
-        key = self._records.key(record.conversation)
-        async with self._records.connection() as connection:
-            await note_handed_in(connection, key, decision)

@@ -30,11 +30,7 @@ from holdfast.domain.conversation import (
     CustomerMessage,
     OnBusy,
 )
-from holdfast.domain.errors import (
-    ConversationClosed,
-    MessageTooLong,
-    Unavailable,
-)
+from holdfast.domain.errors import ConversationClosed, MessageTooLong, Unavailable
 from holdfast.domain.events import Event
 from holdfast.domain.limits import Limits
 from holdfast.domain.operations import ForkRequest, ReadingRequest
@@ -49,18 +45,17 @@ if TYPE_CHECKING:
 _ANSWER_SECONDS = 300.0
 
 _RETRY = RetryConfig(max_retries=1)
-"""Requests are repeated by `deliver`; where the SDK did so as well, an overloaded server got ten times as
-many, and word of a full conversation came late."""
+"""`deliver` repeats requests. When the SDK did so as well, an overloaded server got ten times as many."""
 
 
 class HoldfastClient:
     """The conversations of one tenant. Open one with `connect`; tasks may share it.
 
-    Its methods are for services; `approvals` and `people` for reviewers, the rest for operators.
+    Its methods are for services, `approvals` and `people` for reviewers, the rest for operators.
 
-    Every method raises `Unavailable` when Temporal, Postgres or the workers do not answer, and the
-    `Refused` that tells the reason when the request is refused. `timeout` is in seconds; None waits
-    forever. A request that timed out may still be carried out.
+    Every method raises `Unavailable` when Temporal, Postgres or the workers do not answer, and a
+    subclass of `Refused` when the request is refused. `timeout` is in seconds; None waits forever. A
+    request that timed out may still be carried out.
     """
 
     def __init__(
@@ -108,7 +103,7 @@ class HoldfastClient:
         settings = await resolve(settings or read_settings())
         key = None
         if settings.signing_key:
-            from holdfast.security.signing_key import SigningKey  # with cryptography, for who signs
+            from holdfast.security.signing_key import SigningKey  # brings cryptography
 
             key = SigningKey.read(settings.signing_key)
         temporal = await connect_temporal(settings, retry=_RETRY)
@@ -141,8 +136,6 @@ class HoldfastClient:
             signing_key=self._signing_key,
             admission=self._admission,
         )
-
-    # Messages and what is recorded of them.
 
     async def send(
         self,
@@ -234,7 +227,7 @@ class HoldfastClient:
         self, conversation: str, *, after: int = 0, customer: str | None = None
     ) -> list[MessageRecord]:
         """The messages numbered above `after`, oldest first; none where nothing is recorded. Name the
-        `customer` where it is one who is to see them.
+        `customer` if one will see them.
 
         Raises:
             InvalidRequest, WrongCustomer.
@@ -251,7 +244,7 @@ class HoldfastClient:
     ) -> AsyncIterator[Event]:
         """The events numbered above `after`, in order; with `follow`, also those to come, which
         arrive within 0.2 seconds. A reader that starts again after the last number that it has
-        dealt with misses none. Name the `customer` where it is one who is to see them.
+        handled misses none. Name the `customer` if one will see them.
 
         Raises:
             ConversationNotFound, WrongCustomer.
@@ -280,10 +273,8 @@ class HoldfastClient:
     async def fork(
         self, conversation: str, *, turn: int, target: str, by: str | None = None
     ) -> ConversationRecord:
-        """Create the conversation `target` from what was said up to the end of `turn`. The audit log keeps
-        that, and who did it.
-
-        It is recorded as closed until its first message opens it.
+        """Create the conversation `target` from what was said up to the end of `turn`; the audit log keeps
+        who did it. It is closed until its first message opens it.
 
         Raises:
             ConversationNotFound, ConversationExists, TurnNotFound, InvalidRequest.
@@ -298,8 +289,6 @@ class HoldfastClient:
         )
         await self._operations.run(request)
         return await self._records.conversation(target)
-
-    # The end of things.
 
     async def cancel_turn(
         self,
@@ -329,9 +318,8 @@ class HoldfastClient:
         reason: str = "closed on request",
         timeout: float | None = REQUEST_SECONDS,
     ) -> ConversationRecord:
-        """Close the conversation, once the messages that it has accepted are answered.
-
-        A closed one stays closed.
+        """Close the conversation, once the messages that it has accepted are answered. A closed one stays
+        closed.
 
         Raises:
             ConversationNotFound, InvalidRequest.

@@ -1,4 +1,4 @@
-"""A review as the workflow takes it, and what is known of it already."""
+"""A review as the workflow takes it, and its outcome where it was taken before."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -92,8 +92,8 @@ def decision_on(
 
 
 async def known_soon(decide: Callable[[], Awaitable[ApprovalStatus]]) -> ApprovalStatus:
-    """What `decide` answers. The record of an approval is there some milliseconds before its workflow
-    waits for it, so a reviewer who is that fast is not told that there is no such approval."""
+    """What `decide` answers. An approval is recorded some milliseconds before its workflow waits for it, so
+    `ApprovalNotFound` is not believed at once."""
     for _ in range(_LOOKS):
         try:
             return await decide()
@@ -103,7 +103,7 @@ async def known_soon(decide: Callable[[], Awaitable[ApprovalStatus]]) -> Approva
 
 
 def decided_before(record: ApprovalRecord, decision: Decision) -> ApprovalStatus | None:
-    """What came of this very decision before; None when the approval still waits.
+    """The outcome of this very decision, if it was taken; None while the approval waits.
 
     Raises:
         MessageConflict: another decision was taken under its id.

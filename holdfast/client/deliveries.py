@@ -1,4 +1,4 @@
-"""What operators do about notifications: see what became of them, and send those again that were given up."""
+"""Notifications, for operators: how they ended, and sending dead ones again."""
 
 from collections.abc import Sequence
 from typing import get_args

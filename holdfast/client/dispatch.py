@@ -48,8 +48,8 @@ async def deliver(
     """Make `request` until it is answered, at most `timeout` seconds; None is forever.
 
     `request` has to be safe to repeat, as updates are under their id. `what` names it in errors.
-    When the workflow is not there, `when_missing` is told how often that was found, and raises
-    where it knows the reason; else that is taken for the moment between two runs.
+    `when_missing` gets the number of times that the workflow was not there, and raises where it knows
+    the reason; else that is taken for the moment between two runs.
 
     Raises:
         Unavailable: nobody answered in time.

@@ -1,4 +1,4 @@
-"""Hands a message to its conversation, which is started where it does not run."""
+"""Sends a message to its conversation, which is started where it does not run."""
 
 import asyncio
 from contextlib import suppress
@@ -12,29 +12,18 @@ from temporalio.client import (
     WorkflowUpdateRPCTimeoutOrCancelledError,
     WorkflowUpdateStage,
 )
-from temporalio.common import (
-    Priority,
-    SearchAttributeKey,
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
+from temporalio.common import SearchAttributeKey, SearchAttributePair, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from holdfast.client.dispatch import failure_of
+from holdfast.client.workflow_options import workflow_options
 from holdfast.domain import wire
 from holdfast.domain.conversation import ConversationStart, CustomerMessage, TurnResult
 from holdfast.domain.errors import ConversationBusy
 from holdfast.domain.ids import text_digest
 
-_TENANT = SearchAttributeKey.for_keyword("HoldfastTenant")
 _STATUS = SearchAttributeKey.for_keyword("HoldfastStatus")
-
-_WORKFLOW_TASK_TIMEOUT = timedelta(seconds=4)
-"""How long a workflow task that went to a dead or frozen worker is waited for; Temporal's default, 10
-seconds, is most of the time that a recovery takes."""
 
 _TOO_MANY = "concurrent in-flight updates"
 """What Temporal says where a conversation has as many updates under way as it takes (10)."""
@@ -47,8 +36,7 @@ class MessageSender:
 
     A repetition may join the attempt before, whose update id it shares. Another text under the same
     `message_id` has another id, so that the workflow sees and refuses it. A run that has sent the
-    message on, and closed, would say so forever to whoever asks under that id: the next attempt has
-    another one, too.
+    message on and closed answers under that id forever, so the next attempt has another one, too.
     """
 
     def __init__(
@@ -130,13 +118,7 @@ def _starting(start: ConversationStart) -> WithStartWorkflowOperation[object, No
         wire.CONVERSATION_WORKFLOW,
         start,
         id=start.key.workflow_id,
-        task_queue=wire.workflows_queue(start.task_queue),
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-        search_attributes=TypedSearchAttributes(
-            [SearchAttributePair(_TENANT, start.tenant), SearchAttributePair(_STATUS, "open")]
-        ),
         static_summary=f"Conversation {start.conversation} of {start.tenant}",
-        priority=Priority(fairness_key=start.tenant),
-        task_timeout=_WORKFLOW_TASK_TIMEOUT,
+        **workflow_options(start.tenant, start.task_queue, SearchAttributePair(_STATUS, "open")),
     )

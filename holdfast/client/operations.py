@@ -1,21 +1,15 @@
-"""Has the records changed where no conversation's workflow does it: by a workflow for each operation."""
+"""Changes of the records outside of conversations' workflows: each has a workflow of its own."""
 
 from datetime import timedelta
 from uuid import uuid4
 
 from temporalio.client import Client, WorkflowHandle
-from temporalio.common import (
-    Priority,
-    SearchAttributeKey,
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
+from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from holdfast.client.dispatch import deliver
 from holdfast.client.requests import REQUEST_SECONDS
+from holdfast.client.workflow_options import workflow_options
 from holdfast.domain import wire
 from holdfast.domain.operations import (
     Operation,
@@ -23,9 +17,6 @@ from holdfast.domain.operations import (
     OperationStart,
     operation_workflow_id,
 )
-
-_TENANT = SearchAttributeKey.for_keyword("HoldfastTenant")
-_WORKFLOW_TASK_TIMEOUT = timedelta(seconds=4)
 
 
 class Operations:
@@ -38,7 +29,7 @@ class Operations:
     async def run(
         self, operation: Operation, *, timeout: float | None = REQUEST_SECONDS
     ) -> OperationReport:
-        """Have an operation carried out, once; what isn't by `timeout` seconds later, Temporal gives up.
+        """Have an operation carried out, once. Temporal gives up what isn't done after `timeout` seconds.
 
         Raises:
             Unavailable: Temporal or the workers do not answer.
@@ -55,21 +46,16 @@ class Operations:
     async def _started(
         self, id_: str, start: OperationStart, timeout: float | None
     ) -> WorkflowHandle[object, OperationReport]:
-        tenant = start.operation.tenant
         try:
             handle: WorkflowHandle[object, OperationReport] = await self._temporal.start_workflow(
                 wire.OPERATION_WORKFLOW,
                 start,
                 id=id_,
-                task_queue=wire.workflows_queue(self._task_queue),
                 result_type=OperationReport,
                 execution_timeout=None if timeout is None else timedelta(seconds=timeout),
-                task_timeout=_WORKFLOW_TASK_TIMEOUT,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                search_attributes=TypedSearchAttributes([SearchAttributePair(_TENANT, tenant)]),
                 static_summary=start.operation.kind.replace("_", " "),
-                priority=Priority(fairness_key=tenant),
+                **workflow_options(start.operation.tenant, start.task_queue),
             )
         except WorkflowAlreadyStartedError:  # the answer to an attempt before was lost
             return self._temporal.get_workflow_handle(id_, result_type=OperationReport)

@@ -129,6 +129,6 @@ class People:
 
 
 def _update_id(act: PersonAct) -> str:
-    """Under which Temporal answers a request once, by itself: what it says is part of it, so that nothing
-    else is answered for it, and a refused attempt doesn't answer for a genuine one."""
+    """Temporal answers an id once, by itself. What the act says is part of the id, so that a refused attempt
+    doesn't answer for a genuine one."""
     return f"{act.id}:{text_digest(act.model_dump_json())}"

@@ -10,7 +10,7 @@ from holdfast.domain.records import ActionRecord, ApprovalRecord, MessageRecord
 
 
 class SentMessage(Frozen):
-    """What became of a message.
+    """The answer to a message.
 
     A message that was only handed over is `accepted`: its turn and its reply are not known yet.
     `actions` says what was done and what was not where the turn ended without an agent's answer.

@@ -8,47 +8,40 @@ from typing import ClassVar, Literal
 
 
 class HoldfastError(Exception):
-    """Anything this library raises on purpose. `code` is its stable name on the wire."""
+    """Anything this library raises on purpose. `code` is its stable name on the wire: the class's name,
+    unless it says another."""
 
     code: ClassVar[str] = "HoldfastError"
+
+    def __init_subclass__(cls, *, code: str | None = None) -> None:
+        super().__init_subclass__()
+        cls.code = code or cls.__name__
 
 
 class Refused(HoldfastError):
     """The request was understood and refused; nothing was changed."""
 
-    code = "Refused"
-
 
 class InvalidRequest(Refused):
     """The request itself is wrong: an id that may not be used, an empty text, a missing field."""
 
-    code = "InvalidRequest"
-
 
 class MessageTooLong(Refused):
     """The message has more characters than `Limits.message_characters`."""
-
-    code = "MessageTooLong"
 
 
 class MessageConflict(Refused):
     """This id of a message, of a person's reply or of a decision was already used with other content or
     by somebody else."""
 
-    code = "MessageConflict"
-
 
 class ConversationBusy(Refused):
     """A turn is running and the caller asked not to wait, or the queue is full. Send again later."""
-
-    code = "ConversationBusy"
 
 
 class Overloaded(Refused):
     """The workers have as much to do as they can, or the tenant has its share of that. Send again after
     `retry_after` seconds."""
-
-    code = "Overloaded"
 
     def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
         super().__init__(message)
@@ -58,158 +51,106 @@ class Overloaded(Refused):
 class ConversationMoved(Refused):
     """The run is handing over to its successor. Retry under the same message id; clients do so."""
 
-    code = "ConversationMoved"
-
 
 class ConversationNotFound(Refused):
     """No conversation of this id exists in the tenant."""
-
-    code = "ConversationNotFound"
 
 
 class ConversationExists(Refused):
     """A fork was asked to create a conversation whose id is taken."""
 
-    code = "ConversationExists"
-
 
 class ConversationClosed(Refused):
     """The conversation is closed. A new message reopens it; other requests are refused."""
-
-    code = "ConversationClosed"
 
 
 class WrongCustomer(Refused):
     """The conversation belongs to another customer."""
 
-    code = "WrongCustomer"
-
 
 class TurnNotFound(Refused):
     """The conversation has no such turn, or not one in a state where the request makes sense."""
-
-    code = "TurnNotFound"
 
 
 class NotHeld(Refused):
     """Only the person who has taken the conversation over may do this."""
 
-    code = "NotHeld"
-
 
 class DeliveryNotFound(Refused):
     """The tenant has no delivery of this id."""
-
-    code = "DeliveryNotFound"
 
 
 class DeliveryNotDead(Refused):
     """Only a delivery that was given up can be redriven; this one is delivered, or still tried."""
 
-    code = "DeliveryNotDead"
-
 
 class ApprovalNotFound(Refused):
     """No approval of this id waits in this conversation."""
-
-    code = "ApprovalNotFound"
 
 
 class AlreadyDecided(Refused):
     """The approval was decided before; the first decision stands."""
 
-    code = "AlreadyDecided"
-
 
 class ApprovalExpired(Refused):
     """The deadline of the approval has passed."""
-
-    code = "ApprovalExpired"
 
 
 class NotAllowed(Refused):
     """The reviewer may not decide this: a role is missing, or somebody else has to (four-eyes)."""
 
-    code = "NotAllowed"
-
 
 class DigestMismatch(Refused):
     """The decision quotes other arguments than those waiting: what the reviewer saw is out of date."""
-
-    code = "DigestMismatch"
 
 
 class Superseded(Refused):
     """The arguments that the decision quotes were replaced by an edit; look at the new ones."""
 
-    code = "Superseded"
-
 
 class Claimed(Refused):
     """Somebody else is on this approval; their claim ends by itself."""
-
-    code = "Claimed"
 
 
 class InvalidStatement(Refused):
     """The decision's signed statement is missing, forged, expired, or about something else."""
 
-    code = "InvalidStatement"
-
 
 class InvalidEdit(Refused):
     """The edited arguments do not fit the action's schema, or policy does not let them through."""
-
-    code = "InvalidEdit"
 
 
 class NotExpressible(Refused):
     """One reviewers' tool cannot say what another says; nothing is lost in silence."""
 
-    code = "NotExpressible"
-
 
 class PolicyCasesFailed(Refused):
     """A policy does not say what the cases written for it expect."""
-
-    code = "PolicyCasesFailed"
 
 
 class AuditBroken(Refused):
     """The audit log is not what was written: an entry was changed, removed or inserted."""
 
-    code = "AuditBroken"
-
 
 class ConfigurationError(HoldfastError):
     """Settings, a policy file or a brought package are wrong; the message says which and how."""
-
-    code = "ConfigurationError"
 
 
 class ExtraMissing(ConfigurationError):
     """An optional part of Holdfast is used that is not installed; the message says how to install it."""
 
-    code = "ExtraMissing"
-
 
 class PolicyError(ConfigurationError):
     """A policy file cannot be used; the message names file, line where known, and reason."""
-
-    code = "PolicyError"
 
 
 class Unavailable(HoldfastError):
     """A server that is needed cannot be reached; the message names it and says what to do."""
 
-    code = "Unavailable"
-
 
 class LockTaken(Unavailable):
     """Others hold a lock that this needs. It is tried again, and never counts as its failure; `key` says
     which lock."""
-
-    code = "LockTaken"
 
     def __init__(self, key: str) -> None:
         super().__init__("something else that it may not run beside has not ended yet")
@@ -219,50 +160,34 @@ class LockTaken(Unavailable):
 class NotApproved(HoldfastError):
     """What should be executed is not what people have approved; it is not executed."""
 
-    code = "NotApproved"
-
 
 class StaleAttempt(HoldfastError):
     """A newer attempt of the same step has taken over; this one's work is discarded."""
-
-    code = "StaleAttempt"
 
 
 class NotServedHere(HoldfastError):
     """This worker lacks an agent, an action or a node that the work needs; a worker that has it takes it
     over. Such an attempt does not count."""
 
-    code = "NotServedHere"
-
 
 class SubgraphFailed(HoldfastError):
     """A subgraph raised on every attempt it was given."""
-
-    code = "SubgraphFailed"
 
 
 class TookTooLong(HoldfastError):
     """An attempt at a step or an action was ended, since it ran for longer than its limit allows."""
 
-    code = "TookTooLong"
-
 
 class LoopBlocked(HoldfastError):
     """A node or an action kept its worker from doing anything else, until the worker was ended."""
-
-    code = "LoopBlocked"
 
 
 class AttemptsLost(HoldfastError):
     """Too many workers died of, or fell silent over, the same piece of work; it is not tried again."""
 
-    code = "AttemptsLost"
-
 
 class TurnTimedOut(HoldfastError):
     """A turn took longer than `Limits.turn_seconds`, the time in which it waited for people left out."""
-
-    code = "TurnTimedOut"
 
 
 class ModelUnavailable(HoldfastError):
@@ -272,8 +197,6 @@ class ModelUnavailable(HoldfastError):
     `retry_after`: the seconds after which one of them wants to be asked again, where all said so.
     """
 
-    code = "ModelUnavailable"
-
     def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
@@ -281,8 +204,6 @@ class ModelUnavailable(HoldfastError):
 
 class Permanent(HoldfastError):
     """Trying again would come to the same end: the attempt that raises it is the last one."""
-
-    code = "Permanent"
 
     @property
     def detail(self) -> str:
@@ -294,14 +215,10 @@ class BrokenContract(Permanent):
     """A subgraph ended without an outcome, or in one that is not its to give, or interrupted itself other
     than through `propose`."""
 
-    code = "BrokenContract"
-
 
 class TransactionEnded(Permanent):
     """Brought code has ended the transaction that it was lent: what it wrote before that may stand, and what
     came after it does."""
-
-    code = "TransactionEnded"
 
 
 RefusalReason = Literal["content_filter", "context_length", "other"]
@@ -310,8 +227,6 @@ RefusalReason = Literal["content_filter", "context_length", "other"]
 class ModelRefused(Permanent):
     """Every provider that could be asked refuses this request for good, with the `reason` of the first:
     filtered, too long for its context, or something else that it does not take."""
-
-    code = "ModelRefused"
 
     def __init__(self, message: str = "", *, reason: RefusalReason = "other") -> None:
         super().__init__(message)
@@ -325,16 +240,12 @@ class ModelRefused(Permanent):
 class ModelAnswerUnusable(Permanent):
     """No provider gave an answer that can be used, although each was shown once what is wrong with its own."""
 
-    code = "ModelAnswerUnusable"
-
 
 TurnBound = Literal["model_calls", "model_price"]
 
 
 class TurnBudgetExceeded(Permanent):
     """The turn has reached the `bound` of the model calls or of the money that it may cost."""
-
-    code = "TurnBudgetExceeded"
 
     def __init__(self, message: str = "", *, bound: TurnBound = "model_calls") -> None:
         super().__init__(message)

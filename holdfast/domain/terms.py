@@ -1,4 +1,4 @@
-"""What policy asks of an approval: whom it needs, by when, and what happens if nobody decides."""
+"""What policy asks of an approval: who has to decide, by when, and what happens if nobody does."""
 
 from collections.abc import Iterable
 from datetime import datetime

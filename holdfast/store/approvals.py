@@ -3,13 +3,14 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from holdfast.domain.approval import Approval, TakenDecision
+from holdfast.domain.approval import Approval
 from holdfast.domain.decision import Decision
 from holdfast.domain.errors import ApprovalNotFound
 from holdfast.domain.events import ApprovalDecided, NewEvent
 from holdfast.domain.identity import ConversationKey
 from holdfast.domain.records import ApprovalFilter, ApprovalRecord
 from holdfast.domain.terms import EditTerms
+from holdfast.domain.transitions import TakenDecision
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
 from holdfast.store.sql import statement

@@ -70,8 +70,6 @@ class TransactionLeftIdle(HoldfastError):
     """A transaction of ours waited for something else than Postgres, and was ended by it. Call other
     systems outside of transactions (a remote action has none)."""
 
-    code = "TransactionLeftIdle"
-
 
 def is_transient(error: BaseException) -> bool:
     """Whether one of our pools' connections has raised it, since Postgres is away or asks to try again."""

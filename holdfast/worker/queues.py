@@ -12,6 +12,7 @@ from temporalio.worker import Interceptor, PollerBehaviorAutoscaling, Worker
 
 from holdfast.activities.abandonment import AbandonmentActivities
 from holdfast.activities.actions import ActionActivities
+from holdfast.activities.alarms import AlarmActivities
 from holdfast.activities.approvals import ApprovalActivities
 from holdfast.activities.containment import contain_tasks
 from holdfast.activities.conversations import ConversationActivities
@@ -48,6 +49,7 @@ class _Activities:
         self.records = ConversationActivities(resources)
         self.people = PeopleActivities(resources)
         self.approvals = ApprovalActivities(resources)
+        self.alarms = AlarmActivities(resources)
         self.actions = ActionActivities(resources)
         self.leaving = AbandonmentActivities(resources)
         self.notifications = NotificationActivities(
@@ -85,7 +87,7 @@ _QUEUES = (
             its.records.close_conversation,
             its.approvals.decide_approval,
             its.approvals.record_refusal,
-            its.approvals.record_alarm,
+            its.alarms.record_alarm,
             its.operations.fork_conversation,
             its.operations.record_reading,
             its.operations.record_sighting,

@@ -9,14 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from holdfast.domain.approval import (
-    MOST_CHANGES,
-    MOST_CLAIMS,
-    MOST_COMMENTS,
-    Approval,
-    TakenDecision,
-    replay,
-)
+from holdfast.domain.approval import Approval
 from holdfast.domain.decision import Decision, DecisionKind
 from holdfast.domain.errors import (
     AlreadyDecided,
@@ -34,6 +27,15 @@ from holdfast.domain.outcomes import ProposedAction
 from holdfast.domain.participants import Person
 from holdfast.domain.shown import ShownAction, shown_digest
 from holdfast.domain.terms import Alarm, EditTerms, OnExpiry, Requirement, Terms
+from holdfast.domain.transitions import (
+    MOST_CHANGES,
+    MOST_CLAIMS,
+    MOST_COMMENTS,
+    TakenDecision,
+    check_decision,
+    decide,
+    replay,
+)
 
 ASKED = datetime(2030, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -127,7 +129,7 @@ def terms(
 def after(approval: Approval, *decisions: Decision, at: datetime = ASKED) -> Approval:
     for one in decisions:
         edit = edit_to(1) if one.kind == "edit" else None
-        approval = approval.decide(one, now=at, edit=edit)
+        approval = decide(approval, one, now=at, edit=edit)
     return approval
 
 
@@ -339,7 +341,7 @@ class Deciding(RuleBasedStateMachine):
         if before.repeats(made):
             return
         try:
-            self.approval = before.decide(made, now=self.now, edit=edit)
+            self.approval = decide(before, made, now=self.now, edit=edit)
         except Refused:
             assert self.approval is before
             return
@@ -458,14 +460,14 @@ def test_nobody_accepts_twice() -> None:
 
 def test_what_may_not_be_taken_is_refused_when_it_is_looked_at_as_well() -> None:
     approval = asked()
-    approval.check(said("accept"), now=ASKED)
+    check_decision(approval, said("accept"), now=ASKED)
     for refused, made, now in [
         (NotAllowed, said("accept", "fay"), ASKED),
         (DigestMismatch, said("accept", digest=digest_of(9)), ASKED),
         (ApprovalExpired, said("accept"), approval.expires_at),
     ]:
         with pytest.raises(refused):
-            approval.check(made, now=now)
+            check_decision(approval, made, now=now)
 
 
 def test_roles_that_count_are_needed_and_named() -> None:
@@ -503,17 +505,17 @@ def test_a_decision_about_other_arguments_is_refused() -> None:
 def test_an_edit_starts_the_count_again_and_adds_what_its_arguments_need() -> None:
     voiced = after(asked(Requirement(roles=("boss",), quorum=2)), said("accept", "bob"))
     more = Requirement(roles=("audit",))
-    edited = voiced.decide(said("edit", "eve"), now=ASKED, edit=edit_to(1, more))
+    edited = decide(voiced, said("edit", "eve"), now=ASKED, edit=edit_to(1, more))
     assert [(one.roles, one.quorum) for one in edited.open_requirements()] == [
         (("boss",), 1),
         (("audit",), 1),
     ]
-    again = voiced.decide(said("edit", "eve"), now=ASKED, edit=edit_to(1, *voiced.requirements))
+    again = decide(voiced, said("edit", "eve"), now=ASKED, edit=edit_to(1, *voiced.requirements))
     assert again.requirements == voiced.requirements
     with pytest.raises(InvalidEdit, match="changes nothing"):
-        asked().decide(said("edit"), now=ASKED, edit=edit_to(0))
+        decide(asked(), said("edit"), now=ASKED, edit=edit_to(0))
     with pytest.raises(InvalidEdit):
-        asked().decide(said("edit"), now=ASKED)
+        decide(asked(), said("edit"), now=ASKED)
 
 
 LARGE = Requirement(roles=("boss",))
@@ -530,8 +532,11 @@ def test_an_edit_takes_the_stricter_end_and_the_earlier_deadline_of_its_rules() 
     ]
     for on_expiry, within, end, hours in cases:
         policy = terms(on_expiry=on_expiry, within=within * HOUR)
-        edited = asked(two, on_expiry="allow").decide(
-            said("edit"), now=ASKED, edit=edit_to(1, two, terms=policy)
+        edited = decide(
+            asked(two, on_expiry="allow"),
+            said("edit"),
+            now=ASKED,
+            edit=edit_to(1, two, terms=policy),
         )
         assert (edited.on_expiry, edited.expires_at) == (end, ASKED + hours * HOUR)
         assert (edited.requirements, edited.claim_seconds) == ((two,), 600)
@@ -540,7 +545,7 @@ def test_an_edit_takes_the_stricter_end_and_the_earlier_deadline_of_its_rules() 
     for on_expiry in ("deny", "person"):
         laxer = edit_to(1, terms=terms(on_expiry="allow", within=HOUR))
         laxer = laxer.model_copy(update={"requirements": (LARGE,)})
-        kept = asked(two, on_expiry=on_expiry).decide(said("edit"), now=ASKED, edit=laxer)
+        kept = decide(asked(two, on_expiry=on_expiry), said("edit"), now=ASKED, edit=laxer)
         assert kept.on_expiry == on_expiry
 
 
@@ -548,21 +553,21 @@ def test_an_edit_takes_the_escalations_of_its_rule_and_not_those_of_another() ->
     ladder = (Alarm(at=ASKED + HOUR, kind="escalate", roles=("support",)),)
     approval = asked(LARGE, schedule=ladder, rules=("small",))
     later = ASKED + 2 * HOUR  # support counts for the small one by now
-    edited = approval.decide(
-        said("edit"), now=later, edit=edit_to(1, LARGE, terms=terms("large", at=later))
+    edited = decide(
+        approval, said("edit"), now=later, edit=edit_to(1, LARGE, terms=terms("large", at=later))
     )
     assert [one.roles for one in edited.open_requirements()] == [("boss",)]
     assert after(edited, said("accept", "bob", digest=digest_of(1)), at=later).state == "accepted"
 
     policy = terms("large", at=later, escalate=HOUR)
-    edited = approval.decide(said("edit"), now=later, edit=edit_to(1, LARGE, terms=policy))
+    edited = decide(approval, said("edit"), now=later, edit=edit_to(1, LARGE, terms=policy))
     dora = said("accept", "dora", digest=digest_of(1))
     with pytest.raises(NotAllowed):
         after(edited, dora, at=later)
     assert after(edited, dora, at=later + HOUR).state == "accepted"
 
     same = terms("small", at=later, escalate=HOUR)
-    again = approval.decide(said("edit"), now=later, edit=edit_to(1, LARGE, terms=same))
+    again = decide(approval, said("edit"), now=later, edit=edit_to(1, LARGE, terms=same))
     assert (again.state, again.requirements, again.schedule) == ("accepted", (LARGE,), ladder)
 
 
@@ -571,7 +576,7 @@ def test_an_edit_of_an_earlier_version_changes_no_deadline_and_no_end() -> None:
     recorded = EditTerms.model_validate(
         {"digest": digest_of(1), "requirements": [LARGE.model_dump()]}
     )
-    edited = approval.decide(said("edit"), now=ASKED, edit=recorded)
+    edited = decide(approval, said("edit"), now=ASKED, edit=recorded)
     assert (edited.on_expiry, edited.expires_at) == ("allow", approval.expires_at)
     assert edited.open_requirements() == (LARGE,)
 

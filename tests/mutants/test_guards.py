@@ -7,6 +7,7 @@ import pytest
 
 from holdfast.runtime.settings import Settings
 from tests.mutants.guards import GUARDS, Guard
+from tests.mutants.rooms import ROOMS
 from tests.mutants.trees import FAILED, ROOT, Tree, open_tree
 
 _SEED = 10
@@ -32,6 +33,13 @@ def test_a_guard_is_in_its_file_once_and_its_tests_are_there(guard: Guard) -> No
         file, _, name = test.partition("::")
         text = (ROOT / file).read_text()
         assert not name or f"def {name}(" in text
+
+
+def test_every_room_and_its_tests_are_there() -> None:
+    tests = [test for room in ROOMS for test in (*room.tests, *room.later)]
+    named = {test.removeprefix("--deselect=").partition("::")[0] for test in tests}
+    paths = {room.path for room in ROOMS} | named
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
 
 
 @pytest.mark.timeout(300)

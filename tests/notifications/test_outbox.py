@@ -11,6 +11,7 @@ from holdfast.domain.description import ActionDescription
 from holdfast.domain.errors import DeliveryNotDead, DeliveryNotFound, InvalidRequest
 from holdfast.domain.identity import ConversationKey
 from holdfast.domain.terms import Alarm, Requirement
+from holdfast.domain.transitions import decide
 from holdfast.notifications.outbox import enqueue_alarm, enqueue_decision, enqueue_request
 from holdfast.store.approvals import save_approval
 from holdfast.store.deliveries import begin_attempt, record_delivered, record_failed
@@ -171,7 +172,7 @@ async def test_a_decision_tells_those_who_were_asked_who_decided_and_why(
     office: Office, connection: Connection
 ) -> None:
     told = notifications(office.tenant, webhook(URL, roles=["refunds"]))
-    decided = APPROVAL.decide(DECISION, now=ASKED_AT)
+    decided = decide(APPROVAL, DECISION, now=ASKED_AT)
     await save_approval(connection, office.tenant, decided)
     deliveries = await enqueue_decision(
         connection, told, tenant=office.tenant, approval=decided, decision=DECISION
@@ -188,7 +189,7 @@ async def test_an_accepted_approval_is_still_told_to_the_roles_that_were_asked(
     office: Office, connection: Connection
 ) -> None:
     accepting = DECISION.model_copy(update={"kind": "accept", "text": ""})
-    accepted = APPROVAL.decide(accepting, now=ASKED_AT)
+    accepted = decide(APPROVAL, accepting, now=ASKED_AT)
     assert (accepted.state, accepted.roles) == ("accepted", ())
     await save_approval(connection, office.tenant, accepted)
     told = notifications(office.tenant, webhook(URL, roles=["refunds"]))
@@ -202,7 +203,7 @@ async def test_a_decision_that_settles_nothing_is_not_told(
     office: Office, connection: Connection
 ) -> None:
     claiming = DECISION.model_copy(update={"kind": "claim", "text": ""})
-    claimed = APPROVAL.decide(claiming, now=ASKED_AT)
+    claimed = decide(APPROVAL, claiming, now=ASKED_AT)
     told = notifications(office.tenant, webhook(URL))
     assert not await enqueue_decision(
         connection, told, tenant=office.tenant, approval=claimed, decision=claiming

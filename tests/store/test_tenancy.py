@@ -14,11 +14,11 @@ import pytest
 import holdfast.store
 from holdfast import Connection
 from holdfast.domain.activity_protocol import EndResult
-from holdfast.domain.approval import TakenDecision
 from holdfast.domain.conversation import TurnResult
 from holdfast.domain.errors import LockTaken
 from holdfast.domain.events import NewEvent, NewMessageSent, TurnEnded
 from holdfast.domain.records import ApprovalFilter
+from holdfast.domain.transitions import TakenDecision
 from holdfast.domain.words import language_of
 from holdfast.runtime.connection import require_migration_url
 from holdfast.runtime.settings import Settings

@@ -22,6 +22,7 @@ from holdfast.domain.people import PersonAct
 from holdfast.domain.records import ApprovalRecord
 from holdfast.domain.review import Accept, Claim, Release, Reviewer
 from holdfast.domain.terms import Alarm, Requirement
+from holdfast.domain.transitions import decide
 from holdfast.runtime.settings import Settings
 from holdfast.security.signing_key import SigningKey
 from holdfast.security.statements import sign_act, sign_decision
@@ -272,7 +273,7 @@ async def test_an_accepted_approval_that_nobody_signed_runs_nothing(
 async def write_acceptance(platform: Platform, record: ApprovalRecord, statement: str) -> None:
     """What somebody writes who can write to the tables of approvals and has no key."""
     decision = accepting(record)
-    accepted = record.approval.decide(decision, now=datetime.now(UTC))
+    accepted = decide(record.approval, decision, now=datetime.now(UTC))
     await platform.database.execute(
         "update holdfast.approvals set state = 'accepted', approval = $3 "
         "where tenant = $1 and id = $2",

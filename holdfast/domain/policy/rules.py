@@ -1,9 +1,9 @@
 """The rules of a policy, and what they say about an action."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -42,6 +42,9 @@ _MOST_TOLD = 5
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 
+_condition = lru_cache(MOST_RULES)(Condition)
+"""Compiled when it is checked, and there when it is asked."""
+
 
 class Rule(Strict):
     """One rule for an action: what happens when its condition holds, or always without one."""
@@ -71,7 +74,7 @@ class Rule(Strict):
     def _can_be_read(cls, when: str | None) -> str | None:
         if when is not None:
             try:
-                Condition(when)
+                _condition(when)
             except ValueError as error:
                 raise ValueError(f"condition {when[:200]!r}: {error}") from None
         return when
@@ -79,7 +82,7 @@ class Rule(Strict):
     @cached_property
     def condition(self) -> Condition | None:
         """Its condition, where it has one."""
-        return None if self.when is None else Condition(self.when)
+        return None if self.when is None else _condition(self.when)
 
     @property
     def windows(self) -> frozenset[str]:
@@ -100,7 +103,7 @@ class Rule(Strict):
         return self.condition is None or evaluation.holds(self.condition)
 
 
-def _rules(value: object) -> object:
+def _rules(value: object) -> list[object]:
     return value if isinstance(value, list) else [value]
 
 
@@ -111,32 +114,26 @@ def _costs_little(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
 
 
 Rules = Annotated[
-    tuple[Rule, ...],
-    BeforeValidator(_rules),
-    Field(min_length=1),
-    AfterValidator(_costs_little),
+    tuple[Rule, ...], BeforeValidator(_rules), Field(min_length=1), AfterValidator(_costs_little)
 ]
 
 
 def _are_few(actions: object) -> object:
     """Before each is read, which takes long: aliases can repeat a rule without end."""
-    rules = _flat(actions.values()) if isinstance(actions, dict) else []
+    written = actions.values() if isinstance(actions, dict) else ()
+    rules = [rule for value in written for rule in _rules(value)]
     if len(rules) > MOST_RULES:
         raise ValueError(f"there are more than {MOST_RULES} rules")
     conditions = [rule.get("when") for rule in rules if isinstance(rule, dict)]
-    written = [one for one in conditions if isinstance(one, str)]
-    if sum(len(one) for one in written) > _LONGEST_CONDITIONS:
+    texts = [one for one in conditions if isinstance(one, str)]
+    if sum(map(len, texts)) > _LONGEST_CONDITIONS:
         raise ValueError(f"the conditions have more than {_LONGEST_CONDITIONS} characters together")
-    if sum(map(compiling, written)) > COST_OF_ALL:  # other tenants' work waits meanwhile
+    if sum(map(compiling, texts)) > COST_OF_ALL:  # other tenants' work waits meanwhile
         raise ValueError(
             "the patterns of all conditions would take too long together: have fewer of them, or "
             "with fewer repetitions"
         )
     return actions
-
-
-def _flat(values: Iterable[object]) -> list[object]:
-    return [one for value in values for one in (value if isinstance(value, list) else [value])]
 
 
 _UNSURE = ApprovalRule(roles=("support",))
@@ -284,18 +281,21 @@ class Policy(Strict):
         found = ("default", self.default)
         for index, rule in enumerate(self.actions.get(action, ())):
             place = f"{action}[{index}]"
+            problem = None
             try:
                 matched = rule.matches(evaluation)
             except Exception as error:
-                problem = str(error) or type(error).__name__
-                tried.append(RuleTrial(rule=place, when=rule.when, matched=False, error=problem))
+                matched, problem = False, str(error) or type(error).__name__
                 unsure.append((place, rule))
-                continue
-            tried.append(RuleTrial(rule=place, when=rule.when, matched=matched))
+            tried.append(RuleTrial(rule=place, when=rule.when, matched=matched, error=problem))
             if matched:
                 found = (place, rule)
                 break
-        return tuple(tried), self._strictest(unsure, found) if unsure else _verdict(*found)
+        if unsure:
+            return tuple(tried), self._strictest(unsure, found)
+        place, rule = found
+        verdict = Verdict(kind=rule.kind, rule=place, reason=rule.reason, approve=rule.approve)
+        return tuple(tried), verdict
 
     def _strictest(self, unsure: list[tuple[str, Rule]], found: tuple[str, Rule]) -> Verdict:
         """What the strictest of these rules says; the last one is known to match."""
@@ -317,24 +317,20 @@ class Policy(Strict):
     ) -> tuple[tuple[Alarm, ...], datetime]:
         """What happens to an approval asked for at `asked_at`, in order, before it expires; and when
         that is. `requirement` is the place of the rule's requirement in the approval."""
-        times = self._after(rule, asked_at)
+        durations = {rule.expire_after, *(step.after for step in rule.escalate)}
+        if rule.remind_after is not None:
+            durations.add(rule.remind_after)
+        if rule.working_time and self.working_time is not None:
+            times = self.working_time.after(asked_at, durations)
+        else:
+            times = {duration: asked_at + duration for duration in durations}
         alarms = [
             Alarm(at=times[step.after], kind="escalate", requirement=requirement, roles=step.roles)
             for step in rule.escalate
         ]
         if rule.remind_after is not None:
             alarms.append(Alarm(at=times[rule.remind_after], kind="remind"))
-        ordered = tuple(sorted(alarms, key=lambda alarm: alarm.at))
-        return ordered, times[rule.expire_after]
-
-    def _after(self, rule: ApprovalRule, start: datetime) -> dict[timedelta, datetime]:
-        """When each of the rule's durations has passed."""
-        durations = {rule.expire_after, *(step.after for step in rule.escalate)}
-        if rule.remind_after is not None:
-            durations.add(rule.remind_after)
-        if rule.working_time and self.working_time is not None:
-            return self.working_time.after(start, durations)
-        return {duration: start + duration for duration in durations}
+        return tuple(sorted(alarms, key=lambda alarm: alarm.at)), times[rule.expire_after]
 
     def _all_rules(self) -> Iterator[tuple[tuple[int | str, ...], Rule]]:
         yield ("default",), self.default
@@ -350,7 +346,3 @@ def _strictness(rule: Rule) -> tuple[int, ...]:
         return (2,) if rule.deny else (0,)
     ends = ("allow", "person", "deny").index(asked.on_expiry)
     return 1, asked.quorum, asked.four_eyes, asked.other_team, ends, -len(asked.roles)
-
-
-def _verdict(place: str, rule: Rule) -> Verdict:
-    return Verdict(kind=rule.kind, rule=place, reason=rule.reason, approve=rule.approve)

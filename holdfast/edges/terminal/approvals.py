@@ -1,8 +1,9 @@
 """Commands of reviewers: approvals, decisions on them, taking conversations over."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -38,7 +39,10 @@ from holdfast.edges.terminal.runner import call
 
 if TYPE_CHECKING:
     from holdfast.client import HoldfastClient
+    from holdfast.client.people import People
     from holdfast.edges.terminal.output import Shown
+
+    _Act = Callable[[People], Callable[..., Awaitable[Shown]]]
 
 app = typer.Typer()
 
@@ -94,9 +98,17 @@ def approval(
     call(tenant, as_json, lambda client: client.approvals.get(approval, reader=reviewer))
 
 
+def _register(command: Callable[..., None], own: Callable[..., object]) -> None:
+    """Make `command` one of the app with the name and the help of `own`, whose options stand behind the first
+    two of `command`; it gets them as keywords."""
+    first, second, *shared, _ = inspect.signature(command).parameters.values()
+    options = inspect.signature(own).parameters.values()
+    command.__signature__ = inspect.Signature([first, second, *options, *shared])  # type: ignore[attr-defined]
+    app.command(own.__name__.replace("_", "-"), help=own.__doc__)(command)
+
+
 def _decides(review: Callable[..., Review]) -> Callable[..., Review]:
-    """Make `review`, whose parameters are its own options, a command that decides on an approval: it gets
-    those that all of them have."""
+    """Make `review`, whose parameters are its own options, a command that decides on an approval."""
 
     def command(
         approval: Approval,
@@ -124,10 +136,7 @@ def _decides(review: Callable[..., Review]) -> Callable[..., Review]:
             ),
         )
 
-    first, second, *shared, _ = inspect.signature(command).parameters.values()
-    own = inspect.signature(review).parameters.values()
-    command.__signature__ = inspect.Signature([first, second, *own, *shared])  # type: ignore[attr-defined]
-    app.command(review.__name__, help=review.__doc__)(command)
+    _register(command, review)
     return review
 
 
@@ -188,60 +197,47 @@ def comment(
     return Comment(text)
 
 
-@app.command()
-def take_over(
-    conversation: Conversation,
-    reviewer: ReviewerId,
-    request_id: RequestId = None,
-    statement: Statement = None,
-    tenant: Tenant = "demo",
-    as_json: AsJson = False,
-) -> None:
+def _acts(act: Callable[..., "_Act"]) -> Callable[..., "_Act"]:
+    """Make `act`, whose parameters are its own options, a command of a person in a conversation."""
+
+    def command(
+        conversation: Conversation,
+        reviewer: ReviewerId,
+        statement: Statement = None,
+        tenant: Tenant = "demo",
+        as_json: AsJson = False,
+        **own: Any,
+    ) -> None:
+        ask = act(**own)
+        call(
+            tenant,
+            as_json,
+            lambda client: ask(client.people)(conversation, reviewer=reviewer, statement=statement),
+        )
+
+    _register(command, act)
+    return act
+
+
+@_acts
+def take_over(request_id: RequestId = None) -> "_Act":
     """Take a conversation over; agents keep quiet until it is handed back."""
-    call(
-        tenant,
-        as_json,
-        lambda client: client.people.take_over(
-            conversation, reviewer=reviewer, request_id=request_id, statement=statement
-        ),
-    )
+    return lambda people: partial(people.take_over, request_id=request_id)
 
 
-@app.command()
+@_acts
 def reply(
-    conversation: Conversation,
     text: Annotated[str, typer.Argument(help="What the customer gets to read.")],
-    reviewer: ReviewerId,
     reply_id: Annotated[str | None, typer.Option(help="Under the same id it is sent once.")] = None,
-    statement: Statement = None,
-    tenant: Tenant = "demo",
-    as_json: AsJson = False,
-) -> None:
+) -> "_Act":
     """Answer the customer of a conversation that you hold."""
-    call(
-        tenant,
-        as_json,
-        lambda client: client.people.reply(
-            conversation, text, reviewer=reviewer, reply_id=reply_id, statement=statement
-        ),
-    )
+    return lambda people: partial(people.reply, text=text, reply_id=reply_id)
 
 
-@app.command()
+@_acts
 def hand_back(
-    conversation: Conversation,
-    reviewer: ReviewerId,
     note: Annotated[str, typer.Option(help="For the agents to read.")] = "",
     request_id: RequestId = None,
-    statement: Statement = None,
-    tenant: Tenant = "demo",
-    as_json: AsJson = False,
-) -> None:
+) -> "_Act":
     """Give a conversation that you hold back to the agents."""
-    call(
-        tenant,
-        as_json,
-        lambda client: client.people.hand_back(
-            conversation, reviewer=reviewer, note=note, request_id=request_id, statement=statement
-        ),
-    )
+    return lambda people: partial(people.hand_back, note=note, request_id=request_id)

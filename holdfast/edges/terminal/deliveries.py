@@ -1,4 +1,4 @@
-"""Commands about notifications: what became of them, and sending those again that were given up."""
+"""Commands about notifications: how they ended, and sending dead ones again."""
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
