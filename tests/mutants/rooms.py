@@ -33,7 +33,7 @@ ROOMS: tuple[Room, ...] = (
             later=(f"{_APPROVAL}::TestDeciding",),
             alone="tests/domain",
         )
-        for name in ("approval", "shown", "terms", "voices")
+        for name in ("approval", "participants", "shown", "terms")
     ),
     *(
         Room(f"holdfast/domain/policy/{name}.py", _POLICY, alone="tests/domain")
@@ -53,7 +53,7 @@ ROOMS: tuple[Room, ...] = (
             (f"tests/domain/policy/test_{name}.py",),
             alone="tests/domain",
         )
-        for name in ("cases", "checking")
+        for name in ("cases", "name_check")
     ),
     *(
         Room(f"holdfast/security/{name}.py", (_SIGNED,), alone="tests/security")
@@ -111,6 +111,7 @@ ROOMS: tuple[Room, ...] = (
     *(
         Room(f"holdfast/store/{name}.py", _TENANCY, sql_only=True)
         for name in (
+            "action_history",
             "actions",
             "approvals",
             "audit",
@@ -123,7 +124,6 @@ ROOMS: tuple[Room, ...] = (
             "llm_calls",
             "notices",
             "policies",
-            "standing",
             "steps",
             "transcript",
             "turns",
