@@ -55,20 +55,17 @@ from holdfast.domain.records import ApprovalRecord, AskedAction
 from holdfast.domain.terms import Alarm, EditTerms
 from holdfast.notifications.outbox import enqueue_alarm, enqueue_decision
 from holdfast.store.actions import replace_action, set_open_actions
-from holdfast.store.approvals import (
-    lock_approval,
+from holdfast.store.approvals import lock_approval, read_approval, save_approval, was_heard
+from holdfast.store.audit import append_audit
+from holdfast.store.clock import database_now
+from holdfast.store.conversations import read_conversation
+from holdfast.store.decisions import (
     outcome_of,
-    read_approval,
     record_refused,
     record_taken,
     refusal_of,
     room_for_refusals,
-    save_approval,
-    was_heard,
 )
-from holdfast.store.audit import append_audit
-from holdfast.store.clock import database_now
-from holdfast.store.conversations import read_conversation
 from holdfast.store.events import append_events
 from holdfast.store.handed_in import was_passed_over
 from holdfast.store.pool import Connection
