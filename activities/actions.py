@@ -46,9 +46,10 @@ from holdfast.store.actions import (
     take_back_execution,
     take_back_undoing,
 )
-from holdfast.store.approvals import lock_approval, read_taken
+from holdfast.store.approvals import lock_approval
 from holdfast.store.clock import database_now
 from holdfast.store.compensation import is_to_be_undone
+from holdfast.store.decisions import read_taken
 from holdfast.store.faults import reach
 from holdfast.store.pool import Connection, lend
 from holdfast.store.subjects import lock_subjects, require_no_call, writing

@@ -31,17 +31,16 @@ from holdfast.domain.identity import ConversationKey
 from holdfast.domain.terms import EditTerms
 from holdfast.domain.transitions import TakenDecision, decide
 from holdfast.notifications.outbox import enqueue_decision
-from holdfast.store.approvals import (
-    lock_approval,
+from holdfast.store.approvals import lock_approval, read_approval
+from holdfast.store.audit import append_audit
+from holdfast.store.clock import database_now
+from holdfast.store.decisions import (
     outcome_of,
-    read_approval,
     record_refused,
     record_taken,
     refusal_of,
     room_for_refusals,
 )
-from holdfast.store.audit import append_audit
-from holdfast.store.clock import database_now
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
 from holdfast.store.statements import spend

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, assert_never
+from typing import assert_never
 
 from holdfast.activities import step_commits
 from holdfast.activities.bounded import bounded, bounded_proposal, reply_cut
@@ -15,7 +15,7 @@ from holdfast.activities.rehearsal import LONGEST_SECONDS, RehearsedAction, rehe
 from holdfast.activities.repeats import without_repeats
 from holdfast.activities.resources import Resources
 from holdfast.activities.step_commits import of_turn
-from holdfast.domain.activity_protocol import StepRequest
+from holdfast.domain.activity_protocol import StepOutcome, StepRequest
 from holdfast.domain.endings import Account
 from holdfast.domain.errors import BrokenContract
 from holdfast.domain.events import Payload
@@ -59,7 +59,7 @@ class StepCommitter:
         *,
         degraded: bool,
         is_last: bool,
-    ) -> dict[str, Any]:
+    ) -> StepOutcome:
         match end.outcome:
             case Route():
                 await self._require_agent(request, end.outcome.agent)
@@ -136,7 +136,7 @@ class StepCommitter:
         left: Mapping[str, object],
         *,
         degraded: bool,
-    ) -> dict[str, Any]:
+    ) -> StepOutcome:
         """Judge a proposal and commit it, with what else the step has `left`, in one transaction.
 
         Raises:

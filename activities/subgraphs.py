@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from pydantic import TypeAdapter
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -19,14 +18,11 @@ from holdfast.activities.summaries import summarize, transcript_with
 from holdfast.contract.subgraph import TranscriptMessage, TurnContext
 from holdfast.domain import wire
 from holdfast.domain.activity_protocol import (
-    EndResult,
-    HandoffResult,
-    ProposalResult,
     RepeatResult,
     RouteResult,
+    StepOutcome,
     StepReport,
     StepRequest,
-    StepResult,
 )
 from holdfast.domain.errors import (
     BrokenContract,
@@ -57,10 +53,6 @@ from holdfast.store.steps import (
 
 _TRIAGE_OUTCOMES = (Route, Reply, Escalation)
 _AGENT_OUTCOMES = (Reply, Handoff, Escalation, Proposal)
-
-_RESULT: TypeAdapter[RouteResult | HandoffResult | EndResult | ProposalResult | RepeatResult] = (
-    TypeAdapter(StepResult)
-)
 
 
 class SubgraphActivities:
@@ -125,7 +117,9 @@ class SubgraphActivities:
         shared = wire.subgraphs_queue(resources.fleet.task_queue)
         return elsewhere(resources.fleet.place_of_agent(agent), f"agent {agent!r}", shared=shared)
 
-    async def _run(self, request: StepRequest, progress: Progress, attempt: Attempt) -> StepResult:
+    async def _run(
+        self, request: StepRequest, progress: Progress, attempt: Attempt
+    ) -> StepOutcome | RepeatResult:
         key = StepAttempt(
             tenant=request.tenant,
             conversation=request.conversation,
@@ -141,7 +135,7 @@ class SubgraphActivities:
         if begun.repeated is not None:
             return RepeatResult(recorded=begun.repeated)
         if begun.outcome is not None:
-            return _recorded(key, begun.outcome)
+            return begun.outcome
         model = self._model(request, key, begun)
         starts_agent = request.step == request.thread and request.subgraph != wire.TRIAGE
         async with self._noting(request, model):
@@ -165,7 +159,7 @@ class SubgraphActivities:
         await reach("after_commit")
         if isinstance(end.outcome, Proposal):
             await reach("after_proposal_commit")
-        return _recorded(key, outcome)
+        return outcome
 
     def _model(self, request: StepRequest, key: StepAttempt, begun: BegunStep) -> LedgeredModel:
         ledger = StepLedger(
@@ -285,9 +279,3 @@ def _first_step(triage: StepRequest, agent: str) -> StepRequest:
     step = triage.step + 1
     changes = {"step": step, "thread": step, "subgraph": agent, "message": None, "agent": None}
     return triage.model_copy(update={**changes, "asked_back": 0})
-
-
-def _recorded(key: StepAttempt, outcome: object) -> StepResult:
-    if isinstance(outcome, dict) and outcome.get("kind") == "discarded":
-        raise StaleAttempt(f"turn {key.turn} of {key.conversation} ended without this step")
-    return _RESULT.validate_python(outcome)

@@ -105,7 +105,7 @@ _HOMES = {
         "ToolUse",
     ),
     "holdfast.runtime.settings": ("Settings", "read_settings"),
-    "holdfast.store.approvals": ("ApprovalRecord",),
+    "holdfast.domain.records": ("ApprovalRecord",),
     "holdfast.contract.connection": ("Connection",),
     "holdfast.contract.action": ("Action", "ActionContext", "ActionRefused"),
     "holdfast.contract.subgraph": (

@@ -125,10 +125,10 @@ class RepeatResult(Frozen):
     recorded: RecordedTurn
 
 
-StepResult = Annotated[
-    RouteResult | HandoffResult | EndResult | ProposalResult | RepeatResult,
-    Field(discriminator="kind"),
+StepOutcome = Annotated[
+    RouteResult | HandoffResult | EndResult | ProposalResult, Field(discriminator="kind")
 ]
+"""How a step ends."""
 
 
 class StepReport(Frozen):

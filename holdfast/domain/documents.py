@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from holdfast.domain.errors import ConfigurationError
+from holdfast.domain.validation import Location, problems_of
 
 _MOST_NODES = 20_000
 _DEEPEST = 50
@@ -19,14 +19,6 @@ _MOST_PROBLEMS = 50
 """Problems that are said; more would be the same again, and each takes long to find in a large file."""
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
-
-
-class Misfit(ValueError):
-    """A part doesn't go with another one; `at` is where it is, seen from the model that says so."""
-
-    def __init__(self, problem: str, *, at: tuple[int | str, ...]) -> None:
-        super().__init__(problem)
-        self.at = at
 
 
 def read_document(
@@ -55,11 +47,10 @@ def read_document(
     try:
         return model.model_validate(value)
     except ValidationError as wrong:
-        found = wrong.errors(include_input=False, include_url=False)
+        found = problems_of(wrong, trusted=True)
         problems = [
-            f"{source}:{_line(node, at)}: {_place(at)}: {problem['msg']}"
-            for problem in found[:_MOST_PROBLEMS]
-            for at in (_location(problem),)
+            f"{source}:{_line(node, at)}: {_place(at)}: {reason}"
+            for at, reason in found[:_MOST_PROBLEMS]
         ]
         if len(found) > _MOST_PROBLEMS:
             problems.append(f"{source}:1: and {len(found) - _MOST_PROBLEMS} more problems")
@@ -68,7 +59,7 @@ def read_document(
         raise error(f"{source}:1: it is nested too deep") from None
 
 
-def line_of(text: str, location: tuple[int | str, ...]) -> int:
+def line_of(text: str, location: Location) -> int:
     """The line of the innermost part of a location that a document, which can be read, has."""
     return _line(_Loader(text).get_single_node(), location)
 
@@ -86,17 +77,12 @@ def _measure(node: yaml.Node, known: dict[int, int]) -> int:
     return known[id(node)]
 
 
-def _location(problem: ErrorDetails) -> tuple[int | str, ...]:
-    cause = problem.get("ctx", {}).get("error")
-    return (*problem["loc"], *(cause.at if isinstance(cause, Misfit) else ()))
-
-
-def _place(location: tuple[int | str, ...]) -> str:
+def _place(location: Location) -> str:
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
     return place.lstrip(".") or "the file"
 
 
-def _line(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
+def _line(node: yaml.Node | None, location: Location) -> int:
     """The line of the innermost part of a location that the text has."""
     line = 1
     for part in location:

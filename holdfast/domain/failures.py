@@ -9,9 +9,9 @@ import os
 
 from pydantic import ValidationError
 
-from holdfast.domain.display import line
 from holdfast.domain.errors import HoldfastError
 from holdfast.domain.model import Unstorable
+from holdfast.domain.validation import listed
 
 _TOLD = {
     "ModelRefused": "no model takes the request",
@@ -22,7 +22,6 @@ _TOLD = {
 }
 
 _CHARACTERS = 1_000
-_PLACE_CHARACTERS = 100
 
 
 def in_words(error: BaseException) -> str:
@@ -41,7 +40,7 @@ def _words(error: BaseException) -> str:
     if isinstance(error, HoldfastError | Unstorable):
         return f"{kind}: {error}" if str(error) else kind
     if isinstance(error, ValidationError):
-        return _fields(error)
+        return listed(error)
     sqlstate = getattr(error, "sqlstate", None)
     if isinstance(sqlstate, str):
         return f"{kind} (Postgres, {sqlstate})"
@@ -51,17 +50,3 @@ def _words(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         return f"{kind}: {os.strerror(error.errno)}"
     return kind
-
-
-def _fields(error: ValidationError) -> str:
-    """The places and kinds of the mistakes. Pydantic's own messages name what was expected; those of a
-    model's own validators are the model's, and may quote what came."""
-    described = []
-    for one in error.errors(include_url=False, include_input=False):
-        place = line(".".join(str(part) for part in one["loc"]), _PLACE_CHARACTERS)
-        what = one["msg"]
-        if one["type"] in ("value_error", "assertion_error"):
-            raised = one.get("ctx", {}).get("error")
-            what = str(raised) if isinstance(raised, Unstorable) else "cannot be used"
-        described.append(f"{place}: {what}" if place else what)
-    return "; ".join(described) or "it cannot be used"

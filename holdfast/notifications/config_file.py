@@ -9,6 +9,7 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from holdfast.domain.documents import read_document
 from holdfast.domain.errors import ConfigurationError
+from holdfast.domain.validation import listed
 from holdfast.notifications.config import (
     NOBODY,
     Notifications,
@@ -72,8 +73,7 @@ def _secret(environment: Mapping[str, str], name: str, where: str) -> SecretStr:
     try:
         return _SECRET.validate_python(value)
     except ValidationError as error:
-        problem = error.errors(include_input=False)[0]["msg"]
-        raise ConfigurationError(f"{where}: {name}: {problem}") from None
+        raise ConfigurationError(f"{where}: {name}: {listed(error)}") from None
 
 
 def _smtp_server(url: str) -> SmtpServer:

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from holdfast.domain.errors import ConfigurationError
 from holdfast.domain.limits import AnswerBounds, Limits
 from holdfast.domain.offline import OfflineMode
+from holdfast.domain.validation import listed
 from holdfast.security.bounds import KeyBounds
 from holdfast.store.address import read_address
 from holdfast.store.pool import (
@@ -173,10 +174,8 @@ def read_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{variable('__'.join(str(part) for part in problem['loc']))}: "
-            f"{problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors(include_input=False)
+        problems = listed(
+            error, place=lambda at: variable("__".join(str(part) for part in at)), trusted=True
         )
         raise ConfigurationError(f"settings are wrong: {problems}") from None
     except SettingsError as error:

@@ -29,8 +29,9 @@ coalesce(action.description -> 'customer_title' ->>
 """What the customer of conversation $2 of tenant $1 reads: in their language, else in English."""
 
 STANDING = statement("standing")
-_EQUAL = statement("equal_action")
-_SPELLINGS = statement("spellings")
+_RECENT = statement("recent_actions")
+_EQUAL = statement("equal_action", recent=_RECENT)
+_SPELLINGS = statement("spellings", recent=_RECENT)
 _MOST_SPELLINGS = 1_000
 
 

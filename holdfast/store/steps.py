@@ -11,13 +11,7 @@ from typing import Any
 
 from pydantic import Field, JsonValue
 
-from holdfast.domain.activity_protocol import (
-    EndResult,
-    HandoffResult,
-    ProposalResult,
-    RecordedTurn,
-    RouteResult,
-)
+from holdfast.domain.activity_protocol import RecordedTurn, StepOutcome
 from holdfast.domain.approval import Approval
 from holdfast.domain.conversation import (
     ConversationPhase,
@@ -35,6 +29,7 @@ from holdfast.domain.outcomes import ActionResult, PriorityName, RecordedActionS
 from holdfast.store.action_history import STANDING, StandingAction
 from holdfast.store.llm_calls import CallScope, Spent
 from holdfast.store.pool import Connection, Pool
+from holdfast.store.results import numbered_outcome, recorded_turn, step_outcome
 from holdfast.store.sql import statement
 
 TRANSCRIPT_LIMIT = 60
@@ -73,7 +68,7 @@ class BegunStep(Frozen):
     language: str
     priority: PriorityName
     opened_at: datetime
-    outcome: dict[str, Any] | None
+    outcome: StepOutcome | None
     repeated: RecordedTurn | None
     summary: str
     transcript: tuple[StoredMessage, ...]
@@ -141,12 +136,12 @@ class Summary(Frozen):
 class StepCommit(Frozen):
     """What a step leaves behind, all of it or nothing.
 
-    `outcome` is the activity's result. `turn_result` is set when the turn is answered for now; its
-    `reply_seq` is the number of the last message, filled in by the statement. `snapshot` keeps the
-    graph for a later step; without one, the turn's checkpoints are deleted.
+    `outcome` is the activity's result. `turn_result` is set when the turn is answered for now. Neither names
+    the reply, the last message, which gets its number here. `snapshot` keeps the graph for a later step;
+    without one, the turn's checkpoints are deleted.
     """
 
-    outcome: RouteResult | HandoffResult | EndResult | ProposalResult
+    outcome: StepOutcome
     turn_status: TurnStatus | None = None
     turn_result: TurnResult | None = None
     agent: str | None = None
@@ -195,8 +190,9 @@ async def begin_step(
     )
     if row is None:
         raise LookupError(f"conversation {key.tenant}/{key.conversation} has no records")
-    repeated = row["repeated"] and RecordedTurn.model_validate(row["repeated"])
-    if not row["claimed"] and row["outcome"] is None and not repeated:
+    outcome = step_outcome(row)
+    repeated = recorded_turn(row["repeated"]) if row["repeated"] else None
+    if not row["claimed"] and outcome is None and repeated is None:
         raise StaleAttempt(
             f"attempt {key.attempt} of step {key.turn}.{key.step} of {key.conversation} is stale"
         )
@@ -211,7 +207,7 @@ async def begin_step(
         language=row["language"],
         priority=row["priority"],
         opened_at=row["created_at"],
-        outcome=row["outcome"],
+        outcome=outcome,
         repeated=repeated,
         summary=row["summary"],
         transcript=tuple(transcript[-TRANSCRIPT_LIMIT:]),
@@ -226,13 +222,13 @@ async def begin_step(
 
 async def commit_step(
     writer: Pool | Connection, key: StepAttempt, commit: StepCommit
-) -> dict[str, Any]:
-    """Commit everything that the step leaves behind, and give back the outcome as recorded.
+) -> StepOutcome:
+    """Commit everything that the step leaves behind, and give back the outcome with its reply's number.
 
     Raises:
         StaleAttempt: this attempt no longer owns the step; nothing was changed.
     """
-    outcome = await writer.fetchval(
+    row = await writer.fetchrow(
         *_COMMIT(
             tenant=key.tenant,
             conversation=key.conversation,
@@ -258,12 +254,12 @@ async def commit_step(
             due_at=commit.approval and commit.approval.approval.due_at,
         )
     )
-    if outcome is None:
+    if row is None:
         raise StaleAttempt(
             f"attempt {key.attempt} of step {key.turn}.{key.step} of {key.conversation} is stale: "
             "a newer attempt owns the step; this one's work is discarded"
         )
-    return outcome  # type: ignore[no-any-return]
+    return numbered_outcome(commit.outcome, row["reply_seq"])
 
 
 async def save_snapshot(pool: Pool, key: StepAttempt, snapshot: bytes) -> bool:

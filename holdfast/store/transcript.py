@@ -6,6 +6,11 @@ from holdfast.domain.records import MessageRecord
 from holdfast.store.pool import Connection
 from holdfast.store.steps import NewMessage
 
+_MESSAGES = """
+select seq, turn, role, author, text, citations, degraded, created_at as at
+  from holdfast.messages where tenant = $1 and conversation = $2
+"""
+
 
 async def append_message(
     connection: Connection,
@@ -74,10 +79,7 @@ async def find_message(
 ) -> MessageRecord | None:
     """The message that was recorded under this id; None where none was."""
     known = await connection.fetchrow(
-        """
-        select seq, turn, role, author, text, citations, degraded, created_at as at
-          from holdfast.messages where tenant = $1 and conversation = $2 and request_id = $3
-        """,
+        f"{_MESSAGES} and request_id = $3",
         key.tenant,
         key.conversation,
         request_id,
@@ -90,11 +92,7 @@ async def read_messages(
 ) -> list[MessageRecord]:
     """The messages numbered above `after`, oldest first."""
     rows = await connection.fetch(
-        """
-        select seq, turn, role, author, text, citations, degraded, created_at as at
-          from holdfast.messages
-         where tenant = $1 and conversation = $2 and seq > $3 order by seq
-        """,
+        f"{_MESSAGES} and seq > $3 order by seq",
         key.tenant,
         key.conversation,
         after,
@@ -107,10 +105,7 @@ async def read_message(
 ) -> MessageRecord | None:
     """One message by its number."""
     found = await connection.fetchrow(
-        """
-        select seq, turn, role, author, text, citations, degraded, created_at as at
-          from holdfast.messages where tenant = $1 and conversation = $2 and seq = $3
-        """,
+        f"{_MESSAGES} and seq = $3",
         key.tenant,
         key.conversation,
         seq,

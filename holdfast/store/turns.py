@@ -14,6 +14,7 @@ from holdfast.store.approvals import withdraw_orphans
 from holdfast.store.audit import append_audit
 from holdfast.store.events import append_events
 from holdfast.store.pool import Connection
+from holdfast.store.results import recorded_turn, turn_result
 from holdfast.store.steps import NewMessage
 from holdfast.store.transcript import append_message
 
@@ -29,12 +30,7 @@ async def find_turn(
         key.conversation,
         message_id,
     )
-    if row is None:
-        return None
-    result = row["result"] and TurnResult.model_validate(
-        {**row["result"], "reply_seq": row["reply_seq"]}
-    )
-    return RecordedTurn(turn=row["turn"], digest=row["message_digest"], result=result)
+    return recorded_turn(row) if row is not None else None
 
 
 def spoken(language: str, said: str, language_of: Callable[[str], str]) -> str:
@@ -86,8 +82,7 @@ async def end_turn(
                 f"conversation {key.tenant}/{key.conversation} has no turn {key.turn}"
             )
         if row["ended_at"] is not None:
-            recorded = {**row["result"], "status": row["status"], "reply_seq": row["reply_seq"]}
-            return TurnEnd(result=TurnResult.model_validate(recorded))
+            return TurnEnd(result=turn_result(row, status=row["status"]))
         await withdraw_orphans(connection, key, turn=key.turn, reason="The turn was ended.")
         await end_open_actions(connection, key, turn=key.turn, reason="The turn was ended.")
         account = await account_of(connection, key)

@@ -14,6 +14,7 @@ from holdfast.activities.fleet import Fleet
 from holdfast.activities.resources import Resources
 from holdfast.contract.package import Package, schemas
 from holdfast.domain.errors import ConfigurationError
+from holdfast.domain.validation import Location, dotted, listed
 from holdfast.graphs.general import general
 from holdfast.graphs.knowledge import knowledge
 from holdfast.graphs.triage import triage
@@ -149,18 +150,15 @@ def _chain(settings: Settings) -> Chain:
             model=settings.model,
         )
     except ValidationError as error:
-        problems = "; ".join(
-            f"{_named(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors(include_input=False)  # the input has keys in it
-        )
+        problems = listed(error, place=_named, trusted=True)
         raise ConfigurationError(f"settings are wrong: {problems}") from None
 
 
-def _named(location: tuple[int | str, ...]) -> str:
+def _named(location: Location) -> str:
     """Where a problem of the chain is, by the environment variable that it comes from."""
     match location:
         case ("providers", *_):
-            return f"HOLDFAST_MODELS: {'.'.join(str(part) for part in location)}"
+            return f"HOLDFAST_MODELS: {dotted(location)}"
         case ("base_url", *_):
             return variable("model_base_url")
         case (str(setting), *_):

@@ -86,6 +86,7 @@ ROOMS: tuple[Room, ...] = (
     Room("holdfast/store/locks.py", _PERMISSION, later=_TURNS),
     Room("holdfast/store/windows.py", (*_PERMISSION, *_WINDOWS), later=_DECIDING),
     Room("holdfast/store/steps.py", ("tests/store/test_steps.py",), later=("tests/workflows",)),
+    Room("holdfast/store/results.py", ("tests/store/test_steps.py",), later=("tests/workflows",)),
     Room(
         "holdfast/store/attempt_fence.py",
         ("tests/activities/test_late_attempts.py",),
@@ -101,6 +102,7 @@ ROOMS: tuple[Room, ...] = (
             ("commit_step", "tests/store/test_steps.py"),
             ("equal_action",),
             ("read_load",),
+            ("recent_actions",),
             ("search_knowledge",),
             ("spellings",),
             ("standing",),
@@ -117,6 +119,7 @@ ROOMS: tuple[Room, ...] = (
             "audit",
             "compensation",
             "conversations",
+            "decisions",
             "deliveries",
             "events",
             "fleet",

@@ -92,11 +92,26 @@ async def test_an_attempt_after_the_commit_finds_the_recorded_outcome(
 ) -> None:
     await begin_step(pool, key(tenant), subgraph="triage", message=MESSAGE)
     outcome = await commit_step(pool, key(tenant), reply("hi"))
-    assert outcome["result"]["reply_seq"] == 2
+    assert isinstance(outcome, EndResult)
+    assert outcome.result.reply_seq == 2
     again = await begin_step(pool, key(tenant, attempt=2), subgraph="triage", message=MESSAGE)
     assert again.outcome == outcome
     with pytest.raises(StaleAttempt):
         await commit_step(pool, key(tenant, attempt=2), reply("again"))
+
+
+async def test_a_step_that_an_earlier_version_committed_names_its_reply(
+    pool: Pool, tenant: str
+) -> None:
+    await begin_step(pool, key(tenant), subgraph="triage", message=MESSAGE)
+    outcome = await commit_step(pool, key(tenant), reply("hi"))
+    await pool.execute(
+        "update holdfast.steps set reply_seq = null, "
+        "outcome = jsonb_set(outcome, '{result,reply_seq}', '2') where tenant = $1",
+        tenant,
+    )
+    again = await begin_step(pool, key(tenant, attempt=2), subgraph="triage", message=MESSAGE)
+    assert again.outcome == outcome
 
 
 async def test_a_run_that_was_reset_takes_over_from_the_one_before(pool: Pool, tenant: str) -> None:
@@ -134,6 +149,16 @@ async def test_a_turn_that_was_ended_refuses_the_late_commit_of_its_step(
     async with pool.acquire() as connection:
         events = await read_events(connection, ConversationKey(tenant, "c1"))
     assert [event.type for event in events].count("turn_ended") == 1
+
+
+async def test_a_step_that_ran_when_its_turn_was_ended_is_not_begun_again(
+    pool: Pool, tenant: str
+) -> None:
+    await begin_step(pool, key(tenant), subgraph="triage", message=MESSAGE)
+    async with pool.acquire() as connection:
+        await cancel(connection, tenant, turn=1)
+    with pytest.raises(StaleAttempt):
+        await begin_step(pool, key(tenant, attempt=2), subgraph="triage", message=MESSAGE)
 
 
 @pytest.mark.parametrize("message", [MESSAGE, None])

@@ -30,6 +30,7 @@ from holdfast.store import (
     audit,
     compensation,
     conversations,
+    decisions,
     deliveries,
     events,
     fleet,
@@ -87,15 +88,15 @@ READS: dict[str, Asked] = {
     "approvals.lock_approval": lambda t, c, tenant: approvals.lock_approval(
         c, tenant, t.approval(ACCEPTED)
     ),
-    "approvals.outcome_of": lambda t, c, tenant: _outcome(t, c, tenant),
-    "approvals.read_taken": lambda t, c, tenant: approvals.read_taken(
+    "decisions.outcome_of": lambda t, c, tenant: _outcome(t, c, tenant),
+    "decisions.read_taken": lambda t, c, tenant: decisions.read_taken(
         c, tenant, t.approval(ACCEPTED)
     ),
     "approvals.was_heard": lambda t, c, tenant: _heard(t, c, tenant),
-    "approvals.room_for_refusals": lambda t, c, tenant: approvals.room_for_refusals(
+    "decisions.room_for_refusals": lambda t, c, tenant: decisions.room_for_refusals(
         c, t.key(tenant), t.approval(WAITING), genuine=True
     ),
-    "approvals.refusal_of": lambda t, c, tenant: approvals.refusal_of(
+    "decisions.refusal_of": lambda t, c, tenant: decisions.refusal_of(
         c, tenant, decision(t, WAITING), by="desk"
     ),
     "audit.read_audit": lambda t, c, tenant: _said_in_audit(c, tenant),
@@ -173,8 +174,8 @@ WRITES: dict[str, Asked] = {
     "approvals.mark_stale": lambda t, c, tenant: approvals.mark_stale(
         c, tenant, t.approval(ACCEPTED), "new"
     ),
-    "approvals.record_taken": lambda t, c, tenant: _taken(t, c, tenant),
-    "approvals.record_refused": lambda t, c, tenant: approvals.record_refused(
+    "decisions.record_taken": lambda t, c, tenant: _taken(t, c, tenant),
+    "decisions.record_refused": lambda t, c, tenant: decisions.record_refused(
         c, tenant, decision(t, WAITING, id="d-2"), refusal="no", by="x", at=_AT
     ),
     "approvals.withdraw_orphans": lambda t, c, tenant: approvals.withdraw_orphans(
@@ -317,8 +318,8 @@ async def _taken_up(twins: Twins, connection: Connection, tenant: str) -> None:
 
 
 async def _outcome(twins: Twins, connection: Connection, tenant: str) -> object:
-    _, taken = await approvals.read_taken(connection, tenant, twins.approval(ACCEPTED))
-    return await approvals.outcome_of(
+    _, taken = await decisions.read_taken(connection, tenant, twins.approval(ACCEPTED))
+    return await decisions.outcome_of(
         connection, tenant, twins.approval(ACCEPTED), taken[0].decision.id
     )
 
@@ -389,7 +390,7 @@ async def _saved(twins: Twins, connection: Connection, tenant: str) -> object:
 async def _taken(twins: Twins, connection: Connection, tenant: str) -> None:
     approval = await approvals.lock_approval(connection, tenant, twins.approval(WAITING))
     taken = TakenDecision(decision=decision(twins, WAITING), at=_AT)
-    await approvals.record_taken(connection, tenant, taken, approval)
+    await decisions.record_taken(connection, tenant, taken, approval)
 
 
 async def _delivery(twins: Twins, connection: Connection, tenant: str) -> None:

@@ -15,7 +15,6 @@ from pydantic import (
     model_validator,
 )
 
-from holdfast.domain.documents import Misfit
 from holdfast.domain.model import Frozen, Strict
 from holdfast.domain.outcomes import VerdictKind
 from holdfast.domain.policy.approval_rules import ApprovalRule
@@ -29,6 +28,7 @@ from holdfast.domain.policy.conditions import (
 from holdfast.domain.policy.durations import Duration
 from holdfast.domain.policy.working_time import WorkingTime
 from holdfast.domain.terms import Alarm
+from holdfast.domain.validation import Misfit
 
 _AMOUNT = r"^(facts|args)(\.\w+)+$"
 

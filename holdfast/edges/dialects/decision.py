@@ -9,6 +9,7 @@ from holdfast.domain.errors import InvalidEdit, InvalidRequest
 from holdfast.domain.ids import json_digest
 from holdfast.domain.records import ApprovalRecord, AskedAction
 from holdfast.domain.review import Accept, Edit, Reject, Respond, Review
+from holdfast.domain.validation import listed
 from holdfast.edges.dialects.coercion import coerce_arguments
 
 Schemas = Mapping[str, type[BaseModel]]
@@ -43,10 +44,7 @@ def read_arguments(
             if schema.model_validate(read) == schema.model_validate(action.arguments):
                 return action.arguments
         except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}"
-                for one in error.errors(include_url=False, include_input=False)
-            )
+            problems = listed(error, trusted=True)  # the reviewer has written what does not fit
             raise InvalidEdit(f"the arguments do not fit {action.name}: {problems}") from None
     return read
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pydantic import JsonValue, ValidationError
 
 from holdfast.domain.errors import InvalidRequest, NotExpressible
+from holdfast.domain.failures import in_words
 from holdfast.domain.ids import canonical_json
 from holdfast.domain.outcomes import ActionResult, Proposal, ProposedAction
 from holdfast.edges.dialects.agent_inbox import HumanInterrupt, HumanResponse
@@ -42,11 +43,7 @@ def read_question(value: JsonValue) -> Question:
     try:
         return dialect.model_validate(value)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in one['loc']) or 'question'}: {one['msg']}"
-            for one in error.errors(include_url=False, include_input=False)
-        )
-        raise InvalidRequest(f"this is no {dialect.__name__}: {problems}") from None
+        raise InvalidRequest(f"this is no {dialect.__name__}: {in_words(error)}") from None
 
 
 def proposal_of(

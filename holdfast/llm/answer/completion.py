@@ -9,6 +9,7 @@ from pydantic import JsonValue, ValidationError
 from holdfast.contract.chat import Completion, StructuredT, Tool, ToolCall
 from holdfast.domain.events import AnswerFault
 from holdfast.domain.limits import AnswerBound, AnswerBounds
+from holdfast.domain.validation import dotted, problems_of
 from holdfast.llm.answer.markup import calls_in_words
 from holdfast.llm.answer.values import Unfit, objects_in, recorded_arguments
 from holdfast.store.llm_calls import ModelResponse, RawToolCall, RecordedCall
@@ -98,7 +99,7 @@ def fitting(call: RecordedCall, schema: type[StructuredT]) -> StructuredT:
         try:
             one = schema.model_validate_json(json.dumps(value))
         except ValidationError as error:
-            problem = in_words(error)
+            problem = _misfits(error)
         else:
             if one not in found:
                 found.append(one)
@@ -118,13 +119,10 @@ def cut_to(text: str, characters: int) -> str:
     return (words if words and len(half) < _LONGEST_WORD else kept).rstrip() + CUT_MARK
 
 
-def in_words(error: ValidationError) -> str:
-    """The first things that do not fit, without the values."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    return "\n".join(
-        f"{'.'.join(str(part) for part in one['loc']) or 'the answer'}: {one['msg']}"
-        for one in found[:_MISFITS_TOLD]
-    )
+def _misfits(error: ValidationError) -> str:
+    """The first things that do not fit, a line for each."""
+    found = problems_of(error, trusted=True)[:_MISFITS_TOLD]
+    return "\n".join(f"{dotted(at) or 'the answer'}: {reason}" for at, reason in found)
 
 
 def _require_whole(response: ModelResponse, *, cut_counts: bool = True) -> None:

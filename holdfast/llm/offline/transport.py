@@ -13,6 +13,7 @@ import httpx2
 from pydantic import JsonValue, ValidationError
 
 from holdfast.contract.hints import Hints, Say, ToolUse
+from holdfast.domain.validation import dotted, problems_of
 from holdfast.llm.offline.answer import (
     asks_to_confirm,
     confirmation,
@@ -76,9 +77,8 @@ class OfflineTransport(httpx2.AsyncBaseTransport):
         try:
             asked = ChatRequest.model_validate_json(body)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            return _refuse(400, f"{where or 'body'}: {first['msg']}")
+            at, reason = problems_of(error, trusted=True)[0]
+            return _refuse(400, f"{dotted(at) or 'body'}: {reason}")
         problem = _unsupported(asked)
         if problem:
             return _refuse(400, problem)

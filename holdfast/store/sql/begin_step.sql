@@ -20,9 +20,7 @@ with new_turn as (
            :received::jsonb || jsonb_build_object('message', last_message)
       from numbers
 ), first_turn as (
-    select jsonb_build_object(
-               'turn', turn, 'digest', message_digest,
-               'result', result || jsonb_build_object('reply_seq', reply_seq)) as answered
+    select turn, message_digest, result, reply_seq
       from holdfast.turns
      where tenant = :tenant and conversation = :conversation and message_id = :message_id
        and turn <> :turn
@@ -45,9 +43,8 @@ with new_turn as (
 select conversation.customer, conversation.language, conversation.summary,
        conversation.priority, conversation.created_at,
        exists (select from claimed) as claimed,
-       (select outcome from holdfast.steps
-         where tenant = :tenant and conversation = :conversation and turn = :turn and step = :step) as outcome,
-       (select answered from first_turn) as repeated,
+       committed.outcome, committed.reply_seq,
+       (select to_jsonb(first_turn) from first_turn) as repeated,
        (select jsonb_agg(line order by (line ->> 'seq')::int) from (
             select jsonb_build_object('seq', seq, 'turn', turn, 'role', role, 'text', text) as line
               from holdfast.messages
@@ -71,6 +68,9 @@ select conversation.customer, conversation.language, conversation.summary,
           from holdfast.actions
          where tenant = :tenant and conversation = :conversation and turn = :turn and step = :step - 1) as results
   from holdfast.conversations as conversation
+  left join holdfast.steps as committed
+    on committed.tenant = :tenant and committed.conversation = :conversation and committed.turn = :turn
+   and committed.step = :step and committed.outcome ->> 'kind' <> 'discarded'
   left join lateral (
         select snapshot, step from holdfast.graph_checkpoints
          where tenant = :tenant and conversation = :conversation and turn = :turn and step between :thread and :step

@@ -1,4 +1,4 @@
--- Commits all that a step leaves behind, where its attempt still owns it; gives back the outcome.
+-- Commits all that a step leaves behind, where its attempt still owns it; gives back its reply's number.
 with fence as (
     select 1 from holdfast.steps
      where tenant = :tenant and conversation = :conversation and turn = :turn and step = :step
@@ -14,18 +14,16 @@ with fence as (
            summarized_through = coalesce(:summarized_through, summarized_through),
            updated_at = now()
      where tenant = :tenant and id = :conversation and exists (select from fence)
-    returning last_message, last_message - jsonb_array_length(:messages) as message_before,
+    returning last_message, case when jsonb_array_length(:messages) > 0 then last_message end as reply,
+              last_message - jsonb_array_length(:messages) as message_before,
               last_event - jsonb_array_length(:events) as event_before, customer,
               clock_timestamp() as at
 ), committed as (
     update holdfast.steps
-       set committed_at = now(),
-           outcome = case when :outcome::jsonb ? 'result' and jsonb_array_length(:messages) > 0
-                          then jsonb_set(:outcome, '{result,reply_seq}', to_jsonb(numbers.last_message))
-                          else :outcome end
+       set committed_at = now(), outcome = :outcome, reply_seq = numbers.reply
       from numbers
      where tenant = :tenant and conversation = :conversation and turn = :turn and step = :step
-    returning outcome
+    returning reply_seq
 ), said as (
     insert into holdfast.messages
         (tenant, conversation, seq, turn, role, author, text, citations, degraded)
@@ -43,9 +41,7 @@ with fence as (
     update holdfast.turns
        set status = coalesce(:turn_status, status), agent = coalesce(:agent, agent),
            result = coalesce(result, :turn_result),
-           reply_seq = coalesce(reply_seq,
-                case when :turn_result::jsonb is not null and jsonb_array_length(:messages) > 0
-                     then numbers.last_message end),
+           reply_seq = coalesce(reply_seq, case when :turn_result::jsonb is not null then numbers.reply end),
            ended_at = case when :turn_status in ('answered', 'awaiting_human') then now() end
       from numbers
      where tenant = :tenant and conversation = :conversation and turn = :turn
@@ -83,4 +79,4 @@ with fence as (
     on conflict (tenant, conversation, turn, step) do update
        set snapshot = excluded.snapshot, updated_at = now()
 )
-select outcome from committed
+select reply_seq from committed

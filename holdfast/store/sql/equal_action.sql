@@ -1,4 +1,4 @@
--- The latest action of :customer with this :name and one of these :spellings of its arguments that waits, or was done :within this time.
+-- The latest of the :recent actions with one of these :spellings of its arguments.
 select action.*, execution.state as execution, execution.subject is not null as remote,
        action.state = 'executed' and exists (
            select from holdfast.actions as beside
@@ -10,15 +10,10 @@ select action.*, execution.state as execution, execution.subject is not null as 
             where repeated.tenant = :tenant and repeated.conversation = :conversation
               and repeated.turn < :turn and repeated.state = 'repeated'
               and repeated.repeats = action.id) as told
-  from (select * from holdfast.actions
-         where tenant = :tenant and customer = :customer and state = 'proposed'
-        union all
-        select * from holdfast.actions
-         where tenant = :tenant and customer = :customer and state in ('executed', 'failed')
-           and updated_at > now() - :within::interval) as action
+  from :recent as action
   left join holdfast.executions as execution
     on execution.tenant = :tenant and execution.action = action.id
- where action.name = :name and (action.arguments = any(:spellings) or action.proposed = any(:spellings))
+ where (action.arguments = any(:spellings) or action.proposed = any(:spellings))
    and (:besides::text is null or action.approval is distinct from :besides)
    and (action.state <> 'failed' or execution.subject is not null)
  order by action.created_at desc, action.id desc limit 1
