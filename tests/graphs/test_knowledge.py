@@ -1,5 +1,6 @@
 """The knowledge agent over the offline model and articles in Postgres."""
 
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,19 @@ from holdfast.domain.errors import ConfigurationError
 from holdfast.domain.outcomes import Reply
 from holdfast.graphs.knowledge import knowledge
 from holdfast.store.knowledge import load_articles, read_articles, search
-from holdfast.store.pool import Pool, open_pool
+from holdfast.store.pool import Connection, Pool, open_pool
 from tests.graphs.asking import Asker
-from tests.graphs.conftest import PoolReads
+
+
+class PoolReads:
+    """Connections of a pool, as they are: that of the platform begins with statements of its own."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
+        return self._pool.acquire()
+
 
 RETURNS = """# Returns
 

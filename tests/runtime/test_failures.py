@@ -16,7 +16,8 @@ from holdfast.domain.failures import in_words
 from holdfast.runtime.connection import require_database_url
 from holdfast.runtime.failures import WordedFailures, WordedLog
 from holdfast.runtime.settings import Settings
-from tests.platform import Platform, counting, routed_to
+from holdfast.testing import routed_to
+from tests.platform import Platform, counting
 
 SECRET = "4111-1111"
 

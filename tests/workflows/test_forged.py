@@ -25,7 +25,8 @@ from holdfast.domain.terms import Alarm, Requirement
 from holdfast.runtime.settings import Settings
 from holdfast.security.signing_key import SigningKey
 from holdfast.security.statements import sign_act, sign_decision
-from tests.platform import Platform, counting, eventually, open_platform, routed_to
+from holdfast.testing import eventually, routed_to
+from tests.platform import Platform, counting, open_platform
 from tests.workflows.forging import Forging, forging
 
 
