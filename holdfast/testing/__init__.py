@@ -14,6 +14,7 @@ with extra("worker,testing", "holdfast.testing"):
     from holdfast.testing.platform import Platform as Platform
     from holdfast.testing.reads import GivenRows as GivenRows
     from holdfast.testing.reads import open_reads as open_reads
+    from holdfast.testing.recorded_history import read_history as read_history
     from holdfast.testing.replay import HistoryBroken as HistoryBroken
     from holdfast.testing.replay import replay_failure as replay_failure
     from holdfast.testing.replay import require_replay as require_replay

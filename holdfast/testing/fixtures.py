@@ -70,5 +70,8 @@ def _start(config: pytest.Config) -> None:
 
 async def _prepared(folder: Path, packages: list[str]) -> Settings:
     settings = (await settings_of(folder)).model_copy(update={"packages": packages})
-    await prepare(settings, load_packages(packages), None)
+    done = folder / "-".join(["prepared", *packages])
+    if not done.exists():  # by another process of this run
+        await prepare(settings, load_packages(packages), None)
+        done.touch()
     return settings

@@ -11,11 +11,12 @@ from holdfast import Reply, TurnContext
 from holdfast.activities.resources import PooledReads
 from holdfast.contract.subgraph import TranscriptMessage
 from holdfast.graphs.knowledge import knowledge
+from holdfast.knowledge.articles import read_articles
 from holdfast.llm.client import ModelClient
 from holdfast.llm.model import standalone_model
 from holdfast.llm.offline import OfflineTransport
 from holdfast.llm.providers import Chain
-from holdfast.store.knowledge import load_articles, read_articles
+from holdfast.store.knowledge import load_articles
 from holdfast.store.pool import Pool, open_pool
 from holdfast_shop.hints import hints
 from tests.shop.acting import DEMO
