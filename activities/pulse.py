@@ -26,6 +26,7 @@ from temporalio.service import RPCError
 from holdfast.activities.tally import Tally
 from holdfast.domain.errors import LoopBlocked
 from holdfast.graphs.runner import Progress
+from holdfast.telemetry.metrics import count_blocked_loop
 
 _logger = logging.getLogger("holdfast.worker")
 
@@ -242,7 +243,7 @@ class Pulse:
                 blockade.where,
             )
             if by is not None:
-                by.context.run(_count, blockade.node)
+                by.context.run(count_blocked_loop, blockade.node)
         by, blockade = seen.blocking
         if by is not None and by.is_late_on(loop, time.monotonic()):
             self._report(by, f"{blockade.node} blocked the worker until its time was over")
@@ -296,12 +297,6 @@ async def _tell(by: Beating, reason: str) -> None:
             )
     except (RPCError, TimeoutError) as error:
         _logger.warning("Temporal was not told of it: %s", error)
-
-
-def _count(node: str) -> None:
-    activity.metric_meter().create_counter(
-        "holdfast_blocked_loops", "Times that a node has blocked its worker's event loop", "times"
-    ).add(1, {"node": node})
 
 
 def _who_blocks(

@@ -12,13 +12,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from holdfast.runtime.process import exit_process
-from tests.platform import is_triage, route
-from tests.scripted_model import Reply, ScriptedModel, text, tool_calls
+from holdfast.testing import ModelReply, ScriptedModel, is_triage, route, text, tool_calls
 
 PROPOSE = "propose"
 
 
-def answer(request: Mapping[str, Any]) -> Reply:
+def answer(request: Mapping[str, Any]) -> ModelReply:
     """What the model says to a request."""
     if is_triage(request):
         return route("bench")

@@ -14,8 +14,8 @@ from bench.report import Ratio, Section, Table, percentile
 from bench.stack import BenchStack, bench_stack
 from holdfast.client import HoldfastClient
 from holdfast.domain.identity import ConversationKey
-from tests.platform import WorkerProcess, is_triage
-from tests.scripted_model import Reply, ScriptedModel, last_message, request_digest
+from holdfast.testing import ModelReply, ScriptedModel, WorkerProcess, is_triage, last_message
+from holdfast.testing.scripted_model import request_digest
 
 NAME = "recovery"
 
@@ -98,7 +98,7 @@ class SlowModel:
         self.digests: Counter[str] = Counter()
         """All calls, triage's included, by their digest."""
 
-    async def answer(self, request: Mapping[str, Any]) -> Reply:
+    async def answer(self, request: Mapping[str, Any]) -> ModelReply:
         """What the model says, when it is time."""
         self.digests[request_digest(request)] += 1
         if is_triage(request):
@@ -135,7 +135,7 @@ async def recover(stack: BenchStack, *, survivors: int, turns: int, name: str) -
     """Kill a worker while `turns` turns are in flight; ends all workers of the stack afterwards."""
     slow: SlowModel | None = None
 
-    async def script(request: dict[str, Any]) -> Reply:
+    async def script(request: dict[str, Any]) -> ModelReply:
         return answer(request) if slow is None else await slow.answer(request)
 
     async with ScriptedModel(script) as model:

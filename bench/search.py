@@ -7,7 +7,8 @@ from pathlib import Path
 
 from bench.report import Ratio, Section, Table, percentile
 from bench.stack import BenchStack, bench_stack
-from holdfast.store.knowledge import load_articles, read_articles, search
+from holdfast.knowledge.articles import read_articles
+from holdfast.store.knowledge import load_articles, search
 from holdfast.store.pool import open_pool
 
 NAME = "search"

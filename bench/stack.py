@@ -22,9 +22,11 @@ from holdfast.packages.registry import load_packages
 from holdfast.runtime.connection import connect_temporal, require_migration_url
 from holdfast.runtime.settings import Settings
 from holdfast.store.pool import open_pool
+from holdfast.testing import WorkerProcess
+from holdfast.testing.worker_process import environment_of
 from holdfast.worker.preparation import prepare
 from holdfast_devstack.stack import LocalStack, delete_local_data, local_stack
-from tests.platform import ROOT, WorkerProcess, environment_of
+from tests.platform import ROOT
 
 PACKAGES = ("bench.package:package",)
 
@@ -45,7 +47,7 @@ class BenchStack:
     async def start_worker(self, **environment: str) -> WorkerProcess:
         """A worker in a process of its own, ready."""
         process = await WorkerProcess.start(
-            {**environment_of(self.settings), **environment}, "--log-level", "INFO"
+            {**environment_of(self.settings), **environment}, "--log-level", "INFO", root=ROOT
         )
         self.workers.append(process)
         return process

@@ -8,7 +8,7 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from tests.platform import eventually
+from holdfast.testing import eventually
 
 
 async def make_current(temporal: Client, deployment: str, build: str) -> None:

@@ -10,7 +10,8 @@ from typing import get_args
 from bench.chaos.clients import ConversationKey
 from bench.chaos.journal import Harm, Journal, now
 from holdfast.store.faults import FaultPoint
-from tests.platform import WorkerProcess
+from holdfast.testing import WorkerProcess
+from tests.platform import ROOT
 
 _FAULT_SHARE = 0.35
 """How many of the workers are started with a fault point."""
@@ -104,7 +105,9 @@ class Crew:
             if point is not None and self.with_faults:
                 fault = f"{point}:{self._folder / f'died-{number}-{starts}'}"
             try:
-                process = await WorkerProcess.start({**self._environment, "HOLDFAST_FAULT": fault})
+                process = await WorkerProcess.start(
+                    {**self._environment, "HOLDFAST_FAULT": fault}, root=ROOT
+                )
             except RuntimeError as error:  # its servers may be away just now
                 self.log.append(str(error))
                 continue

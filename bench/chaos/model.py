@@ -8,9 +8,9 @@ from typing import Any
 
 from bench.chaos import shopping
 from bench.chaos.wording import answer_to, understood
+from holdfast.testing import ModelReply, is_triage, route, text, tool_calls
+from holdfast.testing.scripted_model import request_digest
 from tests import tau2
-from tests.platform import is_triage, route
-from tests.scripted_model import Reply, request_digest, text, tool_calls
 
 _SECONDS = (0.02, 0.2)
 """How long a completion takes."""
@@ -39,7 +39,7 @@ class Model:
         self.unknown: list[str] = []
         """What customers said that nobody has planned."""
 
-    def answer(self, request: dict[str, Any]) -> Reply:
+    def answer(self, request: dict[str, Any]) -> ModelReply:
         """The next completion."""
         customer = [one["content"] for one in request["messages"] if one["role"] == "user"]
         said = str(customer[-1]) if customer else ""
@@ -47,7 +47,7 @@ class Model:
         reply = self._reply(request, said)
         return reply.after(reply.delay + self._chance.uniform(*_SECONDS))
 
-    def _reply(self, request: dict[str, Any], said: str) -> Reply:
+    def _reply(self, request: dict[str, Any], said: str) -> ModelReply:
         wish, task = understood(said), _TASK.match(said)
         if task is not None:
             return route("orders") if is_triage(request) else self._call_of(task[1], request)
@@ -58,7 +58,7 @@ class Model:
             return text("I did not expect this.")
         return route("counter") if is_triage(request) else answer_to(wish, request)
 
-    def _call_of(self, task: str, request: dict[str, Any]) -> Reply:
+    def _call_of(self, task: str, request: dict[str, Any]) -> ModelReply:
         """The task's next reference call: as many as there are answers of tools were made before."""
         made = sum(one["role"] == "tool" for one in request["messages"])
         calls = self._tasks[task].calls

@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.chaos.plan import ConversationPlan, PlannedMessage, Round
 from holdfast import Connection
-from tests.scripted_model import Reply, text, tool_calls
+from holdfast.testing import ModelReply, text, tool_calls
 from tests.shop.ledger import (
     CARD,
     CHEAP,
@@ -100,7 +100,7 @@ def errand(said: str) -> Answers | None:
     return [[(name, arguments) for name, arguments in calls] for calls in json.loads(found[1])]
 
 
-def answer_to(answers: Answers, request: dict[str, Any]) -> Reply:
+def answer_to(answers: Answers, request: dict[str, Any]) -> ModelReply:
     """The model's next answer: its place is the number of calls that were answered in this turn."""
     messages = request["messages"]
     asked = max(index for index, one in enumerate(messages) if one["role"] == "user")

@@ -21,12 +21,13 @@ from holdfast.runtime.connection import connect_temporal, require_migration_url
 from holdfast.runtime.settings import Settings, read_settings
 from holdfast.security.development_keys import write_development_keys
 from holdfast.store.pool import open_pool
+from holdfast.testing import ScriptedModel
+from holdfast.testing.worker_process import environment_of
 from holdfast.worker.preparation import prepare
 from holdfast_devstack.postgres.server import PostgresServer
 from holdfast_devstack.temporal.server import TemporalServer
 from holdfast_devstack.temporary import temporary_postgres, temporary_temporal
-from tests.platform import PACKAGES, environment_of
-from tests.scripted_model import ScriptedModel
+from tests.platform import PACKAGES
 
 LIMITS = Limits(turns_per_run=5)
 """So that every conversation continues as new some times."""

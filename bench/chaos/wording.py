@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from holdfast.domain.model import Frozen
-from tests.scripted_model import Reply, text, tool_calls
+from holdfast.testing import ModelReply, text, tool_calls
 
 _NAMED = re.compile(r"^#([A-Za-z0-9._-]+)(.*)$")
 
@@ -57,7 +57,7 @@ def last_words(message: str) -> str:
     return f"Done with {message}."
 
 
-def answer_to(wish: Wish, request: dict[str, Any]) -> Reply:
+def answer_to(wish: Wish, request: dict[str, Any]) -> ModelReply:
     """The agent's next completion: its place is the number of those that it gave before."""
     given = sum(message["role"] == "assistant" for message in request["messages"])
     reply = text(last_words(wish.message))

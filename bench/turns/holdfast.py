@@ -11,7 +11,7 @@ from bench.turns.tables import bytes_of_schemas
 from holdfast.client import HoldfastClient
 from holdfast.domain.identity import ConversationKey
 from holdfast.store.migrate import CORE_SCHEMA
-from tests.platform import WorkerProcess
+from holdfast.testing import WorkerProcess
 
 _TENANT = "bench"
 _CUSTOMER = "customer"

@@ -1,13 +1,9 @@
-"""Failures on their way into Temporal's histories and logs: in words of ours, without values.
+"""Failures on their way into Temporal's histories: in words of ours, without values.
 
 A history is read by whoever operates the cluster, and kept for long. An exception's own message may hold
 what a customer wrote, SQL, or an address with its password; its traceback shows our internals, and that of
-its causes. So histories get `holdfast.domain.failures.in_words`, and logs get the places as well.
+its causes. So histories get `holdfast.domain.failures.in_words`; `holdfast.telemetry.logs` has the places as well.
 """
-
-import logging
-import traceback
-from types import TracebackType
 
 from temporalio.api.failure.v1 import Failure
 from temporalio.converter import DefaultFailureConverter, PayloadConverter
@@ -44,23 +40,3 @@ def _forget_places(failure: Failure) -> None:
     failure.stack_trace = ""
     if failure.HasField("cause"):
         _forget_places(failure.cause)
-
-
-class WordedLog(logging.Formatter):
-    """Writes exceptions into the log with the places where they were raised, and in words of ours."""
-
-    def formatException(  # noqa: N802 logging's own name
-        self,
-        ei: tuple[type[BaseException], BaseException, TracebackType | None]
-        | tuple[None, None, None],
-    ) -> str:
-        """The exception and its causes, the first cause first."""
-        return "\n".join(_told(ei[1])) if ei[1] is not None else ""
-
-
-def _told(error: BaseException) -> list[str]:
-    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    told = [*_told(before), "which led to:"] if before is not None else []
-    places = traceback.extract_tb(error.__traceback__)
-    told += [f"  {one.filename}:{one.lineno} in {one.name}" for one in places]
-    return [*told, in_words(error)]

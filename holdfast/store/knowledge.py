@@ -1,10 +1,8 @@
-"""Help-centre articles of a tenant: loading them from Markdown, and finding passages in them."""
+"""Help-centre articles of a tenant: recording them, and finding passages in them."""
 
 import hashlib
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import asyncpg
 
@@ -13,9 +11,6 @@ from holdfast.domain.model import Frozen
 from holdfast.store.pool import Connection
 from holdfast.store.sql import statement
 
-_HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*\s*$", re.MULTILINE)
-_LONGEST_CHUNK = 1_500
-"""Characters; a longer section is split between its paragraphs, a longer paragraph between words."""
 _NOBODY = ""
 """The package of documents that were loaded before it was known to whom they belong."""
 
@@ -44,48 +39,26 @@ class Passage(Frozen):
 
 
 @dataclass(frozen=True)
-class _Chunk:
+class Section:
+    """A piece of an article, under its heading: what is searched, and found."""
+
     heading: str
     body: str
 
 
-def read_articles(folder: Path) -> dict[str, str]:
-    """The texts of the Markdown files under `folder`, by the id of the document that each becomes: its
-    path in the folder without the suffix.
+@dataclass(frozen=True)
+class Article:
+    """A document as it was written, and its sections."""
 
-    Raises:
-        ConfigurationError: the folder is missing or has no article, or one cannot be read or stored, or
-            has no heading or no text.
-    """
-    if not folder.is_dir():
-        raise ConfigurationError(f"the folder of articles {folder} does not exist")
-    texts = {
-        path.relative_to(folder).with_suffix("").as_posix(): _text(path)
-        for path in sorted(folder.rglob("*.md"))
-    }
-    if not texts:
-        raise ConfigurationError(f"the folder of articles {folder} has no Markdown files (*.md)")
-    return texts
-
-
-def _text(path: Path) -> str:
-    try:
-        str(path).encode()
-        text = path.read_text(encoding="utf-8")
-        if "\0" in text:
-            raise ValueError("it has a NUL character")
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"the article {str(path)!r} cannot be read: {error}") from error
-    title, chunks = _split(text)
-    if not title or not chunks:
-        raise ConfigurationError(f"the article {str(path)!r} needs a heading and text below it")
-    return text
+    title: str
+    text: str
+    sections: tuple[Section, ...]
 
 
 async def load_articles(
-    connection: Connection, tenant: str, package: str, texts: Mapping[str, str]
+    connection: Connection, tenant: str, package: str, articles: Mapping[str, Article]
 ) -> int:
-    """Make the tenant's documents of a package equal `texts`, by id; how many changed.
+    """Make the tenant's documents of a package equal `articles`, by id; how many changed.
 
     What is as it was costs nothing. Documents of other packages stay; those of no package, which an
     earlier version has loaded, become the package's own where their ids are.
@@ -93,7 +66,9 @@ async def load_articles(
     Raises:
         ConfigurationError: a document of another package has the same id; nothing is changed then.
     """
-    digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+    digests = {
+        name: hashlib.sha256(one.text.encode()).hexdigest() for name, one in articles.items()
+    }
     async with connection.transaction():
         rows = await connection.fetch(
             """
@@ -102,7 +77,7 @@ async def load_articles(
             """,
             tenant,
             package,
-            list(texts),
+            list(articles),
         )
         for row in rows:
             if row["package"] not in (package, _NOBODY):
@@ -112,23 +87,22 @@ async def load_articles(
                     "the other package"
                 )
         known = {row["id"]: row["digest"] for row in rows if row["package"] == package}
-        gone = [name for name in known if name not in texts]
-        changed = [name for name in texts if known.get(name) != digests[name]]
+        gone = [name for name in known if name not in articles]
+        changed = [name for name in articles if known.get(name) != digests[name]]
         await connection.execute(
             "delete from holdfast.knowledge_documents where tenant = $1 and id = any($2)",
             tenant,
             [*gone, *changed],
         )
         for name in changed:
-            await _insert(connection, tenant, package, name, texts[name], digests[name])
+            await _insert(connection, tenant, package, name, articles[name], digests[name])
         await _count_words(connection, tenant)
     return len(gone) + len(changed)
 
 
 async def _insert(
-    connection: Connection, tenant: str, package: str, document: str, text: str, digest: str
+    connection: Connection, tenant: str, package: str, document: str, article: Article, digest: str
 ) -> None:
-    title, chunks = _split(text)
     await connection.execute(
         """
         insert into holdfast.knowledge_documents (tenant, id, title, body, digest, package)
@@ -136,8 +110,8 @@ async def _insert(
         """,
         tenant,
         document,
-        title,
-        text,
+        article.title,
+        article.text,
         digest,
         package,
     )
@@ -147,8 +121,8 @@ async def _insert(
         values ($1, $2, $3, $4, $5)
         """,
         [
-            (tenant, document, ordinal, chunk.heading, chunk.body)
-            for ordinal, chunk in enumerate(chunks)
+            (tenant, document, ordinal, section.heading, section.body)
+            for ordinal, section in enumerate(article.sections)
         ],
     )
 
@@ -165,42 +139,6 @@ async def _count_words(connection: Connection, tenant: str) -> None:
         """,
         tenant,
     )
-
-
-def _split(text: str) -> tuple[str, list[_Chunk]]:
-    """The title, and the sections with text of their own."""
-    _, *pieces = _HEADING.split(text)
-    title = pieces[1] if pieces else ""
-    chunks = [
-        _Chunk(_in_full(title, heading), body)
-        for heading, section in zip(pieces[1::3], pieces[2::3], strict=True)
-        for body in _bodies(section)
-    ]
-    return title, chunks
-
-
-def _in_full(title: str, heading: str) -> str:
-    """A heading with the article's title, so that the title's words find every section."""
-    return heading if heading == title else f"{title}: {heading}"
-
-
-def _bodies(section: str) -> list[str]:
-    bodies: list[str] = []
-    paragraphs = filter(None, (part.strip() for part in re.split(r"\n\s*\n", section)))
-    for paragraph in (piece for whole in paragraphs for piece in _pieces(whole)):
-        if bodies and len(bodies[-1]) + len(paragraph) < _LONGEST_CHUNK:
-            bodies[-1] += f"\n\n{paragraph}"
-        else:
-            bodies.append(paragraph)
-    return bodies
-
-
-def _pieces(paragraph: str) -> Iterator[str]:
-    while len(paragraph) > _LONGEST_CHUNK:
-        end = paragraph.rfind(" ", 0, _LONGEST_CHUNK) + 1 or _LONGEST_CHUNK
-        yield paragraph[:end].rstrip()
-        paragraph = paragraph[end:]
-    yield paragraph
 
 
 async def search(

@@ -9,6 +9,7 @@ import typer
 from holdfast.domain.errors import HoldfastError, Unavailable
 from holdfast.extras import extra
 from holdfast.runtime.process import exit_process
+from holdfast.telemetry.logs import log_worker
 from holdfast.worker.roles import Role
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -45,15 +46,10 @@ def worker(
     with extra("worker", "`holdfast worker`"):
         import uvloop
 
-        from holdfast.runtime.failures import WordedLog
         from holdfast.runtime.settings import read_settings
         from holdfast.worker import process
 
-    handler = logging.StreamHandler()
-    handler.setFormatter(WordedLog("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=log_level.value, handlers=[handler])
-    for chatty in ("alembic", "httpx2"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    log_worker(log_level.value)
     try:
         if show_build:
             print(process.build(read_settings()))

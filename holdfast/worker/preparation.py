@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 from holdfast.contract.package import Package, schemas
 from holdfast.domain.errors import ConfigurationError
 from holdfast.domain.ids import is_id, no_id
+from holdfast.knowledge.articles import read_articles
 from holdfast.runtime.connection import require_database_url, require_migration_url
 from holdfast.runtime.settings import Settings
 from holdfast.store.address import read_address
-from holdfast.store.knowledge import load_articles, read_articles
+from holdfast.store.knowledge import Article, load_articles
 from holdfast.store.migrate import CORE_SCHEMA, migrate, owners_rights
 from holdfast.store.pool import Connection, open_pool
 from holdfast.store.roles import grant_product_role
@@ -31,13 +32,13 @@ async def prepare(settings: Settings, packages: Sequence[Package], tenant: str |
     with owners_rights(f"load the tenant {tenant}"):
         async with _owned(url) as connection:
             async with connection.transaction():
-                for package, texts in articles.items():
-                    await load_articles(connection, tenant, package, texts)
+                for package, brought in articles.items():
+                    await load_articles(connection, tenant, package, brought)
             await _seed(connection, packages, tenant)
 
 
-def _articles(packages: Sequence[Package], tenant: str) -> dict[str, dict[str, str]]:
-    """The texts of each package, read before anything is changed; none where it brings none."""
+def _articles(packages: Sequence[Package], tenant: str) -> dict[str, dict[str, Article]]:
+    """The articles of each package, read before anything is changed; none where it brings none."""
     if not is_id(tenant):
         raise ConfigurationError(no_id(tenant, "tenant"))
     return {

@@ -12,9 +12,9 @@ from holdfast.domain.identity import TurnKey
 from holdfast.store.action_history import account_of
 from holdfast.store.faults import pausing
 from holdfast.store.subjects import lock_subjects
+from holdfast.testing import eventually
 from tests.activities.desk import Desk, Opening
 from tests.activities.test_remote_actions import OtherSystem, other_system
-from tests.platform import eventually
 
 ASKING = "name: one\nversion: 1\nactions: {add: {approve: {roles: [boss]}}}\n"
 

@@ -9,9 +9,9 @@ import pytest
 from holdfast.packages.registry import load_packages
 from holdfast.runtime.settings import Settings
 from holdfast.store.faults import FaultPoint, holding
+from holdfast.testing import eventually
 from holdfast.worker.assembly import open_resources
 from tests.activities.desk import Desk
-from tests.platform import eventually
 
 ADD = ("add", {"counter": "c", "amount": 150})
 

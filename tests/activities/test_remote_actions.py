@@ -15,7 +15,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from holdfast.runtime.settings import Settings
-from tests.platform import Platform, counting, eventually, open_platform, routed_to
+from holdfast.testing import eventually, routed_to
+from tests.platform import Platform, counting, open_platform
 
 
 class OtherSystem(uvicorn.Server):

@@ -10,10 +10,10 @@ from pydantic import SecretStr
 
 from holdfast.packages.registry import load_packages
 from holdfast.runtime.settings import Settings
+from holdfast.testing import eventually, routed_to, text
 from holdfast.worker.preparation import prepare
 from holdfast_devstack.temporary import temporary_postgres
-from tests.platform import PACKAGES, Platform, eventually, open_platform, routed_to
-from tests.scripted_model import text
+from tests.platform import PACKAGES, Platform, open_platform
 
 LOGGING = {
     "log_min_duration_statement": "0",

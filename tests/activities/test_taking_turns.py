@@ -8,9 +8,9 @@ import pytest
 from holdfast.activities import lock_retries
 from holdfast.domain.errors import LockTaken
 from holdfast.store.faults import pausing
+from holdfast.testing import eventually
 from tests.activities.bank import BANKS, Bank
 from tests.activities.desk import Asked, Desk, Opening
-from tests.platform import eventually
 
 POLICY = """
 name: payments

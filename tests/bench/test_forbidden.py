@@ -10,9 +10,9 @@ from bench.chaos.oracle.verdict import Verdict
 from holdfast.activities.resources import Resources
 from holdfast.packages.registry import load_packages
 from holdfast.runtime.settings import Settings
+from holdfast.testing import is_triage
 from holdfast.worker.assembly import open_resources
 from tests.activities.desk import Desk
-from tests.platform import is_triage
 from tests.shop.ledger import (
     CHEAP,
     CUSTOMER,

@@ -22,8 +22,8 @@ from holdfast.domain.errors import (
 )
 from holdfast.domain.review import Accept, Comment, Edit, Reject, Reviewer
 from holdfast.runtime.settings import Settings
-from tests.platform import Platform, eventually, open_platform, routed_to
-from tests.scripted_model import Hold, text, tool_calls
+from holdfast.testing import Hold, eventually, routed_to, text, tool_calls
+from tests.platform import Platform, open_platform
 
 
 def adding(amount: int) -> Any:

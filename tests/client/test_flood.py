@@ -9,8 +9,8 @@ import pytest
 from holdfast.client import HoldfastClient
 from holdfast.domain.errors import ConversationBusy, Overloaded
 from holdfast.runtime.settings import Settings
-from tests.platform import Platform, eventually, is_triage, open_platform, route
-from tests.scripted_model import Hold, text
+from holdfast.testing import Hold, eventually, is_triage, route, text
+from tests.platform import Platform, open_platform
 
 Ends = Counter[str]
 

@@ -41,9 +41,9 @@ async def test_a_service_sends_and_decides_as_the_page_shows(
 ) -> None:
     (folder / "service.py").write_text(
         "import asyncio, ask\n"
-        "from holdfast.runtime.process import leave\n"
+        "from holdfast.runtime.process import exit_process\n"
         f"print(*asyncio.run(ask.ask({tenant!r})), sep='\\n')\n"
-        "leave(0)\n"
+        "exit_process(0)\n"
     )
     printed = await run(
         f"holdfast worker --seed {tenant}\nholdfast worker &\npython service.py\nkill -9 $!\n",
@@ -58,29 +58,18 @@ async def test_a_service_sends_and_decides_as_the_page_shows(
 
 _FORM = """
 import asyncio
-from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.types import Command
-from holdfast import ActionResult, TranscriptMessage, TurnContext
+from holdfast.testing import action_results, open_turn, structured
 from parcels.form import form
 
-class Model:
-    async def structured(self, messages, schema):
-        assert messages[-1]["content"] == "Redirect PX-1001 to Elm Street 5"
-        return schema(number="PX-1001", to="Elm Street 5")
+FORM = structured({"number": "PX-1001", "to": "Elm Street 5"})
 
 async def main():
-    graph = form.graph().compile(checkpointer=InMemorySaver())
-    config = {"configurable": {"thread_id": "1"}}
-    context = TurnContext(
-        tenant="t", conversation="c", turn=1, customer="ada", model=Model(), reads=None
-    )
-    text = "Redirect PX-1001 to Elm Street 5"
-    said = [TranscriptMessage(seq=1, turn=1, role="customer", text=text)]
-    stopped = await graph.ainvoke({"transcript": said}, config, context=context)
-    (action,) = stopped["__interrupt__"][0].value["actions"]
-    result = ActionResult(id="a", state="executed", **action).model_dump(mode="json")
-    ended = await graph.ainvoke(Command(resume=[result]), config, context=context)
-    print(action["name"], ended["outcome"].text, sep="\\n")
+    async with open_turn(form, [FORM], customer="ada") as turn:
+        proposal = await turn.start("Redirect PX-1001 to Elm Street 5")
+        reply = await turn.resume(action_results(proposal))
+    (asked,) = turn.model.requests
+    assert asked["messages"][-1]["content"] == "Redirect PX-1001 to Elm Street 5"
+    print(proposal.actions[0].name, reply.text, sep="\\n")
 
 asyncio.run(main())
 """

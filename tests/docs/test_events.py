@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from holdfast.domain.events import PAYLOADS, Event
+from holdfast.testing import routed_to
 from tests.docs.blocks import blocks, write_files
 from tests.docs.events_page import PAGE, SCHEMA, page, schema
-from tests.platform import Platform, counting, routed_to
+from tests.platform import Platform, counting
 
 
 def test_the_page_and_the_schema_are_those_of_the_models() -> None:

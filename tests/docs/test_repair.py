@@ -9,11 +9,11 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 
 from holdfast.domain.review import Accept, Reviewer
+from holdfast.testing import eventually, routed_to, text
 from holdfast_devstack.temporal.binary import find_temporal
 from tests.docs.blocks import ROOT, blocks
 from tests.docs.shell import environment_of, run
-from tests.platform import Platform, counting, eventually, routed_to
-from tests.scripted_model import text
+from tests.platform import Platform, counting
 
 PAGE = ROOT / "docs" / "operations.md"
 

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from holdfast.contract.chat import ChatModel
-from holdfast.contract.subgraph import AgentCard, Reads, Subgraph, TranscriptMessage, TurnContext
+from holdfast.contract.subgraph import AgentCard, Reads, Subgraph, TurnContext
 from holdfast.domain.outcomes import Escalation, Handoff, Reply, Route
+from holdfast.testing.graph_turn import transcript_of
 
 AGENTS = (
     AgentCard(name="orders", description="Orders, parcels and payments."),
@@ -13,19 +14,6 @@ AGENTS = (
     AgentCard(name="general", description="Greetings, thanks and small talk."),
 )
 TENANT = "acme"
-
-
-def transcript(*texts: str) -> list[TranscriptMessage]:
-    """Messages of the customer and the assistant in turns; the last is the customer's."""
-    return [
-        TranscriptMessage(
-            seq=seq,
-            turn=(seq + 1) // 2,
-            role="customer" if (len(texts) - seq) % 2 == 0 else "assistant",
-            text=text,
-        )
-        for seq, text in enumerate(texts, start=1)
-    ]
 
 
 @dataclass(frozen=True)
@@ -60,6 +48,6 @@ class Asker:
             note=note,
         )
         graph = subgraph.graph().compile()
-        state = await graph.ainvoke({"transcript": transcript(*texts)}, context=context)
+        state = await graph.ainvoke({"transcript": transcript_of(*texts)}, context=context)
         outcome: Route | Reply | Handoff | Escalation = state["outcome"]
         return outcome

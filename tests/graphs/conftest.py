@@ -1,7 +1,6 @@
 """Built-in graphs run standalone over the offline model, with the help centre of a test in Postgres."""
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
 
 import pytest
 from pytest_asyncio import fixture as async_fixture
@@ -13,26 +12,10 @@ from holdfast.llm.offline import OfflineTransport
 from holdfast.llm.providers import Chain
 from holdfast.runtime.connection import require_migration_url
 from holdfast.runtime.settings import Settings
-from holdfast.store.pool import Connection, Pool, open_pool
+from holdfast.store.pool import Pool, open_pool
+from holdfast.testing import open_reads
+from holdfast.testing.reads import NoReads
 from tests.graphs.asking import Asker
-
-
-class PoolReads:
-    """Read-only connections of a pool."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-
-    def connection(self) -> AbstractAsyncContextManager[Connection]:
-        return self._pool.acquire()
-
-
-class NoReads:
-    """For graphs that read nothing."""
-
-    def connection(self) -> AbstractAsyncContextManager[Connection]:
-        raise AssertionError("this graph has nothing to read")
-
 
 HINTS = Hints(
     intents={"orders": (r"\bwhere\b[^?]*\b(order|parcel)", r"\bmy order\b", r"\bcancel\b", r"#\d+")}
@@ -59,7 +42,7 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
 
 
 @async_fixture
-async def informed(asker: Asker, database_url: str) -> AsyncIterator[Asker]:
+async def informed(asker: Asker, stack_settings: Settings) -> AsyncIterator[Asker]:
     """An asker whose graphs may read the database."""
-    async with await open_pool(database_url, read_only=True, max_size=2) as pool:
-        yield asker.reading(PoolReads(pool))
+    async with open_reads(stack_settings) as reads:
+        yield asker.reading(reads)

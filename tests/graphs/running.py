@@ -10,7 +10,8 @@ from langgraph.graph import StateGraph
 from holdfast.contract.subgraph import Subgraph, TurnContext, TurnState
 from holdfast.domain.outcomes import ActionResult, Proposal, ProposedAction, Reply
 from holdfast.graphs.runner import Progress, StepEnd, StepStart, SubgraphRunner
-from tests.graphs.asking import Asker, transcript
+from holdfast.testing.graph_turn import transcript_of
+from tests.graphs.asking import Asker
 
 Graph = StateGraph[Any, TurnContext, Any, Any]
 
@@ -83,7 +84,7 @@ class Stepper:
             model=self.asker.model(),
             reads=self.asker.reads,
         )
-        start = StepStart(transcript=transcript("Hello."), snapshot=snapshot, results=results)
+        start = StepStart(transcript=transcript_of("Hello."), snapshot=snapshot, results=results)
         return await runner.run(start, context, progress=self.progress, save_snapshot=self._save)
 
     async def proposal(self, graph: Callable[[], Graph], **options: Any) -> tuple[Proposal, bytes]:

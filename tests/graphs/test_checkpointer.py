@@ -12,9 +12,9 @@ from holdfast.contract.subgraph import TurnState, propose
 from holdfast.domain.errors import StaleAttempt
 from holdfast.domain.outcomes import Reply
 from holdfast.graphs import runner
+from holdfast.testing import eventually
 from tests.graphs.asking import Asker
 from tests.graphs.running import Graph, Notes, Stepper, action, done, graph_of, tell
-from tests.platform import eventually
 
 WORK_SECONDS = 0.06
 """Longer than the pause after which a snapshot is worth its round trip."""

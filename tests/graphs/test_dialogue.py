@@ -6,7 +6,8 @@ from typing import Any
 
 from holdfast import PastAction, TurnContext, dialogue, handover_note
 from holdfast.domain.past import PastState
-from tests.graphs.asking import Asker, transcript
+from holdfast.testing.graph_turn import transcript_of
+from tests.graphs.asking import Asker
 
 
 def past(state: PastState, title: str = "Pay 5", **more: Any) -> PastAction:
@@ -38,8 +39,8 @@ def context(asker: Asker, **more: Any) -> TurnContext:
 
 
 async def test_nothing_is_said_where_nothing_was_done(asker: Asker) -> None:
-    said = dialogue(transcript("Hello."), context=context(asker))
-    assert said == dialogue(transcript("Hello.")) == [{"role": "user", "content": "Hello."}]
+    said = dialogue(transcript_of("Hello."), context=context(asker))
+    assert said == dialogue(transcript_of("Hello.")) == [{"role": "user", "content": "Hello."}]
 
 
 async def test_what_was_done_and_what_waits_comes_first(asker: Asker) -> None:
@@ -48,7 +49,7 @@ async def test_what_was_done_and_what_waits_comes_first(asker: Asker) -> None:
         executed=(past("executed"), past("unclear", "Send 6")),
         waiting=(past("waiting", "Pay 150", conversation="c-2"),),
     )
-    first, last = dialogue(transcript("Hello."), context=known)
+    first, last = dialogue(transcript_of("Hello."), context=known)
     assert last == {"role": "user", "content": "Hello."}
     assert first["role"] == "system"
     done, unclear, waiting = str(first["content"]).split("\n\n")

@@ -12,9 +12,9 @@ from holdfast.contract.subgraph import Subgraph, TurnState, propose
 from holdfast.domain.errors import BrokenContract, ConfigurationError
 from holdfast.domain.outcomes import Proposal, Reply
 from holdfast.graphs.runner import SubgraphRunner
+from holdfast.testing import eventually
 from tests.graphs.asking import Asker
 from tests.graphs.running import Graph, Notes, Stepper, action, done, graph_of, tell
-from tests.platform import eventually
 
 
 @pytest.fixture

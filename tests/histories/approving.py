@@ -16,9 +16,9 @@ from holdfast.domain.review import (
     Respond,
     Reviewer,
 )
+from holdfast.testing import eventually, routed_to, text
 from tests.histories.scenario import adding, park, said_again, scenario
-from tests.platform import Platform, counting, eventually, routed_to
-from tests.scripted_model import text
+from tests.platform import Platform, counting
 
 
 @scenario()

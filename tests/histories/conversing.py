@@ -5,12 +5,23 @@ from typing import Any
 
 from holdfast.domain.limits import Limits
 from holdfast.domain.review import Accept, Reviewer
+from holdfast.testing import (
+    Hold,
+    ModelReply,
+    eventually,
+    failure,
+    is_triage,
+    last_message,
+    route,
+    routed_to,
+    text,
+    tool_calls,
+)
 from tests.histories.scenario import adding, park, said_again, scenario
-from tests.platform import Platform, counting, eventually, is_triage, route, routed_to
-from tests.scripted_model import Hold, Reply, failure, last_message, text, tool_calls
+from tests.platform import Platform, counting
 
 
-def _echo(request: dict[str, Any]) -> Reply:
+def _echo(request: dict[str, Any]) -> ModelReply:
     return text(f"You said {last_message(request)}")
 
 
@@ -48,7 +59,7 @@ async def asked_back(platform: Platform) -> None:
 async def handoff(platform: Platform) -> None:
     asked = 0
 
-    def once(_: dict[str, Any]) -> Reply:
+    def once(_: dict[str, Any]) -> ModelReply:
         nonlocal asked
         asked += 1
         return tool_calls(("hand_over", {"agent": "other"})) if asked == 1 else text("Taken.")
@@ -56,7 +67,7 @@ async def handoff(platform: Platform) -> None:
     platform.script = routed_to("counter", once)
     await platform.send("handoff", "go")
 
-    def for_ever(_: dict[str, Any]) -> Reply:
+    def for_ever(_: dict[str, Any]) -> ModelReply:
         nonlocal asked
         asked += 1
         return tool_calls(("hand_over", {"agent": "counter" if asked % 2 else "other"}))
@@ -108,7 +119,7 @@ async def out_of_time(platform: Platform) -> None:
 async def interrupted(platform: Platform) -> None:
     hold = Hold()
 
-    def answer(request: dict[str, Any]) -> Reply:
+    def answer(request: dict[str, Any]) -> ModelReply:
         return _echo(request).held(hold) if last_message(request) == "slow" else _echo(request)
 
     platform.script = routed_to("counter", answer)

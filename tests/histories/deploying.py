@@ -5,10 +5,10 @@ from temporalio.client import WorkflowExecutionStatus
 from holdfast.domain import wire
 from holdfast.domain.limits import Limits
 from holdfast.domain.review import Accept, Reviewer
+from holdfast.testing import eventually, routed_to, text
 from tests.deployment import make_current
 from tests.histories.scenario import park, said_again, scenario
-from tests.platform import Platform, eventually, routed_to
-from tests.scripted_model import text
+from tests.platform import Platform
 
 
 @scenario(in_process=False)

@@ -5,9 +5,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from holdfast.domain.review import Accept, Reviewer
+from holdfast.testing import eventually
 from tests.histories.scenario import park, said_again, scenario
 from tests.notifications.receiving import Answered, endpoint
-from tests.platform import Platform, eventually
+from tests.platform import Platform
 
 _SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 

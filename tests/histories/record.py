@@ -21,15 +21,17 @@ from holdfast.packages.registry import load_packages
 from holdfast.runtime.connection import resolve
 from holdfast.runtime.process import exit_process
 from holdfast.runtime.settings import Settings, read_settings
+from holdfast.testing import eventually, replay_failure
+from holdfast.testing.recorded_history import add_history, history_of, recorded_files
+from holdfast.testing.replay import has_completed_task
 from holdfast.worker.preparation import prepare
 from tests.histories.normalising import normalised
 from tests.histories.notifying import receivers
-from tests.histories.recorded import add_history, history_of, recorded_files
-from tests.histories.replaying import has_completed_task, replay_failure
 from tests.histories.scenario import POLICY, Scenario
 from tests.histories.scenarios import PATHS
-from tests.platform import PACKAGES, Platform, eventually, open_platform
+from tests.platform import PACKAGES, Platform, open_platform
 
+_FOLDER = Path(__file__).parent
 _PATH_SECONDS = 30.0
 
 
@@ -37,10 +39,10 @@ async def _record(more: list[str]) -> None:
     """Record the paths without a history, and one more of each that is named."""
     settings = await resolve(read_settings(health_port=0))
     await prepare(settings, load_packages(PACKAGES), None)
-    there = recorded_files()
+    there = recorded_files(_FOLDER)
     for path in [*(path for path in PATHS if path not in there), *more]:
         for history in await record_path(PATHS[path], settings):
-            file = add_history(path, history)
+            file = add_history(path, history, _FOLDER)
             print(f"{file.name}: {len(history['events'])} events", flush=True)
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdfast.domain.limits import Limits
-from tests.platform import Platform, counting, eventually, routed_to
+from holdfast.testing import eventually, routed_to
+from tests.platform import Platform, counting
 
 POLICY = """
 name: recorded

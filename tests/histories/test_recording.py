@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from holdfast.runtime.settings import Settings
+from holdfast.testing import require_replay
+from holdfast.testing.recorded_history import add_history, read_history, recorded_files
 from tests.histories.normalising import NamesMachine, normalised
 from tests.histories.record import record_path
-from tests.histories.recorded import add_history, read_history, recorded_files
-from tests.histories.replaying import require_replay
 from tests.histories.scenarios import PATHS
 
 STARTED: dict[str, Any] = {"workflowId": "t/c", "workflowType": {"name": "W"}}

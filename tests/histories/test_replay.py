@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from holdfast.domain import wire
+from holdfast.testing import HistoryBroken, require_replay
+from holdfast.testing.recorded_history import RecordedHistory, read_history, recorded_files
 from tests.histories.changed import Failing, Pausing, PausingFromNowOn
-from tests.histories.recorded import RecordedHistory, read_history, recorded_files
-from tests.histories.replaying import HistoryBroken, require_replay
 from tests.histories.scenarios import PATHS
 
-FILES = recorded_files()
+FILES = recorded_files(Path(__file__).parent)
 RECORD = "make histories"
 
 NOT_IN_HISTORIES = {wire.TRIAGE}

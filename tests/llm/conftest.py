@@ -13,7 +13,7 @@ from holdfast.llm.client import ModelClient
 from holdfast.llm.prices import PRICES, Prices
 from holdfast.llm.providers import Chain, Provider
 from holdfast.llm.retries import RetrySettings
-from tests.scripted_model import ScriptedModel, text
+from holdfast.testing import ScriptedModel, text
 
 OFFLINE_TEXT = "Our models are unreachable."
 

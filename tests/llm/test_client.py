@@ -18,17 +18,9 @@ from holdfast.llm.providers import Provider
 from holdfast.llm.request import ModelRequest
 from holdfast.llm.retries import RetrySettings
 from holdfast.store.llm_calls import RawToolCall
+from holdfast.testing import Hold, ModelReply, ScriptedModel, failure, text, tool_calls
+from holdfast.testing.scripted_model import request_digest, with_usage
 from tests.llm.conftest import OFFLINE_TEXT, Clock, OfflineAnswers, OpenClient, provider
-from tests.scripted_model import (
-    Hold,
-    Reply,
-    ScriptedModel,
-    failure,
-    request_digest,
-    text,
-    tool_calls,
-    with_usage,
-)
 
 REQUEST = ModelRequest.chat([{"role": "user", "content": "Hello"}])
 
@@ -110,8 +102,8 @@ async def test_a_request_that_is_refused_for_itself_goes_to_the_next_provider_at
     assert len(first.requests) == 1
 
 
-def refusing(status: int, *, code: str | None = None, message: str = "no") -> Reply:
-    return Reply({"error": {"message": message, "type": "x", "code": code}}, status=status)
+def refusing(status: int, *, code: str | None = None, message: str = "no") -> ModelReply:
+    return ModelReply({"error": {"message": message, "type": "x", "code": code}}, status=status)
 
 
 @pytest.mark.parametrize(
@@ -124,12 +116,12 @@ def refusing(status: int, *, code: str | None = None, message: str = "no") -> Re
         (refusing(403, message="flagged by moderation"), "content_filter"),
         (refusing(400, message="this model does not support tools"), "other"),
         (refusing(422), "other"),
-        (Reply({"error": {"message": "prompt is too long", "code": 400}}), "context_length"),
-        (Reply({"error": "the context window is too small"}), "context_length"),
+        (ModelReply({"error": {"message": "prompt is too long", "code": 400}}), "context_length"),
+        (ModelReply({"error": "the context window is too small"}), "context_length"),
     ],
 )
 async def test_where_every_provider_refuses_the_error_says_why_and_quotes_nothing(
-    open_client: OpenClient, offline: OfflineAnswers, refusal: Reply, reason: str
+    open_client: OpenClient, offline: OfflineAnswers, refusal: ModelReply, reason: str
 ) -> None:
     offline.status = 400
     async with ScriptedModel([refusal]) as model:
@@ -240,12 +232,12 @@ async def test_when_nobody_answers_the_error_says_why_for_each(
 @pytest.mark.parametrize(
     "broken",
     [
-        Reply({"error": {"message": "overloaded"}}),
-        Reply({"choices": []}),
+        ModelReply({"error": {"message": "overloaded"}}),
+        ModelReply({"choices": []}),
     ],
 )
 async def test_a_success_without_a_completion_is_an_outage(
-    open_client: OpenClient, broken: Reply
+    open_client: OpenClient, broken: ModelReply
 ) -> None:
     async with ScriptedModel([broken, broken]) as first, ScriptedModel([text("ok")]) as second:
         assert (await open_client(first, second).complete(REQUEST)).provider == "scripted-2"
@@ -261,7 +253,7 @@ async def test_a_provider_that_takes_too_long_is_passed_over_at_once(
         assert hold.arrived.is_set()
 
 
-def twice(reply: Reply) -> list[Reply]:
+def twice(reply: ModelReply) -> list[ModelReply]:
     """A call and the second try that follows it."""
     return [reply, reply]
 

@@ -16,18 +16,17 @@ from holdfast.llm.model import LedgeredModel, ModelUsage, standalone_model
 from holdfast.llm.prices import Price
 from holdfast.llm.request import ModelRequest
 from holdfast.store.llm_calls import ModelAnswer, RecordedCall
-from tests.llm.conftest import OfflineAnswers, OpenClient
-from tests.scripted_model import (
-    COMPLETION_TOKENS,
-    PROMPT_TOKENS,
+from holdfast.testing import (
     Hold,
-    Reply,
+    ModelReply,
     ScriptedModel,
     last_message,
     structured,
     text,
     tool_calls,
 )
+from holdfast.testing.scripted_model import COMPLETION_TOKENS, PROMPT_TOKENS
+from tests.llm.conftest import OfflineAnswers, OpenClient
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
 LOOK_UP = Tool(name="look_up", description="Looks up.", parameters={"type": "object"})
@@ -102,7 +101,7 @@ async def test_tool_calls_come_back_with_their_arguments(open_client: OpenClient
     ],
 )
 async def test_unreadable_tool_calls_are_repaired_once(
-    open_client: OpenClient, broken: Reply, problem: str
+    open_client: OpenClient, broken: ModelReply, problem: str
 ) -> None:
     async with ScriptedModel([broken, tool_calls(("look_up", {"order": "A-1"}))]) as model:
         completion = await standalone_model(open_client(model)).chat(HELLO, tools=[LOOK_UP])

@@ -14,8 +14,8 @@ from langgraph.types import Command, RetryPolicy, Send, interrupt
 
 from holdfast.llm.ledger import MemoryLedger
 from holdfast.llm.model import LedgeredModel
+from holdfast.testing import Hold, ScriptedModel, last_message, text
 from tests.llm.conftest import OpenClient
-from tests.scripted_model import Hold, ScriptedModel, last_message, text
 
 
 class State(TypedDict, total=False):

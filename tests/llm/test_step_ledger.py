@@ -25,9 +25,9 @@ from holdfast.store.llm_calls import (
 )
 from holdfast.store.migrate import migrate
 from holdfast.store.pool import Pool, open_pool
+from holdfast.testing import ScriptedModel, text, tool_calls
 from holdfast_devstack.postgres.server import PostgresServer
 from tests.llm.conftest import OpenClient
-from tests.scripted_model import ScriptedModel, text, tool_calls
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Grüße"}]
 PRICES = {"scripted": Price(input=Decimal("0.15"), output=Decimal("0.6"))}

@@ -25,10 +25,10 @@ from holdfast.notifications.webhook import WebhookSender
 from holdfast.runtime.plugin import PLUGIN
 from holdfast.runtime.settings import Settings
 from holdfast.store.pool import Pool
+from holdfast.testing import eventually
 from holdfast.workflows.notifications import NotificationWorkflow
 from holdfast.workflows.operations import OperationWorkflow
 from tests.notifications.parent import Parent
-from tests.platform import eventually
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,10 +14,10 @@ from temporalio.common import SearchAttributeKey
 from holdfast.domain.identity import ConversationKey
 from holdfast.notifications.batches import send_batch, sweep
 from holdfast.store.deliveries import Batch
+from holdfast.testing import eventually
 from tests.notifications.notices import SECRET, email, notice, notifications, webhook
 from tests.notifications.office import Office
 from tests.notifications.receiving import Answered, Endpoint, endpoint, mailbox
-from tests.platform import eventually
 
 _TENANT = SearchAttributeKey.for_keyword("HoldfastTenant")
 

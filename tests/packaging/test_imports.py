@@ -57,7 +57,7 @@ def test_the_product_imports_what_it_declares() -> None:
 
 
 @pytest.mark.parametrize(
-    "folder", ["client", "domain", "edges/terminal", "edges/dialects", "runtime"]
+    "folder", ["client", "domain", "edges/terminal", "edges/dialects", "runtime", "telemetry"]
 )
 def test_what_a_plain_install_runs_needs_no_extra(folder: str) -> None:
     assert list(imported(ROOT / "holdfast" / folder))

@@ -134,3 +134,11 @@ def test_a_builder_s_name_says_what_has_to_be_installed_for_it(plain: Path, tmp_
     ended = run(tmp_path, plain / "python", "-c", "from holdfast import Package")
     assert "ExtraMissing: holdfast.Package needs" in ended.stderr
     assert "pip install 'holdfast[worker]'" in ended.stderr
+
+
+def test_what_tests_are_written_with_says_what_has_to_be_installed_for_it(
+    plain: Path, tmp_path: Path
+) -> None:
+    ended = run(tmp_path, plain / "python", "-c", "import holdfast.testing")
+    assert "ExtraMissing: holdfast.testing needs" in ended.stderr
+    assert "pip install 'holdfast[worker,testing]'" in ended.stderr

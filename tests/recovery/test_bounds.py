@@ -11,8 +11,8 @@ import pytest
 from holdfast.domain.events import NodeBlockedWorker, TurnEnded
 from holdfast.domain.limits import Limits
 from holdfast.runtime.settings import Settings
-from tests.platform import Platform, eventually, is_triage, open_platform, route
-from tests.scripted_model import Hold, Reply, text
+from holdfast.testing import Hold, ModelReply, eventually, is_triage, route, text
+from tests.platform import Platform, open_platform
 from tests.stubborn import ENDED, ERRORS, RUNS
 
 Open = Callable[..., AbstractAsyncContextManager[Platform]]
@@ -262,7 +262,7 @@ async def test_a_turn_whose_worker_is_killed_five_times_in_a_row_is_answered(
     async with open_stubborn(in_process=False) as platform:
         holds: list[Hold] = []
 
-        def answer(request: dict[str, Any]) -> Reply:
+        def answer(request: dict[str, Any]) -> ModelReply:
             holds.append(Hold())
             reply = route("asynchronous")
             return reply if len(holds) > 5 else reply.held(holds[-1])

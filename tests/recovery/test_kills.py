@@ -11,8 +11,9 @@ from temporalio.api.enums.v1 import PendingActivityState
 
 from holdfast.domain.limits import Limits
 from holdfast.runtime.settings import Settings
-from tests.platform import Platform, counting, eventually, open_platform, routed_to
-from tests.scripted_model import Answer, Hold, Reply, text
+from holdfast.testing import Hold, ModelReply, eventually, routed_to, text
+from holdfast.testing.scripted_model import Answer
+from tests.platform import Platform, counting, open_platform
 
 ADD = ("add", {"counter": "c", "amount": 5})
 
@@ -27,10 +28,10 @@ async def remote(stack_settings: Settings, tenant: str) -> AsyncIterator[Platfor
         yield opened
 
 
-def replied(script: Answer, request: dict[str, Any]) -> Reply:
+def replied(script: Answer, request: dict[str, Any]) -> ModelReply:
     """What a plain script answers."""
     reply = script(request)
-    assert isinstance(reply, Reply)
+    assert isinstance(reply, ModelReply)
     return reply
 
 
@@ -71,7 +72,7 @@ async def test_a_kill_in_a_later_model_call_repeats_no_finished_one(remote: Plat
     steps = counting([("think", {})], [("think", {})], [ADD], then="Added.")
     held: list[int] = []
 
-    def answer(request: dict[str, Any]) -> Reply:
+    def answer(request: dict[str, Any]) -> ModelReply:
         said = sum(message["role"] == "assistant" for message in request["messages"])
         reply = replied(steps, request)
         if said == 2 and not held:
@@ -181,7 +182,7 @@ async def test_the_late_result_of_a_frozen_worker_is_refused(remote: Platform) -
     hold = Hold()
     served: list[str] = []
 
-    def answer(request: dict[str, Any]) -> Reply:
+    def answer(request: dict[str, Any]) -> ModelReply:
         served.append("call")
         return text("From the first.").held(hold) if len(served) == 1 else text("From the second.")
 

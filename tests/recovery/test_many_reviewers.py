@@ -16,8 +16,8 @@ from holdfast.domain.errors import AlreadyDecided
 from holdfast.domain.review import Accept, Edit, Reject, Respond, Review, Reviewer
 from holdfast.runtime.settings import Settings
 from holdfast.store.audit import verify_audit
-from tests.platform import Platform, counting, eventually, open_platform, routed_to
-from tests.scripted_model import Reply
+from holdfast.testing import ModelReply, eventually, routed_to
+from tests.platform import Platform, counting, open_platform
 
 ENDS = {"accept": "accepted", "edit": "accepted", "reject": "rejected", "respond": "responded"}
 AMOUNT = 150
@@ -31,12 +31,12 @@ async def remote(stack_settings: Settings, tenant: str) -> AsyncIterator[Platfor
         yield opened
 
 
-def adding_to_its_own_counter(request: dict[str, Any]) -> Reply:
+def adding_to_its_own_counter(request: dict[str, Any]) -> ModelReply:
     """The agent of conversation `c7` wants to add to counter `c7`: its customer names it."""
     asked = next(one["content"] for one in request["messages"] if one["role"] == "user")
     add = ("add", {"counter": str(asked), "amount": AMOUNT})
     reply = counting([add], then="That is settled.")(request)
-    assert isinstance(reply, Reply)
+    assert isinstance(reply, ModelReply)
     return reply
 
 

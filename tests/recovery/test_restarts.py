@@ -10,10 +10,10 @@ from holdfast.domain.limits import Limits
 from holdfast.domain.wire import SEARCH_ATTRIBUTES
 from holdfast.packages.registry import load_packages
 from holdfast.runtime.settings import Settings
+from holdfast.testing import Hold, ModelReply, eventually, routed_to, text
 from holdfast.worker.preparation import prepare
 from holdfast_devstack.stack import LocalStack, local_stack
-from tests.platform import PACKAGES, Platform, counting, eventually, open_platform, routed_to
-from tests.scripted_model import Hold, Reply, text
+from tests.platform import PACKAGES, Platform, counting, open_platform
 
 
 @pytest.fixture
@@ -55,9 +55,9 @@ async def test_a_server_killed_in_the_middle_of_a_turn_costs_nothing(
     platform, hold = own_platform, Hold()
     steps = counting([("add", {"counter": "c", "amount": 5})], then="Added.")
 
-    def answer(request: dict[str, object]) -> Reply:
+    def answer(request: dict[str, object]) -> ModelReply:
         reply = steps(request)
-        assert isinstance(reply, Reply)
+        assert isinstance(reply, ModelReply)
         return reply.held(hold)
 
     platform.script = routed_to("counter", answer)

@@ -25,12 +25,12 @@ from holdfast.domain.review import Accept, Reviewer
 from holdfast.packages.registry import load_packages
 from holdfast.runtime.connection import require_database_url, require_migration_url
 from holdfast.runtime.settings import Settings
+from holdfast.testing import ModelReply, eventually, routed_to, text, tool_calls
 from holdfast.worker.preparation import prepare
 from holdfast_shop.dataset import dump_dataset, load_dataset
 from tests import tau2
-from tests.platform import Platform, eventually, open_platform, routed_to
+from tests.platform import Platform, open_platform
 from tests.retail import journal
-from tests.scripted_model import Reply, text, tool_calls
 
 Form = Literal["allow", "approve"]
 FORMS: tuple[Form, ...] = ("allow", "approve")
@@ -83,7 +83,7 @@ class Retail:
         ]
         return Played(task=task, form=self._form, problems=tuple(problems), seconds=seconds)
 
-    def _next_call(self, request: dict[str, Any]) -> Reply:
+    def _next_call(self, request: dict[str, Any]) -> ModelReply:
         """The model: the next reference call, or the last words."""
         said = [one["content"] for one in request["messages"] if one["role"] == "user"]
         task = self._tasks[said[-1]]

@@ -1,7 +1,6 @@
 """Failures that travel say what kind they are, and hold no values and no internals."""
 
 import json
-import logging
 from collections.abc import Callable
 
 import asyncpg
@@ -14,9 +13,10 @@ from temporalio.converter import DefaultPayloadConverter
 from holdfast.domain.errors import LockTaken, NotHeld
 from holdfast.domain.failures import in_words
 from holdfast.runtime.connection import require_database_url
-from holdfast.runtime.failures import WordedFailures, WordedLog
+from holdfast.runtime.failures import WordedFailures
 from holdfast.runtime.settings import Settings
-from tests.platform import Platform, counting, routed_to
+from holdfast.testing import routed_to
+from tests.platform import Platform, counting
 
 SECRET = "4111-1111"
 
@@ -96,25 +96,6 @@ def test_a_failure_in_a_history_has_no_message_of_others_and_no_traceback() -> N
     assert (failure.message, failure.application_failure_info.type) == ("RuntimeError",) * 2
     assert SECRET not in str(failure)
     assert "test_failures" not in str(failure)
-
-
-def test_the_log_says_where_and_not_what_with(caplog: pytest.LogCaptureFixture) -> None:
-    def fail() -> None:
-        raise ValueError(SECRET)
-
-    try:
-        try:
-            fail()
-        except ValueError as inner:
-            raise KeyError(SECRET) from inner
-    except KeyError:
-        logging.getLogger("test").exception("it failed")
-    (record,) = caplog.records
-    record.exc_text = None
-    written = WordedLog("%(message)s").format(record)
-    assert "in fail" in written
-    assert written.index("ValueError") < written.index("which led to:") < written.index("KeyError")
-    assert SECRET not in written
 
 
 async def test_nothing_of_a_builders_exception_is_in_the_history_or_the_events(

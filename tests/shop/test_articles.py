@@ -8,17 +8,18 @@ from pytest_asyncio import fixture as async_fixture
 
 import holdfast_shop
 from holdfast import Reply, TurnContext
+from holdfast.activities.resources import PooledReads
 from holdfast.contract.subgraph import TranscriptMessage
 from holdfast.graphs.knowledge import knowledge
+from holdfast.knowledge.articles import read_articles
 from holdfast.llm.client import ModelClient
 from holdfast.llm.model import standalone_model
 from holdfast.llm.offline import OfflineTransport
 from holdfast.llm.providers import Chain
-from holdfast.store.knowledge import load_articles, read_articles
+from holdfast.store.knowledge import load_articles
 from holdfast.store.pool import Pool, open_pool
 from holdfast_shop.hints import hints
 from tests.shop.acting import DEMO
-from tests.shop.orders.conftest import PoolReads
 
 
 @async_fixture
@@ -42,7 +43,7 @@ async def answer(pool: Pool, question: str) -> Reply:
         turn=1,
         customer="ann",
         model=standalone_model(client),
-        reads=PoolReads(pool),
+        reads=PooledReads(pool),
     )
     asked = TranscriptMessage(seq=1, turn=1, role="customer", text=question)
     state = await knowledge.graph().compile().ainvoke({"transcript": [asked]}, context=context)

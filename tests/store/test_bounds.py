@@ -11,7 +11,7 @@ from holdfast.runtime.connection import require_database_url
 from holdfast.runtime.settings import Settings
 from holdfast.store.liveness import open_session
 from holdfast.store.pool import Connection, Pool, open_pool
-from tests.platform import eventually
+from holdfast.testing import eventually
 
 SHOWN = """
 select name, setting from pg_settings where name in

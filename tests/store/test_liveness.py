@@ -8,7 +8,7 @@ from holdfast.runtime.connection import require_database_url
 from holdfast.runtime.settings import Settings
 from holdfast.store.liveness import is_shared, note_tasks, open_session, take_abandoned
 from holdfast.store.pool import Connection
-from tests.platform import eventually
+from holdfast.testing import eventually
 
 
 @pytest.fixture

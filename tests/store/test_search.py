@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from holdfast.knowledge.articles import read_articles
 from holdfast.runtime.connection import require_migration_url
 from holdfast.runtime.settings import Settings
 from holdfast.store.knowledge import (
@@ -16,7 +17,6 @@ from holdfast.store.knowledge import (
     SOUGHT_WORDS,
     SearchGaveUp,
     load_articles,
-    read_articles,
     search,
 )
 from holdfast.store.pool import Connection, open_pool

@@ -16,12 +16,13 @@ from holdfast.domain.decision import Decision
 from holdfast.domain.identity import ConversationKey
 from holdfast.domain.ids import derived_id
 from holdfast.domain.words import language_of
+from holdfast.knowledge.articles import read_articles
 from holdfast.packages.registry import load_packages
 from holdfast.runtime.settings import Settings
 from holdfast.store.audit import append_sighting
 from holdfast.store.decisions import record_refused
 from holdfast.store.deliveries import NewDelivery, insert_deliveries, record_failed
-from holdfast.store.knowledge import load_articles, read_articles
+from holdfast.store.knowledge import load_articles
 from holdfast.store.llm_calls import CallScope, ModelResponse, RecordedCall, save_call
 from holdfast.store.steps import NewMessage, StepAttempt, begin_step, save_snapshot
 from holdfast.store.transcript import append_message

@@ -16,18 +16,9 @@ from holdfast.domain.events import ApprovalStale
 from holdfast.domain.limits import Limits
 from holdfast.domain.review import Accept, Reviewer
 from holdfast.runtime.settings import Settings
+from holdfast.testing import ModelReply, eventually, is_triage, route, routed_to, text, tool_calls
 from holdfast_devstack.ports import remembered_ports
-from tests.platform import (
-    ROOT,
-    Platform,
-    counting,
-    eventually,
-    is_triage,
-    open_platform,
-    route,
-    routed_to,
-)
-from tests.scripted_model import Reply, text, tool_calls
+from tests.platform import ROOT, Platform, counting, open_platform
 
 COUNTER, SHOP = '["tests.counter:package"]', '["holdfast_shop:package"]'
 
@@ -139,7 +130,7 @@ async def test_an_agent_hands_over_to_one_that_another_worker_has(remote: Platfo
     )
     await acquainted(remote)
 
-    def answer(request: dict[str, Any]) -> Reply:
+    def answer(request: dict[str, Any]) -> ModelReply:
         if is_triage(request):
             return route("counter")
         tools = {one["function"]["name"] for one in request.get("tools", ())}

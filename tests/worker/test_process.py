@@ -7,9 +7,10 @@ from pathlib import Path
 import asyncpg
 import httpx2
 
+from holdfast.testing import WorkerProcess, eventually, routed_to
 from holdfast_devstack.ports import remembered_ports
 from holdfast_devstack.temporary import temporary_postgres
-from tests.platform import Platform, WorkerProcess, counting, eventually, routed_to
+from tests.platform import ROOT, Platform, counting
 from tests.worker.running import worker
 
 FINE = {"status": "ok", "problems": [], "remarks": []}
@@ -23,7 +24,7 @@ async def test_three_processes_with_a_role_each_answer_a_message_with_an_action(
     )
     roles = ("workflows", "subgraphs", "actions")
     split = await asyncio.gather(
-        *(WorkerProcess.start(remote.environment, "--role", role) for role in roles)
+        *(WorkerProcess.start(remote.environment, "--role", role, root=ROOT) for role in roles)
     )
     try:
         assert (await remote.send("c1", "add five")).reply == "Added."
@@ -51,7 +52,7 @@ async def test_a_worker_without_postgres_lives_but_is_not_ready(
             "HOLDFAST_HEALTH_PORT": str(port),
         }
         assert (await worker(environment, "--migrate")).code == 0
-        process = await WorkerProcess.start(environment)
+        process = await WorkerProcess.start(environment, root=ROOT)
         try:
             ready = await health.get("/ready")
             assert (ready.status_code, ready.json()) == (200, FINE)

@@ -6,7 +6,8 @@ import pytest
 
 from holdfast.domain.limits import Limits
 from holdfast.runtime.settings import Settings
-from tests.platform import ROOT, Platform, eventually, open_platform
+from holdfast.testing import eventually
+from tests.platform import ROOT, Platform, open_platform
 from tests.worker.test_fleets import COUNTER, OTHER_WAY, SHOP, Change, asked, changed, decided
 
 __all__ = ["changed"]

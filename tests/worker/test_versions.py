@@ -24,18 +24,9 @@ from holdfast.domain.identity import ConversationKey
 from holdfast.domain.review import Accept, Reviewer
 from holdfast.runtime.settings import Settings
 from holdfast.runtime.versioning import build_id
+from holdfast.testing import Hold, eventually, is_triage, route, routed_to, text
 from tests.deployment import make_current
-from tests.platform import (
-    ROOT,
-    Platform,
-    counting,
-    eventually,
-    is_triage,
-    open_platform,
-    route,
-    routed_to,
-)
-from tests.scripted_model import Hold, text
+from tests.platform import ROOT, Platform, counting, open_platform
 
 _CODE = ("holdfast", "workflows", "activities", "worker.py", "tests")
 _BEFORE = "            queued = self._intake.queue.popleft()\n"

@@ -17,8 +17,8 @@ from holdfast.domain.errors import (
     NotAllowed,
 )
 from holdfast.domain.review import Accept, Edit, Reject, Respond, Reviewer
-from tests.platform import Platform, counting, eventually, routed_to
-from tests.scripted_model import text
+from holdfast.testing import eventually, routed_to, text
+from tests.platform import Platform, counting
 
 
 def add(amount: int, *, name: str = "add") -> tuple[str, dict[str, Any]]:

@@ -10,8 +10,9 @@ from holdfast.packages.registry import load_packages
 from holdfast.runtime.settings import Settings
 from holdfast.security.signing_key import SigningKey
 from holdfast.store.changes import PLATFORM
+from holdfast.testing import eventually, routed_to
 from holdfast.worker.assembly import open_resources
-from tests.platform import Platform, counting, eventually, routed_to
+from tests.platform import Platform, counting
 from tests.security.examples import jwks
 
 

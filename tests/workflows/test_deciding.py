@@ -28,8 +28,8 @@ from holdfast.domain.review import Accept, Claim, Comment, Delegate, Edit, Rejec
 from holdfast.runtime.settings import Settings
 from holdfast.security.signing_key import SigningKey
 from holdfast.security.statements import sign_decision
-from tests.platform import Platform, counting, eventually, open_platform, routed_to
-from tests.scripted_model import text
+from holdfast.testing import eventually, routed_to, text
+from tests.platform import Platform, counting, open_platform
 
 Opening = Callable[..., Awaitable[Platform]]
 

@@ -13,16 +13,18 @@ from holdfast.domain.review import Accept, Reject, Respond, Review, Reviewer
 from holdfast.domain.texts import customer_text
 from holdfast.runtime.settings import Settings
 from holdfast.store.faults import pausing
-from tests.platform import (
-    Platform,
-    counting,
+from holdfast.testing import (
+    Hold,
+    ModelReply,
     eventually,
+    failure,
     is_triage,
-    open_platform,
     route,
     routed_to,
+    text,
+    tool_calls,
 )
-from tests.scripted_model import Hold, Reply, failure, text, tool_calls
+from tests.platform import Platform, counting, open_platform
 from tests.workflows.test_lifecycle import accepted_updates
 
 
@@ -30,10 +32,10 @@ def add(amount: int, *, name: str = "add") -> tuple[str, dict[str, Any]]:
     return name, {"counter": "c", "amount": amount}
 
 
-def then(*replies: Reply) -> Any:
+def then(*replies: ModelReply) -> Any:
     """An agent that adds 1, and then gets these answers of its model, the last one forever."""
 
-    def answer(request: dict[str, Any]) -> Reply:
+    def answer(request: dict[str, Any]) -> ModelReply:
         said = sum(message["role"] == "tool" for message in request["messages"])
         return tool_calls(add(1)) if said == 0 else replies[min(said, len(replies)) - 1]
 
@@ -80,7 +82,7 @@ def known(request: dict[str, Any]) -> str:
     ],
 )
 async def test_a_failure_after_an_effect_says_what_was_done_and_calls_a_person(
-    platform: Platform, reply: Reply
+    platform: Platform, reply: ModelReply
 ) -> None:
     platform.script = then(reply)
     await assert_a_person_is_called(platform, await platform.send("c1", "add one"))
@@ -321,7 +323,7 @@ async def test_closing_ends_a_held_back_turn_of_an_earlier_run(
 
 
 async def test_closing_ends_a_turn_that_asks_again_while_it_closes(platform: Platform) -> None:
-    def answer(request: dict[str, Any]) -> Reply:
+    def answer(request: dict[str, Any]) -> ModelReply:
         said = sum(message["role"] == "tool" for message in request["messages"])
         return tool_calls(add(150 + said))
 
@@ -377,7 +379,7 @@ async def test_a_held_back_turn_whose_run_was_terminated_ends_when_the_conversat
 async def test_an_approval_that_expires_after_an_effect_says_what_was_done(
     platform: Platform,
 ) -> None:
-    def answer(request: dict[str, Any]) -> Reply:
+    def answer(request: dict[str, Any]) -> ModelReply:
         said = sum(message["role"] == "tool" for message in request["messages"])
         return (tool_calls(add(1)), tool_calls(add(250)), tool_calls(("fail", {})))[said]
 
@@ -435,7 +437,7 @@ async def attempts(platform: Platform, conversation: str) -> list[int]:
     ],
 )
 async def test_what_would_fail_again_is_tried_once_and_goes_to_a_person(
-    platform: Platform, reply: Reply
+    platform: Platform, reply: ModelReply
 ) -> None:
     platform.script = routed_to("counter", lambda _: reply)
     sent = await platform.send("c1", "break")
@@ -451,7 +453,7 @@ async def test_what_would_fail_again_is_tried_once_and_goes_to_a_person(
 
 
 async def test_what_was_refused_once_does_not_make_later_turns_fail(platform: Platform) -> None:
-    def answer(request: dict[str, Any]) -> Reply:
+    def answer(request: dict[str, Any]) -> ModelReply:
         if "the unspeakable" in str(request["messages"]):
             return failure(400)
         return route("general") if is_triage(request) else text("Gladly.")

@@ -14,8 +14,8 @@ from holdfast.domain.limits import Limits
 from holdfast.domain.records import ApprovalRecord
 from holdfast.domain.review import Accept, Reviewer
 from holdfast.runtime.settings import Settings
-from tests.platform import Platform, counting, eventually, open_platform, routed_to
-from tests.scripted_model import text
+from holdfast.testing import eventually, routed_to, text
+from tests.platform import Platform, counting, open_platform
 
 SHORT = Limits(events_per_run=100)
 MANY = 300

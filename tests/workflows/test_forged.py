@@ -26,7 +26,8 @@ from holdfast.domain.transitions import decide
 from holdfast.runtime.settings import Settings
 from holdfast.security.signing_key import SigningKey
 from holdfast.security.statements import sign_act, sign_decision
-from tests.platform import Platform, counting, eventually, open_platform, routed_to
+from holdfast.testing import eventually, routed_to
+from tests.platform import Platform, counting, open_platform
 from tests.workflows.forging import Forging, forging
 
 

@@ -24,8 +24,8 @@ from holdfast.domain.events import ConversationClosed
 from holdfast.domain.limits import Limits
 from holdfast.domain.notifications import NotificationStart
 from holdfast.domain.review import Accept, Reviewer
-from tests.platform import Platform, counting, eventually, routed_to
-from tests.scripted_model import text
+from holdfast.testing import eventually, routed_to, text
+from tests.platform import Platform, counting
 
 UPDATES = (
     wire.SEND_MESSAGE,

@@ -12,11 +12,11 @@ from holdfast.domain.events import ConversationClosed
 from holdfast.domain.limits import Limits
 from holdfast.domain.review import Accept, Reviewer
 from holdfast.runtime.settings import Settings
-from tests.platform import Platform, counting, eventually, open_platform, routed_to
-from tests.scripted_model import Hold, Reply, last_message, text
+from holdfast.testing import Hold, ModelReply, eventually, last_message, routed_to, text
+from tests.platform import Platform, counting, open_platform
 
 
-def echo(request: dict[str, Any]) -> Reply:
+def echo(request: dict[str, Any]) -> ModelReply:
     return text(f"You said {last_message(request)}")
 
 

@@ -7,13 +7,13 @@ import pytest
 
 from holdfast.domain.limits import Limits
 from holdfast.runtime.settings import Settings
-from tests.platform import Platform, open_platform, routed_to
-from tests.scripted_model import Reply, last_message, text
+from holdfast.testing import ModelReply, last_message, routed_to, text
+from tests.platform import Platform, open_platform
 
 SEED = 20261121
 
 
-def echo(request: dict[str, Any]) -> Reply:
+def echo(request: dict[str, Any]) -> ModelReply:
     if "Summarise" in str(request["messages"][0]["content"]):
         return text("They talked.")
     return text(f"Answer to {last_message(request)}")

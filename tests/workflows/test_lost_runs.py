@@ -10,8 +10,18 @@ import pytest
 from holdfast.client.views import SentMessage
 from holdfast.domain.errors import WrongCustomer
 from holdfast.store.faults import pausing
-from tests.platform import Platform, counting, eventually, is_triage, route, routed_to
-from tests.scripted_model import Hold, Reply, failure, last_message, text
+from holdfast.testing import (
+    Hold,
+    ModelReply,
+    eventually,
+    failure,
+    is_triage,
+    last_message,
+    route,
+    routed_to,
+    text,
+)
+from tests.platform import Platform, counting
 from tests.workflows.test_endings import add, then
 
 
@@ -20,8 +30,8 @@ async def lost(platform: Platform, answer: Any) -> AsyncIterator[None]:
     """Loses the run of the message m1, whose agent waits for the model's last word until the end."""
     hold = Hold()
 
-    def silent_at_last(request: dict[str, Any]) -> Reply:
-        reply: Reply = answer(request)
+    def silent_at_last(request: dict[str, Any]) -> ModelReply:
+        reply: ModelReply = answer(request)
         return reply if is_triage(request) or "tool_calls" in str(reply) else reply.held(hold)
 
     platform.script = silent_at_last
@@ -70,8 +80,8 @@ async def test_a_later_message_ends_a_lost_turn_by_what_was_done(platform: Platf
 async def test_a_lost_turn_is_told_in_the_customer_s_language(platform: Platform) -> None:
     answer = then(text("Zu spät."))
 
-    def in_german(request: dict[str, Any]) -> Reply:
-        reply: Reply = answer(request)
+    def in_german(request: dict[str, Any]) -> ModelReply:
+        reply: ModelReply = answer(request)
         return route("counter", language="de") if is_triage(request) else reply
 
     async with lost(platform, in_german):

@@ -7,11 +7,11 @@ from typing import Any
 from holdfast.domain.events import EventType
 from holdfast.domain.limits import AnswerBounds
 from holdfast.runtime.settings import Settings
-from tests.platform import Platform, open_platform, routed_to
-from tests.scripted_model import Reply, text, tool_calls
+from holdfast.testing import ModelReply, routed_to, text, tool_calls
+from tests.platform import Platform, open_platform
 
 
-def in_turn(*replies: Reply) -> Any:
+def in_turn(*replies: ModelReply) -> Any:
     """The agent's answers, one after the other."""
     left = list(replies)
     return routed_to("counter", lambda _: left.pop(0))
@@ -32,7 +32,7 @@ def told(platform: Platform) -> str:
     return str(said[-1])
 
 
-def _add(arguments: str) -> Reply:
+def _add(arguments: str) -> ModelReply:
     return tool_calls(("add", arguments))
 
 

@@ -7,9 +7,9 @@ from standardwebhooks.webhooks import Webhook
 
 from holdfast.domain.review import Accept, Reviewer
 from holdfast.runtime.settings import Settings
+from holdfast.testing import eventually, routed_to, text
 from tests.notifications.receiving import Answered, Endpoint, endpoint
-from tests.platform import Platform, counting, eventually, open_platform, routed_to
-from tests.scripted_model import text
+from tests.platform import Platform, counting, open_platform
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 POLICY = """

@@ -20,7 +20,8 @@ from holdfast.domain.operations import OperationStart, SightingRequest
 from holdfast.domain.review import Accept, Reviewer
 from holdfast.runtime.connection import require_migration_url
 from holdfast.store.faults import pausing
-from tests.platform import ROOT, Platform, counting, eventually, routed_to
+from holdfast.testing import eventually, routed_to
+from tests.platform import ROOT, Platform, counting
 from tests.workflows.test_audited import entries
 
 _GRANTS = re.compile("`(grant [^`]+)`")

@@ -13,16 +13,18 @@ from holdfast.domain.limits import Limits
 from holdfast.domain.review import Accept, Reviewer
 from holdfast.domain.texts import customer_text
 from holdfast.runtime.settings import Settings
-from tests.platform import (
-    Platform,
-    counting,
+from holdfast.testing import (
+    Hold,
+    ModelReply,
     eventually,
+    failure,
     is_triage,
-    open_platform,
+    last_message,
     route,
     routed_to,
+    text,
 )
-from tests.scripted_model import Hold, Reply, failure, last_message, text
+from tests.platform import Platform, counting, open_platform
 
 ADD = ("add", {"counter": "c", "amount": 1})
 AWAY = failure(503, retry_after=60)
@@ -75,7 +77,7 @@ async def test_without_a_model_the_customer_is_told_once_and_answered_when_there
 ) -> None:
     working = False
 
-    def answer(request: dict[str, Any]) -> Reply:
+    def answer(request: dict[str, Any]) -> ModelReply:
         if is_triage(request):
             return route("counter")
         return text(f"You said {last_message(request)}") if working else failure(500)
@@ -214,7 +216,7 @@ async def test_a_wait_for_a_model_ends_at_once_when_somebody_wants_that(
 async def test_a_rate_limit_of_one_conversation_is_no_other_ones(
     stack_settings: Settings, tenant: str
 ) -> None:
-    def answer(request: dict[str, Any]) -> Reply:
+    def answer(request: dict[str, Any]) -> ModelReply:
         if last_message(request) == "limited":
             return failure(429, retry_after=60)
         return route("counter") if is_triage(request) else text("Counted.")
@@ -229,7 +231,7 @@ async def test_a_rate_limit_of_one_conversation_is_no_other_ones(
 
 
 async def test_a_fallback_talks_and_never_acts(stack_settings: Settings, tenant: str) -> None:
-    def answer(request: dict[str, Any]) -> Reply:
+    def answer(request: dict[str, Any]) -> ModelReply:
         # Whatever is asked, triage sends it to the agent that can act.
         return route("counter") if is_triage(request) else failure(500)
 
@@ -250,7 +252,7 @@ async def test_a_notice_is_recorded_once_however_often_it_is_asked_for(
 ) -> None:
     working = False
 
-    def answer(request: dict[str, Any]) -> Reply:
+    def answer(request: dict[str, Any]) -> ModelReply:
         if is_triage(request):
             return route("counter")
         if not working and any(one["role"] == "tool" for one in request["messages"]):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from holdfast.domain.review import Accept, Reviewer
 from holdfast.runtime.settings import Settings
-from tests.platform import counting, eventually, open_platform, routed_to
-from tests.scripted_model import text
+from holdfast.testing import eventually, routed_to, text
+from tests.platform import counting, open_platform
 
 SMILE = "\N{SMILING FACE WITH SUNGLASSES}"
 

@@ -14,10 +14,10 @@ from holdfast.domain.errors import InvalidEdit
 from holdfast.domain.review import Accept, Edit, Reviewer
 from holdfast.runtime.settings import Settings
 from holdfast.store.faults import pausing
+from holdfast.testing import ModelReply, eventually, routed_to, text, tool_calls
 from tests.activities.test_permission import noting
 from tests.activities.test_remote_actions import other_system
-from tests.platform import Platform, counting, eventually, open_platform, routed_to
-from tests.scripted_model import Reply, text, tool_calls
+from tests.platform import Platform, counting, open_platform
 
 POLICY = """
 name: careful
@@ -217,7 +217,7 @@ async def test_two_equal_proposals_at_once_have_one_effect(platform: Platform) -
             other_is_there.set()
         await asyncio.wait_for(other_is_there.wait(), 20)
 
-    def answer(request: dict[str, Any]) -> Reply:
+    def answer(request: dict[str, Any]) -> ModelReply:
         done = any(message["role"] == "tool" for message in request["messages"])
         return text("Done.") if done else tool_calls(add(1))
 

@@ -17,7 +17,8 @@ from holdfast.domain.review import Claim, Comment, Edit, Reject, Release, Review
 from holdfast.domain.terms import Alarm
 from holdfast.runtime.settings import Settings
 from holdfast.security.bounds import KeyBounds
-from tests.platform import Platform, counting, eventually, open_platform, routed_to
+from holdfast.testing import eventually, routed_to
+from tests.platform import Platform, counting, open_platform
 from tests.workflows.forging import forging
 
 Opening = Callable[..., Awaitable[Platform]]

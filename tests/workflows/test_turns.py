@@ -12,8 +12,17 @@ from holdfast.domain.errors import (
     TurnNotFound,
     WrongCustomer,
 )
-from tests.platform import Platform, counting, is_triage, route, routed_to
-from tests.scripted_model import Hold, Reply, last_message, text, tool_calls
+from holdfast.testing import (
+    Hold,
+    ModelReply,
+    is_triage,
+    last_message,
+    route,
+    routed_to,
+    text,
+    tool_calls,
+)
+from tests.platform import Platform, counting
 
 
 async def test_a_message_is_answered_by_the_agent_that_triage_chose(platform: Platform) -> None:
@@ -113,7 +122,7 @@ async def test_an_interrupting_message_cancels_the_running_turn_and_goes_first(
 ) -> None:
     hold = Hold()
 
-    def answer(request: dict[str, Any]) -> Reply:
+    def answer(request: dict[str, Any]) -> ModelReply:
         said = last_message(request)
         return text("Too late.").held(hold) if said == "slow" else text(f"Answer to {said}")
 
@@ -157,7 +166,7 @@ async def test_agents_hand_a_turn_over_and_a_loop_of_handoffs_ends_with_a_person
 ) -> None:
     calls = {"n": 0}
 
-    def alternate(request: dict[str, Any]) -> Reply:
+    def alternate(request: dict[str, Any]) -> ModelReply:
         calls["n"] += 1
         return tool_calls(("hand_over", {"agent": "other" if calls["n"] % 2 else "counter"}))
 
@@ -166,7 +175,7 @@ async def test_agents_hand_a_turn_over_and_a_loop_of_handoffs_ends_with_a_person
     assert answer.status == "awaiting_human"
     calls["n"] = 0
 
-    def single(request: dict[str, Any]) -> Reply:
+    def single(request: dict[str, Any]) -> ModelReply:
         calls["n"] += 1
         return tool_calls(("hand_over", {"agent": "other"})) if calls["n"] == 1 else text("Taken.")
 
@@ -206,7 +215,7 @@ async def test_a_long_reply_stays_out_of_history_and_still_reaches_the_caller(
 
 
 async def test_older_messages_become_a_summary_that_the_agents_read(platform: Platform) -> None:
-    def answer(request: dict[str, Any]) -> Reply:
+    def answer(request: dict[str, Any]) -> ModelReply:
         if "Summarise" in str(request["messages"][0]["content"]):
             return text("The customer is called May.")
         return text("Hello.")

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import logging
 import signal
 import sys
 import traceback
@@ -19,6 +18,7 @@ from holdfast.domain.errors import (
 )
 from holdfast.edges.terminal.lines import json_line
 from holdfast.runtime.process import exit_process, lost_output
+from holdfast.telemetry.logs import log_command
 
 if TYPE_CHECKING:
     # Imported where they are used: they bring the Temporal SDK, which `--help` can do without.
@@ -60,7 +60,7 @@ def with_client(tenant: str, operation: Callable[["HoldfastClient"], Awaitable[N
         async with HoldfastClient.connect(tenant=tenant) as client:
             await operation(client)
 
-    _log_to_stderr()
+    log_command()
     try:
         asyncio.run(run())
     except asyncio.CancelledError:
@@ -78,25 +78,6 @@ def _interrupt_on_ctrl_c() -> None:
         loop.call_later(_INTERRUPT_SECONDS, exit_process, INTERRUPTED)
 
     loop.add_signal_handler(signal.SIGINT, interrupt)
-
-
-def _log_to_stderr() -> None:
-    """Send all logs to stderr. By default the SDK's core writes its own to stdout, where only the
-    result belongs."""
-    from temporalio.runtime import (
-        LogForwardingConfig,
-        LoggingConfig,
-        Runtime,
-        TelemetryConfig,
-        TelemetryFilter,
-    )
-
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    forwarding = LogForwardingConfig(logger=logging.getLogger("temporalio.core"))
-    warnings = TelemetryFilter(core_level="WARN", other_level="ERROR")
-    Runtime.set_default(
-        Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(warnings, forwarding=forwarding)))
-    )
 
 
 def print_document(shown: "Shown", as_json: bool) -> bool:

@@ -9,8 +9,8 @@ from holdfast.llm.client import ModelClient
 from holdfast.llm.model import standalone_model
 from holdfast.llm.offline import OfflineTransport
 from holdfast.llm.providers import Chain
+from holdfast.testing.reads import NoReads
 from tests.graphs.asking import Asker
-from tests.graphs.conftest import NoReads
 from tests.graphs.running import Stepper
 
 settings.register_profile(

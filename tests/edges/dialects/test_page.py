@@ -10,11 +10,12 @@ from langgraph.graph import END, START
 
 from holdfast.contract.subgraph import propose
 from holdfast.domain.review import Reject, Reviewer
+from holdfast.testing import eventually, routed_to
 from tests.counter import Add
 from tests.docs.blocks import ROOT, blocks, write_files
 from tests.edges.dialects.test_questions import ended, interrupt_of
 from tests.graphs.running import Graph, Notes, Stepper, graph_of, tell
-from tests.platform import Platform, counting, eventually, routed_to
+from tests.platform import Platform, counting
 
 PAGE = ROOT / "docs" / "reviewers-tools.md"
 SCHEMAS = {"add": Add}

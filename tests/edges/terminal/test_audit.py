@@ -5,8 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from holdfast.testing import routed_to
 from tests.edges.terminal.command import Ended, starter
-from tests.platform import Platform, counting, routed_to
+from tests.platform import Platform, counting
 
 
 async def audit(platform: Platform, *arguments: str) -> Ended:

@@ -12,10 +12,18 @@ import pytest
 from holdfast.domain.errors import WrongCustomer
 from holdfast.domain.review import Accept, Reviewer
 from holdfast.edges.terminal.chat import Chat
+from holdfast.testing import (
+    ModelReply,
+    eventually,
+    failure,
+    last_message,
+    routed_to,
+    text,
+    tool_calls,
+)
 from tests.edges.terminal.command import Command, starter
 from tests.edges.terminal.relay import Relay
-from tests.platform import Platform, eventually, routed_to
-from tests.scripted_model import Reply, failure, last_message, text, tool_calls
+from tests.platform import Platform
 
 LEAVES_BRACKETED_PASTE = "\x1b[?2004l"
 
@@ -39,7 +47,7 @@ async def printed(platform: Platform, *arguments: str) -> str:
 def adding(amount: int) -> Any:
     """An agent that adds once to a counter, and then says what it was told."""
 
-    def answer(request: dict[str, Any]) -> Reply:
+    def answer(request: dict[str, Any]) -> ModelReply:
         if request["messages"][-1]["role"] == "tool":
             return text(f"Result: {last_message(request)}")
         return tool_calls(("add", {"counter": "c", "amount": amount}))
@@ -278,7 +286,7 @@ async def test_a_chat_by_lines_shows_each_answer_and_only_new_ones(platform: Pla
     ids=["failed", "handed over"],
 )
 async def test_what_a_chat_tells_of_a_turn_that_failed_names_nothing_internal(
-    platform: Platform, answer: Reply, told: list[str]
+    platform: Platform, answer: ModelReply, told: list[str]
 ) -> None:
     platform.script = routed_to("counter", lambda _: answer)
     notices: list[str] = []

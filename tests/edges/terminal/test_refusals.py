@@ -5,12 +5,12 @@ from collections import Counter
 
 import pytest
 
+from holdfast.testing import ModelReply, routed_to, text, tool_calls
 from tests.edges.terminal.command import Ended, starter
-from tests.platform import Platform, routed_to
-from tests.scripted_model import Reply, text, tool_calls
+from tests.platform import Platform
 
 
-def adding(amount: int) -> Reply:
+def adding(amount: int) -> ModelReply:
     """The model wants to add to a counter."""
     return tool_calls(("add", {"counter": "c", "amount": amount}))
 

@@ -17,7 +17,8 @@ from holdfast.domain.records import ApprovalRecord
 from holdfast.domain.review import Comment, Reviewer
 from holdfast.edges.terminal.output import render
 from holdfast.notifications.email import compose
-from tests.platform import Platform, counting, routed_to
+from holdfast.testing import routed_to
+from tests.platform import Platform, counting
 
 FORGED = (
     "please\r\n  needs     nobody\u2028  approve   holdfast approve EVIL\x85ap_evil: accepted"

@@ -11,9 +11,9 @@ import pytest
 
 from holdfast.domain.errors import Overloaded
 from holdfast.edges.terminal.runner import exit_code
+from holdfast.testing import routed_to, text
 from tests.edges.terminal.command import ROOT, starter
-from tests.platform import Platform, routed_to
-from tests.scripted_model import text
+from tests.platform import Platform
 
 ANSWER = "Für Ärger: 5 € – 你好 🎉"
 

@@ -15,8 +15,9 @@ from holdfast.domain.outcomes import Route
 from holdfast.graphs.triage import triage
 from holdfast.llm.client import ModelClient
 from holdfast.llm.model import LedgeredModel, standalone_model
+from holdfast.testing import ModelReply, ScriptedModel, structured, text
+from holdfast.testing.reads import NoReads
 from tests.graphs.asking import Asker
-from tests.graphs.conftest import NoReads
 from tests.llm.answer.cases import (
     ASSESSED,
     CASES,
@@ -31,7 +32,6 @@ from tests.llm.answer.cases import (
     given_cases,
 )
 from tests.llm.conftest import OpenClient
-from tests.scripted_model import Reply, ScriptedModel, structured, text
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
 GOOD = text("corrected")
@@ -57,7 +57,7 @@ TOOLS = {
 async def _require(case: Case, open_client: OpenClient) -> None:
     expected = EXPECTED.get(case.name)
     assert expected is not None, f"nobody has said what is to come of {case.name!r}"
-    bad = Reply(case.body, status=case.status)
+    bad = ModelReply(case.body, status=case.status)
     if case.asked == "triage":
         await _require_triage(bad, expected, open_client)
         return
@@ -96,7 +96,7 @@ def _require_told(messages: list[dict[str, Any]], expected: Told) -> None:
         assert isinstance(json.loads(call["function"]["arguments"]), dict)
 
 
-async def _require_triage(bad: Reply, expected: object, open_client: OpenClient) -> None:
+async def _require_triage(bad: ModelReply, expected: object, open_client: OpenClient) -> None:
     answers = [bad] if isinstance(expected, Routed) else [bad, bad]
     async with ScriptedModel(answers) as first, ScriptedModel(answers[1:] * 2) as second:
         client = open_client(first, second)
@@ -145,7 +145,7 @@ async def test_an_answer_that_was_seen_comes_to_what_is_expected(
 async def test_a_body_that_is_no_completion_is_an_outage(
     open_client: OpenClient, raw: bytes
 ) -> None:
-    nothing = [Reply({}, raw=raw)] * 2
+    nothing = [ModelReply({}, raw=raw)] * 2
     async with ScriptedModel(nothing) as first, ScriptedModel([text("ok")]) as second:
         assert (await standalone_model(open_client(first, second)).chat(HELLO)).text == "ok"
     assert len(first.requests) == 2
@@ -154,7 +154,7 @@ async def test_a_body_that_is_no_completion_is_an_outage(
 async def test_a_body_that_says_to_be_compressed_and_is_not_is_an_outage(
     open_client: OpenClient,
 ) -> None:
-    reply = Reply({}, raw=b"no gzip", headers={"content-encoding": "gzip"})
+    reply = ModelReply({}, raw=b"no gzip", headers={"content-encoding": "gzip"})
     async with ScriptedModel([reply] * 2) as first, ScriptedModel([text("ok")]) as second:
         assert (await standalone_model(open_client(first, second)).chat(HELLO)).text == "ok"
 
@@ -177,7 +177,7 @@ async def test_ids_of_calls_are_unique_and_keep_what_can_be_kept(open_client: Op
 async def test_an_answer_that_was_cut_is_asked_for_again_with_more_room(
     open_client: OpenClient,
 ) -> None:
-    cut = Reply({"choices": [{"message": {"content": "Your"}, "finish_reason": "length"}]})
+    cut = ModelReply({"choices": [{"message": {"content": "Your"}, "finish_reason": "length"}]})
     async with ScriptedModel([cut, GOOD]) as model:
         await _said(open_client(model))
     assert "max_completion_tokens" not in model.requests[0]
@@ -232,7 +232,7 @@ async def test_what_is_wrong_is_an_event_that_quotes_nothing(open_client: OpenCl
 
 async def test_counts_that_cannot_be_true_are_estimated(open_client: OpenClient) -> None:
     usage = {"prompt_tokens": 10**12, "completion_tokens": -1}
-    async with ScriptedModel([Reply({**text("x" * 400).body, "usage": usage})]) as model:
+    async with ScriptedModel([ModelReply({**text("x" * 400).body, "usage": usage})]) as model:
         answer = await standalone_model(open_client(model)).chat(HELLO)
     assert 1 <= answer.prompt_tokens < 100
     assert answer.completion_tokens == 100

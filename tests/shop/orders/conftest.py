@@ -1,7 +1,6 @@
 """The orders agent run standalone over the offline model and the shop's demonstration data."""
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,15 +8,18 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 from pytest_asyncio import fixture as async_fixture
 
-from holdfast import ActionResult, Connection, Escalation, Handoff, Reply, TurnContext
+from holdfast import Escalation, Handoff, Reads, Reply, TurnContext
+from holdfast.activities.resources import PooledReads
 from holdfast.contract.chat import ChatModel
-from holdfast.contract.subgraph import AgentCard, TranscriptMessage
+from holdfast.contract.subgraph import AgentCard
 from holdfast.domain.outcomes import ActionState, Proposal
 from holdfast.llm.client import ModelClient
 from holdfast.llm.model import standalone_model
 from holdfast.llm.offline import OfflineTransport
 from holdfast.llm.providers import Chain
-from holdfast.store.pool import Pool, open_pool
+from holdfast.store.pool import open_pool
+from holdfast.testing import action_results
+from holdfast.testing.graph_turn import transcript_of
 from holdfast_shop.demo_data import CUSTOMER
 from holdfast_shop.hints import hints
 from holdfast_shop.orders import orders
@@ -27,19 +29,11 @@ KNOWLEDGE = AgentCard(name="knowledge", description="General questions about rul
 
 
 @dataclass
-class PoolReads:
-    pool: Pool
-
-    def connection(self) -> AbstractAsyncContextManager[Connection]:
-        return self.pool.acquire()
-
-
-@dataclass
 class Turn:
     """A turn of the orders agent: it stops at a proposal, and goes on with `decided`."""
 
     model: ChatModel
-    reads: PoolReads
+    reads: Reads
     texts: tuple[str, ...]
     state: dict[str, Any] = field(default_factory=dict)
 
@@ -61,33 +55,14 @@ class Turn:
         return self
 
     async def start(self) -> "Turn":
-        transcript = [
-            TranscriptMessage(
-                seq=seq,
-                turn=1,
-                role="customer" if (len(self.texts) - seq) % 2 == 0 else "assistant",
-                text=text,
-            )
-            for seq, text in enumerate(self.texts, start=1)
-        ]
-        return await self._run({"transcript": transcript})
+        return await self._run({"transcript": transcript_of(*self.texts)})
 
     async def decided(
         self, state: ActionState, *, result: Any = None, error: str | None = None
     ) -> "Turn":
         """Goes on with one result for each proposed action."""
-        results = [
-            ActionResult(
-                id=f"a-{index}",
-                name=action.name,
-                arguments=action.arguments,
-                state=state,
-                result=result,
-                error=error,
-            ).model_dump(mode="json")
-            for index, action in enumerate(self.proposal.actions)
-        ]
-        return await self._run(Command(resume=results))
+        results = action_results(self.proposal, state, result=result, error=error)
+        return await self._run(Command(resume=[one.model_dump(mode="json") for one in results]))
 
     @property
     def proposal(self) -> Proposal:
@@ -116,7 +91,7 @@ class Turn:
 @dataclass
 class OrdersAgent:
     client: ModelClient
-    reads: PoolReads
+    reads: Reads
 
     async def ask(self, *texts: str, model: ChatModel | None = None) -> Turn:
         """Messages in turns, the last one the customer's."""
@@ -127,5 +102,5 @@ class OrdersAgent:
 async def agent(shop_url: str) -> AsyncIterator[OrdersAgent]:
     client = ModelClient(Chain(), offline_transport=OfflineTransport([hints]))
     async with await open_pool(shop_url, read_only=True, max_size=2) as pool:
-        yield OrdersAgent(client, PoolReads(pool))
+        yield OrdersAgent(client, PooledReads(pool))
     await client.aclose()

@@ -2,7 +2,8 @@
 
 `answer` decides what is said: a function of the request's JSON body (plain or async), or a list of
 replies in the order of the calls. Other processes can call it, too. A script that raises makes the
-request fail with 500, and the exception is raised again when the server is left.
+request fail with 500, and the exception is raised again when the server is left (or noted, where another is
+raised).
 
     async with ScriptedModel(lambda request: text("Hello")) as model:
         provider = Provider(name="scripted", base_url=model.base_url, model="scripted")
@@ -34,7 +35,7 @@ _OF_PROVIDER = {"model", "reasoning_effort"}
 
 
 @dataclass(frozen=True)
-class Reply:
+class ModelReply:
     """What goes back over the wire. `delay` is in seconds; `hold` keeps it until it is released. `raw` is
     sent in place of the body's JSON."""
 
@@ -45,11 +46,11 @@ class Reply:
     hold: "Hold | None" = None
     raw: bytes | None = None
 
-    def after(self, seconds: float) -> "Reply":
+    def after(self, seconds: float) -> "ModelReply":
         """The same reply, sent later."""
         return replace(self, delay=seconds)
 
-    def held(self, hold: "Hold") -> "Reply":
+    def held(self, hold: "Hold") -> "ModelReply":
         """The same reply, sent when `hold` is released."""
         return replace(self, hold=hold)
 
@@ -65,15 +66,15 @@ class Hold:
         self.released.set()
 
 
-Answer = Callable[[dict[str, Any]], Reply | Awaitable[Reply]]
+Answer = Callable[[dict[str, Any]], ModelReply | Awaitable[ModelReply]]
 
 
-def text(content: str | None, *, model: str = "scripted", **message: Any) -> Reply:
+def text(content: str | None, *, model: str = "scripted", **message: Any) -> ModelReply:
     """An answer in words."""
     return _completion({"role": "assistant", "content": content, **message}, "stop", model)
 
 
-def structured(value: BaseModel | Mapping[str, Any], *, model: str = "scripted") -> Reply:
+def structured(value: BaseModel | Mapping[str, Any], *, model: str = "scripted") -> ModelReply:
     """An answer in JSON, for a request with a schema."""
     if isinstance(value, BaseModel):
         return text(value.model_dump_json(), model=model)
@@ -82,7 +83,7 @@ def structured(value: BaseModel | Mapping[str, Any], *, model: str = "scripted")
 
 def tool_calls(
     *calls: tuple[str, Mapping[str, Any] | str], content: str | None = None, model: str = "scripted"
-) -> Reply:
+) -> ModelReply:
     """Calls of tools, each a name and its arguments; a string goes out as it is, JSON or not."""
     described = [
         {
@@ -99,14 +100,14 @@ def tool_calls(
     return _completion(message, "tool_calls", model)
 
 
-def failure(status: int, *, retry_after: float | str | None = None) -> Reply:
+def failure(status: int, *, retry_after: float | str | None = None) -> ModelReply:
     """An error of the provider."""
     headers = {} if retry_after is None else {"retry-after": str(retry_after)}
     body = {"error": {"message": f"scripted failure {status}", "type": "scripted"}}
-    return Reply(body, status=status, headers=headers)
+    return ModelReply(body, status=status, headers=headers)
 
 
-def with_usage(reply: Reply, *, prompt: int, completion: int, cached: int = 0) -> Reply:
+def with_usage(reply: ModelReply, *, prompt: int, completion: int, cached: int = 0) -> ModelReply:
     """The same reply with other token counts."""
     usage = {
         "prompt_tokens": prompt,
@@ -134,8 +135,8 @@ class ScriptedModel:
     It runs in the event loop of the test, so the test must not block that loop.
     """
 
-    def __init__(self, answer: Answer | Sequence[Reply]) -> None:
-        self.answer: Answer = answer if callable(answer) else _in_order(answer)
+    def __init__(self, answer: Answer | Sequence[ModelReply]) -> None:
+        self.answer: Answer = answer if callable(answer) else in_order(answer)
         self.requests: list[dict[str, Any]] = []
         """The bodies of all calls, in the order of their arrival."""
         self.paths: list[str] = []
@@ -169,6 +170,12 @@ class ScriptedModel:
         return f"http://{host}:{port}"
 
     @property
+    def tool_answers(self) -> list[str]:
+        """What the latest request says that tools have answered."""
+        messages = self.requests[-1]["messages"]
+        return [one["content"] for one in messages if one["role"] == "tool"]
+
+    @property
     def most_repeated(self) -> int:
         """How often the request that came most often came."""
         return max(self.calls.values(), default=0)
@@ -191,8 +198,10 @@ class ScriptedModel:
         assert self._serving is not None
         self._server.should_exit = True
         await self._serving
-        if self._errors and error is None:
-            raise self._errors[0]
+        for raised in self._errors:
+            if error is None:
+                raise raised
+            error.add_note(f"the script raised {raised!r}")
 
     async def _respond(self, request: Request) -> Response:
         body: dict[str, Any] = await request.json()
@@ -234,10 +243,11 @@ class _Server(uvicorn.Server):
         self.ready.set()
 
 
-def _in_order(replies: Sequence[Reply]) -> Answer:
+def in_order(replies: Sequence[ModelReply]) -> Answer:
+    """A script that gives these replies, one for each call."""
     remaining = iter(replies)
 
-    def next_reply(_: dict[str, Any]) -> Reply:
+    def next_reply(_: dict[str, Any]) -> ModelReply:
         try:
             return next(remaining)
         except StopIteration:
@@ -246,8 +256,8 @@ def _in_order(replies: Sequence[Reply]) -> Answer:
     return next_reply
 
 
-def _completion(message: Mapping[str, Any], finish_reason: str, model: str) -> Reply:
-    return Reply(
+def _completion(message: Mapping[str, Any], finish_reason: str, model: str) -> ModelReply:
+    return ModelReply(
         {
             "id": "chatcmpl-scripted",
             "object": "chat.completion",

@@ -1,4 +1,4 @@
-"""The recorded histories: files of Temporal's JSON, `{path}-{number}.json`, an event on each line."""
+"""Recorded histories, in a folder: files of Temporal's JSON, `{path}-{number}.json`, an event on each line."""
 
 import json
 import re
@@ -8,7 +8,6 @@ from typing import Any
 
 from temporalio.client import WorkflowHistory
 
-FOLDER = Path(__file__).parent
 _NAME = re.compile(r"(?P<path>[a-z-]+)-(?P<number>[1-9][0-9]*)\.json")
 
 
@@ -26,7 +25,7 @@ class RecordedHistory:
         return started.workflow_type.name
 
 
-def recorded_files(folder: Path = FOLDER) -> dict[str, list[Path]]:
+def recorded_files(folder: Path) -> dict[str, list[Path]]:
     """The files of each path, in the order of their numbers."""
     found: dict[str, list[Path]] = {}
     for file in folder.glob("*.json"):
@@ -46,7 +45,7 @@ def history_of(content: dict[str, Any]) -> WorkflowHistory:
     return WorkflowHistory.from_json(started["workflowId"], content)
 
 
-def add_history(path: str, content: dict[str, Any], folder: Path = FOLDER) -> Path:
+def add_history(path: str, content: dict[str, Any], folder: Path) -> Path:
     """Write a history under the next number of its path; no file is ever overwritten."""
     number = max(map(_number, recorded_files(folder).get(path, [])), default=0) + 1
     file = folder / f"{path}-{number}.json"

@@ -11,10 +11,10 @@ from temporalio.plugin import SimplePlugin
 from temporalio.worker import Replayer
 
 from holdfast.runtime.plugin import PLUGIN
+from holdfast.testing.recorded_history import RecordedHistory
 from holdfast.workflows.conversation import ConversationWorkflow
 from holdfast.workflows.notifications import NotificationWorkflow
 from holdfast.workflows.operations import OperationWorkflow
-from tests.histories.recorded import RecordedHistory
 
 WORKFLOWS = (ConversationWorkflow, NotificationWorkflow, OperationWorkflow)
 
@@ -53,7 +53,7 @@ async def require_replay(
     raise HistoryBroken(
         f"{recorded.workflow_type} does not replay {recorded.file.name} any more.\n"
         f"  workflow: {recorded.workflow_type}, id {recorded.history.workflow_id}\n"
-        f"  history:  tests/histories/{recorded.file.name}\n"
+        f"  history:  {recorded.file}\n"
         f"  event:    {_described(event)}\n"
         f"  reason:   {_reason(failure)}\n"
         f"{_ADVICE}"

@@ -1,0 +1,1 @@
+"""What packages know: their articles, read and split for the knowledge agent to search."""
