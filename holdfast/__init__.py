@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from holdfast.contract.plan import Plan as Plan
     from holdfast.contract.read import Read as Read
     from holdfast.contract.read import ReadError as ReadError
+    from holdfast.contract.running import current_turn as current_turn
     from holdfast.contract.subgraph import Reads as Reads
     from holdfast.contract.subgraph import Subgraph as Subgraph
     from holdfast.contract.subgraph import TranscriptMessage as TranscriptMessage
@@ -108,6 +109,7 @@ _HOMES = {
     "holdfast.domain.records": ("ApprovalRecord",),
     "holdfast.contract.connection": ("Connection",),
     "holdfast.contract.action": ("Action", "ActionContext", "ActionRefused"),
+    "holdfast.contract.running": ("current_turn",),
     "holdfast.contract.subgraph": (
         "Reads",
         "Subgraph",

@@ -28,7 +28,12 @@ class Exchange:
 
 
 def answer_message(call: ToolCall, answer: JsonValue) -> ChatCompletionMessageParam:
-    """The message that answers a call. A text is told as it is, any other value as JSON.
+    """The message that answers a call; see `answer_text`."""
+    return {"role": "tool", "tool_call_id": call.id, "content": answer_text(answer)}
+
+
+def answer_text(answer: JsonValue) -> str:
+    """What a model is told of an answer: a text as it is, any other value as JSON.
 
     Raises:
         Unstorable: a number in the answer is none of JSON's.
@@ -36,8 +41,8 @@ def answer_message(call: ToolCall, answer: JsonValue) -> ChatCompletionMessagePa
     regular = storable_value(answer)
     text = regular if isinstance(regular, str) else json.dumps(regular, ensure_ascii=False)
     if len(text) > ANSWER_CHARACTERS:
-        text = f"{text[:ANSWER_CHARACTERS]} […] (cut: it has {len(text)} characters)"
-    return {"role": "tool", "tool_call_id": call.id, "content": text}
+        return f"{text[:ANSWER_CHARACTERS]} […] (cut: it has {len(text)} characters)"
+    return text
 
 
 def action_answer(result: ActionResult) -> JsonValue:

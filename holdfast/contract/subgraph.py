@@ -1,25 +1,27 @@
 """What an agent builder writes against: the subgraph, its context and state, and `propose`.
 
 A subgraph is an ordinary LangGraph graph. It reads `transcript` from its state and ends with an
-`outcome` in it; what a node needs from outside comes in as `runtime.context`, a `TurnContext`. It
-never changes the world: a node calls `propose`, and the platform executes what policy and
-reviewers let through.
+`outcome` in it; what a node needs from outside comes in as `runtime.context`, a `TurnContext`. A graph
+with another state or context is brought with functions that map them. It never changes the world: a node
+calls `propose`, and the platform executes what policy and reviewers let through.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, NotRequired, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, Protocol, TypedDict
 
 from langgraph.graph import StateGraph
-from langgraph.types import interrupt
+from langgraph.pregel import Pregel
 
 from holdfast.contract.chat import ChatModel
 from holdfast.contract.connection import Connection
+from holdfast.contract.running import stop
 from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import (
     MOST_ACTIONS,
     ActionResult,
+    Citation,
     Escalation,
     Handoff,
     Proposal,
@@ -28,6 +30,9 @@ from holdfast.domain.outcomes import (
     Route,
 )
 from holdfast.domain.past import PastAction
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
 
 Role = Literal["customer", "assistant", "human", "note", "summary"]
 """Who speaks: the customer, an agent, a person of the staff, or staff speaking to the agents only. A
@@ -100,6 +105,22 @@ class TurnContext:
     """What was proposed for this customer and is neither decided nor done yet."""
 
 
+AnyGraph = Pregel[Any, Any, Any, Any] | StateGraph[Any, Any, Any, Any]
+"""A graph, compiled or not: what `StateGraph`, its `compile`, `create_agent` and `@entrypoint` make."""
+
+
+def _transcript(context: TurnContext, transcript: Sequence[TranscriptMessage]) -> dict[str, Any]:
+    return {"transcript": list(transcript)}
+
+
+def _outcome(values: Any) -> Any:
+    return values.get("outcome") if isinstance(values, Mapping) else values
+
+
+def _turn_context(context: TurnContext) -> Any:
+    return context
+
+
 @dataclass(frozen=True, kw_only=True)
 class Subgraph:
     """A LangGraph graph under a name.
@@ -107,12 +128,64 @@ class Subgraph:
     Args:
         name: what a `Route` or `Handoff` calls it.
         description: one or two sentences that tell triage which messages belong to it.
-        graph: builds the graph, uncompiled; called once in each process.
+        graph: the graph, compiled or not, or a function that makes it, which is called once in each
+            process. It has no checkpointer of its own: Holdfast keeps its snapshots.
+        map_input: makes the graph's input of the transcript. By default, `{"transcript": [...]}`.
+        map_output: makes the turn's outcome of the graph's output. By default, the output's `outcome`,
+            or what an `@entrypoint` returns.
+        map_context: makes what nodes get as `runtime.context`. By default the `TurnContext`, which
+            `current_turn` finds in any case.
     """
 
     name: str
     description: str
-    graph: Callable[[], StateGraph[Any, TurnContext, Any, Any]]
+    graph: AnyGraph | Callable[[], AnyGraph]
+    map_input: Callable[[TurnContext, Sequence[TranscriptMessage]], Any] = _transcript
+    map_output: Callable[[Any], Any] = _outcome
+    map_context: Callable[[TurnContext], Any] = _turn_context
+
+    @classmethod
+    def of_messages(
+        cls,
+        graph: AnyGraph | Callable[[], AnyGraph],
+        *,
+        name: str,
+        description: str,
+        citations: "Callable[[Sequence[BaseMessage]], Iterable[Citation]] | None" = None,
+        map_context: Callable[[TurnContext], Any] = _turn_context,
+    ) -> "Subgraph":
+        """A graph that knows messages alone, such as LangChain's `create_agent`: its state has
+        `messages`, which begin with the transcript, and its last message, the model's, is the reply.
+
+        Args:
+            name: as for any subgraph.
+            description: as for any subgraph.
+            graph: as for any subgraph.
+            citations: finds the reply's sources in the messages; by default, in the artifacts of the
+                tools' messages, see `artifact_citations`.
+            map_context: as for any subgraph.
+        """
+        from holdfast.contract.message_graphs import artifact_citations, messages_of, reply_of
+
+        sources = citations or artifact_citations
+
+        def reply(values: Any) -> TurnOutcome | None:
+            messages = values["messages"]
+            return reply_of(messages, sources(messages))
+
+        return cls(
+            name=name,
+            description=description,
+            graph=graph,
+            map_input=messages_of,
+            map_output=reply,
+            map_context=map_context,
+        )
+
+    def compiled(self) -> Pregel[Any, Any, Any, Any]:
+        """The graph, compiled. One that was brought compiled is that itself."""
+        graph = self.graph if isinstance(self.graph, Pregel | StateGraph) else self.graph()
+        return graph.compile() if isinstance(graph, StateGraph) else graph
 
 
 def propose(
@@ -149,7 +222,7 @@ def propose(
         again=again,
         **({} if holding_message is None else {"holding_message": holding_message}),
     )
-    results = interrupt(proposal.model_dump(mode="json"))
+    results = stop(proposal.model_dump(mode="json"))
     return [ActionResult.model_validate(result) for result in results]
 
 

@@ -56,8 +56,12 @@ Conclude = Callable[[Exchange, str], TurnOutcome | None]
 
 
 def _quote(exchange: Exchange, actions: Sequence[ProposedAction]) -> Rationale:
-    said = last_words(exchange.transcript)[:_QUOTED_CHARACTERS]
-    return Rationale(reason=f"The customer wrote: “{said}”")
+    return quoted(last_words(exchange.transcript))
+
+
+def quoted(words: str) -> Rationale:
+    """The customer's words as the reason."""
+    return Rationale(reason=f"The customer wrote: “{words[:_QUOTED_CHARACTERS]}”")
 
 
 def tool_agent(

@@ -8,7 +8,7 @@ dropped. Nested graphs are included, each under its namespace. LangGraph stores 
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -23,8 +23,11 @@ from langgraph.checkpoint.base import (
     CheckpointTuple,
 )
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.serde.types import INTERRUPT
+from langgraph.types import Interrupt
 
 from holdfast.contract import chat, subgraph
+from holdfast.domain.errors import BrokenContract
 
 Serialized = tuple[str, bytes]
 
@@ -92,6 +95,20 @@ class SnapshotSaver(BaseCheckpointSaver[int]):
             ]
             yield namespace, self.serde.loads_typed(kept.checkpoint), writes
 
+    def in_order(self, interrupts: Iterable[Interrupt]) -> list[Interrupt]:
+        """The interrupts in the order of the tasks that wait in them, from the outermost graph in: of
+        branches by their index, of nodes by their names. LangGraph gives those of a nested graph in the
+        order of a hash."""
+        paths: dict[str, list[str]] = {}
+        for _, kept in sorted(
+            self._kept.items(), key=lambda item: item[0].count("|") + (item[0] != "")
+        ):
+            for channel, value, path in kept.writes.values():
+                if channel == INTERRUPT:
+                    for stopped in self.serde.loads_typed(value):
+                        paths.setdefault(stopped.id, []).append(path)
+        return sorted(interrupts, key=lambda one: paths.get(one.id, []))
+
     def _load(self, snapshot: bytes) -> None:
         for namespace, (id_, parent, checkpoint, metadata, writes) in self.serde.loads_typed(
             ("msgpack", snapshot)
@@ -156,7 +173,7 @@ class SnapshotSaver(BaseCheckpointSaver[int]):
         self._kept[namespace] = _Kept(
             id=checkpoint["id"],
             parent=config["configurable"].get("checkpoint_id"),
-            checkpoint=self.serde.dumps_typed(checkpoint),
+            checkpoint=self._dumped(checkpoint, checkpoint["channel_values"]),
             metadata=self.serde.dumps_typed(metadata),
         )
         if metadata.get("step", 0) >= 1:
@@ -179,7 +196,27 @@ class SnapshotSaver(BaseCheckpointSaver[int]):
             index = WRITES_IDX_MAP.get(channel, position)
             if index >= 0 and (task_id, index) in kept.writes:
                 continue
-            kept.writes[task_id, index] = (channel, self.serde.dumps_typed(value), task_path)
+            kept.writes[task_id, index] = (
+                channel,
+                self._dumped(value, {channel: value}),
+                task_path,
+            )
+
+    def _dumped(self, value: Any, channels: Mapping[str, Any]) -> Serialized:
+        try:
+            return self.serde.dumps_typed(value)
+        except Exception as error:  # of the serializer, or of the value's own methods
+            raise BrokenContract(
+                f"{self._unkept(channels)} can't be kept in a snapshot: keep plain data in the state"
+            ) from error
+
+    def _unkept(self, channels: Mapping[str, Any]) -> str:
+        for channel, value in channels.items():
+            try:
+                self.serde.dumps_typed(value)
+            except Exception:
+                return f"the {type(value).__name__} in channel {channel!r}"
+        return "the state"
 
 
 def _is_nested_run(name: str, namespace: str) -> bool:

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.channels import DeltaChannel
-from langgraph.graph.state import CompiledStateGraph
-from langgraph.pregel import Pregel
+from langgraph.errors import GraphRecursionError
 from langgraph.types import Command, Interrupt
 from pydantic import Field, TypeAdapter, ValidationError
 
+from holdfast.contract.running import GraphRun, running
 from holdfast.contract.subgraph import Subgraph, TranscriptMessage, TurnContext
-from holdfast.domain.errors import BrokenContract, ConfigurationError
+from holdfast.domain.errors import BrokenContract
 from holdfast.domain.outcomes import (
     ActionResult,
     Escalation,
@@ -26,6 +25,8 @@ from holdfast.domain.outcomes import (
     Route,
 )
 from holdfast.graphs.checkpointer import SnapshotSaver
+from holdfast.graphs.forms import Graph, checked_graph, own_models
+from holdfast.graphs.parallel import answers, joined
 from holdfast.graphs.snapshots import shapes_of
 
 _logger = logging.getLogger("holdfast.worker")
@@ -83,19 +84,23 @@ class StepStart:
 
 
 class SubgraphRunner:
-    """A subgraph, compiled once, that can run any number of steps at the same time."""
+    """A subgraph, compiled once, that can run any number of steps at the same time.
+
+    Raises:
+        ConfigurationError: the graph is none that Holdfast can run; see `checked_graph`.
+    """
 
     def __init__(self, subgraph: Subgraph) -> None:
         self.name = subgraph.name
         self.description = subgraph.description
-        self._graph: CompiledStateGraph[Any, TurnContext, Any, Any] = subgraph.graph().compile()
-        nested = [graph for _, graph in self._graph.get_subgraphs(recurse=True)]
-        graphs = [graph for graph in (self._graph, *nested) if isinstance(graph, Pregel)]
-        channels = [channel for graph in graphs for channel in graph.channels.values()]
-        if any(isinstance(channel, DeltaChannel) for channel in channels):
-            raise ConfigurationError(
-                f"subgraph {subgraph.name!r} uses a DeltaChannel, whose history Holdfast does not "
-                "keep; use a reducer"
+        self._subgraph = subgraph
+        self._graph = checked_graph(subgraph)
+        if models := own_models(self._graph):
+            _logger.warning(
+                "subgraph %r asks a model of its own (%s): its calls are in no ledger and count against "
+                "no bound, and a crash makes them again; HoldfastChatModel() in its place mends that",
+                self.name,
+                ", ".join(models),
             )
         self.graphs = shapes_of(self._graph)
         """The nodes and channels that a snapshot may need."""
@@ -111,7 +116,8 @@ class SubgraphRunner:
         """Run until the graph ends or proposes.
 
         Raises:
-            BrokenContract: the graph ended without an outcome.
+            BrokenContract: the graph ended without an outcome, or a node caught its own interrupt, or the
+                state has something in it that can't be kept.
             Exception: whatever a node raised.
         """
         saver = SnapshotSaver(start.snapshot)
@@ -121,14 +127,17 @@ class SubgraphRunner:
             "configurable": {"thread_id": context.conversation, Progress.KEY: progress}
         }
         if start.results is not None:
-            entry: Any = await self._resume(graph, config, start.results)
+            entry: Any = await self._resume(graph, saver, config, start.results)
         elif start.snapshot is not None:
             entry = None
         else:
-            entry = {"transcript": list(start.transcript)}
+            entry = self._subgraph.map_input(context, start.transcript)
+        within = GraphRun(
+            context=context, transcript=start.transcript, loop=asyncio.get_running_loop()
+        )
 
         keeper = asyncio.create_task(_keep_saving(saver, save_snapshot))
-        run = asyncio.create_task(self._stream(graph, entry, config, context, progress))
+        run = asyncio.create_task(self._stream(graph, entry, config, within, progress))
         try:
             await asyncio.wait((run, keeper), return_when=asyncio.FIRST_COMPLETED)
             if not run.done():
@@ -137,58 +146,76 @@ class SubgraphRunner:
         finally:
             await _end(run, keeper)
         if interrupts:
-            return StepEnd(outcome=self._proposal(interrupts), snapshot=saver.dump())
+            proposal = joined(self._proposals(saver.in_order(interrupts)))
+            return StepEnd(outcome=proposal, snapshot=saver.dump())
         return StepEnd(outcome=self._outcome(values))
 
     async def _resume(
         self,
-        graph: CompiledStateGraph[Any, TurnContext, Any, Any],
+        graph: Graph,
+        saver: SnapshotSaver,
         config: RunnableConfig,
         results: Sequence[ActionResult],
     ) -> Command[Any]:
-        state = await graph.aget_state(config)
-        answered = _next_interrupt(state.interrupts)
-        return Command(resume={answered.id: [result.model_dump(mode="json") for result in results]})
+        waiting = saver.in_order((await graph.aget_state(config)).interrupts)
+        return Command(resume=answers(waiting, self._proposals(waiting), results))
 
     async def _stream(
         self,
-        graph: CompiledStateGraph[Any, TurnContext, Any, Any],
+        graph: Graph,
         entry: Any,
         config: RunnableConfig,
-        context: TurnContext,
+        run: GraphRun,
         progress: Progress,
-    ) -> tuple[dict[str, Any], list[Interrupt]]:
-        values: dict[str, Any] = {}
-        interrupts: dict[str, Interrupt] = {}
-        running: dict[str, str] = {}
-        stream: AsyncIterator[Any] = graph.astream(
-            entry, config, context=context, stream_mode=["tasks", "values"], durability="sync"
-        )
-        async for mode, chunk in stream:
-            if mode == "tasks":
-                if "result" in chunk:
-                    running.pop(chunk["id"], None)
-                else:
-                    running[chunk["id"]] = chunk["name"]
-                progress.begin(*running.values())
-            else:
-                values = dict(chunk)
-                for stopped in values.pop("__interrupt__", ()):
-                    interrupts[stopped.id] = stopped
-        return values, list(interrupts.values())
+    ) -> tuple[Any, Sequence[Interrupt]]:
+        """The graph's output, and the interrupts that it waits in."""
+        values: Any = None
+        has_stopped = False
+        tasks: dict[str, str] = {}
+        with running(run):
+            stream: AsyncIterator[Any] = graph.astream(
+                entry,
+                config,
+                context=self._subgraph.map_context(run.context),
+                stream_mode=["tasks", "values"],
+                durability="sync",
+            )
+            try:
+                async for mode, chunk in stream:
+                    if mode == "tasks":
+                        if "result" in chunk:
+                            tasks.pop(chunk["id"], None)
+                        else:
+                            tasks[chunk["id"]] = chunk["name"]
+                        progress.begin(*tasks.values())
+                    elif isinstance(chunk, dict) and "__interrupt__" in chunk:
+                        has_stopped = True
+                    else:
+                        values = chunk
+            except GraphRecursionError:
+                raise BrokenContract(
+                    f"subgraph {self.name!r} did not end within its recursion limit"
+                ) from None
+        interrupts = (await graph.aget_state(config)).interrupts if has_stopped else ()
+        if any(stopped not in interrupts for stopped in run.stopped):
+            raise BrokenContract(
+                f"subgraph {self.name!r} caught the interrupt by which `propose` stops a node: catch "
+                "errors of your own around it, not `Exception`"
+            )
+        return values, interrupts
 
-    def _proposal(self, interrupts: Sequence[Interrupt]) -> Proposal:
+    def _proposals(self, interrupts: Sequence[Interrupt]) -> list[Proposal]:
         try:
-            return Proposal.model_validate(_next_interrupt(interrupts).value)
+            return [Proposal.model_validate(one.value) for one in interrupts]
         except ValidationError as error:
             raise BrokenContract(
                 f"subgraph {self.name!r} interrupted itself with something that is not a proposal; "
                 "a node stops for people and actions through `propose`"
             ) from error
 
-    def _outcome(self, values: dict[str, Any]) -> Route | Reply | Handoff | Escalation:
+    def _outcome(self, values: Any) -> Route | Reply | Handoff | Escalation:
         try:
-            return _OUTCOME.validate_python(values.get("outcome"))
+            return _OUTCOME.validate_python(self._subgraph.map_output(values))
         except ValidationError as error:
             raise BrokenContract(
                 f"subgraph {self.name!r} ended without an outcome (Reply, Handoff or Escalation) "
@@ -209,12 +236,6 @@ async def _end(*tasks: "asyncio.Task[Any]") -> None:
                     task.exception()  # so that it counts as seen
             return
     _logger.error("a node goes on although its attempt has ended: it must not catch cancellations")
-
-
-def _next_interrupt(interrupts: Sequence[Interrupt]) -> Interrupt:
-    """Parallel nodes may propose at once: they are served one at a time, in the order of their ids,
-    and the rest propose again when the graph goes on."""
-    return min(interrupts, key=lambda interrupt: interrupt.id)
 
 
 async def _keep_saving(saver: SnapshotSaver, save: SaveSnapshot) -> None:

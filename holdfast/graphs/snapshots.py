@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-from langgraph.graph.state import CompiledStateGraph
-from langgraph.pregel import Pregel
 from langgraph.types import Send
 
 from holdfast.domain.fleet import GraphShape
 from holdfast.graphs.checkpointer import SnapshotSaver
+from holdfast.graphs.forms import Graph, graphs_in
 
 _TASKS = "__pregel_tasks"
 """LangGraph's channel of nodes that a `Send` has called."""
@@ -17,13 +16,11 @@ _TO_NODE = "branch:to:"
 """How LangGraph's channels begin that only say which node is next."""
 
 
-def shapes_of(graph: CompiledStateGraph[Any, Any, Any, Any]) -> dict[str, GraphShape]:
+def shapes_of(graph: Graph) -> dict[str, GraphShape]:
     """The nodes and channels of the graph, and of those nested in it."""
-    graphs: list[tuple[str, object]] = [("", graph), *graph.get_subgraphs(recurse=True)]
     return {
-        name: GraphShape(nodes=frozenset(one.nodes), channels=_plain(one.channels))
-        for name, one in graphs
-        if isinstance(one, Pregel)
+        place: GraphShape(nodes=frozenset(one.nodes), channels=_plain(one.channels))
+        for place, one in graphs_in(graph)
     }
 
 

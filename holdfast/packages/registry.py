@@ -18,7 +18,6 @@ from holdfast.domain.fleet import Capabilities, ServedAction, ServedAgent
 from holdfast.domain.ids import is_id
 from holdfast.domain.policy import Policy
 from holdfast.domain.wire import TRIAGE
-from holdfast.graphs import runner
 from holdfast.graphs.runner import SubgraphRunner
 from holdfast.graphs.triage.assessment import PERSON
 from holdfast.packages.policies import PolicyBook
@@ -26,6 +25,7 @@ from holdfast.packages.policies import PolicyBook
 ENTRY_POINTS = "holdfast.packages"
 """The entry point group in which an installed distribution names its package."""
 
+_OURS = Path(__file__).parents[1]
 _LANGGRAPH = Path(langgraph.graph.__file__).parents[1]
 
 
@@ -33,7 +33,8 @@ class Registry:
     """The agents, actions and policies of one process. Checked as a whole when it is built.
 
     Args:
-        builtin: the subgraphs that every installation has, triage among them.
+        builtin: the subgraphs that every installation has, triage among them. A package replaces one by
+            a subgraph of its name.
         packages: what was brought.
         policy_dir: the folder of the tenants' own policies; see `holdfast.packages.policies`.
 
@@ -49,9 +50,12 @@ class Registry:
         packages: Sequence[Package] = (),
         policy_dir: Path | None = None,
     ) -> None:
-        brought = [(subgraph, package) for package in packages for subgraph in package.subgraphs]
-        subgraphs = [*builtin, *(subgraph for subgraph, _ in brought)]
-        _require_unique("subgraph", [subgraph.name for subgraph in subgraphs])
+        brought = [subgraph for package in packages for subgraph in package.subgraphs]
+        for given in (brought, builtin):
+            _require_unique("subgraph", [subgraph.name for subgraph in given])
+        replaced = {subgraph.name for subgraph in brought}
+        builtin = [subgraph for subgraph in builtin if subgraph.name not in replaced]
+        subgraphs = [*builtin, *brought]
         if any(subgraph.name == PERSON for subgraph in subgraphs):
             raise ConfigurationError(
                 f"no subgraph can be named {PERSON!r}: triage calls a person by that name"
@@ -205,11 +209,12 @@ def _where(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     places = [(one.filename, one.lineno) for one in traceback.extract_tb(error.__traceback__)]
-    ours = (__file__, importlib.__file__, runner.__file__)
     return " → ".join(
         f"{file}:{line}"
         for file, line in places
-        if file not in ours and file[0] != "<" and not Path(file).is_relative_to(_LANGGRAPH)
+        if file[0] != "<"
+        and file != importlib.__file__
+        and not any(Path(file).is_relative_to(root) for root in (_OURS, _LANGGRAPH))
     )
 
 

@@ -86,6 +86,37 @@ async def test_the_graph_of_one_s_own_proposes_and_answers(
     ]
 
 
+_ASSISTANT = """
+import asyncio
+from holdfast.testing import action_results, open_turn, text, tool_calls
+from parcels.assistant import assistant
+
+CALLS = [("depot", {"day": "Sunday"}), ("redirect_parcel", {"number": "PX-1001", "to": "Oak Road 8"})]
+
+async def main():
+    async with open_turn(assistant, [tool_calls(*CALLS), text("Done.")], customer="ada") as turn:
+        proposal = await turn.start("To Oak Road 8, please. Are you open on Sundays?")
+        reply = await turn.resume(action_results(proposal, result="redirected"))
+    told = [one["content"] for one in turn.model.requests[1]["messages"] if one["role"] == "tool"]
+    print(proposal.actions[0].name, *told, reply.text, sep="\\n")
+
+asyncio.run(main())
+"""
+
+
+async def test_the_agent_that_is_brought_as_it_is_reads_proposes_and_answers(
+    folder: Path, stack_settings: Settings, tenant: str
+) -> None:
+    (folder / "try_assistant.py").write_text(_ASSISTANT)
+    printed = await run("python try_assistant.py\n", folder, environment_of(stack_settings, tenant))
+    assert printed.splitlines() == [
+        "redirect_parcel",
+        "Closed on Sundays, ada.",
+        "redirected",
+        "Done.",
+    ]
+
+
 async def test_an_installed_package_is_found_by_its_entry_point(
     folder: Path, stack_settings: Settings, tenant: str
 ) -> None:

@@ -47,7 +47,7 @@ class Asker:
             agent=agent,
             note=note,
         )
-        graph = subgraph.graph().compile()
+        graph = subgraph.compiled()
         state = await graph.ainvoke({"transcript": transcript_of(*texts)}, context=context)
         outcome: Route | Reply | Handoff | Escalation = state["outcome"]
         return outcome

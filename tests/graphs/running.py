@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from langgraph.graph import StateGraph
 
-from holdfast.contract.subgraph import Subgraph, TurnContext, TurnState
+from holdfast.contract.subgraph import AnyGraph, Subgraph, TurnContext, TurnState
 from holdfast.domain.outcomes import ActionResult, Proposal, ProposedAction, Reply
 from holdfast.graphs.runner import Progress, StepEnd, StepStart, SubgraphRunner
 from holdfast.testing.graph_turn import transcript_of
@@ -69,13 +69,17 @@ class Stepper:
 
     async def step(
         self,
-        graph: Callable[[], Graph],
+        graph: AnyGraph | Callable[[], AnyGraph],
         *,
         snapshot: bytes | None = None,
         results: list[ActionResult] | None = None,
+        **maps: Any,
     ) -> StepEnd:
-        """One step, by a runner of its own: nothing but the snapshot connects it to another."""
-        runner = SubgraphRunner(Subgraph(name="brought", description="A graph.", graph=graph))
+        """One step, by a runner of its own: nothing but the snapshot connects it to another. `maps` are
+        the subgraph's functions that map."""
+        runner = SubgraphRunner(
+            Subgraph(name="brought", description="A graph.", graph=graph, **maps)
+        )
         context = TurnContext(
             tenant="acme",
             conversation="c-1",
@@ -87,7 +91,9 @@ class Stepper:
         start = StepStart(transcript=transcript_of("Hello."), snapshot=snapshot, results=results)
         return await runner.run(start, context, progress=self.progress, save_snapshot=self._save)
 
-    async def proposal(self, graph: Callable[[], Graph], **options: Any) -> tuple[Proposal, bytes]:
+    async def proposal(
+        self, graph: AnyGraph | Callable[[], AnyGraph], **options: Any
+    ) -> tuple[Proposal, bytes]:
         """A step that ends in a proposal, with the snapshot that it waits in."""
         end = await self.step(graph, **options)
         assert isinstance(end.outcome, Proposal)

@@ -5,12 +5,14 @@ from typing import Annotated, Any
 
 import pytest
 from langgraph.channels import DeltaChannel
+from langgraph.checkpoint.serde.types import INTERRUPT
 from langgraph.graph import END, START
-from langgraph.types import interrupt
+from langgraph.types import Send, interrupt
 
 from holdfast.contract.subgraph import Subgraph, TurnState, propose
 from holdfast.domain.errors import BrokenContract, ConfigurationError
-from holdfast.domain.outcomes import Proposal, Reply
+from holdfast.domain.outcomes import ActionResult, Proposal, ProposedAction, Reply
+from holdfast.graphs.checkpointer import SnapshotSaver
 from holdfast.graphs.runner import SubgraphRunner
 from holdfast.testing import eventually
 from tests.graphs.asking import Asker
@@ -75,7 +77,26 @@ async def test_a_nested_graph_proposes_and_goes_on_where_it_stopped(
     assert stepper.runs["pay"] == 2
 
 
-async def test_parallel_proposals_are_served_one_after_another_each_with_its_own_results(
+def proposing(*actions: ProposedAction, **options: Any) -> Any:
+    """A node that proposes these, and notes their results."""
+
+    async def node(state: Notes) -> dict[str, Any]:
+        reason = f"{actions[0].name} is wanted"
+        results = propose(actions, reason=reason, **options)
+        return {"notes": [f"{one.name}: {one.result}" for one in results]}
+
+    return node
+
+
+def side_by_side(**nodes: Any) -> Graph:
+    """A graph whose nodes run at once, and whose notes are told in the end."""
+    built = graph_of(Notes, {**nodes, "tell": tell})
+    for name in nodes:
+        built.add_edge(START, name)
+    return built.add_edge([*nodes], "tell").add_edge("tell", END)
+
+
+async def test_parallel_proposals_are_one_in_a_stable_order_each_with_its_own_results(
     stepper: Stepper,
 ) -> None:
     async def watch(state: Notes) -> dict[str, Any]:
@@ -83,20 +104,135 @@ async def test_parallel_proposals_are_served_one_after_another_each_with_its_own
         return {"notes": ["watched"]}
 
     def graph() -> Graph:
-        names = ("pay", "ship")
-        nodes = {name: asking(stepper, name) for name in names} | {"watch": watch, "tell": tell}
-        built = graph_of(Notes, nodes)
-        for name in (*names, "watch"):
-            built.add_edge(START, name)
-        return built.add_edge([*names, "watch"], "tell").add_edge("tell", END)
+        return side_by_side(
+            ship=proposing(action("ship"), evidence=["paid", "packed"]),
+            watch=watch,
+            pay=proposing(
+                action("reserve"), action("pay"), evidence=["paid"], holding_message="Wait."
+            ),
+        )
+
+    proposal, snapshot = await stepper.proposal(graph)
+    assert [one.name for one in proposal.actions] == ["reserve", "pay", "ship"]
+    assert proposal.reason == "reserve is wanted\nship is wanted"
+    assert proposal.evidence == ("paid", "packed")
+    assert proposal.holding_message == "Wait."
+    end = await stepper.step(graph, snapshot=snapshot, results=done(proposal))
+    assert end.outcome == Reply(
+        text="pay: pay done; reserve: reserve done; ship: ship done; watched"
+    )
+    assert stepper.runs["watch"] == 1
+
+
+@pytest.mark.parametrize("order", [("a", "b", "c"), ("c", "a", "b")])
+async def test_nested_branches_propose_in_the_order_of_their_nodes_whichever_is_first(
+    stepper: Stepper, order: tuple[str, ...]
+) -> None:
+    def slow(name: str) -> Any:
+        node = proposing(action(name))
+
+        async def later(state: Notes) -> Any:
+            await asyncio.sleep(0.05 * order.index(name))
+            return await node(state)
+
+        return later
+
+    inner = side_by_side(**{name: slow(name) for name in "abc"}).compile()
+
+    def graph() -> Graph:
+        return graph_of(Notes, {"inner": inner}).add_edge(START, "inner")
+
+    proposal, snapshot = await stepper.proposal(graph)
+    assert [one.name for one in proposal.actions] == ["a", "b", "c"]
+    end = await stepper.step(graph, snapshot=snapshot, results=done(proposal))
+    assert end.outcome == Reply(text="a: a done; b: b done; c: c done")
+
+
+async def test_branches_of_a_send_propose_in_the_order_of_the_sends(stepper: Stepper) -> None:
+    names = ["f", "b", "e", "a", "d", "c"]
+
+    async def work(state: dict[str, str]) -> dict[str, Any]:
+        (result,) = propose(action(state["name"]), reason="each")
+        return {"notes": [str(result.result)]}
+
+    def graph() -> Graph:
+        built = graph_of(Notes, {"work": work, "tell": tell}).add_edge("work", "tell")
+        return built.add_conditional_edges(
+            START, lambda state: [Send("work", {"name": name}) for name in names], ["work"]
+        )
+
+    proposal, snapshot = await stepper.proposal(graph)
+    assert [one.name for one in proposal.actions] == names
+    end = await stepper.step(graph, snapshot=snapshot, results=done(proposal))
+    assert end.outcome == Reply(text="; ".join(f"{name} done" for name in sorted(names)))
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        proposing(*[action("b")] * 5),
+        proposing(*[action("b")] * 4, again=True),
+    ],
+    ids=["too many for one", "one that is wanted again"],
+)
+async def test_what_does_not_fit_into_one_proposal_comes_after_it(
+    stepper: Stepper, second: Any
+) -> None:
+    def graph() -> Graph:
+        return side_by_side(a=proposing(*[action("a")] * 6), b=second)
 
     first, snapshot = await stepper.proposal(graph)
-    second, snapshot = await stepper.proposal(graph, snapshot=snapshot, results=done(first))
-    assert {first.actions[0].name, second.actions[0].name} == {"pay", "ship"}
-    end = await stepper.step(graph, snapshot=snapshot, results=done(second))
-    assert end.outcome == Reply(text="pay: pay done; ship: ship done; watched")
-    assert stepper.runs["watch"] == 1
-    assert stepper.runs[first.actions[0].name] == 2
+    assert {one.name for one in first.actions} == {"a"}
+    rest, snapshot = await stepper.proposal(graph, snapshot=snapshot, results=done(first))
+    assert {one.name for one in rest.actions} == {"b"}
+    assert (first.again, rest.again) == (False, len(rest.actions) == 4)
+    end = await stepper.step(graph, snapshot=snapshot, results=done(rest))
+    assert isinstance(end.outcome, Reply)
+    assert end.outcome.text.count("a: a done") == 6
+    assert end.outcome.text.count("b: b done") == len(rest.actions)
+
+
+async def test_a_snapshot_that_waits_for_one_of_several_proposals_goes_on_with_that(
+    stepper: Stepper,
+) -> None:
+    """They used to be served one after another, in the order of their interrupts' ids."""
+
+    def graph() -> Graph:
+        return side_by_side(ship=proposing(action("ship")), pay=proposing(action("pay")))
+
+    _, snapshot = await stepper.proposal(graph)
+    waiting = {
+        value[0].id: value[0].value["actions"][0]["name"]
+        for _, _, writes in SnapshotSaver(snapshot).contents()
+        for channel, value in writes
+        if channel == INTERRUPT
+    }
+    served = waiting[min(waiting)]
+    alone = [ActionResult(id="a", name=served, arguments={}, state="executed", result="first")]
+    rest, snapshot = await stepper.proposal(graph, snapshot=snapshot, results=alone)
+    assert [one.name for one in rest.actions] == [
+        name for name in waiting.values() if name != served
+    ]
+    end = await stepper.step(graph, snapshot=snapshot, results=done(rest, "then"))
+    assert end.outcome == Reply(
+        text="; ".join(
+            sorted(f"{one}: {'first' if one == served else 'then'}" for one in waiting.values())
+        )
+    )
+
+
+async def test_a_node_that_catches_its_own_interrupt_is_named(stepper: Stepper) -> None:
+    async def careful(state: Notes) -> dict[str, Any]:
+        try:
+            propose(action("pay"), reason="pay")
+        except Exception:
+            return {"notes": ["something went wrong"]}
+        return {"notes": ["paid"]}
+
+    with pytest.raises(BrokenContract, match="'brought' caught the interrupt by which `propose`"):
+        await stepper.step(lambda: side_by_side(careful=careful))
+    with pytest.raises(BrokenContract, match="'brought' caught the interrupt by which `propose`"):
+        await stepper.step(lambda: side_by_side(careful=careful, pay=proposing(action("pay"))))
 
 
 async def test_a_node_that_proposes_twice_gets_the_results_of_each(stepper: Stepper) -> None:

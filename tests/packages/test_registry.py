@@ -106,6 +106,14 @@ def test_a_name_stands_for_one_thing() -> None:
         Registry(builtin=(triage, replace(general, name="triage")))
 
 
+def test_a_package_replaces_a_built_in_agent_by_its_name() -> None:
+    own = replace(package.subgraphs[0], name="general", description="Ours.")
+    registry = Registry(builtin=(triage, general), packages=[replace(package, subgraphs=(own,))])
+    assert [(one.name, one.description) for one in registry.agents()] == [("general", "Ours.")]
+    assert registry.is_builtin("triage")
+    assert not registry.is_builtin("general")
+
+
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "-a", "é"])
 def test_a_name_that_could_not_be_written_into_an_id_is_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match="subgraphs cannot be named"):
@@ -148,7 +156,7 @@ def test_a_package_that_is_not_there_is_an_error_that_says_how_to_name_one(name:
         ("\nraise SystemExit(0)\n", r"SystemExit, at .*{module}\.py:2$"),
         (
             "from holdfast import Package\npackage = Package(name='a b')\n",
-            r"'a b' cannot be the name of a package, at .*{module}\.py:2 → ",
+            r"'a b' cannot be the name of a package, at .*{module}\.py:2$",
         ),
     ],
 )

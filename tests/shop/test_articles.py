@@ -46,7 +46,7 @@ async def answer(pool: Pool, question: str) -> Reply:
         reads=PooledReads(pool),
     )
     asked = TranscriptMessage(seq=1, turn=1, role="customer", text=question)
-    state = await knowledge.graph().compile().ainvoke({"transcript": [asked]}, context=context)
+    state = await knowledge.compiled().ainvoke({"transcript": [asked]}, context=context)
     await client.aclose()
     reply: Reply = state["outcome"]
     return reply

@@ -38,7 +38,8 @@ class Turn:
     state: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._graph = orders.graph().compile(checkpointer=InMemorySaver())
+        self._graph = orders.compiled()
+        self._graph.checkpointer = InMemorySaver()
         self._context = TurnContext(
             tenant=DEMO,
             conversation="c-1",
