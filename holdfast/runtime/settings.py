@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -38,6 +38,10 @@ def _can_beat(limits: Limits) -> Limits:
             f"which takes at least {_LEAST_HEARTBEAT_SECONDS:g}"
         )
     return limits
+
+
+BuiltinAgent = Literal["general", "knowledge"]
+_BUILTIN_AGENTS: tuple[BuiltinAgent, ...] = ("general", "knowledge")
 
 
 class Settings(BaseSettings):
@@ -82,6 +86,9 @@ class Settings(BaseSettings):
     """What this version of the workers is called; without it, a digest of their code."""
     packages: list[str] = Field(default_factory=list)
     """Packages as `module:attribute` or entry point; without any, every installed entry point."""
+    builtin_agents: list[BuiltinAgent] = Field(default_factory=lambda: list(_BUILTIN_AGENTS))
+    """The built-in agents that messages may go to. Where there is one agent in all, it gets every message,
+    and no model is asked which."""
     policy_dir: Path | None = None
     """A folder of `{tenant}.yaml`; a tenant without a file has the policy in `default.yaml`, and
     without that the policies of the packages."""

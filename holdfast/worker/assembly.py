@@ -50,7 +50,10 @@ async def open_resources(
         Unavailable: Postgres cannot be reached.
     """
     registry = Registry(
-        builtin=(triage, knowledge, general),
+        builtin=(
+            triage,
+            *(one for one in (knowledge, general) if one.name in settings.builtin_agents),
+        ),
         packages=packages,
         policy_dir=settings.policy_dir,
     )

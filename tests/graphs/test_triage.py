@@ -1,10 +1,14 @@
 """Triage over the offline model."""
 
+from dataclasses import replace
+from typing import cast
+
 import pytest
 
+from holdfast.contract.chat import ChatModel
 from holdfast.domain.outcomes import Escalation, Reply, Route
 from holdfast.graphs.triage import triage
-from tests.graphs.asking import Asker
+from tests.graphs.asking import AGENTS, Asker
 
 
 @pytest.mark.parametrize(
@@ -33,6 +37,16 @@ async def test_a_follow_up_stays_with_the_agent_in_charge(asker: Asker, follow_u
 
     assert isinstance(route, Route)
     assert route.agent == "orders"
+
+
+async def test_the_only_agent_gets_every_message_without_a_model(asker: Asker) -> None:
+    def no_model() -> ChatModel:
+        return cast(ChatModel, None)
+
+    alone = replace(asker, model=no_model)
+    for text in ("Where is my order #12?", "Blub", "I want to talk to a human"):
+        route = await alone.ask(triage, text, agents=AGENTS[:1])
+        assert route == Route(agent="orders", intent="-", confidence=1)
 
 
 async def test_an_unclear_message_is_asked_back_about_the_topics(asker: Asker) -> None:

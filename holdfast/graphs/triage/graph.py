@@ -1,5 +1,7 @@
 """The triage graph: assess the message, then route it, ask back, or call a person.
 
+Where there is one agent, it gets the message, and no model is asked.
+
 Where no model gives an assessment that can be used, the agent that answered last goes on; without one, the
 customer is asked back, and then a person is called: nothing of the message is lost by that.
 """
@@ -31,6 +33,18 @@ class TriageState(TurnState, total=False):
 
 
 Update = dict[str, Any]
+
+
+def first(
+    state: TriageState, runtime: Runtime[TurnContext]
+) -> Literal["assess", "route_to_the_only_agent"]:
+    return "route_to_the_only_agent" if len(runtime.context.agents) == 1 else "assess"
+
+
+def route_to_the_only_agent(state: TriageState, runtime: Runtime[TurnContext]) -> Update:
+    (only,) = runtime.context.agents
+    language = runtime.context.language
+    return {"outcome": Route(agent=only.name, intent="-", confidence=1, language=language)}
 
 
 async def assess(state: TriageState, runtime: Runtime[TurnContext]) -> Update:
@@ -110,14 +124,15 @@ def clarifying_question(agents: tuple[AgentCard, ...], language: str) -> str:
 
 
 def build() -> StateGraph[Any, TurnContext, Any, Any]:
-    """START → assess → route | ask_back | call_a_person → END."""
+    """START → assess → route | ask_back | call_a_person → END, or START → route_to_the_only_agent → END."""
     graph = StateGraph(TriageState, context_schema=TurnContext)
     graph.add_node(assess)
+    graph.add_node(route_to_the_only_agent)
     graph.add_node(route)
     graph.add_node(ask_back)
     graph.add_node(call_a_person)
-    graph.add_edge(START, "assess")
+    graph.add_conditional_edges(START, first)
     graph.add_conditional_edges("assess", after_assessment)
-    for last in ("route", "ask_back", "call_a_person"):
+    for last in ("route", "route_to_the_only_agent", "ask_back", "call_a_person"):
         graph.add_edge(last, END)
     return graph
