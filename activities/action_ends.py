@@ -11,9 +11,9 @@ from holdfast.domain.events import (
     ApprovalStale,
     NewEvent,
 )
-from holdfast.domain.model import storable, storable_value
 from holdfast.domain.outcomes import OUTCOME_UNKNOWN, ActionState
 from holdfast.domain.records import ActionRecord
+from holdfast.domain.text import storable, storable_value
 from holdfast.store.actions import (
     end_execution,
     mark_compensated,

@@ -5,8 +5,8 @@ from typing import TypeVar
 from holdfast.domain.activity_protocol import StepRequest
 from holdfast.domain.events import BoundReached
 from holdfast.domain.limits import AnswerBounds
-from holdfast.domain.model import storable
 from holdfast.domain.outcomes import Citation, Escalation, Handoff, Proposal, Reply
+from holdfast.domain.text import storable
 from holdfast.llm.answer import cut_to
 
 REASON_CHARACTERS = 1_000

@@ -25,13 +25,12 @@ from holdfast.contract.action import ActionRefused, AnyAction
 from holdfast.domain.activity_protocol import ActionRequest
 from holdfast.domain.approval import Approval
 from holdfast.domain.description import ActionDescription
-from holdfast.domain.display import line
 from holdfast.domain.errors import NotAllowed, PolicyError
 from holdfast.domain.identity import ActionKey
 from holdfast.domain.ids import canonical_json
-from holdfast.domain.model import storable
 from holdfast.domain.policy import ApprovalRule, Policy, PolicyInput, Verdict
 from holdfast.domain.records import ActionRecord
+from holdfast.domain.text import line, storable
 from holdfast.store.actions import proposal_of
 from holdfast.store.pool import Connection
 from holdfast.store.subjects import lent_reads, reading

@@ -21,8 +21,8 @@ from holdfast.contract.action import ActionContext, ActionRefused, AnyAction
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.errors import BrokenContract, TransactionEnded
 from holdfast.domain.failures import in_words
-from holdfast.domain.model import storable, storable_value
 from holdfast.domain.outcomes import OUTCOME_UNKNOWN, ActionState, ProposedAction
+from holdfast.domain.text import storable, storable_value
 from holdfast.store.pool import Connection, is_gone
 from holdfast.store.subjects import lent_reads, lock_subjects, reading, require_no_call, writing
 

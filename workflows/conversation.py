@@ -34,8 +34,8 @@ with workflow.unsafe.imports_passed_through():
         TurnResult,
     )
     from holdfast.domain.decision import Decision
-    from holdfast.domain.display import line
     from holdfast.domain.errors import ConversationBusy, ConversationMoved, Refused
+    from holdfast.domain.text import line
 
 RequestT = TypeVar("RequestT")
 

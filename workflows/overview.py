@@ -11,7 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
     from holdfast.domain.conversation import ConversationPhase, ConversationState
-    from holdfast.domain.display import markdown
+    from holdfast.domain.text import markdown
 
 _STATUS = SearchAttributeKey.for_keyword("HoldfastStatus")
 _AGENT = SearchAttributeKey.for_keyword("HoldfastAgent")

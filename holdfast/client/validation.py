@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from holdfast.domain.errors import InvalidRequest
 from holdfast.domain.failures import in_words
 from holdfast.domain.ids import is_id, no_id
-from holdfast.domain.model import storable
+from holdfast.domain.text import holds_unstorable
 
 _LARGEST = 2**31 - 1
 
@@ -34,7 +34,7 @@ def require_id(text: object, what: str) -> None:
 
 def require_text(text: str, what: str) -> None:
     """Check that a text can be sent and stored; raises `InvalidRequest`."""
-    if storable(text) != text:
+    if holds_unstorable(text):
         raise InvalidRequest(f"{what} has a NUL character or half of a surrogate pair")
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, JsonValue
 from holdfast.contract.connection import Connection
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.ids import derived_id
-from holdfast.domain.model import storable
+from holdfast.domain.text import storable
 
 ArgumentsT = TypeVar("ArgumentsT", bound=BaseModel)
 

@@ -10,8 +10,8 @@ from pydantic import JsonValue
 from holdfast.contract.chat import ToolCall
 from holdfast.contract.hints import AnsweredCall
 from holdfast.contract.subgraph import TranscriptMessage, TurnContext
-from holdfast.domain.model import storable_value
 from holdfast.domain.outcomes import ActionResult
+from holdfast.domain.text import storable_value
 
 ANSWER_CHARACTERS = 32_000
 """The most that a model is told of one tool's answer; what is longer is cut, and says so."""

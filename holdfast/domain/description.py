@@ -8,8 +8,8 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from holdfast.domain.display import line
 from holdfast.domain.model import Frozen
+from holdfast.domain.text import line
 
 _TITLE_CHARACTERS = 200
 _VALUE_CHARACTERS = 500

@@ -10,7 +10,7 @@ import os
 from pydantic import ValidationError
 
 from holdfast.domain.errors import HoldfastError
-from holdfast.domain.model import Unstorable
+from holdfast.domain.text import Unstorable
 from holdfast.domain.validation import listed
 
 _TOLD = {

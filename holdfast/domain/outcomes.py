@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, JsonValue
 
 from holdfast.domain.model import Frozen, Strict
+from holdfast.domain.text import legible
 
 PRIORITY_LEVELS: dict[str, int] = {"urgent": 1, "high": 2, "normal": 3, "low": 4}
 """Temporal's priority keys: a lower number is served first, 3 is its default."""
@@ -37,17 +38,11 @@ class Route(Frozen):
     language: str = "en"
 
 
-def _legible(text: str) -> str:
-    if not any(one.isprintable() and not one.isspace() for one in text):
-        raise ValueError("the text has nothing that a customer could read")
-    return text
-
-
 class Reply(Frozen):
     """The turn is answered. `asks_back` marks a question that triage asks since it was not sure."""
 
     kind: Literal["reply"] = "reply"
-    text: Annotated[str, AfterValidator(_legible)]
+    text: Annotated[str, AfterValidator(legible)]
     citations: tuple[Citation, ...] = ()
     asks_back: bool = False
 

@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from holdfast.domain.display import line
-from holdfast.domain.model import Unstorable
+from holdfast.domain.text import Unstorable, line
 
 Location = tuple[int | str, ...]
 

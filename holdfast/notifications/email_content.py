@@ -5,9 +5,9 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from holdfast.domain.display import line
 from holdfast.domain.model import Frozen
 from holdfast.domain.notifications import ApprovalData, NoticedAction, NoticeType, Payload
+from holdfast.domain.text import line
 
 _SUBJECT_CHARACTERS = 150
 

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 from holdfast.domain.approval import Approval
 from holdfast.domain.decision import Decision
-from holdfast.domain.display import line
 from holdfast.domain.identity import ConversationKey
 from holdfast.domain.notifications import (
     ApprovalData,
@@ -15,6 +14,7 @@ from holdfast.domain.notifications import (
     Payload,
 )
 from holdfast.domain.terms import Alarm
+from holdfast.domain.text import line
 from holdfast.notifications.config import Notifications, WebhookChannel
 from holdfast.store.approvals import read_approval
 from holdfast.store.deliveries import NewDelivery, insert_deliveries

@@ -11,8 +11,8 @@ import httpx2
 from pydantic import SecretStr
 from standardwebhooks import Webhook
 
-from holdfast.domain.display import escaped_json
 from holdfast.domain.notifications import Payload
+from holdfast.domain.text import escaped_json
 from holdfast.notifications.failure import DeliveryFailed
 
 TIMEOUT_SECONDS = 10.0

@@ -10,10 +10,10 @@ from typing import Literal, Self, TypeVar
 import jwt
 from pydantic import JsonValue, ValidationError, field_validator
 
-from holdfast.domain.display import line
 from holdfast.domain.failures import in_words
 from holdfast.domain.ids import json_digest
 from holdfast.domain.model import Frozen
+from holdfast.domain.text import line
 from holdfast.security.bounds import KeyBounds
 
 Algorithm = Literal["EdDSA", "ES256", "RS256"]

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from holdfast.domain.display import markdown
 from holdfast.domain.errors import InvalidEdit, InvalidRequest
 from holdfast.domain.ids import json_digest
 from holdfast.domain.records import ApprovalRecord, AskedAction
 from holdfast.domain.review import Accept, Edit, Reject, Respond, Review
+from holdfast.domain.text import markdown
 from holdfast.domain.validation import listed
 from holdfast.edges.dialects.coercion import coerce_arguments
 

@@ -6,7 +6,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.text import Text
 
-from holdfast.domain.display import BLOCK_CHARACTERS, MARGIN, block, escaped_json, line
+from holdfast.domain.text import BLOCK_CHARACTERS, MARGIN, block, escaped_json, line
 
 _HANG = 12
 """Where a line goes on that is longer than the terminal is wide: under its text, behind a margin."""

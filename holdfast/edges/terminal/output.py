@@ -10,7 +10,6 @@ from rich.text import Text
 
 from holdfast.client.views import ConversationView, ListedConversation, SentMessage
 from holdfast.domain.approval import ApprovalStatus
-from holdfast.domain.display import BLOCK_CHARACTERS, block, line
 from holdfast.domain.events import Event
 from holdfast.domain.outcomes import Citation
 from holdfast.domain.records import (
@@ -19,6 +18,7 @@ from holdfast.domain.records import (
     DeliveryRecord,
     MessageRecord,
 )
+from holdfast.domain.text import BLOCK_CHARACTERS, block, line
 from holdfast.edges.terminal.inbox import requirement_in_words, show_approval
 from holdfast.edges.terminal.lines import print_line, show_block, show_line
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from holdfast.domain.errors import ModelRefused, RefusalReason
 from holdfast.domain.limits import AnswerBounds
-from holdfast.domain.model import storable
+from holdfast.domain.text import storable
 from holdfast.llm.answer.markup import without_thoughts
 from holdfast.llm.answer.values import Unfit, arguments_of, parsed
 from holdfast.store.llm_calls import ModelResponse, RawToolCall

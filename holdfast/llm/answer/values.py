@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import JsonValue
 
 from holdfast.domain.limits import AnswerBound, AnswerBounds
-from holdfast.domain.model import storable
+from holdfast.domain.text import storable
 
 _HALF = re.compile("[\ud800-\udfff]")
 _DIGITS = 100

@@ -11,10 +11,10 @@ import pytest
 from rich.console import Console
 
 from holdfast.client.views import ConversationView
-from holdfast.domain.display import MARGIN
 from holdfast.domain.notifications import ApprovalData, NoticedAction, Payload
 from holdfast.domain.records import ApprovalRecord
 from holdfast.domain.review import Comment, Reviewer
+from holdfast.domain.text import MARGIN
 from holdfast.edges.terminal.output import render
 from holdfast.notifications.email import compose
 from holdfast.testing import routed_to

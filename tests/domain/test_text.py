@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.domain.display import MARGIN, block, escaped_json, line, markdown
+from holdfast.domain.text import MARGIN, block, escaped_json, line, markdown
 
 HOSTILE = (
     "\0\a\b\t\v\f\n\r\x1b\x7f\x85\x9b\u00ad\u061c\u200b\u200e\u202a\u202e\u2028\u2029\u2066\ufeff"

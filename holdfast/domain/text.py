@@ -1,17 +1,24 @@
-"""Other people's words, made safe to show: on one line, or as a block that no line of ours looks like.
+"""Texts: what of them Postgres can store, and what can be shown of other people's words, on one line or as a
+block that no line of ours looks like.
 
 Customers, models and reviewers write what reviewers read on a screen, in an e-mail, in a chat. Their line
 breaks must not begin a row of ours, and no character of theirs may move a cursor, colour, hide, or turn
 the direction of what stands beside it.
 """
 
+import math
 import re
 import unicodedata
+
+from pydantic import JsonValue
 
 LINE_CHARACTERS = 2_000
 BLOCK_CHARACTERS = 20_000
 MARGIN = "│ "
 """What each line of a block but the first begins with."""
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_LEAST, _MOST = -(2**63), 2**64 - 1
 
 _MOST_MARKS = 3
 """Combining characters on one letter; more of them paint over the lines above and below."""
@@ -26,6 +33,56 @@ DerivedCoreProperties.txt. They carry texts that nobody sees."""
 
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and symbols, as Unicode has it, that nothing is seen of."""
+
+
+class Unstorable(ValueError):
+    """A value cannot be stored by Postgres; the message names the field, and no value."""
+
+
+def storable(text: str) -> str:
+    """Postgres takes neither NUL nor half of a surrogate pair; models produce both, and brought code may."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def storable_value(value: JsonValue) -> JsonValue:
+    """What brought code returned, with all texts in it storable.
+
+    Raises:
+        Unstorable: it holds a number that JSON has not, or that a graph's state can't hold.
+    """
+    match value:
+        case str():
+            return storable(value)
+        case float() if not math.isfinite(value):
+            raise Unstorable("NaN and infinities are no numbers of JSON")
+        case int() if not _LEAST <= value <= _MOST:
+            raise Unstorable("an integer does not fit 64 bits; give it as a text")
+        case dict():
+            return {storable(str(name)): storable_value(part) for name, part in value.items()}
+        case list() | tuple():
+            return [storable_value(part) for part in value]
+        case _:
+            return value
+
+
+def holds_unstorable(value: object) -> bool:
+    """Whether a text in a value can't be stored by Postgres."""
+    match value:
+        case str():
+            return _UNSTORABLE.search(value) is not None
+        case dict():
+            return any(holds_unstorable(part) for pair in value.items() for part in pair)
+        case list() | tuple():
+            return any(holds_unstorable(part) for part in value)
+        case _:
+            return False
+
+
+def legible(text: str) -> str:
+    """The text; raises `ValueError` where nothing can be read in it."""
+    if not any(one.isprintable() and not one.isspace() for one in text):
+        raise ValueError("the text has nothing that a customer could read")
+    return text
 
 
 def line(text: str, longest: int = LINE_CHARACTERS) -> str:
