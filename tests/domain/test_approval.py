@@ -26,7 +26,7 @@ from holdfast.domain.ids import json_digest
 from holdfast.domain.outcomes import ProposedAction
 from holdfast.domain.participants import Person
 from holdfast.domain.shown import ShownAction, shown_digest
-from holdfast.domain.terms import Alarm, EditTerms, OnExpiry, Requirement, Terms
+from holdfast.domain.terms import Alarm, AlarmKind, EditTerms, OnExpiry, Requirement, Terms
 from holdfast.domain.transitions import (
     MOST_CHANGES,
     MOST_CLAIMS,
@@ -528,12 +528,14 @@ def test_an_edit_takes_the_stricter_end_and_the_earlier_deadline_of_its_rules() 
         ("person", 20, "person", 10),
         ("allow", 4, "allow", 4),
         ("deny", 4, "deny", 4),
+        ("allow", 10, "allow", 10),
         ("allow", 20, "person", 10),  # nobody had those 20 hours to object
     ]
+    reminder = (Alarm(at=ASKED + HOUR, kind="remind"),)
     for on_expiry, within, end, hours in cases:
         policy = terms(on_expiry=on_expiry, within=within * HOUR)
         edited = decide(
-            asked(two, on_expiry="allow"),
+            asked(two, on_expiry="allow", schedule=reminder),
             said("edit"),
             now=ASKED,
             edit=edit_to(1, two, terms=policy),
@@ -569,6 +571,41 @@ def test_an_edit_takes_the_escalations_of_its_rule_and_not_those_of_another() ->
     same = terms("small", at=later, escalate=HOUR)
     again = decide(approval, said("edit"), now=later, edit=edit_to(1, LARGE, terms=same))
     assert (again.state, again.requirements, again.schedule) == ("accepted", (LARGE,), ladder)
+
+
+def test_an_edit_takes_the_alarms_of_the_rules_that_it_adds_until_the_deadline() -> None:
+    def at(hours: int, kind: AlarmKind, **fields: Any) -> Alarm:
+        return Alarm(at=ASKED + hours * HOUR, kind=kind, **fields)
+
+    audit = Requirement(roles=("audit",))
+    alarms = (
+        at(5, "remind"),
+        at(6, "escalate", requirement=0, roles=("support",)),
+        at(7, "escalate", requirement=1, roles=("support",)),
+        at(10, "remind"),
+        at(11, "remind"),
+    )
+    both = terms().model_copy(update={"rules": ("large", "small"), "schedule": alarms})
+    approval = asked(LARGE, schedule=(at(8, "remind"),), rules=("small",))
+    edited = decide(
+        approval, said("edit", "bob"), now=ASKED, edit=edit_to(1, audit, LARGE, terms=both)
+    )
+    assert (edited.requirements, edited.rules) == ((LARGE, audit), ("small", "large"))
+    assert edited.schedule == (
+        at(5, "remind"),
+        at(6, "escalate", requirement=1, roles=("support",)),
+        at(8, "remind"),
+    )
+    known = both.model_copy(update={"rules": ("small",), "schedule": alarms[:1]})
+    same = decide(approval, said("edit", "bob"), now=ASKED, edit=edit_to(1, LARGE, terms=known))
+    assert (same.requirements, same.schedule) == (approval.requirements, approval.schedule)
+
+
+def test_an_equal_need_whose_escalation_lets_others_count_is_a_need_of_its_own() -> None:
+    edit = edit_to(1, LARGE, terms=terms("large", escalate=HOUR))
+    edited = decide(asked(LARGE, rules=("small",)), said("edit", "bob"), now=ASKED, edit=edit)
+    assert edited.requirements == (LARGE, LARGE)
+    assert [one.requirement for one in edited.schedule] == [1]
 
 
 def test_an_edit_of_an_earlier_version_changes_no_deadline_and_no_end() -> None:
@@ -618,6 +655,11 @@ def test_people_have_to_be_of_different_teams_where_that_is_asked() -> None:
     with pytest.raises(NotAllowed, match="shop"):
         after(one, said("accept", "customer"))
     assert after(one, said("accept", "cid")).state == "accepted"
+    nobodys = approval.model_copy(update={"requesters": (Person(id="customer"),)})
+    assert after(nobodys, said("accept", "ann"), said("accept", "cid")).state == "accepted"
+    two_bosses = asked(*approval.requirements, Requirement(roles=("boss",), quorum=2))
+    by_red = after(two_bosses, said("accept", "ann"), said("accept", "bob"))
+    assert [one.quorum for one in by_red.open_requirements()] == [1, 1]
     assert after(one, said("delegate", "bob", to="fay"), said("accept", "fay")).state == "accepted"
 
 

@@ -236,6 +236,17 @@ def test_what_would_take_long_on_these_values_is_not_begun(
     assert time.process_time() - began < 1
 
 
+def test_one_condition_may_cost_a_part_of_what_those_of_an_action_may() -> None:
+    condition = Condition("args.l.all(a, args.l.all(b, a + b >= 0))")
+
+    def on_ever_more() -> None:
+        for size in range(1, 1_000):
+            assert condition.holds(seen(l=[0] * size))
+
+    with pytest.raises(TooCostly, match="it would take too long on"):
+        on_ever_more()
+
+
 def test_values_that_are_nested_too_deep_are_not_looked_at() -> None:
     deep: dict[str, Any] = {}
     for _ in range(100):
