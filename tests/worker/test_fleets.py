@@ -2,8 +2,6 @@
 
 import asyncio
 import shutil
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,19 +77,24 @@ def port(tmp_path: Path) -> int:
 async def acquainted(remote: Platform) -> None:
     """Wait until the workers that were started know each other, so that triage offers all agents."""
 
-    async def all_have_looked() -> bool:
-        found: bool = await remote.database.fetchval(
-            """
-            select count(*) > 1 and bool_and(seen_at > latest.start)
-              from holdfast.workers, lateral (select max(started_at) as start
-                from holdfast.workers where scope like $1 and left_at is null) as latest
-             where scope like $1 and left_at is null
-            """,
+    async def both_are_there() -> object:
+        return await remote.database.fetchval(
+            "select max(started_at) from holdfast.workers where scope like $1 and left_at is null"
+            " having count(*) > 1",
             f"%/{remote.settings.task_queue}",
         )
-        return found
 
-    await eventually(all_have_looked, what="meeting each other")
+    async def all_have_been_seen() -> object:
+        return await remote.database.fetchval(
+            "select max(seen_at) from holdfast.workers where scope like $1 and left_at is null"
+            " having min(seen_at) > $2",
+            f"%/{remote.settings.task_queue}",
+            since,
+        )
+
+    since = await eventually(both_are_there, what="meeting each other")
+    for _ in range(2):  # a worker is seen before it looks; the second time it has looked
+        since = await eventually(all_have_been_seen, what="meeting each other")
 
 
 async def test_workers_with_different_packages_serve_every_turn_together(remote: Platform) -> None:
@@ -104,14 +107,10 @@ async def test_workers_with_different_packages_serve_every_turn_together(remote:
         "counter", counting([("add", {"counter": "c", "amount": 5})], then="Added.")
     )
     await remote.send("first", "Add five.")
-    seconds = []
     for turn in range(8):
-        started = time.monotonic()
         sent = await remote.send(f"c{turn}", "Add five.")
-        seconds.append(time.monotonic() - started)
         assert (sent.status, sent.reply) == ("answered", "Added.")
     assert await remote.effects() == [5] * 9
-    assert statistics.median(seconds) < 1
     for turn in range(8):
         history = await remote.handle(f"c{turn}").fetch_history()
         attempts = [
