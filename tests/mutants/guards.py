@@ -138,8 +138,29 @@ GUARDS: tuple[Guard, ...] = (
     Guard(
         "what an action's new form makes of a record is not executed",
         "activities/arguments.py",
-        "    if changed:",
-        "    if False:",
+        "    if names := sorted(changed):",
+        "    if names := sorted(changed)[:0]:",
+        ("tests/activities/test_arguments.py",),
+    ),
+    Guard(
+        "what a new form works out is compared with what was recorded",
+        "activities/arguments.py",
+        "names = worked_out.keys() | recorded.keys()",
+        "names = (worked_out.keys() | recorded.keys()) - computed",
+        ("tests/activities/test_arguments.py",),
+    ),
+    Guard(
+        "what a model leaves out of what it writes is not executed",
+        "activities/arguments.py",
+        "if unwritten := sorted(set(_unwritten(arguments, now))):",
+        "if unwritten := []:",
+        ("tests/activities/test_arguments.py",),
+    ),
+    Guard(
+        "what is rehearsed is read from the record",
+        "activities/arguments.py",
+        "    return arguments, recorded\n",
+        "    return proposed, recorded\n",
         ("tests/activities/test_arguments.py",),
     ),
     Guard(
