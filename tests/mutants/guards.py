@@ -136,6 +136,27 @@ GUARDS: tuple[Guard, ...] = (
         ("tests/domain/policy/test_numbers.py",),
     ),
     Guard(
+        "a division by a zero that is written down fails",
+        "holdfast/domain/policy/expressions.py",
+        'part.kind != "literal" or part.is_zero',
+        'part.kind != "literal"',
+        ("tests/domain/policy/test_numbers.py",),
+    ),
+    Guard(
+        "what is a letter to Postgres is one to whoever reads a lent connection's statements",
+        "holdfast/store/lent.py",
+        r'_LETTER = r"A-Za-z_\x80-\U0010ffff"',
+        r'_LETTER = r"A-Za-z_"',
+        ("tests/store/test_lent.py",),
+    ),
+    Guard(
+        "the customer is told how often something was done",
+        "holdfast/domain/endings.py",
+        "title if count == 1 else often",
+        "title if True else often",
+        ("tests/domain/test_endings.py",),
+    ),
+    Guard(
         "what an action's new form makes of a record is not executed",
         "activities/arguments.py",
         "    if names := sorted(changed):",
