@@ -3,12 +3,14 @@
 Worked out from the records of the turn's actions: what was done counts, not how far a graph has got.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from holdfast.domain.conversation import ActionEnd, TurnStatus
+from holdfast.domain.ids import canonical_json
 from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import ActionState
 from holdfast.domain.past import PastState
@@ -38,18 +40,31 @@ class EndedAction(Frozen):
         own = self.repeats is None
         return own and self.came_to in ("executed", "not_undone", "unclear")
 
-    def wanted_the_same(self, other: "EndedAction") -> bool:
-        """Whether it would have done what the other one does."""
-        return (self.name, self.arguments) == (other.name, other.arguments)
+    @property
+    def wanted(self) -> str:
+        """What it would have done: the same as every action with the same text."""
+        return canonical_json([self.name, self.arguments])
+
+    @property
+    def meant(self) -> str:
+        """The action that what it has come to is of."""
+        return self.repeats or self.id
+
+
+class WaitingAction(Frozen):
+    """An action that waits for approval. `title` is how the customer reads it."""
+
+    id: str
+    title: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """What became of a turn's actions; `waiting` are the titles of what still waits for approval in
-    the conversation."""
+    """What became of a turn's actions; `waiting` is what still waits for approval in the conversation
+    besides."""
 
     actions: tuple[EndedAction, ...] = ()
-    waiting: tuple[str, ...] = ()
+    waiting: tuple[WaitingAction, ...] = ()
 
     @property
     def needs_a_person(self) -> bool:
@@ -89,18 +104,18 @@ class Account:
             "waiting": [],
         }
         here = {one.id for one in self.actions}
+        named: set[str] = set()
         for one in self.actions:
-            if one.repeats not in here:
+            if one.repeats not in here and one.meant not in named:
+                named.add(one.meant)
                 told[_phrase(one)].append(one)
-        achieved = [one for phrase, some in told.items() if phrase != "not_done" for one in some]
-        told["not_done"] = [
-            one for one in told["not_done"] if not any(map(one.wanted_the_same, achieved))
-        ]
-        lists = [(phrase, _titles(actions)) for phrase, actions in told.items()]
+        told["not_done"] = _left_undone(told)
+        lists = {phrase: [one.title for one in some] for phrase, some in told.items()}
         if waiting:
-            _, titles = lists[-1]
-            lists[-1] = ("waiting", list(dict.fromkeys([*titles, *self.waiting])))
-        return "\n\n".join(_list(phrase, titles, language) for phrase, titles in lists if titles)
+            lists["waiting"] += [one.title for one in self.waiting if one.id not in named]
+        else:
+            del lists["waiting"]
+        return "\n\n".join(_list(phrase, some, language) for phrase, some in lists.items() if some)
 
 
 def ending(
@@ -153,13 +168,33 @@ def _phrase(action: EndedAction) -> Phrase:
             return "not_done"
 
 
-def _titles(actions: Iterable[EndedAction]) -> list[str]:
-    """Their titles, each once."""
-    return list(dict.fromkeys(one.title for one in actions))
+def _left_undone(told: Mapping[Phrase, Sequence[EndedAction]]) -> list[EndedAction]:
+    """Those that were not done, but for what was achieved all the same: what a later proposal asks for again is
+    wanted once, what one proposal has several times is wanted as often."""
+    wanted: Counter[str] = Counter()
+    for (_, want), times in Counter(
+        (one.step, one.wanted) for some in told.values() for one in some
+    ).items():
+        wanted[want] = max(wanted[want], times)
+    wanted.subtract(
+        one.wanted for phrase, some in told.items() if phrase != "not_done" for one in some
+    )
+    left: list[EndedAction] = []
+    for one in told["not_done"]:
+        if wanted[one.wanted] > 0:
+            wanted[one.wanted] -= 1
+            left.append(one)
+    return left
 
 
-def _list(phrase: Phrase, titles: Sequence[str], language: str) -> str:
-    shown = [f"- {title}" for title in titles[:_MOST_LINES]]
-    if left := len(titles) - len(shown):
-        shown.append(f"- {customer_text('more', language).format(count=left)}")
-    return "\n".join([customer_text(phrase, language), *shown])
+def _list(phrase: Phrase, titles: Iterable[str], language: str) -> str:
+    """A line for each title; it says how often, where that is not once."""
+    counted = list(Counter(titles).items())
+    often = customer_text("often", language)
+    lines = [
+        title if count == 1 else often.format(count=count, title=title)
+        for title, count in counted[:_MOST_LINES]
+    ]
+    if left := sum(count for _, count in counted[_MOST_LINES:]):
+        lines.append(customer_text("more", language).format(count=left))
+    return "\n".join([customer_text(phrase, language), *(f"- {line}" for line in lines)])

@@ -14,6 +14,7 @@ Phrase = Literal[
     "not_done",
     "unclear",
     "waiting",
+    "often",
     "more",
     "person_goes_on",
     "asked_colleague",
@@ -40,6 +41,7 @@ _TEXTS: dict[str, dict[Phrase, str]] = {
         "not_done": "Not done:",
         "unclear": "It is not certain yet whether this was done:",
         "waiting": "Waiting for a colleague's decision, so you need not ask for it again:",
+        "often": "{count} × {title}",
         "more": "and {count} more",
         "person_goes_on": "Please do not send it again: a colleague takes it from here and will "
         "answer you here.",
@@ -73,6 +75,7 @@ _TEXTS: dict[str, dict[Phrase, str]] = {
         "not_done": "Nicht erledigt:",
         "unclear": "Ob das erledigt wurde, steht noch nicht fest:",
         "waiting": "Wartet auf die Entscheidung im Team und muss nicht noch einmal angefragt werden:",
+        "often": "{count} × {title}",
         "more": "und {count} weitere",
         "person_goes_on": "Bitte senden Sie es nicht noch einmal: Eine Kollegin oder ein Kollege "
         "macht hier weiter; die Antwort kommt hier.",

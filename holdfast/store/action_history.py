@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from holdfast.domain.description import ActionDescription
-from holdfast.domain.endings import Account, EndedAction
+from holdfast.domain.endings import Account, EndedAction, WaitingAction
 from holdfast.domain.identity import ConversationKey, TurnKey
 from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import OUTCOME_UNKNOWN, RecordedActionState
@@ -177,7 +177,7 @@ async def account_of(connection: Connection, key: TurnKey) -> Account:
     )
     waiting = await connection.fetch(
         f"""
-        select {_CUSTOMER_TITLE} as title
+        select id, {_CUSTOMER_TITLE} as title
           from holdfast.actions as action
          where tenant = $1 and conversation = $2 and turn <> $3 and state = 'proposed'
          order by turn, step, index
@@ -193,7 +193,7 @@ async def account_of(connection: Connection, key: TurnKey) -> Account:
             )
             for row in rows
         ),
-        waiting=tuple(dict.fromkeys(row["title"] for row in waiting)),
+        waiting=tuple(WaitingAction.model_validate(dict(row)) for row in waiting),
     )
 
 

@@ -22,19 +22,23 @@ _SUSPECT = re.compile(
 )
 """What a statement has somewhere in it that is worth being read."""
 
+_LETTER = r"A-Za-z_\x80-\U0010ffff"
+_BREAK = r"(?:[ \t\f\v]|--[^\n\r]*)*[\n\r](?:\s|--[^\n\r]*[\n\r])*"
 _TOKEN = re.compile(
-    r"""--[^\n]*
+    rf"""--[^\n\r]*
     | /\*
-    | [eE]'(?:[^'\\]|\\.|'')*'
+    | [eE]'(?:[^'\\]|\\.|''|'{_BREAK}')*'
     | '(?:[^']|'')*'
-    | "(?:[^"]|"")*"
-    | (\$(?:[^\W\d]\w*)?\$).*?\1
-    | [^\W\d][\w$]*
+    | (?P<quoted>"(?:[^"]|"")*")
+    | (?P<tag>\$(?:[{_LETTER}][{_LETTER}0-9]*)?\$).*?(?P=tag)
+    | (?P<word>[{_LETTER}][{_LETTER}0-9$]*)
     | ;
-    | [^\w'"$/;-]+
+    | [^\w\x80-\U0010ffff'"$/;-]+
     | .""",
     re.VERBOSE | re.DOTALL,
 )
+"""What Postgres takes as one: everything beyond ASCII is a letter to it, a return ends a line, and what
+follows a line break of an E-string goes on with it."""
 _COMMENT_BOUND = re.compile(r"/\*|\*/")
 
 _ENDS = {"commit", "end", "abort", "begin"}
@@ -127,9 +131,9 @@ def _statements(sql: str) -> Iterator[list[str]]:
         elif text == ";":
             yield words
             words = []
-        elif text[0].isidentifier() and text[-1] != "'":
+        elif token["word"]:
             words.append(text.lower())
-        elif text[0] == '"':
+        elif token["quoted"]:
             words.append(text.strip('"'))
     yield words
 

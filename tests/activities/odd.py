@@ -6,7 +6,15 @@ from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, computed_field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    computed_field,
+    field_serializer,
+    field_validator,
+)
 
 from holdfast import (
     Action,
@@ -29,6 +37,10 @@ class Euros(BaseModel):
     @classmethod
     def _in_cents(cls, amount: int) -> int:
         return amount * 100
+
+
+class Cents(BaseModel):
+    amount: int
 
 
 class Slot(BaseModel):
@@ -83,6 +95,46 @@ class BareRefund(BaseModel):
     amount: Decimal
 
 
+class ComputedRefund(BaseModel):
+    at: datetime | None = None
+    lines: tuple[UUID, ...] = ()
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def amount(self) -> Decimal:
+        return Decimal(2000)
+
+
+class ShadowedRefund(ComputedRefund):
+    """Takes the recorded amount as well, which its code does not see."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class RefundWithHidden(Refund):
+    twice: bool = Field(default=True, exclude=True)
+
+
+class Tip(BaseModel):
+    amount: Decimal
+    kept: int | None = Field(default=None, exclude=True)
+    """Not written, so that nobody sees it."""
+
+
+class Forced(BaseModel):
+    twice: bool = Field(default=True, exclude=True)
+
+
+class Tipped(BaseModel):
+    tips: tuple[Tip, ...] = ()
+    forced: tuple[Forced, ...] = ()
+    rounded: Decimal = Decimal(0)
+
+    @field_serializer("rounded")
+    def _without_cents(self, rounded: Decimal) -> str:
+        return f"{rounded:.0f}"
+
+
 class Nothing(BaseModel):
     pass
 
@@ -134,6 +186,9 @@ with_default = refunds(RefundWithDefault)
 with_reason = refunds(RefundWithReason)
 small = refunds(SmallRefund)
 bare = refunds(BareRefund)
+computed = refunds(ComputedRefund)
+shadowed = refunds(ShadowedRefund)
+hidden = refunds(RefundWithHidden)
 
 
 async def _decimal(context: ActionContext, arguments: Nothing) -> Any:
@@ -191,8 +246,10 @@ package = Package(
     subgraphs=(),
     actions=(
         Action(name="pay_euros", description="Pay.", arguments=Euros, execute=_paid),
+        Action(name="pay_cents", description="Pay.", arguments=Cents, execute=_done),
         Action(name="book_slot", description="Book.", arguments=Slot, execute=_booked),
         Action(name="pay_amount", description="Pay.", arguments=Amount, execute=_done),
+        Action(name="tip", description="Tip.", arguments=Tipped, execute=_done),
         Action(
             name="price", description="Price.", arguments=Nothing, execute=_done, facts=_decimal
         ),

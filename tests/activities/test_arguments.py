@@ -50,10 +50,38 @@ def test_what_was_recorded_and_is_no_argument_any_more_is_not_passed_over() -> N
         recorded_arguments(ACTIONS["pay_amount"], {"amount": "1.5", "currency": "EUR"})
 
 
-def test_values_that_were_recorded_and_are_worked_out_now_do_not_count() -> None:
+def test_values_that_were_recorded_and_are_worked_out_now_have_to_be_the_same() -> None:
     arguments, recorded = read_arguments(ACTIONS["pay_amount"], {"amount": "1.5"})
     earlier = {**recorded, "cents": 150}
     assert recorded_arguments(ACTIONS["pay_amount"], earlier) == arguments
+    with pytest.raises(BrokenContract, match="What pay_amount takes has changed"):
+        recorded_arguments(ACTIONS["pay_amount"], {**recorded, "cents": 90})
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"tips": [{"amount": 5, "kept": 1}]}, "it reads tips differently again"),
+        ({"forced": [{}]}, "it holds twice besides what it writes"),
+        ({"rounded": "99.60"}, "it reads rounded differently again"),
+    ],
+)
+def test_arguments_are_not_proposed_that_their_record_does_not_have(
+    given: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(BrokenContract, match=problem):
+        read_arguments(ACTIONS["tip"], given)
+
+
+def test_what_is_rehearsed_is_read_from_the_record() -> None:
+    """A value without a trace in the record is not there when the action is rehearsed either."""
+    arguments, recorded = read_arguments(ACTIONS["tip"], {"rounded": "99.00"})
+    assert str(arguments.rounded) == recorded["rounded"] == "99"  # type: ignore[attr-defined]
+
+
+def test_what_was_true_is_not_read_as_1() -> None:
+    with pytest.raises(BrokenContract, match="What pay_cents takes has changed"):
+        recorded_arguments(ACTIONS["pay_cents"], {"amount": True})
 
 
 @pytest.mark.parametrize("name", ["slotId", "slot_id"])
@@ -159,7 +187,9 @@ async def test_an_edit_that_spells_the_same_otherwise_changes_nothing(opening: O
 
 
 @pytest.mark.parametrize("amount", ["20", "150"])
-@pytest.mark.parametrize("form", ["with_default", "with_reason", "small", "bare"])
+@pytest.mark.parametrize(
+    "form", ["with_default", "with_reason", "small", "bare", "computed", "shadowed", "hidden"]
+)
 async def test_an_action_whose_arguments_have_become_others_is_not_executed(
     opening: Opening, form: str, amount: str
 ) -> None:

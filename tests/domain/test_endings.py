@@ -1,12 +1,16 @@
 """What a turn that no agent ended says, worked out from its actions."""
 
+from itertools import count
+
 import pytest
 
 from holdfast.domain.conversation import TurnStatus
-from holdfast.domain.endings import Account, EndedAction, ending
+from holdfast.domain.endings import Account, EndedAction, WaitingAction, ending
 from holdfast.domain.outcomes import ActionState
 from holdfast.domain.past import PastState
 from holdfast.domain.texts import _TEXTS, customer_text
+
+_numbers = count(1)
 
 
 def ended(
@@ -20,7 +24,7 @@ def ended(
 ) -> EndedAction:
     """What pays `amount`, or what the title says."""
     return EndedAction(
-        id=f"act_{title}",
+        id=f"act_{next(_numbers)}",
         name="pay",
         title=title,
         arguments={"paid": title if amount is None else amount},
@@ -34,12 +38,13 @@ def ended(
 PAID = ended("Pay 5", "executed")
 SENT = ended("Send 5", "failed", "unclear")
 DENIED = ended("Pay 900", "denied")
+WAITING = WaitingAction(id="act_waits", title="Pay 150")
 
 
 def end(
     *actions: EndedAction,
     status: TurnStatus = "failed",
-    waiting: tuple[str, ...] = (),
+    waiting: tuple[WaitingAction, ...] = (),
     language: str = "en",
     held: bool = False,
     to_person: bool = True,
@@ -118,7 +123,7 @@ def test_please_try_again_is_said_where_nothing_was_done_and_nothing_is_open() -
         ((PAID,), ()),
         ((SENT,), ()),
         ((ended("Pay 5", "repeated", "executed", repeats="act_before"),), ()),
-        ((), ("Pay 150",)),
+        ((), (WAITING,)),
     ):
         _, text = end(*actions, waiting=waiting)
         assert text is not None
@@ -126,7 +131,7 @@ def test_please_try_again_is_said_where_nothing_was_done_and_nothing_is_open() -
 
 
 def test_what_waits_is_named_and_the_turn_has_failed() -> None:
-    status, text = end(waiting=("Pay 150",))
+    status, text = end(waiting=(WAITING,))
     assert status == "failed"
     assert text is not None
     assert "need not ask for it again:\n- Pay 150" in text
@@ -134,7 +139,7 @@ def test_what_waits_is_named_and_the_turn_has_failed() -> None:
 
 def test_a_cancelled_turn_without_actions_ends_silently() -> None:
     assert end(status="cancelled") == ("cancelled", None)
-    assert end(status="cancelled", waiting=("Pay 150",)) == ("cancelled", None)
+    assert end(status="cancelled", waiting=(WAITING,)) == ("cancelled", None)
 
 
 def test_nobody_is_called_where_the_agent_goes_on_with_the_next_message() -> None:
@@ -157,7 +162,7 @@ def test_who_holds_the_conversation_is_not_announced_again() -> None:
 
 
 def test_what_was_done_at_last_is_not_among_what_was_not() -> None:
-    _, text = end(ended("Pay 5", "refused"), PAID, ended("Pay 6", "compensated"))
+    _, text = end(ended("Pay 5", "refused", step=2), PAID, ended("Pay 6", "compensated"))
     assert text is not None
     assert text.count("Pay 5") == 1
     assert "Not done:\n- Pay 6" in text
@@ -170,10 +175,59 @@ def test_what_was_not_done_is_said_also_where_something_of_the_same_title_was() 
     assert "Not done:\n- Pay\n" in text
 
 
+@pytest.mark.parametrize(
+    ("state", "came_to", "phrase"),
+    [
+        ("executed", "executed", "Done:"),
+        ("executed", "not_undone", "Done, and could not be taken back:"),
+        ("failed", "unclear", "It is not certain yet whether this was done:"),
+        ("denied", None, "Not done:"),
+    ],
+)
+def test_it_is_said_how_often_something_of_one_title_came_to_the_same(
+    state: ActionState, came_to: PastState | None, phrase: str
+) -> None:
+    some = [ended("Pay", state, came_to, amount=amount) for amount in (1, 2, 2)]
+    _, text = end(ended("Send", state, came_to), *some)
+    assert text is not None
+    assert f"{phrase}\n- Send\n- 3 × Pay\n" in f"{text}\n"
+
+
+def test_it_is_said_how_often_something_of_one_title_waits() -> None:
+    others = (WAITING, WaitingAction(id="act_other", title="Pay 150"))
+    again = ended("Pay 150", "repeated", "waiting", repeats=WAITING.id)
+    elsewhere = ended("Pay 150", "repeated", "waiting", repeats="act_elsewhere")
+    _, text = end(again, again.model_copy(update={"id": "act_again"}), elsewhere, waiting=others)
+    assert text is not None
+    assert "ask for it again:\n- 3 × Pay 150" in text
+
+
+def test_what_was_done_before_is_told_once_however_often_it_is_asked_for() -> None:
+    asked = [ended("Pay 5", "repeated", "executed", repeats="act_before") for _ in range(2)]
+    _, text = end(*asked)
+    assert text is not None
+    assert "not done again:\n- Pay 5" in text
+
+
+def test_what_is_tried_again_was_wanted_once() -> None:
+    _, text = end(ended("Pay 5", "refused", step=2), ended("Pay 5", "refused", step=3))
+    assert text is not None
+    assert "Not done:\n- Pay 5" in text
+
+
+def test_what_was_done_less_often_than_one_proposal_had_it_is_among_what_was_not() -> None:
+    _, text = end(PAID, ended("Pay 5", "executed"), ended("Pay 5", "refused"))
+    assert text is not None
+    assert "Done:\n- 2 × Pay 5\n\nNot done:\n- Pay 5" in text
+
+
 def test_long_lists_are_cut_and_say_so() -> None:
     _, text = end(*(ended(f"Pay {n}", "executed") for n in range(30)))
     assert text is not None
     assert "- Pay 7\n- and 22 more" in text
+    _, text = end(*(ended(f"Pay {n // 3}", "executed", amount=n) for n in range(30)))
+    assert text is not None
+    assert "- 3 × Pay 7\n- and 6 more" in text
     account = Account(actions=tuple(ended(f"Pay {n}", "executed") for n in range(30)))
     assert len(account.for_callers()) == 20
 

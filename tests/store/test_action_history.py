@@ -147,7 +147,7 @@ async def test_the_account_names_actions_in_the_customers_language(
     pool: Pool, tenant: str, language: str, titles: dict[str, str], read: str
 ) -> None:
     done = await record(pool, tenant, 1)
-    await record(pool, tenant, 2, state="proposed")
+    waiting = [await record(pool, tenant, turn, state="proposed") for turn in (2, 3)]
     described = ActionDescription(title="Send 5 to Bo", customer_title=titles)
     await pool.execute(
         "update holdfast.actions set description = $2 where tenant = $1",
@@ -160,4 +160,4 @@ async def test_the_account_names_actions_in_the_customers_language(
     async with pool.acquire() as connection:
         account = await account_of(connection, TurnKey(tenant, "c1", 1))
     assert [(one.id, one.title) for one in account.actions] == [(done, read)]
-    assert account.waiting == (read,)
+    assert [(one.id, one.title) for one in account.waiting] == [(one, read) for one in waiting]

@@ -13,7 +13,21 @@ from holdfast.store.lent import require_no_end
 from holdfast.store.pool import Connection, Pool, lend, open_pool
 from holdfast.store.subjects import lent_reads
 
+ENDING = (
+    "select 1 as §$a$; commit; select 2 as §$a$",
+    "select 1 as a§$b$; commit; select 2 as a§$b$",
+    "select 1 as ٣$a$; commit; select 2 as ٣$a$",
+    "select 1 as a$b$; commit; select 2 as a$b$",
+    "select $٣$ ' $٣$; commit; select ''",
+    "select $€$ $$ $a$ $€$; commit; select $€$ $$ $a$ $€$",
+    "select 1 as €; commit",
+    "-- x\rcommit",
+    "select E'a'\n'b\\''; commit; select ''",
+    "select E'a' -- c\n -- d\r\t'b\\''; commit; select ''",
+)
+"""What ends the transaction that it is sent in, as Postgres reads it."""
 REFUSED = (
+    *ENDING,
     "commit",
     "/* x */ end",
     "insert into a values (1); commit",
@@ -37,7 +51,16 @@ REFUSED = (
     "select pg_terminate_backend(pg_backend_pid())",
     'select pg_catalog."pg_terminate_backend"(1)',
 )
+STAYING = (
+    "select $§$; commit; $§$",
+    "select $aß$; commit; $aß$",
+    "select 1 as \xa0commit",
+    "select E'a'\n'\\'; commit; --'",
+    "select 'a' -- '\n'; commit; '",
+    "select 1 -- x; commit\n",
+)
 SENT = (
+    *STAYING,
     "select case when a then 1 end from b",
     "savepoint begin",
     "rollback to savepoint x",
@@ -65,6 +88,19 @@ def test_a_statement_that_ends_a_transaction_or_a_session_is_told(statement: str
 @pytest.mark.parametrize("statement", SENT)
 def test_a_statement_that_only_reads_like_one_is_sent(statement: str) -> None:
     require_no_end(statement)
+
+
+@pytest.mark.parametrize("statement", [*ENDING, *STAYING])
+async def test_statements_are_read_as_postgres_reads_them(
+    stack_settings: Settings, statement: str
+) -> None:
+    connection = await asyncpg.connect(require_database_url(stack_settings))
+    try:
+        await connection.execute("begin")
+        await connection.execute(statement)
+        assert connection.is_in_transaction() == (statement in STAYING)
+    finally:
+        await connection.close()
 
 
 @pytest.fixture

@@ -42,6 +42,18 @@ def then(*replies: ModelReply) -> Any:
     return routed_to("counter", answer)
 
 
+async def test_a_customer_is_told_how_often_something_was_done(platform: Platform) -> None:
+    def answer(request: dict[str, Any]) -> Reply:
+        said = any(message["role"] == "tool" for message in request["messages"])
+        return tool_calls(("fail", {})) if said else tool_calls(add(1), add(2), add(3))
+
+    platform.script = routed_to("counter", answer)
+    sent = await platform.send("c1", "Add 1, 2 and 3")
+    assert await platform.effects() == [1, 2, 3]
+    assert sent.reply is not None
+    assert "Done:\n- 3 × Add to a counter\n" in sent.reply
+
+
 async def assert_a_person_is_called(platform: Platform, sent: SentMessage) -> None:
     """The effect stands, callers and customer are told so, agents keep quiet, and when they are asked
     again they know what was done."""

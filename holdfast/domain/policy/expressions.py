@@ -183,7 +183,7 @@ class _Parser:
             return parts
         alike: list[Node] = []
         for part, start, end, sign in zip_longest(parts, starts, ends, signs):
-            if sign == "/" and part.kind != "literal":
+            if sign == "/" and (part.kind != "literal" or part.is_zero):
                 alike.append(self._put_into(DIVISOR, part, start, end))
             else:
                 alike.append(self._double(part, start, end))

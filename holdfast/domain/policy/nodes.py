@@ -78,6 +78,14 @@ class Node:
         return self.kind == "literal" and self.text[0] in "0123456789."
 
     @property
+    def is_zero(self) -> bool:
+        """Whether it is a number that is written down and is zero, as a double has it."""
+        if self.kind != "literal" or not self.is_number:
+            return False
+        text = self.text.lower().removesuffix("u")
+        return not (int(text, 16) if text.startswith("0x") else float(text))
+
+    @property
     def is_whole(self) -> bool:
         """Whether the library calculates with it as with a whole number, whatever the values are."""
         match self.kind:

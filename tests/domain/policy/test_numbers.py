@@ -89,6 +89,20 @@ def test_numbers_are_calculated_with_alike_however_they_come(
         ("args.a / args.b > 0.5", {"a": 0, "b": 0}),
         ("args.a / args.b > 0.5", {"a": 1, "b": 0}),
         ("1.0 / (args.a - 1) < 5.0", {"a": 1}),
+        ("args.a / 0 > 5", {"a": 2}),
+        ("args.a / 2 / (0) > 5", {"a": 2}),
+        ("args.a / 0.0 > 5", {"a": 2}),
+        ("args.a / 0x0 > 5", {"a": 2}),
+        ("args.a / 0u > 5", {"a": 2}),
+        ("args.a / 1e-400 > 5", {"a": 2}),
+        ("args.a / -0 < 5", {"a": 2}),
+        ("args.a / (1 - 1) > 5", {"a": 2}),
+        ("args.a / (1.0 - 1.0) > 5", {"a": 2}),
+        ("args.a * (5 / 0) > 5", {"a": 2}),
+        ("[1, 2].exists(i, i / 0 > args.a)", {"a": 2}),
+        ("args.a % 0 == 0", {"a": 2}),
+        ("args.a % 0.0 == 0", {"a": 2}),
+        ("args.a % (1 - 1) == 0", {"a": 2}),
         ("args.a % 2 == 0", {"a": 2.5}),
         ("args.l[args.a] == 5", {"l": [5, 6], "a": 0.5}),
         ("args.text * 2 > 1", {"text": "5"}),
@@ -100,7 +114,7 @@ def test_what_cannot_be_calculated_fails_and_compares_with_nothing(
     source: str, args: dict[str, Any]
 ) -> None:
     for given_ in (args, other(args)):
-        with pytest.raises((TypeError, ValueError, RuntimeError, IndexError)):
+        with pytest.raises((TypeError, ValueError, RuntimeError, IndexError, ZeroDivisionError)):
             holds(source, **given_)
 
 
