@@ -8,6 +8,10 @@ ALL_TURNS_END = "closing-ends-all-turns"
 DECIDED_IS_CANCELLED = "a-turn-decided-meanwhile-is-cancelled"
 """A turn escaped its cancellation when it was decided, or held back by a takeover, at the same time."""
 
+FLOODS_END = "a-flood-of-signals-ends"
+"""Refused signals counted against their bound while they waited only. A full run took no messages until it had
+worked off what signals had started, and tried to end whatever came in between."""
+
 FULL_AT_ONCE = "full-at-once"
 """Messages that came in one workflow task were all accepted, even if there was room for one only."""
 
