@@ -24,6 +24,9 @@ NOT_BEGUN_IS_LEFT = "an-action-nobody-has-begun-is-left"
 RECORDED_FIRST = "a-takeover-is-recorded-first"
 """A takeover took effect before it was recorded, which may refuse it."""
 
+REST_IS_LEFT = "a-stopped-proposal-leaves-its-rest"
+"""Stopping a turn left the action that was to be executed; those after it were executed."""
+
 SIGNALS_ARE_BOUNDED = "signals-are-bounded"
 """Each signal started an activity, all of them at once."""
 

@@ -287,6 +287,19 @@ GUARDS: tuple[Guard, ...] = (
         waits=True,
     ),
     Guard(
+        "a turn that is stopped between its actions leaves the rest",
+        "workflows/action_calls.py",
+        "if self._stopped and workflow.patched(patches.REST_IS_LEFT):",
+        "if False:",
+        (
+            "tests/workflows/test_endings.py::"
+            "test_a_turn_cancelled_between_its_actions_leaves_those_that_nobody_has_begun",
+            "tests/workflows/test_endings.py::"
+            "test_an_approved_turn_cancelled_between_its_actions_leaves_the_rest",
+        ),
+        waits=True,
+    ),
+    Guard(
         "a run whose history is long moves on, whatever made it long",
         "workflows/conversation.py",
         "if self._must_drain():\n            return True",
