@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from holdfast.domain.outcomes import ActionState
 
 _LEAST_TIME = timedelta(seconds=1)
+_STOPPED = "the turn was ended before"
 
 
 class Stuck(Exception):
@@ -34,16 +35,18 @@ class ActionCalls:
         self._handle: workflow.ActivityHandle[ActionReport] | None = None
         self._left: ActionReport | None = None
         self._leaving: asyncio.Task[None] | None = None
+        self._stopped = False
 
     async def execute(
         self, step: StepKey, actions: int, time_left: Callable[[], timedelta]
     ) -> ActionState:
-        """Execute the actions of a step in order; if one does not succeed, undo those before it. Returns the
-        state of the last one that was tried.
+        """Execute the actions of a step in order; if one does not succeed, or is left since the turn was
+        stopped, undo those before it. Returns the state of the last one.
 
         Raises:
             Stuck: none was tried.
         """
+        self._stopped = False
         for index in range(actions):
             report = await self._execute(self._request(step, index), time_left())
             if report.stuck is not None:
@@ -58,19 +61,25 @@ class ActionCalls:
         return "executed"
 
     def stop(self) -> None:
-        """Leave the action that is to be executed, unless a worker has begun it."""
+        """Leave the action that is to be executed, unless a worker has begun it, and those after it."""
+        self._stopped = True
         if self._executing is not None and workflow.patched(patches.NOT_BEGUN_IS_LEFT):
             self._leaving = asyncio.create_task(self._leave_stopped(self._executing))
 
     async def _leave_stopped(self, request: ActionRequest) -> None:
-        report = await self._leave(request, "the turn was ended before")
+        report = await self._leave(request, _STOPPED)
         if report is not None and self._executing is request:
             self._left = report
             if self._handle is not None:
                 self._handle.cancel()
 
     async def _execute(self, request: ActionRequest, within: timedelta) -> ActionReport:
-        self._executing, self._left = request, None
+        self._left = None
+        if self._stopped and workflow.patched(patches.REST_IS_LEFT):
+            left = await self._leave(request, _STOPPED)
+            if left is not None:
+                return left
+        self._executing = request
         try:
             return await self._act(request, within)
         finally:

@@ -30,8 +30,9 @@ _REMEMBERED_DECISIONS = 20
 _MOST_REFUSALS = 50
 """Refused signals that a run records for one approval, with a statement and without; and as many for approvals
 that don't exist."""
-_MOST_WAITING = 50
-"""Signalled decisions on one approval that wait at a time."""
+_MOST_REFUSALS_IN_A_RUN = 200
+_MOST_LOOKED_AT = 50
+"""Signalled decisions on one approval that wait, or were refused in this run once an activity had looked at them."""
 _RECORDED_AT_ONCE = 4
 
 
@@ -51,7 +52,9 @@ class ApprovalDesk:
         self._watching: dict[str, asyncio.Task[None]] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._signalled: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._waiting_signals: Counter[str] = Counter()
+        self._looked_at: Counter[str] = Counter()
+        self._signals_under_way = 0
+        self._told: set[str] = set()
         self._refused: Counter[tuple[str, bool]] = Counter()
         self._recording = asyncio.Semaphore(_RECORDED_AT_ONCE)
         self._held_back: set[str] = set()
@@ -79,6 +82,10 @@ class ApprovalDesk:
         """Whether a change of an approval is being recorded."""
         return any(lock.locked() for lock in self._locks.values())
 
+    def takes_signals(self) -> bool:
+        """Whether signalled decisions are being looked at, or their refusals recorded."""
+        return self._signals_under_way > 0
+
     def check(self, decision: Decision) -> None:
         """Raise one of the approval errors if a decision may not be taken; one that was taken before passes."""
         if self._taken_before(decision) is not None:
@@ -104,6 +111,7 @@ class ApprovalDesk:
 
     async def take_signalled(self, decision: Decision) -> None:
         """Take a decision without a caller; refusals are recorded, up to a bound."""
+        self._signals_under_way += 1
         try:
             try:
                 await self._decide_in_turn(decision)
@@ -116,6 +124,8 @@ class ApprovalDesk:
             ActivityError
         ) as error:  # which would end the conversation, out of a signal's handler
             workflow.logger.error("a refused decision is not recorded: %s", refusal_of(error))
+        finally:
+            self._signals_under_way -= 1
 
     async def withdraw(self, parked: ParkedTurn) -> bool:
         """Withdraw the approval of a turn that is cancelled; False if it was decided meanwhile."""
@@ -156,25 +166,32 @@ class ApprovalDesk:
 
     async def _decide_in_turn(self, decision: Decision) -> None:
         """Take signalled decisions on an approval one at a time, so that an update waits for one of them at
-        most. Those that are too many are dropped."""
+        most. Those that are too many are dropped; what was refused counts until the run ends."""
         self.check(decision)
         if not self._signals_are_bounded:
             await self._decide(decision)
             return
         approval_id = decision.approval
-        if self._waiting_signals[approval_id] >= _MOST_WAITING:
-            workflow.logger.warning("signals on an approval are dropped, too many wait")
+        if self._looked_at[approval_id] >= _MOST_LOOKED_AT:
+            self._tell_once(f"signals on {approval_id} are dropped, too many wait or were refused")
             return
-        self._waiting_signals[approval_id] += 1
+        refused = self._floods_end
+        self._looked_at[approval_id] += 1
         try:
             async with self._signalled[approval_id]:
-                await self._decide(decision)
+                outcome = await self._decide(decision)
+                refused = refused and isinstance(outcome, DecisionOutcome)
         finally:
-            self._waiting_signals[approval_id] -= 1
+            if not refused:
+                self._looked_at[approval_id] -= 1
 
     @cached_property
     def _signals_are_bounded(self) -> bool:
         return workflow.patched(patches.SIGNALS_ARE_BOUNDED)
+
+    @cached_property
+    def _floods_end(self) -> bool:
+        return workflow.patched(patches.FLOODS_END)
 
     async def _record_refusal(self, decision: Decision, code: str, refusal: str) -> None:
         if not self._signals_are_bounded:
@@ -182,13 +199,18 @@ class ApprovalDesk:
             return
         about = decision.approval if self._knows(decision.approval) else ""
         kind = (about, bool(decision.statement))
-        self._refused[kind] += 1
-        if self._refused[kind] > _MOST_REFUSALS:
-            if self._refused[kind] == _MOST_REFUSALS + 1:
-                workflow.logger.warning("refused signals are dropped, too many are recorded")
+        full = self._floods_end and self._refused.total() >= _MOST_REFUSALS_IN_A_RUN
+        if full or self._refused[kind] >= _MOST_REFUSALS:
+            self._tell_once("refused signals are dropped, too many are recorded")
             return
+        self._refused[kind] += 1
         async with self._recording:
             await self._calls.record_refusal(decision, code, refusal)
+
+    def _tell_once(self, what: str) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            workflow.logger.warning(what)
 
     def _knows(self, approval_id: str) -> bool:
         return approval_id in self._state.parked or any(

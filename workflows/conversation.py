@@ -94,7 +94,9 @@ class ConversationWorkflow:
                 elif self._lifecycle.close_reason is not None:
                     await self._close(self._lifecycle.close_reason)
                     return
-                elif self._lifecycle.must_drain():
+                elif self._lifecycle.is_held_up():
+                    self._lifecycle.pause()
+                elif self._must_drain():
                     self._lifecycle.draining = True
                 elif self._lifecycle.must_move() and self._is_quiet():
                     self._lifecycle.continue_as_new()
@@ -157,6 +159,7 @@ class ConversationWorkflow:
     @workflow.signal(name=wire.APPROVAL_DECISION)
     async def approval_decision(self, *received: Any) -> None:
         """The same as `decide` for those who can only signal; a refusal is recorded."""
+        self._lifecycle.signal_came()
         try:
             decision = read(Decision, received)
         except Refused as refused:
@@ -222,6 +225,7 @@ class ConversationWorkflow:
     def close(self, *received: Any) -> None:
         """Close the conversation once the messages that were accepted are answered, for a reason in
         words."""
+        self._lifecycle.signal_came()
         try:
             reason = read(str, received)
         except Refused as refused:
@@ -233,11 +237,13 @@ class ConversationWorkflow:
     @workflow.signal(name=wire.UPGRADE)
     def upgrade(self, *_: Any) -> None:
         """Wake an idle conversation, so that it notices that another build has become current."""
+        self._lifecycle.signal_came()
 
     @workflow.signal(dynamic=True)
     def other(self, _name: str, _received: Sequence[RawValue]) -> None:
         """Ignore a signal without a handler; the SDK would keep it, and not wake the run that it makes
         long."""
+        self._lifecycle.signal_came()
 
     @contextmanager
     def _request(self, kind: type[RequestT], received: Sequence[Any]) -> Iterator[RequestT]:
@@ -280,9 +286,18 @@ class ConversationWorkflow:
         closing = self._lifecycle.close_reason is not None
         if self._has_work() or closing or self._desk.changed:
             return True
-        if self._lifecycle.must_drain():
+        if self._lifecycle.is_held_up():
+            return not self._lifecycle.pausing
+        if self._must_drain():
             return True
         return self._lifecycle.must_move() and self._is_quiet()
+
+    def _must_drain(self) -> bool:
+        """Whether the run is full and nothing that signals have started is under way: messages are taken
+        until then."""
+        if not self._lifecycle.must_drain():
+            return False
+        return not (self._desk.takes_signals() and workflow.patched(patches.FLOODS_END))
 
     def _is_working(self) -> bool:
         return self._turns.running is not None or self._has_work()

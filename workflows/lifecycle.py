@@ -1,5 +1,6 @@
 """How long one run of a conversation lasts: until the conversation closes, or another run continues it."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from typing import NoReturn
@@ -17,6 +18,8 @@ IDLE = "idle"
 """The reason for closing a conversation after a long silence."""
 
 _TRY_AGAIN_AFTER = timedelta(minutes=10)
+_FEW_SIGNALS = 2
+_PAUSE = timedelta(milliseconds=500)
 
 
 class RunLifecycle:
@@ -27,6 +30,9 @@ class RunLifecycle:
         self._limits = start.limits
         self._state = state
         self._turns = 0
+        self._signalled_in = 0
+        self._signals = 0
+        self._pause: asyncio.Task[None] | None = None
         self.opened = start.state is not None
         """Whether the conversation's records are there."""
         self.draining = False
@@ -66,6 +72,35 @@ class RunLifecycle:
         return (long or info.is_continue_as_new_suggested()) and workflow.patched(
             patches.FULL_MOVES
         )
+
+    def signal_came(self) -> None:
+        """Note a signal, whatever it holds."""
+        task = workflow.info().get_current_history_length()
+        if task != self._signalled_in:
+            self._signalled_in, self._signals = task, 0
+        self._signals += 1
+
+    def is_held_up(self) -> bool:
+        """Whether the run should end, and signals come too fast for it just now.
+
+        Temporal lets no run end that was sent something in the meantime. It has to be replayed then, while more
+        comes: a run that tried whenever it could would do nothing else.
+        """
+        if not (self.must_drain() or self.must_move()):
+            return False
+        now = self._signalled_in == workflow.info().get_current_history_length()
+        return now and self._signals > _FEW_SIGNALS and workflow.patched(patches.FLOODS_END)
+
+    @property
+    def pausing(self) -> bool:
+        """Whether the run waits a little before it looks again whether it can end."""
+        return self._pause is not None and not self._pause.done()
+
+    def pause(self) -> None:
+        """Look again in a little while whether the run can end."""
+        if not self.pausing:
+            summary = "Too many signals to continue as new"
+            self._pause = asyncio.create_task(workflow.sleep(_PAUSE, summary=summary))
 
     def must_move(self) -> bool:
         """Whether another run has to continue the conversation."""

@@ -8,6 +8,10 @@ ALL_TURNS_END = "closing-ends-all-turns"
 DECIDED_IS_CANCELLED = "a-turn-decided-meanwhile-is-cancelled"
 """A turn escaped its cancellation when it was decided, or held back by a takeover, at the same time."""
 
+FLOODS_END = "a-flood-of-signals-ends"
+"""Refused signals counted against their bound while they waited only. A full run took no messages until it had
+worked off what signals had started, and tried to end whatever came in between."""
+
 FULL_AT_ONCE = "full-at-once"
 """Messages that came in one workflow task were all accepted, even if there was room for one only."""
 
@@ -19,6 +23,9 @@ NOT_BEGUN_IS_LEFT = "an-action-nobody-has-begun-is-left"
 
 RECORDED_FIRST = "a-takeover-is-recorded-first"
 """A takeover took effect before it was recorded, which may refuse it."""
+
+REST_IS_LEFT = "a-stopped-proposal-leaves-its-rest"
+"""Stopping a turn left the action that was to be executed; those after it were executed."""
 
 SIGNALS_ARE_BOUNDED = "signals-are-bounded"
 """Each signal started an activity, all of them at once."""

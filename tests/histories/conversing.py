@@ -5,6 +5,7 @@ from typing import Any
 
 from holdfast.domain.limits import Limits
 from holdfast.domain.review import Accept, Reviewer
+from holdfast.store.faults import pausing
 from holdfast.testing import (
     Hold,
     ModelReply,
@@ -19,6 +20,7 @@ from holdfast.testing import (
 )
 from tests.histories.scenario import adding, park, said_again, scenario
 from tests.platform import Platform, counting
+from tests.workflows.test_lifecycle import accepted_updates
 
 
 def _echo(request: dict[str, Any]) -> ModelReply:
@@ -147,6 +149,25 @@ async def cancelled(platform: Platform) -> None:
     await platform.client.cancel_turn("cancelled", 2)
     assert (await running).status == "cancelled"
     hold.release()
+
+
+@scenario()
+async def cancelled_between_actions(platform: Platform) -> None:
+    """The second of three is left, and the first is undone."""
+    name = "cancelled-between-actions"
+    cancelling: list[asyncio.Task[int]] = []
+
+    async def cancel() -> None:
+        if not cancelling:
+            cancelling.append(asyncio.create_task(platform.client.cancel_turn(name, 1)))
+            await eventually(lambda: accepted_updates(platform, name, 2), what="the request")
+
+    calls = [adding(amount) for amount in (1, 2, 3)]
+    platform.script = routed_to("counter", counting(calls))
+    with pausing("after_action_commit", cancel):
+        assert (await platform.send(name, "add all of it")).status == "cancelled"
+    (asked,) = cancelling
+    await asked
 
 
 @scenario()

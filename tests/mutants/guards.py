@@ -305,7 +305,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard(
         "refusals of signals are recorded up to a bound, and nothing is started for more",
         "workflows/approvals.py",
-        "if self._refused[kind] > _MOST_REFUSALS:",
+        "if full or self._refused[kind] >= _MOST_REFUSALS:",
         "if False:",
         (
             f"{_FLOODED}::test_signals_that_are_refused_are_recorded_up_to_a_bound_and_the_last_one_says_so",
@@ -315,15 +315,36 @@ GUARDS: tuple[Guard, ...] = (
     Guard(
         "signals on one approval that are too many are dropped",
         "workflows/approvals.py",
-        "if self._waiting_signals[approval_id] >= _MOST_WAITING:",
+        "if self._looked_at[approval_id] >= _MOST_LOOKED_AT:",
         "if False:",
         (f"{_FLOODED}::test_signals_on_one_approval_that_are_too_many_are_dropped",),
         waits=True,
     ),
     Guard(
+        "what was refused once it was looked at counts against a run's bound of signals",
+        "workflows/approvals.py",
+        "refused = self._floods_end\n",
+        "refused = False\n",
+        (f"{_FLOODED}::test_decisions_that_were_refused_count_against_the_bound_of_a_run",),
+        waits=True,
+    ),
+    Guard(
+        "a turn that is stopped between its actions leaves the rest",
+        "workflows/action_calls.py",
+        "if self._stopped and workflow.patched(patches.REST_IS_LEFT):",
+        "if False:",
+        (
+            "tests/workflows/test_endings.py::"
+            "test_a_turn_cancelled_between_its_actions_leaves_those_that_nobody_has_begun",
+            "tests/workflows/test_endings.py::"
+            "test_an_approved_turn_cancelled_between_its_actions_leaves_the_rest",
+        ),
+        waits=True,
+    ),
+    Guard(
         "a run whose history is long moves on, whatever made it long",
         "workflows/conversation.py",
-        "if self._lifecycle.must_drain():\n            return True",
+        "if self._must_drain():\n            return True",
         "if False:\n            return True",
         (
             f"{_FLOODED}::test_a_parked_conversation_that_is_only_sent_signals_continues_as_new",

@@ -1,6 +1,8 @@
 """Turns that end without an agent's last word: what they say, whom they call, what they leave."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -43,7 +45,7 @@ def then(*replies: ModelReply) -> Any:
 
 
 async def test_a_customer_is_told_how_often_something_was_done(platform: Platform) -> None:
-    def answer(request: dict[str, Any]) -> Reply:
+    def answer(request: dict[str, Any]) -> ModelReply:
         said = any(message["role"] == "tool" for message in request["messages"])
         return tool_calls(("fail", {})) if said else tool_calls(add(1), add(2), add(3))
 
@@ -222,6 +224,24 @@ async def decided_while_held(platform: Platform, review: Review) -> str:
     return approval
 
 
+@asynccontextmanager
+async def cancelling_at_the_first_action(
+    platform: Platform, *, updates: int
+) -> AsyncIterator[None]:
+    """The first turn is cancelled when it has executed an action, by the update of this number."""
+    cancelling: list[asyncio.Task[int]] = []
+
+    async def cancel() -> None:
+        if not cancelling:
+            cancelling.append(asyncio.create_task(platform.client.cancel_turn("c1", 1)))
+            await eventually(lambda: accepted_updates(platform, "c1", updates), what="the request")
+
+    with pausing("after_action_commit", cancel):
+        yield
+    (asked,) = cancelling
+    assert await asked == 1
+
+
 async def turn_ended(platform: Platform) -> tuple[str, bool]:
     (row,) = await platform.database.fetch(
         "select status, ended_at is not null as ended from holdfast.turns "
@@ -276,6 +296,58 @@ async def test_a_turn_is_cancelled_that_is_held_back_meanwhile(platform: Platfor
         assert await cancelling[0] == 1
     assert await turn_ended(platform) == ("cancelled", True)
     assert "Done:\n- Add to a counter" in await last_word(platform, "c1")
+    await platform.replay("c1")
+
+
+@pytest.mark.parametrize(
+    ("first", "states", "effects", "status"),
+    [
+        (add(1), ["compensated", "not_attempted", "not_attempted"], [], "cancelled"),
+        (
+            add(1, name="add_for_good"),
+            ["executed", "not_attempted", "not_attempted"],
+            [1],
+            "awaiting_human",
+        ),
+    ],
+    ids=["undone", "stands"],
+)
+async def test_a_turn_cancelled_between_its_actions_leaves_those_that_nobody_has_begun(
+    platform: Platform,
+    first: tuple[str, dict[str, Any]],
+    states: list[str],
+    effects: list[int],
+    status: str,
+) -> None:
+    platform.script = routed_to("counter", counting([first, add(2), add(3)]))
+    async with cancelling_at_the_first_action(platform, updates=2):
+        sent = await platform.send("c1", "add all of it")
+    assert sent.status == status
+    assert [one.state for one in sent.actions] == states
+    assert await platform.effects() == effects
+    assert sent.reply is not None
+    assert "Not done:\n- Add to a counter" in sent.reply
+    assert ("Done" in sent.reply) == bool(effects)
+    await platform.replay("c1")
+
+
+async def test_an_approved_turn_cancelled_between_its_actions_leaves_the_rest(
+    platform: Platform,
+) -> None:
+    platform.script = routed_to("counter", counting([add(150), add(2)]))
+    (approval,) = (await platform.send("c1", "add both")).approvals
+    async with cancelling_at_the_first_action(platform, updates=3):
+        await platform.client.approvals.decide(
+            approval, Accept(), by=Reviewer("rob", roles=["counters"])
+        )
+
+        async def ended() -> bool:
+            return (await turn_ended(platform))[1]
+
+        await eventually(ended, what="the end of the turn")
+    view = await platform.client.show("c1")
+    assert [one.state for one in view.actions] == ["compensated", "not_attempted"]
+    assert await platform.effects() == []
     await platform.replay("c1")
 
 

@@ -1,5 +1,7 @@
 """Floods of what a conversation refuses: recorded up to a bound, and the conversation goes on in a new run."""
 
+import asyncio
+import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
@@ -19,6 +21,8 @@ from tests.platform import Platform, counting, open_platform
 
 SHORT = Limits(events_per_run=100)
 MANY = 300
+MOST_IN_A_STREAM = 3_000
+SEED = 20261127
 
 
 @pytest.fixture
@@ -124,6 +128,77 @@ async def test_signals_on_one_approval_that_are_too_many_are_dropped(
         await decided(platform, record.id)
         taken_up = (await scheduled(platform, run))[wire.DECIDE_APPROVAL]
         assert taken_up == 51, "50 that wait, and the reviewer's own"
+
+
+async def test_a_steady_stream_of_signals_keeps_neither_messages_nor_the_next_run(
+    short: Platform,
+) -> None:
+    """Most of it can only be refused by looking at it: everything is in order but the statement."""
+    record = await park(short)
+    first = await run_of(short)
+    rng = random.Random(SEED)
+    over = asyncio.Event()
+
+    async def flood() -> None:
+        for number in range(MOST_IN_A_STREAM):
+            approval = rng.choice([record.id, record.id, record.id, f"ap_{number}"])
+            forged = accepting(
+                approval, number, digest=record.args_digest, roles=["counters"], statement="a.b.c"
+            )
+            await short.handle("c1").signal(wire.APPROVAL_DECISION, forged)
+            if over.is_set():
+                return
+            await asyncio.sleep(0.03 * rng.random())
+
+    short.script = routed_to("counter", lambda _: text("Still here."))
+    flooding = asyncio.create_task(flood())
+    for number in range(4):
+        assert (await short.send("c1", f"hello {number}", timeout=60)).reply == "Still here."
+    await moved(short, since=first)
+    assert not flooding.done(), "it moved on only when nothing came any more"
+    over.set()
+    await flooding
+    counted = await scheduled(short, first)
+    assert counted[wire.DECIDE_APPROVAL] <= 50
+    assert counted[wire.RECORD_REFUSAL] <= 200
+    await decided(short, record.id)
+
+
+async def test_a_signed_decision_counts_behind_forged_ones(platform: Platform) -> None:
+    record = await park(platform)
+    shared = {"digest": record.args_digest, "roles": ["counters"]}
+    for number in range(40):
+        forged = accepting(record.id, number, statement="a.b.c", **shared)
+        await platform.handle("c1").signal(wire.APPROVAL_DECISION, forged)
+    signed = platform.signed(accepting(record.id, 40, reviewer="rita", **shared))
+    await platform.handle("c1").signal(wire.APPROVAL_DECISION, signed)
+
+    async def executed() -> bool:
+        return await platform.effects() == [150]
+
+    await eventually(executed, what="the approved action")
+    await platform.replay("c1")
+
+
+async def test_decisions_that_were_refused_count_against_the_bound_of_a_run(
+    platform: Platform,
+) -> None:
+    """Sent one after the other, so that never two of them wait."""
+    record = await park(platform)
+    run = await run_of(platform)
+    for number in range(60):
+        forged = accepting(
+            record.id, number, digest=record.args_digest, roles=["counters"], statement="a.b.c"
+        )
+        await platform.handle("c1").signal(wire.APPROVAL_DECISION, forged)
+        looked_at = min(number + 1, 50)
+
+        async def refused(count: int = looked_at) -> bool:
+            return len(await refusals(platform)) == count
+
+        await eventually(refused, what="the refusal")
+    await decided(platform, record.id)
+    assert (await scheduled(platform, run))[wire.DECIDE_APPROVAL] == 51
 
 
 @pytest.mark.parametrize("signal", [wire.APPROVAL_DECISION, wire.UPGRADE, wire.CLOSE, "unknown"])
