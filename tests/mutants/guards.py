@@ -157,6 +157,25 @@ GUARDS: tuple[Guard, ...] = (
         ("tests/workflows/test_endings.py::test_a_turn_is_cancelled_that_is_decided_meanwhile",),
     ),
     Guard(
+        "a task that blocks its worker does so for the attempt that started it",
+        "activities/pulse.py",
+        "if one is context.get(_ATTEMPT) or (one.task is task and task is not None):",
+        "if one.task is task and task is not None:",
+        (
+            "tests/activities/test_pulse.py"
+            "::test_a_task_that_blocks_the_loop_does_so_for_the_attempt_that_started_it",
+        ),
+    ),
+    Guard(
+        "a node is named where a task that it has started blocks its worker",
+        "activities/pulse.py",
+        "context.get(var_child_runnable_config),",
+        "None,",
+        (
+            "tests/recovery/test_bounds.py::test_a_node_that_blocks_its_worker_is_named_and_fails_nobody",
+        ),
+    ),
+    Guard(
         "statements that brought code has deallocated are prepared again",
         "holdfast/store/pool.py",
         "self._mark_stmts_as_closed()",
