@@ -8,7 +8,7 @@ LangGraph is a task of its own, so nothing around the graph could catch that.
 import asyncio
 from collections.abc import Coroutine, Generator, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
 from holdfast.domain.errors import SubgraphFailed
@@ -29,7 +29,8 @@ def contain_tasks(loop: asyncio.AbstractEventLoop) -> None:
         **options: Any,
     ) -> asyncio.Task[Any]:
         if _BROUGHT.get() and isinstance(coro, Coroutine):
-            coro = _Contained(coro)
+            own = options.get("context")
+            coro = _Contained(coro, copy_context() if own is None or _BROUGHT not in own else own)
         return asyncio.Task(coro, loop=loop, **options)
 
     loop.set_task_factory(start)
@@ -58,13 +59,20 @@ def contained() -> Iterator[None]:
         _BROUGHT.reset(brought)
 
 
+def context_of(task: "asyncio.Task[Any] | None") -> Context:
+    """What a task that brought code has started knows of where that was; of others, nothing."""
+    coro = task.get_coro() if task is not None else None
+    return coro.context if isinstance(coro, _Contained) else Context()
+
+
 class _Contained(Coroutine[Any, Any, Any]):
-    """A coroutine that fails instead of exiting."""
+    """A coroutine that fails instead of exiting, with its context, which Python 3.11's tasks don't tell."""
 
-    __slots__ = ("_inner",)
+    __slots__ = ("_inner", "context")
 
-    def __init__(self, inner: Coroutine[Any, Any, Any]) -> None:
+    def __init__(self, inner: Coroutine[Any, Any, Any], context: Context) -> None:
         self._inner = inner
+        self.context = context
 
     def send(self, value: Any) -> Any:
         try:

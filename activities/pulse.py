@@ -18,11 +18,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from langchain_core.runnables.config import var_child_runnable_config
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
+from holdfast.activities.containment import context_of
 from holdfast.activities.tally import Tally
 from holdfast.domain.errors import LoopBlocked
 from holdfast.graphs.runner import Progress
@@ -109,6 +111,10 @@ class Beating:
         return ", ".join(nodes), seconds, tally.failures, tally.heard, tally.reason
 
 
+_ATTEMPT: contextvars.ContextVar[Beating] = contextvars.ContextVar("holdfast_attempt")
+"""What runs here, and in the tasks that it starts, is this attempt's."""
+
+
 @dataclass
 class _Loop:
     """What the thread knows of an event loop."""
@@ -143,6 +149,7 @@ class Pulse:
         if self._thread is None:
             self._start()
         self._beating.add(beating)
+        _ATTEMPT.set(beating)
 
     async def remove(self, beating: Beating) -> None:
         """Beat for it no more; what is being sent has been sent when this returns."""
@@ -305,8 +312,13 @@ def _who_blocks(
     """The attempt whose code keeps the loop, its node, and the line that it is in."""
     frames = list(_stack(beating[0].thread)) if beating else []
     where = _place(frames[0]) if frames else "an unknown place"
-    for frame in frames:
-        config = frame.f_locals.get("config")
+    task = asyncio.current_task(loop)
+    context = context_of(task)  # a task that a node has started has none of LangGraph's frames
+    configs = (
+        *(one.f_locals.get("config") for one in frames),
+        context.get(var_child_runnable_config),
+    )
+    for config in configs:
         if not isinstance(config, dict):
             continue
         progress = config.get("configurable", {}).get(Progress.KEY)
@@ -314,9 +326,8 @@ def _who_blocks(
             if one.progress is progress:
                 node = config.get("metadata", {}).get("langgraph_node", "a node")
                 return one, Blockade(f"node {node}", where, 0.0)
-    task = asyncio.current_task(loop)
     for one in beating:
-        if one.task is task and task is not None:
+        if one is context.get(_ATTEMPT) or (one.task is task and task is not None):
             name = one.context.run(activity.info).activity_type
             return one, Blockade(f"activity {name}", where, 0.0)
     return None, Blockade("something", where, 0.0)

@@ -1,5 +1,5 @@
-"""What brought code gets of a connection: all of it, but for what would end the transaction that it is lent
-in, or the session."""
+"""What brought code gets of a connection: what sends statements and reads their results. What would end the
+transaction that it is lent in, or change the connection for those who have it later, is refused."""
 
 import functools
 import re
@@ -18,7 +18,8 @@ else:
     _Proxy = PoolConnectionProxy
 
 _SUSPECT = re.compile(
-    r"\b(?:commit|end|abort|rollback|begin|start|prepare|pg_terminate_backend)\b", re.IGNORECASE
+    r"\b(?:commit|end|abort|rollback|begin|start|prepare|deallocate|discard|load|pg_terminate_backend)\b",
+    re.IGNORECASE,
 )
 """What a statement has somewhere in it that is worth being read."""
 
@@ -42,6 +43,28 @@ follows a line break of an E-string goes on with it."""
 _COMMENT_BOUND = re.compile(r"/\*|\*/")
 
 _ENDS = {"commit", "end", "abort", "begin"}
+_CHANGES = {"discard", "load"}
+
+_TAKE_SQL = (
+    "execute",
+    "executemany",
+    "fetch",
+    "fetchrow",
+    "fetchval",
+    "fetchmany",
+    "prepare",
+    "cursor",
+    "copy_from_query",
+)
+_TAKE_A_TABLE = ("copy_to_table", "copy_records_to_table")
+_OTHERS = (
+    "copy_from_table",
+    "transaction",
+    "is_in_transaction",
+    "is_closed",
+    "get_server_pid",
+    "get_server_version",
+)
 
 
 class Lent(_Proxy):
@@ -57,6 +80,9 @@ class Lent(_Proxy):
     @property
     def _con(self) -> Any:
         return self._lender._con  # type: ignore[attr-defined]
+
+    def __getattr__(self, name: str) -> Any:  # asyncpg's gives whatever the connection has
+        raise AttributeError(f"a lent connection has no {name!r}", name=name, obj=self)
 
 
 def _reading(name: str, *, first: bool = True) -> Any:
@@ -77,32 +103,28 @@ def _reading(name: str, *, first: bool = True) -> Any:
 def _refusing(name: str) -> Any:
     @functools.wraps(getattr(PoolConnectionProxy, name))
     def refuse(self: Lent, *args: Any, **options: Any) -> Any:
-        raise _refused(f"{name}()")
+        raise BrokenContract(
+            f"brought code may not call {name}(): the transaction and its connection are lent, and others "
+            f"have the connection next. It has {', '.join((*_TAKE_SQL, *_TAKE_A_TABLE, *_OTHERS))}; what a "
+            "type is read as is decided in the statement (`price::text`) or after it"
+        )
 
     return refuse
 
 
-for _name in (
-    "execute",
-    "executemany",
-    "fetch",
-    "fetchrow",
-    "fetchval",
-    "fetchmany",
-    "prepare",
-    "cursor",
-    "copy_from_query",
-):
-    setattr(Lent, _name, _reading(_name))
-for _name in ("copy_to_table", "copy_records_to_table"):  # whose first argument is a table's name
-    setattr(Lent, _name, _reading(_name, first=False))
-for _name in ("close", "terminate", "reset"):
-    setattr(Lent, _name, _refusing(_name))
+for _name in dir(PoolConnectionProxy):
+    if _name in _TAKE_SQL:
+        setattr(Lent, _name, _reading(_name))
+    elif _name in _TAKE_A_TABLE:  # whose name comes first
+        setattr(Lent, _name, _reading(_name, first=False))
+    elif _name not in _OTHERS and not _name.startswith("_"):
+        setattr(Lent, _name, _refusing(_name))
 
 
 def require_no_end(sql: str) -> None:
-    """Make sure that none of the statements begins or ends a transaction, or ends a session, as far as
-    reading them tells: what a procedure does is not known, and Postgres itself lets none end ours.
+    """Make sure that none of the statements begins or ends a transaction, ends a session, or takes from it
+    what the rest of the transaction needs, as far as reading them tells: what a procedure does is not known.
+    Postgres itself lets none end our transaction, and what else it does ends with the session's reset.
 
     Raises:
         BrokenContract: one does.
@@ -114,8 +136,10 @@ def require_no_end(sql: str) -> None:
         back = first == "rollback" and "to" not in words[1:3]
         started = (first, second) == ("start", "transaction")
         prepared = (first, second) == ("prepare", "transaction")
-        if first in _ENDS or back or started or prepared:
+        if first in _ENDS | _CHANGES or back or started or prepared:
             raise _refused(first)
+        if first == "deallocate" and "all" in words[1:3]:  # asyncpg's statements as well
+            raise _refused("deallocate all")
         if "pg_terminate_backend" in words:
             raise _refused("pg_terminate_backend")
 

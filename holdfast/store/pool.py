@@ -48,6 +48,9 @@ _LOST: tuple[type[Exception], ...] = (
 )
 """What a statement raises when its connection or the server is gone."""
 
+_MIXED_UP = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
+"""What a statement raises when its session has other prepared statements than its connection knows of."""
+
 _CONTENDED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 """What a statement raises when Postgres has rolled it back in favour of another transaction."""
 
@@ -112,7 +115,7 @@ def _watched(method: Callable[..., Awaitable[Any]]) -> Any:
             self.in_doubt = True
             raise lost(error) from error
         except asyncpg.PostgresError as error:
-            self.in_doubt |= error.severity_en != "ERROR"
+            self.in_doubt |= error.severity_en != "ERROR" or isinstance(error, _MIXED_UP)
             raise
         except Exception:
             self.in_doubt = True
@@ -146,8 +149,21 @@ class _SelfAware(_PlainConnection):
         return self
 
     def get_reset_query(self) -> str:
-        """What leaves nothing of a session to the next one: temporary tables and a changed user, too."""
-        return f"{super().get_reset_query()};\nset session authorization default; discard temp"
+        """What leaves nothing of a session to the next one; `discard all` needs a round trip of its own."""
+        return (
+            "set session authorization default; reset role;\n"
+            f"{super().get_reset_query()}\n"
+            "deallocate all; discard temp; discard sequences"
+        )
+
+    async def clean(self) -> None:
+        """Leave nothing of what brought code did; where that fails, the connection is in doubt."""
+        try:
+            await self.reset()
+        except Exception:
+            self.in_doubt = True
+        self._mark_stmts_as_closed()  # type: ignore[attr-defined] # the session has none any more
+        self.is_lent = False
 
 
 class _Acquired(PoolAcquireContext):
@@ -247,7 +263,7 @@ async def open_pool(
             init=_speak_json,
             connect=_connect,
             connection_class=_SelfAware,
-            reset=None if read_only else _reset,
+            reset=_reset,
         )
         pool.idle_in_transaction_seconds = idle_in_transaction_seconds
         pool.connect_seconds = address.connect_timeout * max(1, len(address.hosts))
@@ -321,11 +337,10 @@ async def _reset(connection: Connection) -> None:
     """Our own statements leave a session as it was, so giving a connection back costs no round trip
     unless brought code has had it."""
     assert isinstance(connection, _SelfAware)
+    if connection.is_lent and not connection.in_doubt:
+        await connection.clean()
     if connection.in_doubt:
         connection.terminate()
-    elif connection.is_lent:
-        await connection.reset()
-        connection.is_lent = False
 
 
 def _dump(value: Any) -> str:

@@ -17,7 +17,10 @@ async def _desk(opening: Opening, policy: str = POLICY) -> Desk:
 
 
 @pytest.mark.parametrize("policy", [POLICY, POLICY.replace("allow", "{deny: true}")])
-@pytest.mark.parametrize("statement", ["commit", "select 1; /* done */ END", "rollback; begin"])
+@pytest.mark.parametrize(
+    "statement",
+    ["commit", "select 1; /* done */ END", "rollback; begin", "deallocate all", "discard temp"],
+)
 async def test_a_rehearsal_that_wants_to_end_its_transaction_leaves_nothing_and_is_not_tried_again(
     opening: Opening, statement: str, policy: str
 ) -> None:

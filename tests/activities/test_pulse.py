@@ -3,6 +3,8 @@
 import asyncio
 import dataclasses
 import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +13,7 @@ from temporalio.common import MetricMeter
 from temporalio.testing import ActivityEnvironment
 
 from holdfast.activities.attempts import Attempt
+from holdfast.activities.containment import contain_tasks
 from holdfast.domain.errors import (
     AttemptsLost,
     ConfigurationError,
@@ -95,6 +98,53 @@ async def test_heartbeats_come_while_the_loop_is_blocked_and_say_where(
     (blockade,) = attempt.blockades
     assert blockade.where.startswith("test_pulse.py:")
     assert "blocks the worker's event loop" in caplog.text
+
+
+async def _in_a_group(work: Coroutine[Any, Any, None]) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(work)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        asyncio.gather,
+        asyncio.create_task,
+        lambda work: asyncio.wait_for(work, 60),
+        lambda work: asyncio.wait([asyncio.ensure_future(work)]),
+        lambda work: asyncio.create_task(work, context=Context()),
+        _in_a_group,
+        lambda work: asyncio.gather(_in_a_group(work)),
+    ],
+)
+async def test_a_task_that_blocks_the_loop_does_so_for_the_attempt_that_started_it(
+    environment: ActivityEnvironment, start: Callable[[Any], Awaitable[object]]
+) -> None:
+    contain_tasks(asyncio.get_running_loop())
+
+    async def blocking() -> None:
+        time.sleep(1.5)  # noqa: ASYNC251 what is tested
+        await asyncio.sleep(0.1)
+
+    async def block() -> Attempt:
+        attempt = Attempt(3)
+        async with attempt.running():
+            await start(blocking())
+        return attempt
+
+    beside = environment_of()
+    other = asyncio.create_task(beside.run(wait_beside))
+    (blockade,) = (await environment.run(block)).blockades
+    assert blockade.node == "activity unknown"
+    assert blockade.where.endswith(" in blocking")
+    assert not (await other).blockades
+
+
+async def wait_beside() -> Attempt:
+    attempt = Attempt(3)
+    async with attempt.running():
+        await asyncio.sleep(2)
+    return attempt
 
 
 async def test_failures_are_counted_from_attempt_to_attempt_in_heartbeats() -> None:

@@ -50,6 +50,11 @@ REFUSED = (
     "select $1; commit",
     "select pg_terminate_backend(pg_backend_pid())",
     'select pg_catalog."pg_terminate_backend"(1)',
+    "deallocate all",
+    "select 1; /* x */ DEALLOCATE prepare /* y */ ALL",
+    "discard all",
+    "discard temp",
+    "load 'auto_explain'",
 )
 STAYING = (
     "select $§$; commit; $§$",
@@ -74,6 +79,8 @@ SENT = (
     r"select e'\'; commit '",
     "insert into t values ('/*'); select '; commit'",
     "prepare p as select 1",
+    "deallocate p",
+    "select load, discard from deallocate, all_of_it",
     "select start from begin",
     "select 'pg_terminate_backend'",
 )
@@ -138,9 +145,7 @@ async def _cursor(lent: Connection) -> None:
         lambda lent: lent.copy_to_table("t", source="x", where="true; commit"),
         lambda lent: lent.copy_records_to_table("t", records=[], where="true; commit"),
         _cursor,
-        lambda lent: lent.close(),
-        lambda lent: lent.terminate(),
-        lambda lent: lent.reset(),
+        lambda lent: lent.execute("deallocate all"),
     ],
 )
 async def test_no_way_leads_out_of_a_lent_transaction(
@@ -151,6 +156,65 @@ async def test_no_way_leads_out_of_a_lent_transaction(
         with pytest.raises(BrokenContract, match="may not send"):
             await ending(lend(connection))
         assert await connection.fetchval("select pg_current_xact_id()") == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda lent: lent.set_type_codec("jsonb", schema="pg_catalog", encoder=str, decoder=str),
+        lambda lent: lent.set_builtin_type_codec("jsonb", schema="pg_catalog", codec_name="text"),
+        lambda lent: lent.reset_type_codec("jsonb", schema="pg_catalog"),
+        lambda lent: lent.get_settings(),
+        lambda lent: lent.reload_schema_state(),
+        lambda lent: lent.add_listener("somebody", print),
+        lambda lent: lent.add_log_listener(print),
+        lambda lent: lent.add_termination_listener(print),
+        lambda lent: lent.add_query_logger(print),
+        lambda lent: lent.query_logger(print),
+        lambda lent: lent.close(),
+        lambda lent: lent.terminate(),
+        lambda lent: lent.reset(),
+    ],
+)
+async def test_a_lent_connection_cannot_be_changed_or_ended(
+    reads: Pool, change: Callable[[Any], Awaitable[object]]
+) -> None:
+    async with lent_reads(reads) as lent:
+        with pytest.raises(BrokenContract, match=r"may not call .* It has execute, .*transaction"):
+            await change(lent)
+        assert await lent.fetchval("""select '{"a": 1}'::jsonb""") == {"a": 1}
+
+
+OFFERED = {
+    "copy_from_query",
+    "copy_from_table",
+    "copy_records_to_table",
+    "copy_to_table",
+    "cursor",
+    "execute",
+    "executemany",
+    "fetch",
+    "fetchmany",
+    "fetchrow",
+    "fetchval",
+    "get_server_pid",
+    "get_server_version",
+    "is_closed",
+    "is_in_transaction",
+    "prepare",
+    "transaction",
+}
+
+
+async def test_whatever_else_a_connection_has_is_not_lent(pool: Pool) -> None:
+    public = {name for name in dir(asyncpg.Connection) if not name.startswith("_")}
+    assert public > OFFERED
+    async with pool.acquire() as connection:
+        lent = lend(connection)
+        for name in public - OFFERED:
+            with pytest.raises(BrokenContract, match="may not call"):
+                getattr(lent, name)()
+        assert not hasattr(lent, "itself")
 
 
 async def test_a_lent_connection_is_one_and_ends_with_what_it_is_lent_from(pool: Pool) -> None:

@@ -17,7 +17,8 @@ SESSION = """
 select current_setting('search_path'), current_setting('statement_timeout'), current_user,
        (select count(*) from pg_class where relpersistence = 't' and pg_table_is_visible(oid)),
        (select count(*) from pg_locks where pid = pg_backend_pid() and locktype = 'advisory'),
-       (select count(*) from pg_listening_channels())
+       (select count(*) from pg_listening_channels()), (select count(*) from pg_cursors),
+       (select count(*) from pg_prepared_statements where from_sql)
 """
 
 
@@ -118,8 +119,59 @@ async def test_what_brought_code_leaves_in_its_session_is_not_handed_on(
             session, before = await connection.fetchrow(SESSION), await connection.fetchval(PID)
             await lend(connection).execute(
                 "set search_path = pg_catalog; set statement_timeout = 1234567; set role none;"
-                f"{kept}select pg_advisory_lock(4711)"
+                f"{kept}prepare p as select 1; declare c cursor with hold for select 1;"
+                "select pg_advisory_lock(4711)"
             )
             assert await connection.fetchrow(SESSION) != session
         assert await pool.fetchrow(SESSION) == session
         assert await pool.fetchval(PID) == before
+
+
+DEALLOCATED = "do $$ begin execute 'deallocate all'; end $$"
+RENAMED = f"{DEALLOCATED}; do $$ begin execute 'prepare %s as select 2'; end $$"
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize("hidden", [DEALLOCATED, RENAMED])
+async def test_statements_that_brought_code_has_deallocated_are_prepared_again(
+    stack_settings: Settings, read_only: bool, hidden: str
+) -> None:
+    url = require_database_url(stack_settings)
+    async with await open_pool(url, max_size=1, read_only=read_only) as pool:
+        before = await pool.fetchval(PID)
+        async with pool.acquire() as connection:
+            name = await connection.fetchval("select name from pg_prepared_statements limit 1")
+            await lend(connection).execute(hidden.replace("%s", name))
+        assert await pool.fetchval(PID) == before
+
+
+async def test_the_same_statement_about_other_tables_is_another_one(pool: Pool) -> None:
+    for kind, value in ("int", 1), ("text", "one"):
+        async with pool.acquire() as connection, connection.transaction():
+            lent = lend(connection)
+            await lent.execute(f"create temp table kept (it {kind}); insert into kept values ('1')")
+            await lent.execute(f"update kept set it = '{value}'")
+            assert await lent.fetchval("select it from kept") == value
+
+
+async def test_a_connection_that_cannot_be_reset_is_replaced(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await pool.fetchval(PID)
+    async with pool.acquire() as connection:
+        await lend(connection).execute("select 1")
+        monkeypatch.setattr(
+            asyncpg.Connection,
+            "get_reset_query",
+            lambda _: "select pg_terminate_backend(pg_backend_pid());",
+        )
+    monkeypatch.undo()
+    assert await pool.fetchval(PID) != before
+
+
+async def test_a_connection_whose_statements_are_not_its_session_s_is_replaced(pool: Pool) -> None:
+    before = await pool.fetchval(PID)
+    await pool.execute(DEALLOCATED)
+    with pytest.raises(asyncpg.InvalidSQLStatementNameError):
+        await pool.fetchval(PID)
+    assert await pool.fetchval(PID) != before

@@ -62,6 +62,8 @@ async def _asynchronous(state: TurnState, runtime: Runtime[TurnContext]) -> dict
                 await asyncio.sleep(float(seconds))
             case ["block", seconds]:
                 time.sleep(float(seconds))  # noqa: ASYNC251 what this package is for
+            case ["block", "in", "a", "task", seconds]:
+                await asyncio.gather(_sleep(float(seconds)))
             case ["keep", "the", "interpreter"]:
                 re.match(r"(a+)+$", "a" * 60 + "b")
             case ["exit"]:
@@ -119,6 +121,10 @@ class AtTheBase(BaseException):
     """What some libraries raise to get past `except Exception`."""
 
 
+async def _sleep(seconds: float) -> None:
+    time.sleep(seconds)  # noqa: ASYNC251 what this package is for
+
+
 async def _exit() -> None:
     sys.exit(3)
 
@@ -153,6 +159,12 @@ async def _block(context: ActionContext, arguments: Nothing) -> JsonValue:
     return None
 
 
+async def _block_in_a_task(context: ActionContext, arguments: Nothing) -> JsonValue:
+    RUNS[f"{context.tenant} action"] += 1
+    await asyncio.gather(_sleep(4.5))
+    return None
+
+
 def _graph(node: Any) -> StateGraph[Any, TurnContext, Any, Any]:
     graph: StateGraph[Any, TurnContext, Any, Any] = StateGraph(
         TurnState, context_schema=TurnContext
@@ -183,6 +195,13 @@ package = Package(
             description="Blocks.",
             arguments=Nothing,
             execute=_block,
+            remote=True,
+        ),
+        Action(
+            name="block_in_a_task",
+            description="Blocks.",
+            arguments=Nothing,
+            execute=_block_in_a_task,
             remote=True,
         ),
         Action(name="raise", description="Fails.", arguments=Nothing, execute=_raise),
