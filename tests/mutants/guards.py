@@ -223,6 +223,20 @@ GUARDS: tuple[Guard, ...] = (
         (f"{_SILENCE}::test_what_somebody_has_said_is_no_silence_also_where_no_workflow_takes_it",),
     ),
     Guard(
+        "what somebody has said to whom a voice was lent is no silence",
+        "activities/alarms.py",
+        "lent_to=approval.lent_to(counts),",
+        "",
+        (f"{_SILENCE}::test_what_somebody_has_said_to_whom_a_voice_was_lent_is_no_silence",),
+    ),
+    Guard(
+        "a word under an id that was taken for another one is no silence",
+        "holdfast/store/handed_in.py",
+        "else taken.content = said.content end",
+        "else true end",
+        (f"{_SILENCE}::test_a_word_under_an_id_that_was_taken_for_another_one_breaks_the_silence",),
+    ),
+    Guard(
         "what was handed in is noted before a workflow hears of it",
         "holdfast/client/approvals.py",
         'if record.approval.on_expiry == "allow":',

@@ -11,12 +11,15 @@ import pytest
 from holdfast.domain import wire
 from holdfast.domain.activity_protocol import ActionRequest, AlarmRequest
 from holdfast.domain.approval import ApprovalState, ApprovalStatus
+from holdfast.domain.decision import Decision
 from holdfast.domain.errors import ConversationClosed, Refused
+from holdfast.domain.identity import ConversationKey
 from holdfast.domain.notifications import DeliveryState
-from holdfast.domain.review import Claim, Comment, Edit, Reject, Release, Review, Reviewer
+from holdfast.domain.review import Claim, Comment, Delegate, Edit, Reject, Release, Review, Reviewer
 from holdfast.domain.terms import Alarm
 from holdfast.runtime.settings import Settings
 from holdfast.security.bounds import KeyBounds
+from holdfast.store.handed_in import note_handed_in
 from tests.platform import Platform, counting, eventually, open_platform, routed_to
 from tests.workflows.forging import forging
 
@@ -159,12 +162,26 @@ async def test_what_somebody_has_said_is_no_silence_also_where_no_workflow_takes
 ) -> None:
     """Whoever reaches Temporal terminates the conversation, and has the alarm go off and the action run."""
     platform = await waiting()
+    await is_heard_without_a_workflow(platform, review, by=Reviewer("ann", roles=["boss"]))
+
+
+async def test_what_somebody_has_said_to_whom_a_voice_was_lent_is_no_silence(
+    waiting: Opening,
+) -> None:
+    platform = await waiting()
+    (approval,) = await platform.client.approvals.list()
+    await platform.client.approvals.decide(
+        approval.id, Delegate("Ada"), by=Reviewer("lena", roles=["boss"])
+    )
+    await is_heard_without_a_workflow(platform, Reject("No!"), by=Reviewer("ada"))
+
+
+async def is_heard_without_a_workflow(platform: Platform, review: Review, *, by: Reviewer) -> None:
+    """Check that a review which no workflow takes calls a person, whoever has the alarm go off."""
     (approval,) = await platform.client.approvals.list()
     await platform.handle("c1").terminate("an intruder was here")
     with pytest.raises(ConversationClosed):
-        await platform.client.approvals.decide(
-            approval.id, review, by=Reviewer("ann", roles=["boss"])
-        )
+        await platform.client.approvals.decide(approval.id, review, by=by)
     alarm = AlarmRequest(
         tenant=platform.tenant,
         conversation="c1",
@@ -198,3 +215,46 @@ async def test_what_was_taken_and_leaves_it_open_breaks_no_silence(waiting: Open
         approval.id, Comment("Fine with me."), by=Reviewer("ann", roles=["boss"])
     )
     await ends_as(platform, "accepted")
+
+
+async def test_a_word_under_an_id_that_was_taken_for_another_one_breaks_the_silence(
+    waiting: Opening,
+) -> None:
+    """Both were handed in at once, and the workflow took the harmless one."""
+    platform = await waiting()
+    (approval,) = await platform.client.approvals.list()
+    ann = Reviewer("ann", roles=["boss"])
+    await platform.client.approvals.decide(approval.id, Comment("Hm."), by=ann, decision_id="d1")
+    rejection = Decision(
+        id="d1",
+        approval=approval.id,
+        kind="reject",
+        reviewer="ann",
+        roles=("boss",),
+        digest=approval.args_digest,
+        text="No!",
+    )
+    async with platform.database.acquire() as connection:
+        await note_handed_in(connection, ConversationKey(platform.tenant, "c1"), rejection)
+    await ends_as(platform, "expired")
+
+
+@pytest.mark.parametrize(("reviewer", "end"), [("ann", "accepted"), ("bob", "expired")])
+async def test_what_an_earlier_version_noted_is_what_was_taken_under_its_id(
+    waiting: Opening, reviewer: str, end: ApprovalState
+) -> None:
+    platform = await waiting()
+    (approval,) = await platform.client.approvals.list()
+    ann = Reviewer("ann", roles=["boss"])
+    await platform.client.approvals.decide(approval.id, Comment("Hm."), by=ann, decision_id="d1")
+    await platform.database.execute(
+        """
+        insert into holdfast.handed_in (tenant, approval, decision, reviewer, roles)
+        values ($1, $2, 'd1', $3, $4) on conflict do nothing
+        """,
+        platform.tenant,
+        approval.id,
+        reviewer,
+        ["boss"],
+    )
+    await ends_as(platform, end)
