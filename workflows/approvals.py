@@ -2,6 +2,8 @@
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 
@@ -40,6 +42,10 @@ _MOST_WAITING = 50
 _RECORDED_AT_ONCE = 4
 _BOUNDED = "signals-are-bounded"
 """An activity used to be started for each signal, all at once."""
+_HEARD_FIRST = "what-came-before-an-alarm-is-heard-first"
+"""Decisions that came while no worker ran used to be refused, and taken for silence, once a deadline was past."""
+_COMPARED = "a-decision-under-a-used-id-is-compared"
+"""Whatever was sent under the id of a decision used to be answered with what had become of that one."""
 
 
 class ApprovalDesk:
@@ -59,6 +65,8 @@ class ApprovalDesk:
         self._watching: dict[str, asyncio.Task[None]] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._signalled: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._signals: dict[int, str] = {}
+        self._signals_heard = 0
         self._waiting_signals: Counter[str] = Counter()
         self._refused: Counter[tuple[str, bool]] = Counter()
         self._recording = asyncio.Semaphore(_RECORDED_AT_ONCE)
@@ -74,7 +82,9 @@ class ApprovalDesk:
         return any(lock.locked() for lock in self._locks.values())
 
     def check(self, decision: Decision) -> None:
-        """Refuse a decision that may not be taken; one that was taken before passes.
+        """Refuse a decision that may not be taken. One passes whose id was used, since the records tell
+        whether it is the same, and one that came before its approval's deadline was noticed, where silence
+        would be consent: it is refused once it is on record that somebody has said something.
 
         Raises:
             Refused: one of the approval errors.
@@ -83,7 +93,8 @@ class ApprovalDesk:
             return
         parked = self._state.parked.get(decision.approval)
         if parked is not None:
-            check_decision(parked.approval, decision, now=workflow.now())
+            if not self._breaks_silence(parked.approval):
+                check_decision(parked.approval, decision, now=workflow.now())
             return
         for status in self._state.decided:
             if status.approval == decision.approval:
@@ -103,6 +114,17 @@ class ApprovalDesk:
         if isinstance(outcome, ApprovalStatus):
             return outcome
         raise ERRORS_BY_CODE.get(outcome.code, Refused)(outcome.refusal)
+
+    @contextmanager
+    def hearing(self, decision: Decision) -> Iterator[None]:
+        """While a signal with a decision is handled: an alarm waits for those that came before it."""
+        self._signals_heard += 1
+        number = self._signals_heard
+        self._signals[number] = decision.approval
+        try:
+            yield
+        finally:
+            del self._signals[number]
 
     async def take_signalled(self, decision: Decision) -> None:
         """Take a decision that nobody waits for; a refusal is recorded, up to a bound."""
@@ -140,21 +162,13 @@ class ApprovalDesk:
     async def _decide(self, decision: Decision) -> ApprovalStatus | DecisionOutcome:
         """The status after the decision; the outcome where the activity has refused it, and recorded
         that. Raises what `check` raises."""
-        self.check(decision)
+        self._check_in_handler(decision)
         async with self._locks[decision.approval]:
             if (status := self._taken_before(decision)) is not None:
-                return status
-            self.check(decision)
+                return await self._take_again(decision, status)
+            self._check_in_handler(decision)
             parked = self._state.parked[decision.approval]
-            outcome = await self._calls.decide(
-                DecisionRequest(
-                    tenant=self._start.tenant,
-                    conversation=self._start.conversation,
-                    approval=parked.approval,
-                    decision=decision,
-                    at=workflow.now(),
-                )
-            )
+            outcome = await self._judge(decision)
             if outcome.approval is None:
                 return outcome
             self._adopt(parked, outcome.approval)
@@ -164,10 +178,45 @@ class ApprovalDesk:
             await self._calls.notify(outcome.deliveries)
             return _status(outcome.approval)
 
+    def _check_in_handler(self, decision: Decision) -> None:
+        self.check(decision)
+        parked = self._state.parked.get(decision.approval)
+        if parked is None or self._taken_before(decision) is not None:
+            return
+        if self._breaks_silence(parked.approval) and not workflow.patched(_HEARD_FIRST):
+            check_decision(parked.approval, decision, now=workflow.now())
+
+    def _breaks_silence(self, approval: Approval) -> bool:
+        """Whether a decision comes past the deadline and before the alarm has gone off."""
+        left = approval.state == "pending" and approval.on_expiry == "allow"
+        return left and workflow.now() >= approval.expires_at
+
+    async def _take_again(
+        self, decision: Decision, status: ApprovalStatus
+    ) -> ApprovalStatus | DecisionOutcome:
+        """The status after a decision whose id was used; the outcome where another one was taken under
+        it, which the records tell."""
+        if not workflow.patched(_COMPARED):
+            return status
+        outcome = await self._judge(decision)
+        return status if outcome.approval is not None else outcome
+
+    async def _judge(self, decision: Decision) -> DecisionOutcome:
+        parked = self._state.parked.get(decision.approval)
+        return await self._calls.decide(
+            DecisionRequest(
+                tenant=self._start.tenant,
+                conversation=self._start.conversation,
+                approval=parked.approval if parked is not None else None,
+                decision=decision,
+                at=workflow.now(),
+            )
+        )
+
     async def _decide_in_turn(self, decision: Decision) -> None:
         """Take a signalled decision: one at a time on an approval, so that whoever waits for an answer waits
         for one of them at most. One that is too many is dropped."""
-        self.check(decision)
+        self._check_in_handler(decision)
         if not self._signals_are_bounded:
             await self._decide(decision)
             return
@@ -250,6 +299,9 @@ class ApprovalDesk:
                 await self._go_off(approval_id)
 
     async def _go_off(self, approval_id: str) -> None:
+        before = {one for one, about in self._signals.items() if about == approval_id}
+        if before and workflow.patched(_HEARD_FIRST):
+            await workflow.wait_condition(lambda: before.isdisjoint(self._signals))
         async with self._locks[approval_id]:
             approval = self._pending(approval_id)
             due = approval.next_alarm(workflow.now()) if approval else None

@@ -199,8 +199,9 @@ class ConversationWorkflow:
         except Refused as refused:
             self._pass_over("it holds no decision", refused)
             return
-        await workflow.wait_condition(lambda: self._opened)
-        await self._desk.take_signalled(decision)
+        with self._desk.hearing(decision):
+            await workflow.wait_condition(lambda: self._opened)
+            await self._desk.take_signalled(decision)
 
     @workflow.update(name=wire.TAKE_OVER)
     async def take_over(self, *received: Any) -> None:

@@ -9,13 +9,12 @@ from pydantic import JsonValue
 
 from holdfast.client.validation import checking
 from holdfast.domain.approval import ApprovalStatus
-from holdfast.domain.decision import Decision
+from holdfast.domain.decision import Decision, used_before
 from holdfast.domain.errors import (
     AlreadyDecided,
     ApprovalExpired,
     ApprovalNotFound,
     InvalidRequest,
-    MessageConflict,
 )
 from holdfast.domain.outcomes import ProposedAction
 from holdfast.domain.records import ApprovalRecord
@@ -111,10 +110,7 @@ def decided_before(record: ApprovalRecord, decision: Decision) -> ApprovalStatus
     taken = [one for one in record.decisions if one.refusal is None]
     before = next((one for one in taken if one.id == decision.id), None)
     if before is not None and before.content != decision.content:
-        raise MessageConflict(
-            f"decision id {decision.id!r} was used before for another decision on approval "
-            f"{record.id}; this one is not taken"
-        )
+        raise used_before(decision)
     if record.state == "pending":
         return None
     if before is not None:

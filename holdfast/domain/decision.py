@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
+from holdfast.domain.errors import MessageConflict
 from holdfast.domain.ids import Id, json_digest
 from holdfast.domain.model import Strict
 from holdfast.domain.outcomes import ProposedAction
@@ -53,3 +54,11 @@ def content_of(
     """Who says what, as a digest."""
     edited: list[JsonValue] = [action.model_dump(mode="json") for action in actions]
     return json_digest([folded(reviewer), kind, text, to, edited])
+
+
+def used_before(decision: Decision) -> MessageConflict:
+    """The refusal of a decision whose id was used for another one."""
+    return MessageConflict(
+        f"decision id {decision.id!r} was used before for another decision on approval "
+        f"{decision.approval}; this one is not taken"
+    )

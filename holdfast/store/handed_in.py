@@ -25,6 +25,21 @@ async def note_handed_in(connection: Connection, key: ConversationKey, decision:
     )
 
 
+async def is_left_to_silence(connection: Connection, key: ConversationKey, approval: str) -> bool:
+    """Whether an approval of this conversation waits, and silence until its deadline would be consent."""
+    found = await connection.fetchval(
+        """
+        select true from holdfast.approvals
+         where tenant = $1 and id = $2 and conversation = $3 and state = 'pending'
+           and approval ->> 'on_expiry' = 'allow'
+        """,
+        key.tenant,
+        approval,
+        key.conversation,
+    )
+    return bool(found)
+
+
 async def was_passed_over(
     connection: Connection,
     tenant: str,

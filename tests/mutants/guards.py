@@ -237,6 +237,45 @@ GUARDS: tuple[Guard, ...] = (
         (f"{_SILENCE}::test_a_word_under_an_id_that_was_taken_for_another_one_breaks_the_silence",),
     ),
     Guard(
+        "a genuine decision that was refused is no silence",
+        "activities/approvals.py",
+        "await note_handed_in(connection, key, decision)",
+        "pass",
+        (f"{_SILENCE}::test_what_was_signalled_before_the_alarm_went_off_is_no_silence",),
+    ),
+    Guard(
+        "a forged decision breaks no silence",
+        "activities/approvals.py",
+        "if genuine and await is_left_to_silence(",
+        "if await is_left_to_silence(",
+        (f"{_SILENCE}::test_forged_words_break_no_silence",),
+    ),
+    Guard(
+        "an alarm waits for the signals that came before it",
+        "workflows/approvals.py",
+        "if before and workflow.patched(_HEARD_FIRST):",
+        "if False:",
+        (f"{_SILENCE}::test_what_was_signalled_before_the_alarm_went_off_is_no_silence",),
+    ),
+    Guard(
+        "a decision under an id that was used for another one is refused",
+        "activities/approvals.py",
+        "if before.content != request.decision.content:",
+        "if False:",
+        (
+            "tests/workflows/test_deciding.py::test_an_id_that_was_used_answers_for_no_other_decision",
+        ),
+    ),
+    Guard(
+        "a used id is compared with the records",
+        "workflows/approvals.py",
+        "return status if outcome.approval is not None else outcome",
+        "return status",
+        (
+            "tests/workflows/test_deciding.py::test_an_id_that_was_used_answers_for_no_other_decision",
+        ),
+    ),
+    Guard(
         "what was handed in is noted before a workflow hears of it",
         "holdfast/client/approvals.py",
         'if record.approval.on_expiry == "allow":',
