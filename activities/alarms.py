@@ -63,8 +63,13 @@ class AlarmActivities:
                 approval, alarm = _gone_off(approval, request, now=now)
                 if alarm is not None and alarm.kind == "expire":
                     silent = able and not approval.claims  # a claim has kept others off
+                    counts = _who_counts(approval)
                     if not silent or await was_passed_over(
-                        connection, request.tenant, approval.id, _who_counts(approval)
+                        connection,
+                        request.tenant,
+                        approval.id,
+                        counts,
+                        lent_to=approval.lent_to(counts),
                     ):
                         approval = approval.unheard()
                 await record_change(connection, request.key, approval, _event(approval, alarm))

@@ -18,7 +18,7 @@ from holdfast.activities.routing import elsewhere
 from holdfast.domain import wire
 from holdfast.domain.activity_protocol import DecisionOutcome, DecisionRequest, RefusalRequest
 from holdfast.domain.approval import Approval
-from holdfast.domain.decision import Decision
+from holdfast.domain.decision import Decision, used_before
 from holdfast.domain.errors import (
     ERRORS_BY_CODE,
     AlreadyDecided,
@@ -35,13 +35,14 @@ from holdfast.store.approvals import lock_approval, read_approval
 from holdfast.store.audit import append_audit
 from holdfast.store.clock import database_now
 from holdfast.store.decisions import (
-    outcome_of,
     record_refused,
     record_taken,
     refusal_of,
     room_for_refusals,
+    taken_under,
 )
 from holdfast.store.events import append_events
+from holdfast.store.handed_in import is_left_to_silence, note_handed_in
 from holdfast.store.pool import Connection
 from holdfast.store.statements import spend
 
@@ -102,16 +103,12 @@ class ApprovalActivities:
     ) -> DecisionOutcome | None:
         """The recorded outcome of this very decision: taken before, or refused by an earlier attempt."""
         decision = request.decision
-        taken = await outcome_of(
-            connection,
-            request.tenant,
-            decision.approval,
-            decision.id,
-            statement=decision.statement,
-        )
+        taken = await taken_under(connection, request.tenant, decision)
         if taken is not None and decision.statement:
-            async with connection.transaction():
-                return await self._decided(connection, request, taken)
+            before, outcome = taken
+            if (before.statement, before.content) == (decision.statement, decision.content):
+                async with connection.transaction():
+                    return await self._decided(connection, request, outcome)
         refusal = await refusal_of(connection, request.tenant, decision, by=this_activity())
         if refusal is not None:
             code, _, text = refusal.partition(": ")
@@ -127,7 +124,7 @@ class ApprovalActivities:
     async def _take_edit(self, request: DecisionRequest, *, is_last: bool) -> DecisionOutcome:
         decision, resources = request.decision, self._resources
         async with resources.reads.acquire() as reading:
-            taken = await outcome_of(reading, request.tenant, decision.approval, decision.id)
+            taken = await _outcome_before(reading, request)
             record = await read_approval(reading, request.tenant, decision.approval)
             origin = await edit_origin(reading, request, record)
         if taken is not None:
@@ -160,7 +157,7 @@ class ApprovalActivities:
         recorded = await lock_approval(
             connection, request.tenant, decision.approval, conversation=request.conversation
         )
-        before = await outcome_of(connection, request.tenant, decision.approval, decision.id)
+        before = await _outcome_before(connection, request)
         if before is not None:
             return await self._decided(connection, request, before)
         # The time of the decision is one at which nothing else happens to the approval.
@@ -202,11 +199,13 @@ class ApprovalActivities:
         genuine: bool,
     ) -> None:
         """Record a refusal, up to a bound, since signals could fill the tables. A genuine statement is
-        spent by it."""
+        spent by it, and whose it is was not silent."""
         refusal = f"{error.code}: {error}"
         async with self._resources.pool.acquire() as connection, connection.transaction():
             if genuine and decision.statement:
                 await spend(connection, key.tenant, decision.statement, by=this_activity())
+            if genuine and await is_left_to_silence(connection, key, decision.approval):
+                await note_handed_in(connection, key, decision)
             room = await room_for_refusals(connection, key, decision.approval, genuine=genuine)
             if not room:
                 activity.logger.warning("a refused decision is one too many to be recorded")
@@ -241,6 +240,21 @@ class ApprovalActivities:
                     "digest": decision.digest,
                 },
             )
+
+
+async def _outcome_before(connection: Connection, request: DecisionRequest) -> Approval | None:
+    """The approval as it was after this very decision, where it was taken before.
+
+    Raises:
+        MessageConflict: another decision was taken under its id.
+    """
+    taken = await taken_under(connection, request.tenant, request.decision)
+    if taken is None:
+        return None
+    before, outcome = taken
+    if before.content != request.decision.content:
+        raise used_before(request.decision)
+    return outcome
 
 
 def _event(approval: Approval, decision: Decision) -> ApprovalUpdated | ApprovalDecided:

@@ -135,8 +135,9 @@ class ActivityCalls:
             wire.OPEN_CONVERSATION, request, OpenReport, "Open the conversation"
         )
 
-    async def decide(self, approval: Approval, decision: Decision) -> DecisionOutcome:
-        """Verify a reviewer's decision on an approval, and record it."""
+    async def decide(self, approval: Approval | None, decision: Decision) -> DecisionOutcome:
+        """Verify a reviewer's decision on an approval, and record it; without the approval, where it has gone,
+        say whether the decision is the one that was taken under its id."""
         request = DecisionRequest(
             **self._key.fields, approval=approval, decision=decision, at=workflow.now()
         )

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 
@@ -32,7 +34,8 @@ _MOST_REFUSALS = 50
 that don't exist."""
 _MOST_REFUSALS_IN_A_RUN = 200
 _MOST_LOOKED_AT = 50
-"""Signalled decisions on one approval that wait, or were refused in this run once an activity had looked at them."""
+"""Signalled decisions on one approval that wait, or that an activity has looked at in this run and refused, or
+known again."""
 _RECORDED_AT_ONCE = 4
 
 
@@ -53,7 +56,8 @@ class ApprovalDesk:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._signalled: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._looked_at: Counter[str] = Counter()
-        self._signals_under_way = 0
+        self._signals: dict[int, str] = {}
+        self._signals_heard = 0
         self._told: set[str] = set()
         self._refused: Counter[tuple[str, bool]] = Counter()
         self._recording = asyncio.Semaphore(_RECORDED_AT_ONCE)
@@ -84,15 +88,18 @@ class ApprovalDesk:
 
     def takes_signals(self) -> bool:
         """Whether signalled decisions are being looked at, or their refusals recorded."""
-        return self._signals_under_way > 0
+        return bool(self._signals)
 
     def check(self, decision: Decision) -> None:
-        """Raise one of the approval errors if a decision may not be taken; one that was taken before passes."""
+        """Raise one of the approval errors if a decision may not be taken. One passes whose id was used, since
+        the records tell whether it is the same, and one that came before its approval's deadline was noticed,
+        where silence would be consent: it is refused once it is on record that somebody has said something."""
         if self._taken_before(decision) is not None:
             return
         parked = self._state.parked.get(decision.approval)
         if parked is not None:
-            check_decision(parked.approval, decision, now=workflow.now())
+            if not self._breaks_silence(parked.approval):
+                check_decision(parked.approval, decision, now=workflow.now())
             return
         for status in self._state.decided:
             if status.approval == decision.approval:
@@ -109,9 +116,19 @@ class ApprovalDesk:
             return outcome
         raise ERRORS_BY_CODE.get(outcome.code, Refused)(outcome.refusal)
 
+    @contextmanager
+    def hearing(self, decision: Decision) -> Iterator[None]:
+        """While a signal with a decision is handled: an alarm waits for those that came before it."""
+        self._signals_heard += 1
+        number = self._signals_heard
+        self._signals[number] = decision.approval
+        try:
+            yield
+        finally:
+            del self._signals[number]
+
     async def take_signalled(self, decision: Decision) -> None:
         """Take a decision without a caller; refusals are recorded, up to a bound."""
-        self._signals_under_way += 1
         try:
             try:
                 await self._decide_in_turn(decision)
@@ -124,8 +141,6 @@ class ApprovalDesk:
             ActivityError
         ) as error:  # which would end the conversation, out of a signal's handler
             workflow.logger.error("a refused decision is not recorded: %s", refusal_of(error))
-        finally:
-            self._signals_under_way -= 1
 
     async def withdraw(self, parked: ParkedTurn) -> bool:
         """Withdraw the approval of a turn that is cancelled; False if it was decided meanwhile."""
@@ -148,13 +163,13 @@ class ApprovalDesk:
     async def _decide(self, decision: Decision) -> ApprovalStatus | DecisionOutcome:
         """The status after the decision, or the outcome if the activity has refused it, which is recorded.
         Raises what `check` raises."""
-        self.check(decision)
+        self._check_in_handler(decision)
         async with self._locks[decision.approval]:
             if (status := self._taken_before(decision)) is not None:
-                return status
-            self.check(decision)
+                return await self._take_again(decision, status)
+            self._check_in_handler(decision)
             parked = self._state.parked[decision.approval]
-            outcome = await self._calls.decide(parked.approval, decision)
+            outcome = await self._judge(decision)
             if outcome.approval is None:
                 return outcome
             self._adopt(parked, outcome.approval)
@@ -164,10 +179,37 @@ class ApprovalDesk:
             await self._calls.notify(outcome.deliveries)
             return _status(outcome.approval)
 
+    def _check_in_handler(self, decision: Decision) -> None:
+        self.check(decision)
+        parked = self._state.parked.get(decision.approval)
+        if parked is None or self._taken_before(decision) is not None:
+            return
+        if self._breaks_silence(parked.approval) and not workflow.patched(patches.HEARD_FIRST):
+            check_decision(parked.approval, decision, now=workflow.now())
+
+    def _breaks_silence(self, approval: Approval) -> bool:
+        """Whether a decision comes past the deadline and before the alarm has gone off."""
+        left = approval.state == "pending" and approval.on_expiry == "allow"
+        return left and workflow.now() >= approval.expires_at
+
+    async def _take_again(
+        self, decision: Decision, status: ApprovalStatus
+    ) -> ApprovalStatus | DecisionOutcome:
+        """The status after a decision whose id was used; the outcome where another one was taken under
+        it, which the records tell."""
+        if not workflow.patched(patches.COMPARED):
+            return status
+        outcome = await self._judge(decision)
+        return status if outcome.approval is not None else outcome
+
+    async def _judge(self, decision: Decision) -> DecisionOutcome:
+        parked = self._state.parked.get(decision.approval)
+        return await self._calls.decide(parked.approval if parked is not None else None, decision)
+
     async def _decide_in_turn(self, decision: Decision) -> None:
         """Take signalled decisions on an approval one at a time, so that an update waits for one of them at
-        most. Those that are too many are dropped; what was refused counts until the run ends."""
-        self.check(decision)
+        most. Those that are too many are dropped; what was refused or came again counts until the run ends."""
+        self._check_in_handler(decision)
         if not self._signals_are_bounded:
             await self._decide(decision)
             return
@@ -175,14 +217,15 @@ class ApprovalDesk:
         if self._looked_at[approval_id] >= _MOST_LOOKED_AT:
             self._tell_once(f"signals on {approval_id} are dropped, too many wait or were refused")
             return
-        refused = self._floods_end
+        counts = self._floods_end
+        again = self._taken_before(decision) is not None
         self._looked_at[approval_id] += 1
         try:
             async with self._signalled[approval_id]:
                 outcome = await self._decide(decision)
-                refused = refused and isinstance(outcome, DecisionOutcome)
+                counts = counts and (again or isinstance(outcome, DecisionOutcome))
         finally:
-            if not refused:
+            if not counts:
                 self._looked_at[approval_id] -= 1
 
     @cached_property
@@ -256,6 +299,9 @@ class ApprovalDesk:
                 await self._go_off(approval_id)
 
     async def _go_off(self, approval_id: str) -> None:
+        before = {one for one, about in self._signals.items() if about == approval_id}
+        if before and workflow.patched(patches.HEARD_FIRST):
+            await workflow.wait_condition(lambda: before.isdisjoint(self._signals))
         async with self._locks[approval_id]:
             approval = self._pending(approval_id)
             due = approval.next_alarm(workflow.now()) if approval else None

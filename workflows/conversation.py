@@ -165,8 +165,9 @@ class ConversationWorkflow:
         except Refused as refused:
             self._ignore("it holds no decision", refused)
             return
-        await workflow.wait_condition(lambda: self._lifecycle.opened)
-        await self._desk.take_signalled(decision)
+        with self._desk.hearing(decision):
+            await workflow.wait_condition(lambda: self._lifecycle.opened)
+            await self._desk.take_signalled(decision)
 
     @workflow.update(name=wire.TAKE_OVER)
     async def take_over(self, *received: Any) -> None:

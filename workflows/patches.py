@@ -5,6 +5,9 @@ differs from today's, `workflow.patched` asks for one of these ids, which histor
 ALL_TURNS_END = "closing-ends-all-turns"
 """Closing ended only the turns that waited for a decision when it began."""
 
+COMPARED = "a-decision-under-a-used-id-is-compared"
+"""Whatever was sent under the id of a decision was answered with what had become of that one."""
+
 DECIDED_IS_CANCELLED = "a-turn-decided-meanwhile-is-cancelled"
 """A turn escaped its cancellation when it was decided, or held back by a takeover, at the same time."""
 
@@ -17,6 +20,9 @@ FULL_AT_ONCE = "full-at-once"
 
 FULL_MOVES = "a-full-run-moves-on"
 """A run continued as new after a number of turns alone, however much else it was sent."""
+
+HEARD_FIRST = "what-came-before-an-alarm-is-heard-first"
+"""Decisions that came while no worker ran were refused, and taken for silence, once a deadline was past."""
 
 NOT_BEGUN_IS_LEFT = "an-action-nobody-has-begun-is-left"
 """Stopping a turn waited for its action, also where no worker had it."""

@@ -9,17 +9,15 @@ from pydantic import JsonValue
 
 from holdfast.client.validation import checking
 from holdfast.domain.approval import ApprovalStatus
-from holdfast.domain.decision import Decision
+from holdfast.domain.decision import Decision, used_before
 from holdfast.domain.errors import (
     AlreadyDecided,
     ApprovalExpired,
     ApprovalNotFound,
     InvalidRequest,
-    MessageConflict,
 )
 from holdfast.domain.outcomes import ProposedAction
-from holdfast.domain.people import same_person
-from holdfast.domain.records import ApprovalRecord, DecisionRecord
+from holdfast.domain.records import ApprovalRecord
 from holdfast.domain.review import (
     Accept,
     Claim,
@@ -111,11 +109,8 @@ def decided_before(record: ApprovalRecord, decision: Decision) -> ApprovalStatus
     """
     taken = [one for one in record.decisions if one.refusal is None]
     before = next((one for one in taken if one.id == decision.id), None)
-    if before is not None and not _is_the_same(before, decision):
-        raise MessageConflict(
-            f"decision id {decision.id!r} was used before for another decision on approval "
-            f"{record.id}; this one is not taken"
-        )
+    if before is not None and before.content != decision.content:
+        raise used_before(decision)
     if record.state == "pending":
         return None
     if before is not None:
@@ -131,10 +126,3 @@ def decided_before(record: ApprovalRecord, decision: Decision) -> ApprovalStatus
         )
     by = f" by {settled.reviewer}" if settled else ""
     raise AlreadyDecided(f"approval {record.id} is already {record.state}{by}")
-
-
-def _is_the_same(before: DecisionRecord, decision: Decision) -> bool:
-    """Whether a decision was recorded that says what this one does."""
-    said = (before.kind, before.text, before.delegate, before.actions)
-    by_them = same_person(before.reviewer, decision.reviewer)
-    return by_them and said == (decision.kind, decision.text, decision.to, decision.actions)

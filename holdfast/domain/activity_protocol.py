@@ -188,9 +188,10 @@ class ActionReport(Frozen):
 
 class DecisionRequest(ConversationRequest):
     """Take a decision on an approval. How it is, and what time, the records say: `approval` and `at` are
-    what the workflow takes them to be, and count for nothing."""
+    what the workflow takes them to be, and count for nothing. It has no approval any more where it was
+    settled before under this decision's id."""
 
-    approval: Approval
+    approval: Approval | None
     decision: Decision
     at: datetime
 

@@ -12,6 +12,7 @@ pending ──accept, edit──▶ accepted     once every requirement has its 
 accepted ─facts changed─▶ stale        found when its actions were about to run
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Literal
 
@@ -126,8 +127,12 @@ class Approval(Frozen):
             return False
         return not self.rules or len(self.counting(requirement)) >= requirement.quorum
 
+    def lent_to(self, roles: Collection[str]) -> list[str]:
+        """To whom one of these roles was lent, folded."""
+        return [folded(one.to) for one in self.delegations if set(one.roles) & set(roles)]
+
     def repeats(self, decision: Decision) -> bool:
-        """Whether this very decision was taken before."""
+        """Whether a decision was taken under its id before: this very one, or another."""
         return decision.id in self.entries
 
     def advance(self, now: datetime) -> "Approval":

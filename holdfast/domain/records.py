@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from holdfast.domain.approval import Approval, ApprovalState
 from holdfast.domain.conversation import ConversationPhase, MessageRole
-from holdfast.domain.decision import DecisionKind
+from holdfast.domain.decision import DecisionKind, content_of
 from holdfast.domain.description import ActionDescription
 from holdfast.domain.model import Frozen
 from holdfast.domain.notifications import ChannelKind, DeliveryState, Payload
@@ -114,6 +114,11 @@ class DecisionRecord(Frozen):
     at: datetime
     actions: tuple[ProposedAction, ...] = ()
     """What an edit has asked for."""
+
+    @property
+    def content(self) -> str:
+        """Who has said what, as the digest that `Decision.content` is."""
+        return content_of(self.reviewer, self.kind, self.text, self.delegate, self.actions)
 
 
 class ApprovalRecord(Frozen):

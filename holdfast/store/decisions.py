@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+import asyncpg
+
 from holdfast.domain.approval import Approval
 from holdfast.domain.decision import Decision
 from holdfast.domain.errors import ApprovalNotFound
@@ -15,28 +17,21 @@ MOST_REFUSALS = 50
 """Refused decisions that are recorded of an approval, and again as many that a reviewer has signed."""
 
 
-async def outcome_of(
-    connection: Connection,
-    tenant: str,
-    approval: str,
-    decision: str,
-    *,
-    statement: str | None = None,
-) -> Approval | None:
-    """The approval as it was after this decision, where it was taken; with this statement, where one is
-    given."""
-    outcome = await connection.fetchval(
+async def taken_under(
+    connection: Connection, tenant: str, decision: Decision
+) -> tuple[Decision, Approval] | None:
+    """The decision that was taken under this one's id, which may be another, and the approval as it was
+    after it."""
+    row = await connection.fetchrow(
         """
-        select outcome from holdfast.decisions
+        select * from holdfast.decisions
          where tenant = $1 and approval = $2 and id = $3 and refusal is null
-           and ($4::text is null or statement = $4)
         """,
         tenant,
-        approval,
-        decision,
-        statement,
+        decision.approval,
+        decision.id,
     )
-    return Approval.model_validate(outcome) if outcome is not None else None
+    return (_decision(row), Approval.model_validate(row["outcome"])) if row is not None else None
 
 
 async def refusal_of(
@@ -182,22 +177,26 @@ async def read_taken(
     )
     taken = [
         TakenDecision(
-            decision=Decision(
-                id=row["id"],
-                approval=row["approval"],
-                kind=row["kind"],
-                reviewer=row["reviewer"],
-                team=row["team"],
-                roles=tuple(row["roles"]),
-                digest=row["digest"],
-                text=row["text"],
-                actions=tuple(row["actions"]),
-                to=row["delegate"],
-                statement=row["statement"],
-            ),
+            decision=_decision(row),
             at=row["decided_at"],
             edit=EditTerms.model_validate(row["edit"]) if row["edit"] is not None else None,
         )
         for row in rows
     ]
     return Approval.model_validate(asked), tuple(taken)
+
+
+def _decision(row: asyncpg.Record) -> Decision:
+    return Decision(
+        id=row["id"],
+        approval=row["approval"],
+        kind=row["kind"],
+        reviewer=row["reviewer"],
+        team=row["team"],
+        roles=tuple(row["roles"]),
+        digest=row["digest"],
+        text=row["text"],
+        actions=tuple(row["actions"]),
+        to=row["delegate"],
+        statement=row["statement"],
+    )

@@ -1,5 +1,6 @@
 """Scenarios of proposals and approvals: what policy decides, what people decide, what silence decides."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from holdfast.domain import wire
@@ -101,6 +102,53 @@ async def signalled(platform: Platform) -> None:
     await _signal(platform, "signalled", approval, id="d0", digest="0" * 64)
     await _signal(platform, "signalled", approval)
     await said_again(platform, "signalled")
+
+
+@scenario()
+async def sent_again(platform: Platform) -> None:
+    """A decision that was taken, and another one under its id."""
+    name = "sent-again"
+    approval = await park(platform, name, counter="quorum")
+    ann = {"reviewer": "ann", "roles": ("boss",)}
+
+    async def is_taken() -> bool:
+        return (await platform.client.approvals.get(approval)).decisions != ()
+
+    await _signal(platform, name, approval, **ann)
+    await eventually(is_taken, what="the first decision")
+    await _signal(platform, name, approval, **ann)
+    await _signal(
+        platform, name, approval, kind="reject", text="No.", reviewer="bob", roles=("lead",)
+    )
+    await platform.client.approvals.decide(approval, Accept(), by=Reviewer("cid", roles=["lead"]))
+    await said_again(platform, name)
+
+
+@scenario(in_process=False)
+async def signalled_past_the_deadline(platform: Platform) -> None:
+    """While no worker ran, where silence would be consent."""
+    name = "signalled-past-the-deadline"
+    policies = str(platform.settings.policy_dir)
+    worker = await platform.start_worker(HOLDFAST_POLICY_DIR=policies)
+    approval = await park(platform, name, counter="silent")
+    await worker.stop()
+    for number in range(2):
+        await _signal(
+            platform, name, approval, id=f"d{number}", kind="reject", text="No.", roles=("boss",)
+        )
+    record = await platform.client.approvals.get(approval)
+
+    async def is_past() -> bool:
+        return datetime.now(UTC) > record.expires_at
+
+    await eventually(is_past, what="the deadline")
+    await platform.start_worker(HOLDFAST_POLICY_DIR=policies)
+
+    async def is_settled() -> bool:
+        return (await platform.client.approvals.get(approval)).state != "pending"
+
+    await eventually(is_settled, what="its end")
+    await said_again(platform, name)
 
 
 @scenario(limits=Limits(events_per_run=100))

@@ -88,7 +88,7 @@ READS: dict[str, Asked] = {
     "approvals.lock_approval": lambda t, c, tenant: approvals.lock_approval(
         c, tenant, t.approval(ACCEPTED)
     ),
-    "decisions.outcome_of": lambda t, c, tenant: _outcome(t, c, tenant),
+    "decisions.taken_under": lambda t, c, tenant: _outcome(t, c, tenant),
     "decisions.read_taken": lambda t, c, tenant: decisions.read_taken(
         c, tenant, t.approval(ACCEPTED)
     ),
@@ -127,6 +127,7 @@ READS: dict[str, Asked] = {
     "fleet.read_proposed": lambda t, c, tenant: fleet.read_proposed(
         c, t.key(tenant).turn_key(WAITING).step_key(1).action_key(0)
     ),
+    "handed_in.is_left_to_silence": lambda t, c, tenant: _left_to_silence(t, c, tenant),
     "handed_in.was_passed_over": lambda t, c, tenant: _passed_over(t, c, tenant),
     "knowledge.search": lambda t, c, tenant: knowledge.search(c, tenant, "parcel"),
     "llm_calls.calls_of_thread": lambda t, c, tenant: llm_calls.calls_of_thread(c, t.scope(tenant)),
@@ -284,6 +285,20 @@ async def _heard(twins: Twins, connection: Connection, tenant: str) -> object:
     return await approvals.was_heard(connection, tenant, approval, now=approval.expires_at)
 
 
+async def _left_to_silence(twins: Twins, connection: Connection, tenant: str) -> object:
+    await connection.execute(
+        """
+        update holdfast.approvals set approval = approval || '{"on_expiry": "allow"}'
+         where tenant = $1 and id = $2
+        """,
+        tenant,
+        twins.approval(WAITING),
+    )
+    return await handed_in.is_left_to_silence(
+        connection, twins.key(tenant), twins.approval(WAITING)
+    )
+
+
 async def _passed_over(twins: Twins, connection: Connection, tenant: str) -> object:
     said = decision(twins, WAITING, id="d-3", roles=("boss",))
     before = await handed_in.was_passed_over(connection, tenant, said.approval, said.roles)
@@ -319,9 +334,7 @@ async def _taken_up(twins: Twins, connection: Connection, tenant: str) -> None:
 
 async def _outcome(twins: Twins, connection: Connection, tenant: str) -> object:
     _, taken = await decisions.read_taken(connection, tenant, twins.approval(ACCEPTED))
-    return await decisions.outcome_of(
-        connection, tenant, twins.approval(ACCEPTED), taken[0].decision.id
-    )
+    return await decisions.taken_under(connection, tenant, taken[0].decision)
 
 
 async def _revived(twins: Twins, connection: Connection, tenant: str) -> object:
@@ -505,6 +518,10 @@ async def test_what_another_tenant_has_heard_or_done_is_not_heard_or_done(
         await owner.execute("delete from holdfast.actions where tenant = $1", ours)
         assert await _heard(twins, owner, twins.theirs)
         assert not await _heard(twins, owner, ours)
+        assert await _left_to_silence(twins, owner, twins.theirs)
+        assert not await handed_in.is_left_to_silence(
+            owner, twins.key(ours), twins.approval(WAITING)
+        )
         assert not await compensation.is_to_be_undone(owner, ours, twins.action(DONE))
         for tenant, passed_over in ((twins.theirs, True), (ours, False)):
             assert passed_over == await handed_in.was_passed_over(

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.client import WorkflowUpdateFailedError
 
 from holdfast.client.views import SentMessage
 from holdfast.domain import wire
+from holdfast.domain.approval import ApprovalStatus
 from holdfast.domain.conversation import ConversationStart, ConversationState, ParkedTurn
 from holdfast.domain.decision import Decision
 from holdfast.domain.errors import (
@@ -526,3 +528,40 @@ async def test_a_forged_workflow_cannot_execute_what_nobody_approved(under: Open
     )
     assert "NotApproved" in await settled(platform)
     assert await platform.effects() == []
+
+
+async def test_an_id_that_was_used_answers_for_no_other_decision(under: Opening) -> None:
+    """Sent again, a decision is answered as before; another one under its id is refused, and on record."""
+    platform = await under("{approve: {roles: [boss], quorum: 2}}")
+    record = await platform.client.approvals.get(await park(platform))
+    handle = platform.handle("c1")
+
+    async def updated(decision: Decision) -> str:
+        try:
+            status: ApprovalStatus = await handle.execute_update(
+                wire.DECIDE, platform.signed(decision), result_type=ApprovalStatus
+            )
+        except WorkflowUpdateFailedError as failed:
+            return str(getattr(failed.cause, "type", failed.cause))
+        return status.state
+
+    toms = accepting(record, kind="reject", reviewer="tom", text="No, fraud!")
+    for again in (accepting(record), accepting(record, reviewer="Ann")):
+        assert await updated(again) == "pending"
+    for other in (toms, accepting(record, kind="comment", text="Hm.")):
+        assert await updated(other) == "MessageConflict"
+    await signalled(platform, platform.signed(toms))
+
+    async def refused() -> bool:
+        return len(await audited(platform, "decision_refused")) == 3
+
+    await eventually(refused, what="the refusal of the signal")
+    bobs = accepting(record, id="d2", reviewer="bob")
+    assert await updated(bobs) == "accepted"
+    await settled(platform)
+    assert await updated(bobs) == "accepted"
+    assert await updated(toms.model_copy(update={"id": "d2"})) == "MessageConflict"
+    entries = await audited(platform, "decision_refused")
+    assert {entry["refusal"].partition(":")[0] for entry in entries} == {"MessageConflict"}
+    assert await platform.effects() == [150]
+    await platform.replay("c1")

@@ -326,7 +326,8 @@ async def test_a_turn_cancelled_between_its_actions_leaves_those_that_nobody_has
     assert [one.state for one in sent.actions] == states
     assert await platform.effects() == effects
     assert sent.reply is not None
-    assert "Not done:\n- Add to a counter" in sent.reply
+    undone = 3 - len(effects)
+    assert f"Not done:\n- {undone} × Add to a counter" in sent.reply
     assert ("Done" in sent.reply) == bool(effects)
     await platform.replay("c1")
 

@@ -1,22 +1,29 @@
 """Silence allows an action only where somebody could have broken it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.client import WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
 
 from holdfast.domain import wire
 from holdfast.domain.activity_protocol import ActionRequest, AlarmRequest
 from holdfast.domain.approval import ApprovalState, ApprovalStatus
+from holdfast.domain.decision import Decision
 from holdfast.domain.errors import ConversationClosed, Refused
+from holdfast.domain.identity import ConversationKey
 from holdfast.domain.notifications import DeliveryState
-from holdfast.domain.review import Claim, Comment, Edit, Reject, Release, Review, Reviewer
+from holdfast.domain.records import ApprovalRecord
+from holdfast.domain.review import Claim, Comment, Delegate, Edit, Reject, Release, Review, Reviewer
 from holdfast.domain.terms import Alarm
 from holdfast.runtime.settings import Settings
 from holdfast.security.bounds import KeyBounds
+from holdfast.store.handed_in import note_handed_in
 from holdfast.testing import eventually, routed_to
 from tests.platform import Platform, counting, open_platform
 from tests.workflows.forging import forging
@@ -160,12 +167,26 @@ async def test_what_somebody_has_said_is_no_silence_also_where_no_workflow_takes
 ) -> None:
     """Whoever reaches Temporal terminates the conversation, and has the alarm go off and the action run."""
     platform = await waiting()
+    await is_heard_without_a_workflow(platform, review, by=Reviewer("ann", roles=["boss"]))
+
+
+async def test_what_somebody_has_said_to_whom_a_voice_was_lent_is_no_silence(
+    waiting: Opening,
+) -> None:
+    platform = await waiting()
+    (approval,) = await platform.client.approvals.list()
+    await platform.client.approvals.decide(
+        approval.id, Delegate("Ada"), by=Reviewer("lena", roles=["boss"])
+    )
+    await is_heard_without_a_workflow(platform, Reject("No!"), by=Reviewer("ada"))
+
+
+async def is_heard_without_a_workflow(platform: Platform, review: Review, *, by: Reviewer) -> None:
+    """Check that a review which no workflow takes calls a person, whoever has the alarm go off."""
     (approval,) = await platform.client.approvals.list()
     await platform.handle("c1").terminate("an intruder was here")
     with pytest.raises(ConversationClosed):
-        await platform.client.approvals.decide(
-            approval.id, review, by=Reviewer("ann", roles=["boss"])
-        )
+        await platform.client.approvals.decide(approval.id, review, by=by)
     alarm = AlarmRequest(
         tenant=platform.tenant,
         conversation="c1",
@@ -199,3 +220,128 @@ async def test_what_was_taken_and_leaves_it_open_breaks_no_silence(waiting: Open
         approval.id, Comment("Fine with me."), by=Reviewer("ann", roles=["boss"])
     )
     await ends_as(platform, "accepted")
+
+
+async def test_a_word_under_an_id_that_was_taken_for_another_one_breaks_the_silence(
+    waiting: Opening,
+) -> None:
+    """Both were handed in at once, and the workflow took the harmless one."""
+    platform = await waiting()
+    (approval,) = await platform.client.approvals.list()
+    ann = Reviewer("ann", roles=["boss"])
+    await platform.client.approvals.decide(approval.id, Comment("Hm."), by=ann, decision_id="d1")
+    rejection = rejecting(approval)
+    async with platform.database.acquire() as connection:
+        await note_handed_in(connection, ConversationKey(platform.tenant, "c1"), rejection)
+    await ends_as(platform, "expired")
+
+
+@pytest.mark.parametrize(("reviewer", "end"), [("ann", "accepted"), ("bob", "expired")])
+async def test_what_an_earlier_version_noted_is_what_was_taken_under_its_id(
+    waiting: Opening, reviewer: str, end: ApprovalState
+) -> None:
+    platform = await waiting()
+    (approval,) = await platform.client.approvals.list()
+    ann = Reviewer("ann", roles=["boss"])
+    await platform.client.approvals.decide(approval.id, Comment("Hm."), by=ann, decision_id="d1")
+    await platform.database.execute(
+        """
+        insert into holdfast.handed_in (tenant, approval, decision, reviewer, roles)
+        values ($1, $2, 'd1', $3, $4) on conflict do nothing
+        """,
+        platform.tenant,
+        approval.id,
+        reviewer,
+        ["boss"],
+    )
+    await ends_as(platform, end)
+
+
+def rejecting(record: ApprovalRecord, **changes: Any) -> Decision:
+    fields = {
+        "id": "d1",
+        "approval": record.id,
+        "kind": "reject",
+        "reviewer": "ann",
+        "roles": ("boss",),
+        "digest": record.args_digest,
+        "text": "No!",
+    }
+    return Decision.model_validate({**fields, **changes})
+
+
+@pytest.fixture
+async def unattended(
+    stack_settings: Settings, tenant: str, tmp_path: Path
+) -> AsyncIterator[Platform]:
+    """A platform where an approval waits that silence allows, and no worker runs."""
+    (tmp_path / f"{tenant}.yaml").write_text(f"name: t\nversion: 1\nactions:\n  add: {_ALLOWS}\n")
+    async with open_platform(
+        stack_settings, tenant, policy_dir=tmp_path, in_process=False
+    ) as platform:
+        adding = [("add", {"counter": "c", "amount": 1})]
+        platform.script = routed_to("counter", counting(adding, then="That is settled."))
+        platform.environment["HOLDFAST_POLICY_DIR"] = str(tmp_path)
+        worker = await platform.start_worker()
+        assert (await platform.send("c1", "add")).status == "awaiting_approval"
+        await worker.stop()
+        yield platform
+
+
+async def past(record: ApprovalRecord) -> None:
+    """Wait for a deadline."""
+
+    async def is_past() -> bool:
+        return datetime.now(UTC) > record.expires_at
+
+    await eventually(is_past, what="the deadline")
+
+
+async def test_what_was_signalled_before_the_alarm_went_off_is_no_silence(
+    unattended: Platform,
+) -> None:
+    """What comes before it hides it not, and neither does what is forged."""
+    (record,) = await unattended.client.approvals.list()
+    handle = unattended.handle("c1")
+    for number in range(3):
+        await handle.signal(wire.APPROVAL_DECISION, rejecting(record, id=f"forged-{number}"))
+    await handle.signal(wire.APPROVAL_DECISION, unattended.signed(rejecting(record)))
+    await past(record)
+    await unattended.start_worker()
+    await ends_as(unattended, "expired")
+    said = (await unattended.client.approvals.get(record.id)).decisions
+    refusals = {one.id: (one.refusal or "").partition(":")[0] for one in said}
+    assert refusals.pop("d1") == "ApprovalExpired"
+    assert set(refusals.values()) == {"InvalidStatement"}
+
+
+async def test_an_update_that_waited_for_a_worker_past_the_deadline_is_no_silence(
+    unattended: Platform,
+) -> None:
+    (record,) = await unattended.client.approvals.list()
+    update = asyncio.create_task(
+        unattended.handle("c1").execute_update(
+            wire.DECIDE, unattended.signed(rejecting(record)), result_type=ApprovalStatus
+        )
+    )
+    await past(record)
+    await unattended.start_worker()
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await update
+    assert isinstance(refused.value.cause, ApplicationError)
+    assert refused.value.cause.type == "ApprovalExpired"
+    await ends_as(unattended, "expired")
+
+
+async def test_forged_words_break_no_silence(unattended: Platform) -> None:
+    (record,) = await unattended.client.approvals.list()
+    genuine = unattended.signed(rejecting(record, roles=("support",)))
+    for forged in (
+        rejecting(record),
+        genuine.model_copy(update={"roles": ("boss",)}),
+        genuine,  # whose word does not count
+    ):
+        await unattended.handle("c1").signal(wire.APPROVAL_DECISION, forged)
+    await past(record)
+    await unattended.start_worker()
+    await ends_as(unattended, "accepted")

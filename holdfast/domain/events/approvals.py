@@ -133,8 +133,8 @@ class ApprovalStale(Payload):
 
 
 class DecisionRefused(Payload):
-    """A reviewer's decision was refused when its statement or its edit was checked; or it was sent as a signal,
-    to which there is no answer, and refused for any reason."""
+    """A reviewer's decision was refused when its statement, its edit or its id was checked; or it was sent
+    as a signal, to which there is no answer, and refused for any reason."""
 
     type = "decision_refused"
     of_turn = False
