@@ -314,10 +314,8 @@ def _who_blocks(
     where = _place(frames[0]) if frames else "an unknown place"
     task = asyncio.current_task(loop)
     context = context_of(task)  # a task that a node has started has none of LangGraph's frames
-    configs = (
-        *(one.f_locals.get("config") for one in frames),
-        context.get(var_child_runnable_config),
-    )
+    configs: list[Any] = [one.f_locals.get("config") for one in frames]
+    configs.append(context.get(var_child_runnable_config))
     for config in configs:
         if not isinstance(config, dict):
             continue

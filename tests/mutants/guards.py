@@ -211,8 +211,8 @@ GUARDS: tuple[Guard, ...] = (
     Guard(
         "a node is named where a task that it has started blocks its worker",
         "activities/pulse.py",
-        "context.get(var_child_runnable_config),",
-        "None,",
+        "context.get(var_child_runnable_config))",
+        "None)",
         (
             "tests/recovery/test_bounds.py::test_a_node_that_blocks_its_worker_is_named_and_fails_nobody",
         ),

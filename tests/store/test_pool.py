@@ -160,11 +160,7 @@ async def test_a_connection_that_cannot_be_reset_is_replaced(
     before = await pool.fetchval(PID)
     async with pool.acquire() as connection:
         await lend(connection).execute("select 1")
-        monkeypatch.setattr(
-            asyncpg.Connection,
-            "get_reset_query",
-            lambda _: "select pg_terminate_backend(pg_backend_pid());",
-        )
+        monkeypatch.setattr(asyncpg.Connection, "get_reset_query", lambda _: "select 1 / 0;")
     monkeypatch.undo()
     assert await pool.fetchval(PID) != before
 
