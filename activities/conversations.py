@@ -15,8 +15,8 @@ from holdfast.domain.activity_protocol import (
     RecordedTurn,
     TurnEnd,
 )
+from holdfast.domain.customer_texts import customer_text
 from holdfast.domain.events import ConversationClosed, NewEvent
-from holdfast.domain.texts import customer_text
 from holdfast.domain.words import language_of
 from holdfast.store import conversations, events, notices, turns
 from holdfast.store.audit import append_audit

@@ -15,6 +15,7 @@ from holdfast.domain.activity_protocol import (
     StepRequest,
 )
 from holdfast.domain.conversation import TurnResult, inline
+from holdfast.domain.customer_texts import customer_text
 from holdfast.domain.endings import Account
 from holdfast.domain.events import (
     ActionNotExecuted,
@@ -29,7 +30,6 @@ from holdfast.domain.events import (
 )
 from holdfast.domain.outcomes import Citation, Escalation, Handoff, Proposal, Reply, Route
 from holdfast.domain.past import PastState
-from holdfast.domain.texts import customer_text
 from holdfast.store.steps import NewMessage, StepCommit
 
 _TOO_MANY_WAIT = (

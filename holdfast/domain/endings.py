@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from holdfast.domain.conversation import ActionEnd, TurnStatus
+from holdfast.domain.customer_texts import Phrase, customer_text
 from holdfast.domain.ids import canonical_json
 from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import ActionState
 from holdfast.domain.past import PastState
-from holdfast.domain.texts import Phrase, customer_text
 
 _MOST_LINES = 8
 _MOST_NAMED = 20

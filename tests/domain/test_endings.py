@@ -5,10 +5,10 @@ from itertools import count
 import pytest
 
 from holdfast.domain.conversation import TurnStatus
+from holdfast.domain.customer_texts import _TEXTS, customer_text
 from holdfast.domain.endings import Account, EndedAction, WaitingAction, ending
 from holdfast.domain.outcomes import ActionState
 from holdfast.domain.past import PastState
-from holdfast.domain.texts import _TEXTS, customer_text
 
 _numbers = count(1)
 

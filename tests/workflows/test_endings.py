@@ -9,10 +9,10 @@ import pytest
 
 from holdfast.client.views import SentMessage
 from holdfast.domain import wire
+from holdfast.domain.customer_texts import customer_text
 from holdfast.domain.errors import TurnNotFound
 from holdfast.domain.limits import Limits
 from holdfast.domain.review import Accept, Reject, Respond, Review, Reviewer
-from holdfast.domain.texts import customer_text
 from holdfast.runtime.settings import Settings
 from holdfast.store.faults import pausing
 from holdfast.testing import (

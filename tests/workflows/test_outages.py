@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from temporalio.api.enums.v1 import EventType
 
+from holdfast.domain.customer_texts import customer_text
 from holdfast.domain.events import TurnEnded
 from holdfast.domain.limits import Limits
 from holdfast.domain.review import Accept, Reviewer
-from holdfast.domain.texts import customer_text
 from holdfast.runtime.settings import Settings
 from holdfast.testing import (
     Hold,

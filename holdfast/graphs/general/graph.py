@@ -16,8 +16,8 @@ from holdfast.contract.dialogue import (
     handover_tool,
 )
 from holdfast.contract.subgraph import TurnContext, TurnState
+from holdfast.domain.customer_texts import customer_text
 from holdfast.domain.outcomes import Handoff, Reply
-from holdfast.domain.texts import customer_text
 
 _PROMPT = """\
 You are the assistant that welcomes customers. Answer greetings, thanks and small talk in one or two

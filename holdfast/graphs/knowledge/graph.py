@@ -20,8 +20,8 @@ from holdfast.contract.dialogue import (
     handover_tool,
 )
 from holdfast.contract.subgraph import TurnContext, TurnState
+from holdfast.domain.customer_texts import customer_text
 from holdfast.domain.outcomes import Reply
-from holdfast.domain.texts import customer_text
 from holdfast.domain.words import stems
 from holdfast.graphs.knowledge.citations import cite, numbered
 from holdfast.store.knowledge import Passage, SearchGaveUp, search

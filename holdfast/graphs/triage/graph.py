@@ -14,9 +14,9 @@ from openai.types.chat import ChatCompletionMessageParam
 
 from holdfast.contract.dialogue import dialogue
 from holdfast.contract.subgraph import AgentCard, TurnContext, TurnState
+from holdfast.domain.customer_texts import customer_text
 from holdfast.domain.errors import ModelAnswerUnusable, ModelRefused
 from holdfast.domain.outcomes import Escalation, Reply, Route
-from holdfast.domain.texts import customer_text
 from holdfast.graphs.triage.assessment import PERSON, Assessment, assessment_among, prompt
 
 SURE = 0.7
