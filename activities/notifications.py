@@ -1,4 +1,4 @@
-"""The activity that sends a notification, and records what came of it."""
+"""The activity that sends a notification, and records the result."""
 
 from pydantic import SecretStr
 from temporalio import activity

@@ -25,7 +25,7 @@ _GROWTH = 1.5
 
 
 class RoutingInterceptor(Interceptor):
-    """Hands an activity back that raises `NotServedHere`: it is tried again soon, by whoever takes it,
+    """Hands an activity back that raises `NotServedHere`: it is tried again soon, by any worker,
     for as long as it needs."""
 
     def __init__(self, pool: Pool) -> None:

@@ -1,4 +1,4 @@
-"""Failures before which nothing was sent: whoever couldn't connect has asked nobody for anything."""
+"""Failures before which nothing was sent: a caller that couldn't connect has asked for nothing."""
 
 import socket
 from urllib.error import URLError

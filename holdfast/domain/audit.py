@@ -64,7 +64,7 @@ class AuditProblem(Frozen):
 class AuditReport(Frozen):
     """What was found in a tenant's chain.
 
-    `head` is `{seq}:{hash}` of its last entry, to be kept elsewhere: whoever can replace the whole
+    `head` is `{seq}:{hash}` of its last entry, to be kept elsewhere: somebody who can replace the whole
     chain can make one that is right in itself. `problems` are in the order of the chain, the first
     100 of them; `problem_count` counts all.
     """

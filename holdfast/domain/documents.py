@@ -1,6 +1,6 @@
 """YAML documents that people write: no key stands twice, and every problem is said with its line.
 
-Whoever may write one cannot make reading it costly: it is bounded in depth, and in size once its aliases
+No author can make reading one costly: it is bounded in depth, and in size once its aliases
 stand for what they name.
 """
 

@@ -66,7 +66,7 @@ class Payload(Frozen):
 
 
 class Notice(Frozen):
-    """Something that has happened to an approval, for whoever wants to know. `occurrence` tells it
+    """Something that has happened to an approval, for those who are notified. `occurrence` tells it
     from others of its type: the number of the alarm, say, or the id of the decision."""
 
     tenant: str

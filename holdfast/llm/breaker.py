@@ -4,7 +4,7 @@ closed ──failures in a row, or a Retry-After──▶ open ──cool-down o
    ▲                                             ▲                           │
    └───────────────────success───────────────────┼────────failure────────────┘
 
-A rate limit is no failure: the provider works, and whoever was told to wait waits; others may ask.
+A rate limit is no failure: the provider works; callers that were told to wait do so, and others may ask.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """Failures on their way into Temporal's histories: in words of ours, without values.
 
-A history is read by whoever operates the cluster, and kept for long. An exception's own message may hold
+A history is read by the cluster's operators, and kept for long. An exception's own message may hold
 what a customer wrote, SQL, or an address with its password; its traceback shows our internals, and that of
 its causes. So histories get `holdfast.domain.failures.in_words`; `holdfast.telemetry.logs` has the places as well.
 """

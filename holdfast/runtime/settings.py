@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     reviewer_key_bounds: dict[str, KeyBounds] = Field(default_factory=dict)
     """The tenants, roles and issuer that a key may sign for, by its id, or `*` for all of them."""
     unsigned_decisions: bool = False
-    """Take decisions without a signed statement, on the word of whoever can reach Temporal."""
+    """Take decisions without a signed statement, on the word of anybody who can reach Temporal."""
     signing_key: Path | None = None
     """A private key (JWK) with which this client signs decisions for the reviewers that it names."""
 

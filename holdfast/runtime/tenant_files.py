@@ -92,7 +92,7 @@ class TenantFiles(Generic[ValueT]):
     async def watch(self) -> None:
         """Look at the files in a thread of its own from now on, until it is cancelled.
 
-        Without it, whoever asks for a value looks; a large file would hold up everything that shares the
+        Without it, the caller looks; a large file would hold up everything that shares the
         event loop.
         """
         loop, self._watched = asyncio.get_running_loop(), True

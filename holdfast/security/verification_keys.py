@@ -33,7 +33,7 @@ class VerificationKeys:
     for a key that is not known, though not more often than every `refetch_after`. What cannot be
     read or fetched leaves the keys as they were, until they are `max_age` old: then nobody knows any
     more which of them were taken out, and none counts. An empty set takes all out. Entries that cannot
-    be used, and those for other purposes, are passed over. Whoever can change the answer can decide:
+    be used, and those for other purposes, are passed over. Somebody who can change the answer can decide:
     use https, or http within a machine.
 
     `bounds` says what keys may sign, by their id or, with `*`, all of them; the set may say so, too,

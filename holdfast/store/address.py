@@ -1,4 +1,4 @@
-"""Database URLs: read in one way, whoever connects."""
+"""Database URLs: read in one way for every connection."""
 
 import re
 import ssl
@@ -211,7 +211,7 @@ def _hosts_of(given: dict[str, str]) -> tuple[tuple[str, int], ...]:
 
 def _host(host: str) -> str:
     try:
-        host.encode("idna")  # as whoever looks the name up does
+        host.encode("idna")  # as a lookup of the name does
     except UnicodeError:
         if not host.startswith("/"):
             raise _wrong(

@@ -114,7 +114,7 @@ async def is_seen(
 
 
 async def receipt_of(connection: Connection, tenant: str, approval: str) -> str:
-    """The hash of the entry that says that the approval was asked for: whoever has it has read the log."""
+    """The hash of the entry that says that the approval was asked for: a caller that has it has read the log."""
     receipt = await connection.fetchval(
         """
         select hash from holdfast.audit
@@ -229,6 +229,6 @@ def _entry(row: asyncpg.Record) -> AuditEntry:
 
 
 def _plain_number(text: str) -> float | int:
-    """As canonical JSON has it, so that whoever hashes an exported entry need not know."""
+    """As canonical JSON has it, so that readers who hash an exported entry need not know."""
     value = float(text)
     return int(value) if value.is_integer() else value

@@ -1,4 +1,4 @@
-"""Decisions on approvals: what was taken, what was refused, and what came of it."""
+"""Decisions on approvals: what was taken, what was refused, and the approval after each."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Deliveries of notifications: one row for each notice and receiver, with what came of its attempts."""
+"""Deliveries of notifications: one row for each notice and receiver, with the results of its attempts."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

@@ -38,7 +38,7 @@ _holds: dict[str, Callable[[], object]] = {}
 
 @contextmanager
 def pausing(point: FaultPoint, pause: Callable[[], Awaitable[object]]) -> Iterator[None]:
-    """Have whoever reaches the point in this process wait for `pause`, for tests of concurrency."""
+    """Make code that reaches the point in this process wait for `pause`, for tests of concurrency."""
     _pauses[point] = pause
     try:
         yield

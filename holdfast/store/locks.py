@@ -10,7 +10,7 @@ async def take_lock(connection: Connection, name: str) -> None:
     former holder has left it.
 
     Raises:
-        LockTaken: others hold it. Whoever wants it rolls back and tries again (`activities.lock_retries`).
+        LockTaken: others hold it. The caller rolls back and tries again (`activities.lock_retries`).
     """
     if not await connection.fetchval(
         "select pg_try_advisory_xact_lock(hashtextextended($1, 0))", name

@@ -63,7 +63,7 @@ async def require_append_only_audit(connection: Connection) -> None:
     """Check that this connection's role cannot change the audit log.
 
     Raises:
-        ConfigurationError: it can, as can a superuser, and whoever owns the table or its schema.
+        ConfigurationError: it can, as can a superuser, and the owner of the table or its schema.
     """
     can = await connection.fetchval(
         """
@@ -98,7 +98,7 @@ async def _make(connection: Connection, role: str, password: str | None) -> None
         return
     try:
         async with connection.transaction():
-            # Only these: whoever is not a superuser may not even say that somebody is none.
+            # Only these: a role that is no superuser may not even say that another is none.
             await _run_formatted(connection, "alter role %I login", role, password)
             await _bound(connection, role)
     except asyncpg.InsufficientPrivilegeError:

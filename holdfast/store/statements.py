@@ -8,7 +8,7 @@ from holdfast.store.pool import Connection
 
 async def spend(connection: Connection, tenant: str, statement: str, *, by: str) -> bool:
     """Spend a genuine statement in the caller's transaction; False where it is spent. That holds for
-    another attempt of the activity `by`, too: whoever calls it chooses its id and its attempts. What an
+    another attempt of the activity `by`, too: its caller chooses its id and its attempts. What an
     attempt before has recorded is to be looked for before this.
 
     What counts is what was signed, since one signature can be written in several ways, and with an

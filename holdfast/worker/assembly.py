@@ -136,9 +136,9 @@ async def _verifier(settings: Settings) -> Verifier:
         raise ConfigurationError(
             "nobody could check who decides on approvals: set HOLDFAST_REVIEWER_KEYS to a JWKS file "
             "or URL (`make up` makes keys for development), or HOLDFAST_UNSIGNED_DECISIONS=true to "
-            "take decisions on the word of whoever can reach Temporal"
+            "take decisions on the word of anybody who can reach Temporal"
         )
-    _logger.warning("decisions are not signed: whoever can reach Temporal can approve anything")
+    _logger.warning("decisions are not signed: anybody who can reach Temporal can approve anything")
     return TrustingVerifier()
 
 

@@ -220,7 +220,7 @@ def _pattern(match: Node) -> str:
 
 
 def _check_compiles(pattern: str) -> None:
-    """The library compiles patterns when it evaluates them, too late for whoever wrote a wrong one."""
+    """The library compiles patterns when it evaluates them, too late for the author of a wrong one."""
     try:
         cel.compile("''.matches(pattern)").execute({"pattern": pattern})
     except RuntimeError as error:
