@@ -2,7 +2,7 @@
 
 from holdfast.extras import extra
 
-with extra("langchain", "holdfast.langchain"):
+with extra("worker,langchain", "holdfast.langchain"):
     from holdfast.langchain.chat_model import HoldfastChatModel as HoldfastChatModel
     from holdfast.langchain.tools import as_tool as as_tool
 

@@ -1,5 +1,6 @@
 """An event: its place in the conversation, its kind, and what it says."""
 
+import inspect
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
@@ -145,7 +146,7 @@ class Event(Frozen):
         forms = [
             {
                 "title": kind.__name__,
-                "description": kind.__doc__,
+                "description": inspect.getdoc(kind),
                 "type": "object",
                 "properties": {
                     **event["properties"],
