@@ -1,7 +1,7 @@
 """The talk between a model and its tools in one turn: what it has called, and what it is told."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from openai.types.chat import ChatCompletionMessageParam
@@ -45,8 +45,16 @@ def answer_text(answer: JsonValue) -> str:
     return text
 
 
-def action_answer(result: ActionResult) -> JsonValue:
-    """What a model is told of an action; a refusal is a result like any other."""
+def action_answer(result: ActionResult, asked: Mapping[str, JsonValue]) -> JsonValue:
+    """What a model is told of an action that it has `asked` for with these arguments; a refusal is a result
+    like any other. Arguments that a reviewer has changed are told with it."""
+    edited = result.reviewer is not None and {
+        name: value
+        for name, value in result.arguments.items()
+        if name in asked and asked[name] != value
+    }
+    if result.ok and edited:
+        return {"state": result.state, "changed_by_a_reviewer": edited, "result": result.result}
     if result.ok and result.error is None:
         return {"state": result.state} if result.result is None else result.result
     answer: dict[str, JsonValue] = {

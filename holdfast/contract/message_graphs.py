@@ -30,14 +30,16 @@ def messages_of(context: TurnContext, transcript: Sequence[TranscriptMessage]) -
 
 
 def reply_of(messages: Sequence[BaseMessage], citations: Iterable[Citation]) -> TurnOutcome | None:
-    """The last message, the model's, as the reply; None where the last one is not the model's. A person is
-    called where there is nothing to read in it."""
-    if not messages or not isinstance(messages[-1], AIMessage):
+    """The last message, the model's or that of a tool whose answer is returned directly, as the reply; None
+    where it is another's. A person is called where there is nothing to read in it."""
+    if not messages or not isinstance(messages[-1], AIMessage | ToolMessage):
         return None
+    text = str(messages[-1].text).strip()
     try:
-        return Reply(text=str(messages[-1].text).strip(), citations=tuple(citations))
+        Reply(text=text)
     except ValidationError:
         return Escalation(reason="The model gave an empty answer.")
+    return Reply(text=text, citations=tuple(citations))
 
 
 def artifact_citations(messages: Sequence[BaseMessage]) -> tuple[Citation, ...]:
@@ -61,13 +63,14 @@ def _citations(artifact: Any) -> Iterator[Citation]:
         for one in artifact:
             yield from _citations(one)
     elif isinstance(artifact, Document):
-        data = {"id": artifact.id, "quote": artifact.page_content, **artifact.metadata}
+        id_ = artifact.id or artifact.metadata.get("source")
+        data = {"title": id_, **artifact.metadata, "id": id_, "quote": artifact.page_content}
         yield from _citations(data)
     elif isinstance(artifact, Mapping):
         id_ = artifact.get("id") or artifact.get("source")
-        if id_:
+        if id_ and artifact.get("title"):
             yield Citation(
                 id=str(id_),
-                title=str(artifact.get("title") or id_),
+                title=str(artifact["title"]),
                 quote=str(artifact.get("quote") or "")[:QUOTE_CHARACTERS],
             )

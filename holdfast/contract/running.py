@@ -7,8 +7,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from langgraph.config import get_config
 from langgraph.errors import GraphInterrupt
-from langgraph.types import Interrupt, interrupt
+from langgraph.types import interrupt
 
 if TYPE_CHECKING:
     from holdfast.contract.subgraph import TranscriptMessage, TurnContext
@@ -16,12 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class GraphRun:
-    """A graph that runs for a step of a turn. `stopped` are the interrupts that its nodes have raised."""
+    """A graph that runs for a step of a turn. `stopped` are the outermost tasks that an interrupt has stopped."""
 
     context: "TurnContext"
     transcript: "Sequence[TranscriptMessage]"
     loop: asyncio.AbstractEventLoop
-    stopped: list[Interrupt] = field(default_factory=list)
+    stopped: set[str] = field(default_factory=set)
+
+    @property
+    def said(self) -> "list[TranscriptMessage]":
+        """The messages of this turn: when a graph goes on, the conversation may be further."""
+        return [one for one in self.transcript if one.turn == self.context.turn]
 
 
 _RUN: ContextVar[GraphRun | None] = ContextVar("holdfast_graph_run", default=None)
@@ -60,7 +66,8 @@ def stop(value: Any) -> Any:
     """LangGraph's `interrupt`, which the run hears of even where a node catches it."""
     try:
         return interrupt(value)
-    except GraphInterrupt as raised:
+    except GraphInterrupt:
         if (run := _RUN.get()) is not None:
-            run.stopped.extend(raised.args[0])
+            outermost = get_config()["metadata"]["langgraph_checkpoint_ns"].partition("|")[0]
+            run.stopped.add(outermost.rpartition(":")[2])
         raise

@@ -17,6 +17,7 @@ from langgraph.pregel import Pregel
 from holdfast.contract.chat import ChatModel
 from holdfast.contract.connection import Connection
 from holdfast.contract.running import stop
+from holdfast.domain.errors import BrokenContract
 from holdfast.domain.model import Frozen
 from holdfast.domain.outcomes import (
     MOST_ACTIONS,
@@ -152,6 +153,7 @@ class Subgraph:
         name: str,
         description: str,
         citations: "Callable[[Sequence[BaseMessage]], Iterable[Citation]] | None" = None,
+        map_output: Callable[[Any], Any] | None = None,
         map_context: Callable[[TurnContext], Any] = _turn_context,
     ) -> "Subgraph":
         """A graph that knows messages alone, such as LangChain's `create_agent`: its state has
@@ -163,6 +165,8 @@ class Subgraph:
             graph: as for any subgraph.
             citations: finds the reply's sources in the messages; by default, in the artifacts of the
                 tools' messages, see `artifact_citations`.
+            map_output: makes the turn's outcome of the graph's output, for one that ends in something else than
+                words, such as a `structured_response`.
             map_context: as for any subgraph.
         """
         from holdfast.contract.message_graphs import artifact_citations, messages_of, reply_of
@@ -170,6 +174,8 @@ class Subgraph:
         sources = citations or artifact_citations
 
         def reply(values: Any) -> TurnOutcome | None:
+            if values.get("structured_response") is not None:
+                raise BrokenContract("it ends in a structured response: say `map_output`")
             messages = values["messages"]
             return reply_of(messages, sources(messages))
 
@@ -178,7 +184,7 @@ class Subgraph:
             description=description,
             graph=graph,
             map_input=messages_of,
-            map_output=reply,
+            map_output=map_output or reply,
             map_context=map_context,
         )
 

@@ -190,7 +190,7 @@ class _ToolAgent:
             again=again,
         )
         said = [
-            answer_message(call, action_answer(result))
+            answer_message(call, action_answer(result, call.arguments))
             for call, result in zip(calls, results, strict=True)
         ]
         return {"exchange": said, "calls": state["calls"][len(said) :]}

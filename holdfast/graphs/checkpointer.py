@@ -66,9 +66,9 @@ class SnapshotSaver(BaseCheckpointSaver[int]):
     def __init__(self, snapshot: bytes | None = None) -> None:
         super().__init__(serde=JsonPlusSerializer())
         self._kept: dict[str, _Kept] = {}
-        self.supersteps = 0
-        """Supersteps whose end was kept since the saver was made."""
-        self.last_superstep = time.monotonic()
+        self.progress = 0
+        """Supersteps, and tasks within one, whose end was kept since the saver was made."""
+        self.last_progress = time.monotonic()
         if snapshot is not None:
             self._load(snapshot)
 
@@ -177,8 +177,7 @@ class SnapshotSaver(BaseCheckpointSaver[int]):
             metadata=self.serde.dumps_typed(metadata),
         )
         if metadata.get("step", 0) >= 1:
-            self.supersteps += 1
-            self.last_superstep = time.monotonic()
+            self._progressed()
         return _config(config, namespace, checkpoint["id"])
 
     async def aput_writes(
@@ -192,6 +191,8 @@ class SnapshotSaver(BaseCheckpointSaver[int]):
         kept = self._kept.get(config["configurable"].get("checkpoint_ns", ""))
         if kept is None or kept.id != config["configurable"].get("checkpoint_id"):
             return
+        if any(channel not in WRITES_IDX_MAP for channel, _ in writes):
+            self._progressed()
         for position, (channel, value) in enumerate(writes):
             index = WRITES_IDX_MAP.get(channel, position)
             if index >= 0 and (task_id, index) in kept.writes:
@@ -201,6 +202,10 @@ class SnapshotSaver(BaseCheckpointSaver[int]):
                 self._dumped(value, {channel: value}),
                 task_path,
             )
+
+    def _progressed(self) -> None:
+        self.progress += 1
+        self.last_progress = time.monotonic()
 
     def _dumped(self, value: Any, channels: Mapping[str, Any]) -> Serialized:
         try:

@@ -2,14 +2,16 @@
 
 import inspect
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, is_typeddict
 
 from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import RunnableBinding, RunnableSequence
 from langgraph.channels import DeltaChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
 
+from holdfast.contract.message_graphs import messages_of
 from holdfast.contract.subgraph import Subgraph, TurnContext
 from holdfast.domain.errors import ConfigurationError
 from holdfast.langchain.chat_model import LLM_TYPE
@@ -51,10 +53,21 @@ def own_models(graph: Graph) -> list[str]:
         for _, one in graphs_in(graph)
         for node in one.nodes.values()
         for function in _functions(node.bound)
-        for value in _named_by(function)
+        for named in _named_by(function)
+        for value in _parts(named)
         if isinstance(value, BaseChatModel) and value._llm_type != LLM_TYPE
     }
     return sorted(found)
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """A runnable, what it is bound to, and the steps of a sequence."""
+    yield value
+    if isinstance(value, RunnableBinding):
+        yield from _parts(value.bound)
+    elif isinstance(value, RunnableSequence):
+        for step in value.steps:
+            yield from _parts(step)
 
 
 def _functions(bound: Any) -> Iterator[Any]:
@@ -83,6 +96,15 @@ def _unkept(graph: Graph) -> Iterator[str]:
                 f"has a checkpointer of its own{where}: compile it without one, Holdfast keeps its "
                 "snapshots"
             )
+        elif one.checkpointer is False and place:
+            yield (
+                f"has checkpointer=False{where}: leave it out, since what stops in there could not go on"
+            )
+        if one.cache is not None:
+            yield (
+                f"caches the results of nodes{where}, by their input: one customer would get another's. "
+                "Compile it without a cache, and keep what all may see in the node"
+            )
         if one.interrupt_before_nodes or one.interrupt_after_nodes:
             yield (
                 f"stops by `interrupt_before` or `interrupt_after`{where}, which nobody could answer: "
@@ -96,12 +118,16 @@ def _unmapped(subgraph: Subgraph, graph: Graph) -> Iterator[str]:
             "has no channel 'transcript' in its input: extend TurnState, say `map_input`, or bring a "
             "graph that knows messages alone as `Subgraph.of_messages`"
         )
+    if subgraph.map_input is messages_of and _lacks(graph, "input_schema", "messages"):
+        yield "has no channel 'messages' in its input, which `Subgraph.of_messages` feeds"
     if _is_default(subgraph, "map_output") and _lacks(graph, "output_schema", "outcome"):
         yield "has no channel 'outcome' in its output: extend TurnState, or say `map_output`"
     if _is_default(subgraph, "map_context"):
         for place, one in graphs_in(graph):
             schema = one.context_schema
-            if isinstance(schema, type) and not issubclass(TurnContext, schema):
+            if not isinstance(schema, type):
+                continue
+            if is_typeddict(schema) or not issubclass(TurnContext, schema):
                 where = f" in its node {place!r}" if place else ""
                 yield (
                     f"wants a {schema.__name__} as its context{where}: say `map_context`, which makes "

@@ -16,6 +16,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from holdfast.contract.running import GraphRun, running
 from holdfast.contract.subgraph import Subgraph, TranscriptMessage, TurnContext
 from holdfast.domain.errors import BrokenContract
+from holdfast.domain.failures import in_words
 from holdfast.domain.outcomes import (
     ActionResult,
     Escalation,
@@ -32,7 +33,7 @@ from holdfast.graphs.snapshots import shapes_of
 _logger = logging.getLogger("holdfast.worker")
 
 SNAPSHOT_PAUSE_SECONDS = 0.05
-"""A snapshot is saved when supersteps that took this long are done and the graph is still running this
+"""A snapshot is saved when tasks that took this long are done and the graph is still running this
 long after them: what is quicker to do again is not worth a round trip to Postgres."""
 
 _CANCELLATIONS = 3
@@ -171,6 +172,7 @@ class SubgraphRunner:
         """The graph's output, and the interrupts that it waits in."""
         values: Any = None
         has_stopped = False
+        finished: set[str] = set()
         tasks: dict[str, str] = {}
         with running(run):
             stream: AsyncIterator[Any] = graph.astream(
@@ -185,6 +187,8 @@ class SubgraphRunner:
                     if mode == "tasks":
                         if "result" in chunk:
                             tasks.pop(chunk["id"], None)
+                            if not chunk["interrupts"] and not chunk["error"]:
+                                finished.add(chunk["id"])
                         else:
                             tasks[chunk["id"]] = chunk["name"]
                         progress.begin(*tasks.values())
@@ -197,10 +201,10 @@ class SubgraphRunner:
                     f"subgraph {self.name!r} did not end within its recursion limit"
                 ) from None
         interrupts = (await graph.aget_state(config)).interrupts if has_stopped else ()
-        if any(stopped not in interrupts for stopped in run.stopped):
+        if run.stopped & finished or (run.stopped and not interrupts):
             raise BrokenContract(
-                f"subgraph {self.name!r} caught the interrupt by which `propose` stops a node: catch "
-                "errors of your own around it, not `Exception`"
+                f"subgraph {self.name!r} went on although `propose` had stopped one of its nodes: catch errors of "
+                "your own around it, not `Exception`, and hand over in another step"
             )
         return values, interrupts
 
@@ -215,7 +219,13 @@ class SubgraphRunner:
 
     def _outcome(self, values: Any) -> Route | Reply | Handoff | Escalation:
         try:
-            return _OUTCOME.validate_python(self._subgraph.map_output(values))
+            mapped = self._subgraph.map_output(values)
+        except Exception as error:
+            raise BrokenContract(
+                f"the output of subgraph {self.name!r} can't be mapped: {in_words(error)}"
+            ) from error
+        try:
+            return _OUTCOME.validate_python(mapped)
         except ValidationError as error:
             raise BrokenContract(
                 f"subgraph {self.name!r} ended without an outcome (Reply, Handoff or Escalation) "
@@ -243,8 +253,8 @@ async def _keep_saving(saver: SnapshotSaver, save: SaveSnapshot) -> None:
     saved_at, saved = time.monotonic(), 0
     while True:
         await asyncio.sleep(SNAPSHOT_PAUSE_SECONDS)
-        worked = saver.last_superstep - saved_at >= SNAPSHOT_PAUSE_SECONDS
-        running_on = time.monotonic() - saver.last_superstep >= SNAPSHOT_PAUSE_SECONDS
-        if saver.supersteps > saved and worked and running_on:
-            saved_at, saved = time.monotonic(), saver.supersteps
+        worked = saver.last_progress - saved_at >= SNAPSHOT_PAUSE_SECONDS
+        running_on = time.monotonic() - saver.last_progress >= SNAPSHOT_PAUSE_SECONDS
+        if saver.progress > saved and worked and running_on:
+            saved_at, saved = time.monotonic(), saver.progress
             await save(saver.dump())

@@ -20,7 +20,7 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from openai.types.chat import ChatCompletionMessageParam
-from pydantic import SkipValidation
+from pydantic import ConfigDict, SkipValidation
 
 from holdfast.contract.chat import ChatModel, Completion, Tool, ToolChoice
 from holdfast.contract.running import current_run
@@ -45,6 +45,8 @@ class HoldfastChatModel(BaseChatModel):
         ValueError: an option is given that these models don't take, such as `stop`.
         LookupError: it is called outside of a turn, and there is none for that.
     """
+
+    model_config = ConfigDict(extra="forbid")
 
     outside: SkipValidation[ChatModel | None] = None
 
@@ -143,9 +145,7 @@ def _on_a_loop_of_its_own(work: Coroutine[Any, Any, ResultT]) -> ResultT:
 
 def _require_none(**options: Any) -> None:
     given = [
-        name
-        for name, value in options.items()
-        if name not in _OF_TRACING and value not in (None, False)
+        name for name, value in options.items() if name not in _OF_TRACING and value is not None
     ]
     if given:
         raise ValueError(f"HoldfastChatModel takes no {', '.join(given)}")
@@ -161,7 +161,7 @@ def _tools(tools: Sequence[dict[str, Any]], choice: Any) -> tuple[list[Tool], To
         for one in tools
     ]
     if isinstance(choice, dict):
-        choice = choice.get("function", {}).get("name")
+        choice = choice.get("function", choice).get("name") or str(choice)
     match choice:
         case None | "auto" | False:
             return offered, "auto"

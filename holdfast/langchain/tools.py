@@ -34,7 +34,7 @@ class ActionTool(BaseTool):
             holding_message=rationale.holding_message,
             again=again,
         )
-        return answer_text(action_answer(result))
+        return answer_text(action_answer(result, arguments))
 
     async def _arun(self, /, **arguments: Any) -> str:
         return self._run(**arguments)
@@ -59,4 +59,4 @@ def as_tool(action: AnyAction, *, explain: Explain | None = None) -> BaseTool:
 
 def _quote(action: ProposedAction) -> Rationale:
     run = current_run()
-    return quoted(last_words(run.transcript) if run else "")
+    return quoted(last_words(run.said) if run else "")

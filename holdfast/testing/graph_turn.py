@@ -42,19 +42,22 @@ class GraphTurn:
     context: TurnContext
     model: ScriptedModel
     """`model.requests` has what it was asked."""
+    transcript: Sequence[TranscriptMessage] = ()
     snapshot: bytes | None = None
     """Where the graph waits for the results of its proposal."""
 
     async def start(self, *said: str) -> StepOutcome:
         """Run from the start. What was `said` are the customer's and the agents' messages in turns, the last one
         the customer's."""
-        transcript = transcript_of(*said)
-        self.context = replace(self.context, turn=transcript[-1].turn)
-        return await self._run(StepStart(transcript=transcript))
+        self.transcript = transcript_of(*said)
+        self.context = replace(self.context, turn=self.transcript[-1].turn)
+        return await self._run(StepStart(transcript=self.transcript))
 
     async def resume(self, results: Sequence[ActionResult]) -> StepOutcome:
         """Go on from the proposal, with what became of each of its actions (`action_results`)."""
-        return await self._run(StepStart(transcript=(), snapshot=self.snapshot, results=results))
+        return await self._run(
+            StepStart(transcript=self.transcript, snapshot=self.snapshot, results=results)
+        )
 
     async def _run(self, start: StepStart) -> StepOutcome:
         end = await SubgraphRunner(self.subgraph).run(

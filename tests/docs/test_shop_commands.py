@@ -59,13 +59,13 @@ async def test_the_readme_s_service_gets_its_answer_once(
     write_files(ROOT / "README.md", tmp_path)
     (tmp_path / "service.py").write_text(
         "import asyncio, answer\n"
-        "from holdfast.runtime.process import leave\n"
+        "from holdfast.runtime.process import exit_process\n"
         "said = 'Where is my order #W4821101?'\n"
         f"ask = lambda: asyncio.run(answer.answer({tenant!r}, 'mara-1', said, 'm-1'))\n"
         "first = ask()\n"
         "assert first == ask()\n"
         "print(first)\n"
-        "leave(0)\n"
+        "exit_process(0)\n"
     )
     script = f"holdfast worker --seed {tenant}\nholdfast worker &\npython service.py\nkill -9 $!\n"
     printed = await run(

@@ -35,7 +35,22 @@ PAID: dict[str, Any] = {"id": "act_1", "name": "pay", "arguments": {}, "result":
     ],
 )
 def test_a_model_hears_what_became_of_an_action(result: ActionResult, heard: JsonValue) -> None:
-    assert action_answer(result) == heard
+    assert action_answer(result, {}) == heard
+
+
+def test_a_model_hears_which_arguments_a_reviewer_has_changed() -> None:
+    edited = ActionResult(
+        **{**PAID, "arguments": {"nights": 7, "room": "R1", "note": ""}},
+        state="executed",
+        reviewer="rita",
+    )
+    assert action_answer(edited, {"nights": 10, "room": "R1"}) == {
+        "state": "executed",
+        "changed_by_a_reviewer": {"nights": 7},
+        "result": {"paid": 5},
+    }
+    accepted = edited.model_copy(update={"reviewer": None})
+    assert action_answer(accepted, {"nights": "7"}) == {"paid": 5}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict
 
 import pytest
+from langgraph.cache.memory import InMemoryCache
 from langgraph.channels import DeltaChannel
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.func import entrypoint, task
@@ -157,12 +158,44 @@ def of_state(state: Any, context: Any = None) -> AnyGraph:
         (of_state(NoTranscript), "has no channel 'transcript' in its input"),
         (of_state(NoOutcome), "has no channel 'outcome' in its output"),
         (of_state(TurnState, Tenancy), "wants a Tenancy as its context: say `map_context`"),
+        (of_state(TurnState, NoOutcome), "wants a NoOutcome as its context: say `map_context`"),
+        (
+            nested(greeter().compile(checkpointer=False)),
+            "has checkpointer=False in its node 'inner': leave it out",
+        ),
+        (greeter().compile(cache=InMemoryCache()), "caches the results of nodes, by their input"),
         (lambda: "a graph", "is a str: `graph` is a StateGraph"),
     ],
 )
 def test_what_cannot_be_run_or_kept_is_refused_when_it_is_loaded(graph: Any, problem: str) -> None:
     with pytest.raises(ConfigurationError, match=f"subgraph 'brought' {problem}"):
         SubgraphRunner(Subgraph(name="brought", description="A graph.", graph=graph))
+
+
+def test_a_graph_of_messages_has_messages() -> None:
+    graph = of_state(TurnState)
+    with pytest.raises(ConfigurationError, match="has no channel 'messages' in its input"):
+        SubgraphRunner(Subgraph.of_messages(graph, name="brought", description="A graph."))
+
+
+async def test_tasks_that_are_called_together_propose_one_after_another(stepper: Stepper) -> None:
+    @task
+    async def pay(name: str) -> str:
+        (result,) = propose(action(name), reason="wanted")
+        return str(result.result)
+
+    @entrypoint()
+    async def graph(given: dict[str, Any]) -> Reply:
+        return Reply(text=" ".join(await asyncio.gather(pay("a"), pay("b"))))
+
+    proposal, snapshot = await stepper.proposal(graph)
+    while not isinstance(
+        (end := await stepper.step(graph, snapshot=snapshot, results=done(proposal))).outcome, Reply
+    ):
+        proposal, snapshot = await stepper.proposal(
+            graph, snapshot=snapshot, results=done(proposal)
+        )
+    assert end.outcome == Reply(text="a done b done")
 
 
 async def test_a_value_that_cannot_be_kept_is_named_with_its_channel(stepper: Stepper) -> None:
@@ -185,5 +218,9 @@ async def test_a_graph_that_goes_round_for_ever_breaks_the_contract(stepper: Ste
 async def test_a_mapped_output_that_is_no_outcome_breaks_the_contract(stepper: Stepper) -> None:
     with pytest.raises(BrokenContract, match="'brought' ended without an outcome"):
         await stepper.step(greeter(), map_output=lambda values: "Hello.")
+    with pytest.raises(
+        BrokenContract, match="output of subgraph 'brought' can't be mapped: KeyError"
+    ):
+        await stepper.step(greeter(), map_output=lambda values: values["answer"])
     end = await stepper.step(greeter(), map_output=lambda values: Escalation(reason="so"))
     assert end.outcome == Escalation(reason="so")

@@ -229,9 +229,9 @@ async def test_a_node_that_catches_its_own_interrupt_is_named(stepper: Stepper) 
             return {"notes": ["something went wrong"]}
         return {"notes": ["paid"]}
 
-    with pytest.raises(BrokenContract, match="'brought' caught the interrupt by which `propose`"):
+    with pytest.raises(BrokenContract, match="'brought' went on although `propose` had stopped"):
         await stepper.step(lambda: side_by_side(careful=careful))
-    with pytest.raises(BrokenContract, match="'brought' caught the interrupt by which `propose`"):
+    with pytest.raises(BrokenContract, match="'brought' went on although `propose` had stopped"):
         await stepper.step(lambda: side_by_side(careful=careful, pay=proposing(action("pay"))))
 
 

@@ -2,19 +2,27 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from langchain.agents import create_agent
 from langchain_core.documents import Document
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import create_react_agent
 from pydantic import BaseModel, JsonValue
 
-from holdfast import Action, ActionContext, PastAction, Subgraph, current_turn
+from holdfast import (
+    Action,
+    ActionContext,
+    PastAction,
+    Subgraph,
+    TranscriptMessage,
+    current_turn,
+)
 from holdfast.domain.errors import BrokenContract
 from holdfast.domain.outcomes import Citation, Escalation, Proposal, Reply
 from holdfast.graphs.runner import SubgraphRunner
@@ -120,14 +128,89 @@ async def test_what_was_confirmed_again_is_proposed_again_without_the_flag(agent
     assert proposal.actions[0].arguments == {"amount": 5}
 
 
-@pytest.mark.parametrize("asks", ["an agent", "a function", "a method"])
+async def test_the_words_of_this_turn_are_quoted_whatever_was_said_since(agent: Subgraph) -> None:
+    script = [tool_calls(("pay", {"amount": 5})), tool_calls(("pay", {"amount": 6}))]
+    async with open_turn(agent, script) as turn:
+        first = await turn.start("Pay 5, then 6.")
+        turn.transcript = [
+            *turn.transcript,
+            TranscriptMessage(seq=9, turn=2, role="customer", text="And the weather?"),
+        ]
+        second = await turn.resume(action_results(first))
+    assert isinstance(second, Proposal)
+    assert second.reason == "The customer wrote: “Pay 5, then 6.”"
+
+
+async def test_an_agent_that_ends_in_another_form_says_how_it_is_told() -> None:
+    class Weather(BaseModel):
+        """The weather."""
+
+        city: str
+
+    script = [tool_calls(("Weather", {"city": "Leeds"}))]
+    graph = create_agent(HoldfastChatModel(), [], response_format=Weather)
+    async with open_turn(brought(graph), script) as turn:
+        with pytest.raises(BrokenContract, match="structured response: say `map_output`"):
+            await turn.start("Hello")
+    mapped = Subgraph.of_messages(
+        graph,
+        name="weather",
+        description="The weather.",
+        map_output=lambda values: Reply(text=values["structured_response"].city),
+    )
+    async with open_turn(mapped, script) as turn:
+        assert await turn.start("Hello") == Reply(text="Leeds")
+
+
+async def test_what_a_tool_answers_directly_is_the_reply() -> None:
+    @tool(return_direct=True)
+    async def hours(day: str) -> str:
+        """When the shop is open."""
+        return f"From 9 to 5 on {day}."
+
+    graph = create_agent(HoldfastChatModel(), [hours])
+    async with open_turn(brought(graph), [tool_calls(("hours", {"day": "Monday"}))]) as turn:
+        assert await turn.start("Monday?") == Reply(text="From 9 to 5 on Monday.")
+
+
+async def test_a_row_without_a_title_is_no_source() -> None:
+    @tool(response_format="content_and_artifact")
+    async def rooms(day: str) -> tuple[str, list[dict[str, Any]]]:
+        """Who sleeps where."""
+        return "One.", [{"id": 12, "guest": "Mr. Secret"}]
+
+    script = [tool_calls(("rooms", {"day": "Monday"})), text("One room.")]
+    async with open_turn(brought(create_agent(HoldfastChatModel(), [rooms])), script) as turn:
+        assert await turn.start("Rooms?") == Reply(text="One room.")
+
+
+async def test_sources_that_are_none_are_no_empty_answer(agent: Subgraph) -> None:
+    graph = create_agent(HoldfastChatModel(), [])
+    linked = Subgraph.of_messages(
+        graph,
+        name="linked",
+        description="Links.",
+        citations=lambda messages: cast(Any, ["http://x"]),
+    )
+    async with open_turn(linked, [text("Fine.")]) as turn:
+        with pytest.raises(BrokenContract, match="output of subgraph 'linked' can't be mapped"):
+            await turn.start("Hello")
+
+
+@pytest.mark.parametrize("asks", ["an agent", "a function", "a method", "bound"])
 async def test_a_model_of_its_own_answers_and_is_named_once(
     caplog: pytest.LogCaptureFixture, asks: str
 ) -> None:
     own = GenericFakeChatModel(messages=iter([AIMessage("From elsewhere.")]))
+    prompted = RunnableLambda(lambda messages: messages)
 
     async def ask(state: MessagesState) -> dict[str, Any]:
         return {"messages": [await own.ainvoke(state["messages"])]}
+
+    bound = prompted | own.bind()
+
+    async def ask_bound(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [await bound.ainvoke(state["messages"])]}
 
     class Asking:
         def __init__(self) -> None:
@@ -143,6 +226,7 @@ async def test_a_model_of_its_own_answers_and_is_named_once(
         "an agent": lambda: create_agent(own, []),
         "a function": lambda: graph_of(ask),
         "a method": lambda: graph_of(Asking().ask),
+        "bound": lambda: graph_of(ask_bound),
     }
     async with open_turn(brought(graphs[asks]()), []) as turn:
         assert await turn.start("Hello") == Reply(text="From elsewhere.")

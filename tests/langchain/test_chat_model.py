@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langgraph.graph import START, MessagesState, StateGraph
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pytest_asyncio import fixture as async_fixture
 
 from holdfast import Reply, Subgraph
@@ -153,12 +153,19 @@ def test_outside_of_a_turn_it_asks_what_it_is_given() -> None:
         HoldfastChatModel().invoke("Hello")
 
 
-@pytest.mark.parametrize("option", [{"stop": ["."]}, {"temperature": 0.5}])
+@pytest.mark.parametrize(
+    "option", [{"stop": ["."]}, {"temperature": 0}, {"parallel_tool_calls": False}]
+)
 async def test_options_that_these_models_do_not_take_are_refused(
     outside: HoldfastChatModel, option: dict[str, Any]
 ) -> None:
     with pytest.raises(ValueError, match=f"takes no {next(iter(option))}"):
         await outside.ainvoke("Hello", **option)
+
+
+def test_a_model_is_not_chosen_here() -> None:
+    with pytest.raises(ValidationError, match="model"):
+        HoldfastChatModel(model="gpt-4o")  # type: ignore[call-arg]
 
 
 async def test_a_tool_choice_that_is_no_tool_is_refused(outside: HoldfastChatModel) -> None:
