@@ -136,7 +136,7 @@ class ConfigurationError(HoldfastError):
     """Settings, a policy file or a brought package are wrong; the message says which and how."""
 
 
-class ExtraMissing(ConfigurationError):
+class ExtraMissing(ConfigurationError, ImportError):
     """An optional part of Holdfast is used that is not installed; the message says how to install it."""
 
 

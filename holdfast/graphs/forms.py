@@ -52,12 +52,23 @@ def own_models(graph: Graph) -> list[str]:
         type(value).__name__
         for _, one in graphs_in(graph)
         for node in one.nodes.values()
-        for function in _functions(node.bound)
-        for named in _named_by(function)
-        for value in _parts(named)
+        for value in _named_in(node)
         if isinstance(value, BaseChatModel) and value._llm_type != LLM_TYPE
     }
     return sorted(found)
+
+
+def _graphs_of(node: Any) -> Iterator[Graph]:
+    """Graphs that are a node, or that its function names."""
+    for value in (*_parts(node.bound), *_named_in(node)):
+        if isinstance(value, Pregel):
+            yield value
+
+
+def _named_in(node: Any) -> Iterator[Any]:
+    for function in _functions(node.bound):
+        for named in _named_by(function):
+            yield from _parts(named)
 
 
 def _parts(value: Any) -> Iterator[Any]:
@@ -96,10 +107,12 @@ def _unkept(graph: Graph) -> Iterator[str]:
                 f"has a checkpointer of its own{where}: compile it without one, Holdfast keeps its "
                 "snapshots"
             )
-        elif one.checkpointer is False and place:
-            yield (
-                f"has checkpointer=False{where}: leave it out, since what stops in there could not go on"
-            )
+        for name, node in one.nodes.items():
+            if any(inner.checkpointer is False for inner in _graphs_of(node)):
+                yield (
+                    f"has a graph with checkpointer=False in its node {name!r}: leave that out, since what "
+                    "stops in there could not go on"
+                )
         if one.cache is not None:
             yield (
                 f"caches the results of nodes{where}, by their input: one customer would get another's. "

@@ -68,8 +68,8 @@ def require_database_url(settings: Settings) -> str:
     """
     if settings.database_url is None:
         raise Unavailable(
-            "no Postgres: set HOLDFAST_DATABASE_URL, or start the embedded one with `make up` "
-            f"(none runs in {settings.data_dir})"
+            "no Postgres: set HOLDFAST_DATABASE_URL, or start the embedded one with `holdfast dev up` "
+            f"or, in a checkout, `make up` (none runs in {settings.data_dir})"
         )
     return settings.database_url.get_secret_value()
 
@@ -93,7 +93,7 @@ async def connect_temporal(settings: Settings, *, retry: RetryConfig | None = No
     if address is None:
         raise Unavailable(
             "no Temporal: set HOLDFAST_TEMPORAL_ADDRESS or a Temporal profile, or start the "
-            f"embedded one with `make up` (none runs in {settings.data_dir})"
+            f"embedded one with `holdfast dev up` or, in a checkout, `make up` (none runs in {settings.data_dir})"
         )
     if settings.temporal_address is None:
         connecting = Client.connect(**profile, data_converter=DATA_CONVERTER, retry_config=retry)
@@ -111,7 +111,7 @@ async def connect_temporal(settings: Settings, *, retry: RetryConfig | None = No
     except (RuntimeError, RPCError, TimeoutError) as error:
         raise Unavailable(
             f"cannot reach Temporal at {address}: {str(error) or 'no answer'}. Is it running? "
-            "`make up` starts an embedded one"
+            "`holdfast dev up` or, in a checkout, `make up` starts an embedded one"
         ) from error
 
 

@@ -297,7 +297,7 @@ def connecting() -> Iterator[None]:
             ) from None
         raise Unavailable(
             f"cannot reach Postgres: {cause_of(cause)}. Is it running, and is "
-            "HOLDFAST_DATABASE_URL right? `make up` starts an embedded one"
+            "HOLDFAST_DATABASE_URL right? `holdfast dev up` or, in a checkout, `make up` starts one"
         ) from error
 
 

@@ -161,7 +161,7 @@ def of_state(state: Any, context: Any = None) -> AnyGraph:
         (of_state(TurnState, NoOutcome), "wants a NoOutcome as its context: say `map_context`"),
         (
             nested(greeter().compile(checkpointer=False)),
-            "has checkpointer=False in its node 'inner': leave it out",
+            "has a graph with checkpointer=False in its node 'inner': leave that out",
         ),
         (greeter().compile(cache=InMemoryCache()), "caches the results of nodes, by their input"),
         (lambda: "a graph", "is a str: `graph` is a StateGraph"),

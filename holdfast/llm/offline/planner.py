@@ -120,9 +120,14 @@ class _Planner:
         return candidates[0] if candidates else None
 
     def _by_pattern(self, hint: ToolHint, name: str) -> list[JsonValue]:
-        """Matches in the customer's words; else the only one in the latest message that has any."""
+        """Matches in the customer's words; else the only one in the latest message that has any. What was
+        asked is no answer."""
         expression, form = hint.patterns[name], hint.forms.get(name, "{}")
-        older = [message.text for message in reversed(self._request.before)]
+        older = [
+            message.text
+            for message in reversed(self._request.before)
+            if message.role == "user" or not message.text.rstrip().endswith("?")
+        ]
         for text in (self._request.asked, self._words, *older):
             found = re.finditer(expression, text, re.IGNORECASE)
             values = list(dict.fromkeys(form.format(match[1].strip()) for match in found))
