@@ -30,7 +30,7 @@ from tests.platform import ROOT, Platform, counting, open_platform
 
 _CODE = ("holdfast", "workflows", "activities", "worker.py", "tests")
 _BEFORE = "            queued = self._intake.queue.popleft()\n"
-_CHANGE = "            await workflow.sleep(timedelta(milliseconds=1), summary='changed')\n"
+_CHANGE = "            await workflow.sleep(0.001, summary='changed')\n"
 """A timer before each turn: replaying a history of the other build fails with this."""
 
 

@@ -62,7 +62,7 @@ async def ends_as(platform: Platform, state: ApprovalState) -> None:
             else (await platform.client.show("c1")).status == "awaiting_human"
         )
 
-    await eventually(ended, what=f"its end as {state}", within=15)
+    await eventually(ended, what=f"its end as {state}", within=45)
     if state == "expired":
         assert await platform.effects() == []
     await platform.replay("c1")
@@ -139,7 +139,7 @@ async def test_silence_about_an_edit_means_what_the_stricter_rule_says(waiting: 
         (approval,) = await platform.client.approvals.list(state=None)
         return approval.state == "expired" and approval.approval.on_expiry == "deny"
 
-    await eventually(ended, what="the denial", within=15)
+    await eventually(ended, what="the denial", within=45)
     assert await platform.effects() == []
     await platform.replay("c1")
 
@@ -156,7 +156,7 @@ async def test_an_edit_into_a_rule_with_an_earlier_deadline_ends_by_then(waiting
         due = approval.expires_at - approval.requested_at
         return approval.state == "expired" and due < timedelta(minutes=5)
 
-    await eventually(ended, what="the earlier deadline", within=15)
+    await eventually(ended, what="the earlier deadline", within=45)
     assert await platform.effects() == []
     await platform.replay("c1")
 
