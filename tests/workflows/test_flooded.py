@@ -23,6 +23,10 @@ SHORT = Limits(events_per_run=100)
 MANY = 300
 MOST_IN_A_STREAM = 3_000
 SEED = 20261127
+PATIENCE = 90.0
+"""Without a cache of workflows, on a busy machine, each signal has the whole run replayed."""
+
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
@@ -63,7 +67,7 @@ async def moved(platform: Platform, *, since: str | None) -> None:
     async def another() -> bool:
         return await run_of(platform) != since
 
-    await eventually(another, what="another run")
+    await eventually(another, what="another run", within=PATIENCE)
 
 
 async def decided(platform: Platform, approval: str) -> None:
@@ -75,7 +79,7 @@ async def decided(platform: Platform, approval: str) -> None:
     async def executed() -> bool:
         return await platform.effects() == [150]
 
-    await eventually(executed, what="the approved action")
+    await eventually(executed, what="the approved action", within=PATIENCE)
     platform.script = routed_to("counter", lambda _: text("Still here."))
     assert (await platform.send("c1", "hello?", timeout=20)).reply == "Still here."
     await platform.replay("c1")
@@ -100,7 +104,7 @@ async def test_signals_that_are_refused_are_recorded_up_to_a_bound_and_the_last_
     async def recorded() -> bool:
         return len(await refusals(platform)) == 50
 
-    await eventually(recorded, what="the refusals")
+    await eventually(recorded, what="the refusals", within=PATIENCE)
     assert (await scheduled(platform, run))[wire.RECORD_REFUSAL] == 50
     assert [one.last for one in await refusals(platform)] == [None] * 49 + [True]
 
@@ -124,7 +128,7 @@ async def test_signals_on_one_approval_that_are_too_many_are_dropped(
         async def refused() -> bool:
             return len(await refusals(platform)) == 50
 
-        await eventually(refused, what="the refusals")
+        await eventually(refused, what="the refusals", within=PATIENCE)
         await decided(platform, record.id)
         taken_up = (await scheduled(platform, run))[wire.DECIDE_APPROVAL]
         assert taken_up == 51, "50 that wait, and the reviewer's own"
@@ -179,7 +183,7 @@ async def test_a_signed_decision_counts_behind_forged_ones(platform: Platform) -
     async def executed() -> bool:
         return await platform.effects() == [150]
 
-    await eventually(executed, what="the approved action")
+    await eventually(executed, what="the approved action", within=PATIENCE)
     await platform.replay("c1")
 
 
@@ -199,7 +203,7 @@ async def test_decisions_that_were_refused_count_against_the_bound_of_a_run(
         async def refused(count: int = looked_at) -> bool:
             return len(await refusals(platform)) == count
 
-        await eventually(refused, what="the refusal")
+        await eventually(refused, what="the refusal", within=PATIENCE)
     await decided(platform, record.id)
     assert (await scheduled(platform, run))[wire.DECIDE_APPROVAL] == 51
 
