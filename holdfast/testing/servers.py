@@ -26,7 +26,7 @@ ENTRY_POINTS = "holdfast.servers"
 """What starts the embedded servers is somebody's entry point: the product does not know them."""
 
 _READY, _FAILED = "ready.json", "failed.txt"
-_SECONDS = 900.0
+_SECONDS = 600.0
 """Temporal may have to be built first."""
 
 
